@@ -1,0 +1,22 @@
+import { defineConfig, type Options } from 'tsup';
+
+const shared = {
+  entry: { index: 'src/index.ts', testing: 'src/testing/index.ts' },
+  outDir: 'dist',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: true,
+  splitting: true,
+} satisfies Options;
+
+export default defineConfig([
+  { ...shared, format: 'esm', dts: true },
+  {
+    ...shared,
+    format: 'cjs',
+    dts: true,
+    // p-retry and what it imports exist as ES modules only: bundled, so that require() works on every Node and under jest.
+    noExternal: ['p-retry', 'is-network-error'],
+    banner: { js: '/*! Includes p-retry and is-network-error: MIT License, Copyright (c) Sindre Sorhus */' },
+  },
+]);

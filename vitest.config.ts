@@ -1,0 +1,58 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
+
+/** Projects that talk to a real server share one, found or started once (see test/helpers/server). */
+const onServer = {
+  globalSetup: ['./test/helpers/server/global-setup.ts'],
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^leveret$/, replacement: source('index.ts') },
+      { find: /^leveret\/testing$/, replacement: source('testing/index.ts') },
+    ],
+  },
+  test: {
+    reporters: ['default', 'json'],
+    outputFile: { json: 'reports/vitest.json' },
+    pool: 'forks',
+    maxWorkers: 2,
+    expect: { requireAssertions: true },
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'] },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'types',
+          include: [],
+          typecheck: {
+            enabled: true,
+            only: true,
+            include: ['test/types/**/*.test-d.ts'],
+            tsconfig: './tsconfig.json',
+          },
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'rabbitmq', include: ['test/rabbitmq/**/*.test.ts'], ...onServer },
+      },
+      {
+        extends: true,
+        test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'], ...onServer },
+      },
+      {
+        extends: true,
+        test: { name: 'examples', include: ['test/examples/**/*.test.ts'], ...onServer },
+      },
+    ],
+  },
+});
