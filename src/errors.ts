@@ -1,0 +1,271 @@
+/**
+ * Every error that Leveret makes: one branded base, literal codes, causes kept.
+ *
+ * The brand is a registered symbol, so an error made by the CommonJS copy of the package is recognised by the ESM copy
+ * and the other way round.
+ */
+
+const BRAND = Symbol.for('leveret.error');
+
+/** Every value of {@link LeveretError.code}. */
+export type ErrorCode =
+  | 'INVALID_BODY'
+  | 'MESSAGE_TOO_LARGE'
+  | 'UNROUTABLE'
+  | 'REJECTED'
+  | 'TIMEOUT'
+  | 'CLOSED'
+  | 'BUFFER_FULL'
+  | 'INVALID_OPTION'
+  | 'REMOTE'
+  | ConnectionErrorCode
+  | TopologyErrorCode;
+
+/** Every value of {@link ConnectionError.code}. */
+export type ConnectionErrorCode =
+  | 'CONNECTION_FAILED'
+  | 'ACCESS_REFUSED'
+  | 'VHOST_NOT_FOUND'
+  | 'TLS_REFUSED'
+  | 'INVALID_URL';
+
+/** Every value of {@link TopologyError.code}. */
+export type TopologyErrorCode = 'MISMATCH' | 'NOT_FOUND' | 'ACCESS_REFUSED';
+
+/** One complaint of a schema about a body. */
+export interface Issue {
+  /** What is wrong, in the schema's words. */
+  readonly message: string;
+  /** Where: the keys from the body's root. Empty for the body as a whole. */
+  readonly path: readonly (string | number)[];
+}
+
+/** The base of every error that Leveret rejects with or throws. */
+export abstract class LeveretError extends Error {
+  /** What went wrong, as a literal that a program can switch on. */
+  abstract readonly code: ErrorCode;
+  /** True when the same call may succeed later without a change in the program or on the server's configuration. */
+  readonly retryable: boolean;
+
+  /** @internal */
+  constructor(name: string, message: string, options: { cause?: unknown; retryable?: boolean } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.retryable = options.retryable ?? false;
+    Object.defineProperty(this, 'name', { value: name, configurable: true, writable: true });
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  /** `instanceof` that also holds between the ESM and the CommonJS copy of the package. */
+  static override [Symbol.hasInstance](
+    this: { prototype: unknown; className?: string },
+    value: unknown,
+  ): boolean {
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    if (!isLeveretError(value) || !Object.hasOwn(this, 'className')) return false;
+    return this.className === 'LeveretError' || value.name === this.className;
+  }
+
+  /** @internal */
+  static readonly className: string = 'LeveretError';
+}
+
+/**
+ * True for every error that Leveret made, whichever copy of the package made it.
+ *
+ * @param value - anything, typically what a `catch` caught
+ */
+export function isLeveretError(value: unknown): value is LeveretError {
+  return typeof value === 'object' && value !== null && BRAND in value;
+}
+
+/** The body does not fit the contract's schema, or is not JSON. Nothing was sent. */
+export class ValidationError extends LeveretError {
+  static override readonly className = 'ValidationError';
+  readonly code = 'INVALID_BODY';
+  /** What the schema complained about: 20 at most. */
+  readonly issues: readonly Issue[];
+
+  /** @internal */
+  constructor(target: string, issues: readonly Issue[], options: { cause?: unknown } = {}) {
+    super('ValidationError', `Invalid body for ${target}: ${describeIssues(issues)}`, options);
+    this.issues = issues;
+  }
+}
+
+/** The encoded body, or the headers, are larger than allowed. Nothing was sent. */
+export class MessageTooLargeError extends LeveretError {
+  static override readonly className = 'MessageTooLargeError';
+  readonly code = 'MESSAGE_TOO_LARGE';
+  /** The size found, in bytes. */
+  readonly sizeBytes: number;
+  /** The size allowed, in bytes. */
+  readonly limitBytes: number;
+
+  /** @internal */
+  constructor(message: string, sizeBytes: number, limitBytes: number) {
+    super('MessageTooLargeError', message);
+    this.sizeBytes = sizeBytes;
+    this.limitBytes = limitBytes;
+  }
+}
+
+/** No queue took the message: the server returned it. */
+export class UnroutableError extends LeveretError {
+  static override readonly className = 'UnroutableError';
+  readonly code = 'UNROUTABLE';
+  /** The exchange it was sent to; empty for the default exchange. */
+  readonly exchange: string;
+  /** The routing key it was sent with; for the default exchange, the queue's name. */
+  readonly routingKey: string;
+
+  /** @internal */
+  constructor(message: string, exchange: string, routingKey: string) {
+    super('UnroutableError', message);
+    this.exchange = exchange;
+    this.routingKey = routingKey;
+  }
+}
+
+/** The server refused the message with `basic.nack`: its queue is full, or could not store it. */
+export class RejectedError extends LeveretError {
+  static override readonly className = 'RejectedError';
+  readonly code = 'REJECTED';
+
+  /** @internal */
+  constructor(message: string) {
+    super('RejectedError', message, { retryable: true });
+  }
+}
+
+/** A limit in time passed before the work was done. */
+export class TimeoutError extends LeveretError {
+  static override readonly className = 'TimeoutError';
+  readonly code = 'TIMEOUT';
+  /** For a send: false when it is sure that nothing of the message reached the server. */
+  readonly maybeDelivered: boolean;
+
+  /** @internal */
+  constructor(message: string, options: { maybeDelivered?: boolean; cause?: unknown } = {}) {
+    super('TimeoutError', message, { ...options, retryable: true });
+    this.maybeDelivered = options.maybeDelivered ?? false;
+  }
+}
+
+/** The broker, producer or consumer was closed, or could not be started. */
+export class ClosedError extends LeveretError {
+  static override readonly className = 'ClosedError';
+  readonly code = 'CLOSED';
+  /** For a send: false when it is sure that nothing of the message reached the server. */
+  readonly maybeDelivered: boolean;
+
+  /** @internal */
+  constructor(message: string, options: { maybeDelivered?: boolean; cause?: unknown } = {}) {
+    super('ClosedError', message, options);
+    this.maybeDelivered = options.maybeDelivered ?? false;
+  }
+}
+
+/** Too many messages, or too many bytes, already wait to be sent. This one was not accepted. */
+export class BufferFullError extends LeveretError {
+  static override readonly className = 'BufferFullError';
+  readonly code = 'BUFFER_FULL';
+
+  /** @internal */
+  constructor(message: string) {
+    super('BufferFullError', message, { retryable: true });
+  }
+}
+
+/** An option or a contract is wrong: unknown, out of range, or in conflict with another one. */
+export class ConfigurationError extends LeveretError {
+  static override readonly className = 'ConfigurationError';
+  readonly code = 'INVALID_OPTION';
+  /** The option's name, as a path. */
+  readonly option: string;
+
+  /** @internal */
+  constructor(option: string, message: string, options: { cause?: unknown } = {}) {
+    super('ConfigurationError', message, options);
+    this.option = option;
+  }
+}
+
+/** The connection could not be made, or was refused. Never contains a password. */
+export class ConnectionError extends LeveretError {
+  static override readonly className = 'ConnectionError';
+  readonly code: ConnectionErrorCode;
+  /** Every address that was tried, with the reason why it failed. */
+  readonly attempts: readonly { readonly address: string; readonly reason: string }[];
+
+  /** @internal */
+  constructor(
+    code: ConnectionErrorCode,
+    message: string,
+    options: { cause?: unknown; attempts?: readonly { address: string; reason: string }[] } = {},
+  ) {
+    super('ConnectionError', message, { ...options, retryable: code === 'CONNECTION_FAILED' });
+    this.code = code;
+    this.attempts = options.attempts ?? [];
+  }
+}
+
+/** A queue or an exchange could not be declared, or is missing. */
+export class TopologyError extends LeveretError {
+  static override readonly className = 'TopologyError';
+  readonly code: TopologyErrorCode;
+  /** The queue or exchange in question. */
+  readonly target: string;
+  /** For MISMATCH: the argument that differs, when the server names it. */
+  readonly argument: string | undefined;
+  /** For MISMATCH: the value that this program declares. */
+  readonly declared: string | undefined;
+  /** For MISMATCH: the value that exists on the server. */
+  readonly existing: string | undefined;
+
+  /** @internal */
+  constructor(
+    code: TopologyErrorCode,
+    target: string,
+    message: string,
+    options: { cause?: unknown; argument?: string; declared?: string; existing?: string } = {},
+  ) {
+    super('TopologyError', message, options);
+    this.code = code;
+    this.target = target;
+    this.argument = options.argument;
+    this.declared = options.declared;
+    this.existing = options.existing;
+  }
+}
+
+/** A responder failed, or its answer was invalid. */
+export class RemoteError extends LeveretError {
+  static override readonly className = 'RemoteError';
+  readonly code = 'REMOTE';
+  /** The code of the error on the responder's side. */
+  readonly remoteCode: string;
+
+  /** @internal */
+  constructor(remoteCode: string, message: string) {
+    super('RemoteError', message);
+    this.remoteCode = remoteCode;
+  }
+}
+
+/** @internal What an error says, whatever was thrown. Never throws. */
+export function messageOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return 'an error that can not be shown';
+  }
+}
+
+function describeIssues(issues: readonly Issue[]): string {
+  const shown = issues.slice(0, 3).map((issue) => {
+    const path = issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
+    return path + issue.message;
+  });
+  const more = issues.length - shown.length;
+  return shown.join('; ') + (more > 0 ? ` (and ${more} more)` : '');
+}
