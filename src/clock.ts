@@ -1,0 +1,88 @@
+import { onAbort } from './signals.js';
+
+/** Time and chance, injected so that tests and the embedded broker can own them. */
+
+/** An armed timer. */
+export interface Timer {
+  /** Lets the process exit although the timer is armed. */
+  unref(): unknown;
+}
+
+/** Where Leveret takes its time and its randomness from. */
+export interface Clock {
+  /** Milliseconds on a clock that never goes back. */
+  now(): number;
+  /** Milliseconds since 1970. */
+  wallNow(): number;
+  setTimeout(callback: () => void, delayMs: number): Timer;
+  clearTimeout(timer: Timer): void;
+  /** A number in [0, 1). */
+  random(): number;
+}
+
+/** The computer's own clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  setTimeout: (callback, delayMs) => setTimeout(callback, Math.min(delayMs, MAX_TIMER_MS)),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+  random: () => Math.random(),
+};
+
+/** The longest delay that Node's timers take: beyond it they fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Resolves after `delayMs`, or as soon as the signal aborts. Never rejects. */
+export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      clock.clearTimeout(timer);
+      callOff();
+      resolve();
+    };
+    const timer = clock.setTimeout(done, delayMs);
+    const callOff = onAbort(signal, done);
+  });
+}
+
+/**
+ * Settles as `promise` does, or rejects with what `onTimeout` makes once `timeoutMs` have passed. The promise's own later
+ * outcome is then ignored. `Infinity` never passes.
+ */
+export function withDeadline<T>(
+  clock: Clock,
+  promise: PromiseLike<T>,
+  timeoutMs: number,
+  onTimeout: () => Error,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer =
+      timeoutMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : clock.setTimeout(() => reject(onTimeout()), Math.max(0, timeoutMs));
+    const clear = () => timer && clock.clearTimeout(timer);
+    promise.then(
+      (value) => {
+        clear();
+        resolve(value);
+      },
+      (error: unknown) => {
+        clear();
+        reject(error as Error);
+      },
+    );
+  });
+}
+
+/** Settles as `promise` does, or rejects with the signal's reason when that aborts first. */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason as Error);
+    const callOff = onAbort(signal, abort);
+    if (signal.aborted) abort();
+    // Also when it is too late, so that a rejection of the promise is always somebody's.
+    promise.then(resolve, reject).finally(callOff);
+  });
+}

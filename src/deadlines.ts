@@ -1,0 +1,100 @@
+import type { Clock, Timer } from './clock.js';
+
+/** Something with a deadline, kept by {@link Deadlines}. The fields belong to it. */
+export interface Deadlined {
+  /** @internal where it is kept */
+  bucket: Bucket | undefined;
+  /** @internal its place in the bucket */
+  slot: number;
+}
+
+interface Bucket {
+  readonly tick: number;
+  readonly items: Deadlined[];
+}
+
+/** How coarse deadlines are: they fire up to this much late, never early. */
+const TICK_MS = 20;
+
+/**
+ * Many deadlines behind one timer. Adding and removing are O(1) and make no timer of their own, since a timer per message
+ * costs more than everything else that is kept about it.
+ */
+export class Deadlines<T extends Deadlined> {
+  readonly #clock: Clock;
+  readonly #onExpired: (item: T) => void;
+  readonly #buckets = new Map<number, Bucket>();
+  #timer: Timer | undefined;
+  #timerTick = Number.POSITIVE_INFINITY;
+
+  constructor(clock: Clock, onExpired: (item: T) => void) {
+    this.#clock = clock;
+    this.#onExpired = onExpired;
+  }
+
+  /** Calls `onExpired(item)` once `at` (the clock's time) has passed, unless it is removed before. */
+  add(item: T, at: number): void {
+    if (at === Number.POSITIVE_INFINITY) return;
+    const tick = Math.ceil(at / TICK_MS);
+    let bucket = this.#buckets.get(tick);
+    if (!bucket) {
+      bucket = { tick, items: [] };
+      this.#buckets.set(tick, bucket);
+      if (tick < this.#timerTick) this.#arm(tick);
+    }
+    item.bucket = bucket;
+    item.slot = bucket.items.push(item) - 1;
+  }
+
+  /** Forgets the item. Harmless when it is not kept. */
+  remove(item: T): void {
+    const { bucket, slot } = item;
+    if (!bucket) return;
+    item.bucket = undefined;
+    const last = bucket.items.pop() as Deadlined;
+    if (last !== item) {
+      bucket.items[slot] = last;
+      last.slot = slot;
+    } else if (bucket.items.length === 0 && this.#buckets.get(bucket.tick) === bucket) {
+      this.#buckets.delete(bucket.tick);
+    }
+  }
+
+  /** Forgets everything and disarms the timer. */
+  clear(): void {
+    this.#buckets.clear();
+    this.#disarm();
+  }
+
+  #arm(tick: number): void {
+    this.#disarm();
+    this.#timerTick = tick;
+    const delayMs = Math.max(1, Math.ceil(tick * TICK_MS - this.#clock.now()));
+    this.#timer = this.#clock.setTimeout(() => this.#fire(), delayMs);
+    // What has a deadline here also holds a connection or the timer of the next attempt, which keep the process alive.
+    this.#timer.unref();
+  }
+
+  #disarm(): void {
+    if (this.#timer) this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerTick = Number.POSITIVE_INFINITY;
+  }
+
+  #fire(): void {
+    this.#disarm();
+    const now = this.#clock.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const bucket of this.#buckets.values()) {
+      if (bucket.tick * TICK_MS > now) {
+        if (bucket.tick < next) next = bucket.tick;
+        continue;
+      }
+      for (let item = bucket.items.at(-1); item; item = bucket.items.at(-1)) {
+        this.remove(item as T);
+        this.#onExpired(item as T);
+      }
+    }
+    if (next < this.#timerTick) this.#arm(next);
+  }
+}

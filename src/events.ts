@@ -1,0 +1,152 @@
+import { isThenable } from './contracts/schema.js';
+import type { Issue } from './errors.js';
+import { ConfigurationError } from './errors.js';
+import { show } from './options.js';
+import type { Role } from './transport/port.js';
+
+/** What a broker tells its listeners, by the event's name. */
+export interface BrokerEvents {
+  /** Every connection that is needed is open: once at the start, and after each outage. */
+  connected: { readonly address: string };
+  /** A connection was lost: once per outage. The next attempt follows after `delayMs`. */
+  disconnected: { readonly connection: Role; readonly error: Error; readonly delayMs: number };
+  /** An attempt to connect failed. The next one follows after `delayMs`. */
+  'connect-failed': {
+    readonly connection: Role;
+    readonly error: Error;
+    readonly attempt: number;
+    readonly delayMs: number;
+  };
+  /** The server has raised an alarm: sends wait, consumers go on. */
+  blocked: { readonly reason: string };
+  /** The alarm is over. */
+  unblocked: Record<string, never>;
+  /** A consumer consumes again after its channel, its connection or its queue was lost. */
+  'consumer-recovered': { readonly queue: string; readonly downMs: number };
+  /** A message could not be decoded or does not fit the schema. Its handler did not see it. */
+  'invalid-message': {
+    readonly queue: string;
+    readonly messageId: string | undefined;
+    readonly issues: readonly Issue[];
+  };
+  /** A handler threw, rejected or took too long. */
+  'handler-error': {
+    readonly queue: string;
+    readonly messageId: string | undefined;
+    readonly attempt: number;
+    readonly error: unknown;
+  };
+  /** A message is in its dead-letter queue. */
+  'dead-lettered': {
+    readonly queue: string;
+    readonly deadLetterQueue: string;
+    readonly messageId: string | undefined;
+    readonly attempt: number;
+    readonly error: unknown;
+  };
+}
+
+/** The name of an event of a broker. */
+export type BrokerEvent = keyof BrokerEvents;
+
+/** A listener of one event. */
+export type BrokerListener<E extends BrokerEvent> = (event: BrokerEvents[E]) => void;
+
+/** Log functions in the shape of pino and of most loggers: an object first, then a text. */
+export interface Logger {
+  /** For those who look for a fault in Leveret itself. */
+  debug(details: object, message: string): void;
+  /** Connected again, recovered, unblocked. */
+  info(details: object, message: string): void;
+  /** A lost connection, an alarm, a message that failed. An error stands under `err`. */
+  warn(details: object, message: string): void;
+  /** A mistake of the program around Leveret, such as a listener that throws. */
+  error(details: object, message: string): void;
+}
+
+/** Discards everything. */
+export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+const LEVELS: Readonly<Record<BrokerEvent, keyof Logger>> = {
+  connected: 'info',
+  disconnected: 'warn',
+  'connect-failed': 'warn',
+  blocked: 'warn',
+  unblocked: 'info',
+  'consumer-recovered': 'info',
+  'invalid-message': 'warn',
+  'handler-error': 'warn',
+  'dead-lettered': 'warn',
+};
+
+/** Hands events to listeners and to the log. Neither can break anything here. */
+export class Events {
+  readonly #listeners = new Map<BrokerEvent, Set<(event: never) => unknown>>();
+  readonly #logger: Logger;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  on<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): void {
+    if (!Object.hasOwn(LEVELS, event)) {
+      const known = Object.keys(LEVELS).join(', ');
+      throw new ConfigurationError(
+        'event',
+        `broker.on: there is no event ${show(event)}. Known events: ${known}`,
+      );
+    }
+    if (typeof listener !== 'function') {
+      throw new ConfigurationError(
+        'listener',
+        `broker.on('${event}'): expected a function, got ${show(listener)}`,
+      );
+    }
+    const listeners = this.#listeners.get(event) ?? new Set();
+    listeners.add(listener);
+    this.#listeners.set(event, listeners);
+  }
+
+  off<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): void {
+    this.#listeners.get(event)?.delete(listener);
+  }
+
+  emit<E extends BrokerEvent>(event: E, details: BrokerEvents[E]): void {
+    this.#log(LEVELS[event], details, event);
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+      try {
+        const result = (listener as BrokerListener<E>)(details) as unknown;
+        // An async listener: its rejection is its own affair too.
+        onRejection(result, (error) => this.#listenerFailed(event, error));
+      } catch (error) {
+        this.#listenerFailed(event, error);
+      }
+    }
+  }
+
+  clear(): void {
+    this.#listeners.clear();
+  }
+
+  #listenerFailed(event: BrokerEvent, error: unknown): void {
+    this.#log('error', { event, err: error }, 'a listener threw');
+  }
+
+  #log(level: keyof Logger, event: object, message: string): void {
+    const { error, ...details } = event as { readonly error?: unknown };
+    try {
+      const result: unknown = this.#logger[level](
+        error === undefined ? details : { ...details, err: error },
+        message,
+      );
+      onRejection(result, () => undefined);
+    } catch {
+      // A logger that throws must not stop a message.
+    }
+  }
+}
+
+/** Without somebody who looks at it, a rejection ends the process. */
+function onRejection(result: unknown, listener: (error: unknown) => void): void {
+  if (isThenable(result)) Promise.resolve(result).catch(listener);
+}

@@ -1,0 +1,130 @@
+import type { Check } from './options.js';
+
+/** Message headers: what may be sent, how large it is, and what is copied from one message to the next. */
+
+/** What a header can hold. */
+export type HeaderValue =
+  | string
+  | number
+  | boolean
+  | null
+  | Uint8Array
+  | readonly HeaderValue[]
+  | { readonly [key: string]: HeaderValue };
+
+/** The most bytes that all headers of one message may take: all have to fit one frame, and amqplib's table 64 KiB. */
+export const MAX_HEADERS_BYTES = 60 * 1024;
+
+/** The header that says which attempt a message is on that was published again. */
+export const ATTEMPT_HEADER = 'leveret-attempt';
+
+/** The header that every dead letter has, and no other message. */
+export const FAILED_AT_HEADER = 'leveret-failed-at';
+
+/** What can be sent as a header, or what is wrong with it. */
+export type HeadersCheck =
+  | { readonly sizeBytes: number }
+  | { readonly path: string; readonly expected: string };
+
+/** Checks headers and adds up about how many bytes they take. */
+export function checkHeaders(headers: Readonly<Record<string, unknown>>): HeadersCheck {
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined) continue;
+    if (SERVER_HEADERS.test(name)) return { path: name, expected: 'left out: it belongs to the server' };
+    // The server closes the channel over any other type, under everything else that is in flight on it.
+    if ((name === 'CC' || name === 'BCC') && !isTextList(value))
+      return { path: name, expected: 'an array of routing keys' };
+  }
+  return tableSize(headers, '', 0);
+}
+
+/** What can be sent as the arguments of a declaration. */
+export const isTable: Check = (value) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'an object';
+  const checked = tableSize(value as Readonly<Record<string, unknown>>, '', 0);
+  return 'expected' in checked ? `an object whose '${checked.path}' is ${checked.expected}` : undefined;
+};
+
+const isTextList = (value: unknown) =>
+  Array.isArray(value) && value.every((it) => typeof it === 'string' && Buffer.byteLength(it) <= 255);
+
+/** A deep copy of headers that passed {@link checkHeaders}, in the types that amqplib encodes. */
+export function copyHeaders(headers: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const copied = Object.entries(headers).map(([name, value]) => [name, copyValue(value)] as const);
+  return Object.fromEntries(copied.filter(([, value]) => value !== undefined));
+}
+
+function copyValue(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return Buffer.from(value);
+  return Array.isArray(value) ? value.map(copyValue) : copyHeaders(value as Record<string, unknown>);
+}
+
+/**
+ * The headers of a received message that belong to its sender: those of the server (`x-…`), and `CC` and `BCC`, which would
+ * route a copy again, are left out. The result has no prototype, so that no header name can reach one.
+ */
+export function ownHeaders(headers: unknown): Record<string, unknown> {
+  const own: Record<string, unknown> = Object.create(null);
+  if (typeof headers !== 'object' || headers === null) return own;
+  for (const [name, value] of Object.entries(headers)) {
+    if (!isForeign(name)) own[name] = value;
+  }
+  return own;
+}
+
+function isForeign(name: string): boolean {
+  return name.startsWith('x-') || name === 'CC' || name === 'BCC' || name === '__proto__';
+}
+
+/** Sent by a client, these would be taken for the server's own, and on 3.x for a dead-letter cycle that ends in a loss. */
+const SERVER_HEADERS = /^x-(?:death|delivery-count|acquired-count|(?:first|last)-death-.*)$/;
+
+/** Deeper than any sensible header, and not yet deep enough to exhaust the stack. */
+const MAX_DEPTH = 32;
+
+function tableSize(table: Readonly<Record<string, unknown>>, path: string, depth: number): HeadersCheck {
+  let sizeBytes = 4;
+  for (const [name, value] of Object.entries(table)) {
+    const at = path === '' ? name : `${path}.${name}`;
+    const nameBytes = Buffer.byteLength(name);
+    if (nameBytes > 255) return { path: at.slice(0, 60), expected: 'a name of at most 255 bytes' };
+    if (value === undefined) continue;
+    const checked = valueSize(value, at, depth + 1);
+    if ('expected' in checked) return checked;
+    sizeBytes += 2 + nameBytes + checked.sizeBytes;
+  }
+  return { sizeBytes };
+}
+
+function valueSize(value: unknown, path: string, depth: number): HeadersCheck {
+  switch (typeof value) {
+    case 'string':
+      return { sizeBytes: 4 + Buffer.byteLength(value) };
+    case 'boolean':
+      return { sizeBytes: 1 };
+    case 'number':
+      return Number.isFinite(value) ? { sizeBytes: 8 } : { path, expected: 'a finite number' };
+    case 'object':
+      break;
+    default:
+      return { path, expected: 'a string, number, boolean, null, bytes, array or plain object' };
+  }
+  if (value === null) return { sizeBytes: 0 };
+  if (value instanceof Uint8Array) return { sizeBytes: 4 + value.byteLength };
+  if (depth > MAX_DEPTH) return { path, expected: `at most ${MAX_DEPTH} levels` };
+  if (Array.isArray(value)) {
+    let sizeBytes = 4;
+    for (const [index, item] of value.entries()) {
+      const checked = valueSize(item, `${path}.${index}`, depth + 1);
+      if ('expected' in checked) return checked;
+      sizeBytes += 1 + checked.sizeBytes;
+    }
+    return { sizeBytes };
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    return { path, expected: 'a string, number, boolean, null, bytes, array or plain object' };
+  }
+  return tableSize(value as Record<string, unknown>, path, depth);
+}

@@ -1,0 +1,130 @@
+import { ConfigurationError } from './errors.js';
+
+/** Says what was expected when the value is wrong, and nothing when it is right. */
+export type Check = (value: unknown) => string | undefined;
+
+export const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
+
+export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function');
+
+export const isString: Check = (value) => (typeof value === 'string' ? undefined : 'a string');
+
+export const isRecord: Check = (value) => (isPlainRecord(value) ? undefined : 'an object');
+
+/** By its shape: test runners and polyfills bring classes of their own. */
+export const isSignal: Check = (value) =>
+  isPlainRecord(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'
+    ? undefined
+    : 'an AbortSignal';
+
+/** A whole number in a range. */
+export function isInteger(min: number, max: number = Number.MAX_SAFE_INTEGER): Check {
+  const upper = max === Number.MAX_SAFE_INTEGER ? ' or more' : ` to ${max}`;
+  return (value) =>
+    Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+      ? undefined
+      : `a whole number, ${min}${upper}`;
+}
+
+/** A number in a range, whole or not. */
+export function isNumber(min: number, max: number, { infinity = false } = {}): Check {
+  return (value) => {
+    if (typeof value === 'number' && value >= min && (value <= max || (infinity && value === Infinity)))
+      return undefined;
+    return `a number from ${min} to ${max}${infinity ? ', or Infinity' : ''}`;
+  };
+}
+
+/** A duration: a number of milliseconds that a timer can hold. */
+export function isDuration(min: number, { infinity = false } = {}): Check {
+  return isNumber(min, 2 ** 31 - 1, { infinity });
+}
+
+/** One of a few literals. */
+export function isOneOf(...allowed: readonly unknown[]): Check {
+  const list = allowed.map(show).join(' or ');
+  return (value) => (allowed.includes(value) ? undefined : list);
+}
+
+/** Either of two. */
+export function either(first: Check, second: Check): Check {
+  return (value) => {
+    const one = first(value);
+    const two = one && second(value);
+    return one && two ? `${one} or ${two}` : undefined;
+  };
+}
+
+/** A name or another text that travels as an AMQP short string: at most 255 bytes of UTF-8 (AMQP 0-9-1, 4.2.5.3). */
+export function isShortString({ empty = false } = {}): Check {
+  return (value) => {
+    if (typeof value === 'string' && (empty || value !== '') && Buffer.byteLength(value) <= 255)
+      return undefined;
+    return `a ${empty ? '' : 'non-empty '}string of at most 255 bytes`;
+  };
+}
+
+/**
+ * Checks an options object: an unknown key, or a value that its check refuses, throws. A key with the value `undefined`
+ * counts as absent.
+ *
+ * @param where - how the options are called in messages, such as `consumer(…)`
+ */
+export function checkOptions(where: string, options: unknown, checks: Readonly<Record<string, Check>>): void {
+  if (options === undefined) return;
+  if (!isPlainRecord(options)) {
+    throw new ConfigurationError(where, `${where}: expected an options object, got ${show(options)}`);
+  }
+  for (const [key, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, key) ? checks[key] : undefined;
+    if (!check) {
+      const known = Object.keys(checks);
+      const near = known.find((name) => isNear(name, key));
+      const hint = near ? `Did you mean '${near}'?` : `Known options: ${known.join(', ')}.`;
+      throw new ConfigurationError(key, `${where}: unknown option '${key}'. ${hint}`);
+    }
+    if (value === undefined) continue;
+    const expected = check(value);
+    if (expected) {
+      const got = SECRETS.has(key) && typeof value === 'string' ? 'a string' : show(value);
+      throw new ConfigurationError(key, `${where}: option '${key}' must be ${expected}, got ${got}`);
+    }
+  }
+}
+
+/** Options that hold secrets when they are right, and so perhaps also when they are wrong. */
+const SECRETS: ReadonlySet<string> = new Set(['credentials', 'tls']);
+
+/**
+ * A short description of a wrong value for an error message. Objects are named by their kind, never printed; a URL is shown
+ * without its user and password.
+ */
+export function show(value: unknown): string {
+  if (typeof value === 'string') {
+    const text = value.replace(/:\/\/.*@/s, '://…@');
+    return `'${text.length > 60 ? `${text.slice(0, 57)}…` : text}'`;
+  }
+  if (value === null || typeof value !== 'object') {
+    return typeof value === 'function' || typeof value === 'symbol' ? `a ${typeof value}` : String(value);
+  }
+  if (Array.isArray(value)) return 'an array';
+  const name: unknown = (value as object).constructor?.name;
+  return typeof name === 'string' && name !== 'Object' ? `an instance of ${name}` : 'an object';
+}
+
+function isPlainRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** True when the two names differ in case, or by one missing, added, wrong or swapped letter. */
+function isNear(name: string, other: string): boolean {
+  const a = name.toLowerCase();
+  const b = other.toLowerCase();
+  if (a === b || a === `${b}ms` || a === `${b}bytes`) return true;
+  if (Math.abs(a.length - b.length) > 1) return false;
+  let start = 0;
+  while (start < a.length && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  return Math.max(a.length, b.length) - start - end <= 2;
+}

@@ -1,0 +1,92 @@
+import { getEventListeners } from 'node:events';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { onAbort } from '../../src/signals.js';
+
+let controller: AbortController;
+let called: string[];
+
+beforeEach(() => {
+  controller = new AbortController();
+  called = [];
+});
+
+const listeners = () => getEventListeners(controller.signal, 'abort').length;
+const wait = (name: string) => onAbort(controller.signal, () => called.push(name));
+
+describe('waiting for a signal', () => {
+  it('calls back once when it aborts', () => {
+    wait('a');
+    controller.abort();
+    controller.signal.dispatchEvent(new Event('abort'));
+
+    expect(called).toEqual(['a']);
+  });
+
+  it('calls everyone who waits, in their order', () => {
+    for (const name of ['a', 'b', 'c']) wait(name);
+    controller.abort();
+
+    expect(called).toEqual(['a', 'b', 'c']);
+  });
+
+  it('adds one listener, however many wait', () => {
+    for (let index = 0; index < 100; index++) wait(String(index));
+
+    expect(listeners()).toBe(1);
+  });
+
+  it('calls nobody who has called it off', () => {
+    const callOff = wait('a');
+    wait('b');
+    callOff();
+    controller.abort();
+
+    expect(called).toEqual(['b']);
+  });
+
+  it('leaves no listener once everyone has called it off', () => {
+    const callOffs = ['a', 'b'].map(wait);
+    for (const callOff of callOffs) callOff();
+
+    expect(listeners()).toBe(0);
+  });
+
+  it('can be called off twice without harm to those who came later', () => {
+    const callOff = wait('a');
+    callOff();
+    wait('b');
+    callOff();
+    wait('c');
+    const count = listeners();
+    controller.abort();
+
+    expect({ called, count }).toEqual({ called: ['b', 'c'], count: 1 });
+  });
+
+  it('takes the same callback twice', () => {
+    const callback = () => called.push('again');
+    const callOff = onAbort(controller.signal, callback);
+    onAbort(controller.signal, callback);
+    callOff();
+    controller.abort();
+
+    expect(called).toEqual(['again']);
+  });
+
+  it('may call another one off while it calls back', () => {
+    let callOff = () => {};
+    onAbort(controller.signal, () => callOff());
+    callOff = wait('b');
+    wait('c');
+
+    expect(() => controller.abort()).not.toThrow();
+    expect(called).toContain('c');
+  });
+
+  it('does not call back for a signal that aborted before', () => {
+    controller.abort();
+    wait('a');
+
+    expect(called).toEqual([]);
+  });
+});
