@@ -1,0 +1,67 @@
+import { MessageTooLargeError, ValidationError } from '../errors.js';
+import { codecs } from './codec.js';
+import type { CodecName } from './json.js';
+import { isThenable, MAX_ISSUES, type Schema, type Validation, validate } from './schema.js';
+
+/** What a body is checked against: a queue's or an exchange's contract. */
+export interface BodyContract {
+  readonly schema: Schema;
+  readonly codec: CodecName;
+}
+
+/**
+ * Validates a body and encodes it. What is sent is the body itself, not what the schema makes of it: the consumer's schema
+ * takes it from there. Answers at once unless the schema is asynchronous.
+ *
+ * @throws ValidationError or MessageTooLargeError; an asynchronous schema rejects with them
+ */
+export function encodeBody(
+  contract: BodyContract,
+  target: string,
+  body: unknown,
+  maxBodyBytes: number,
+): Buffer | Promise<Buffer> {
+  const checked = validate(contract.schema, body);
+  if (isThenable(checked)) return Promise.resolve(checked).then((result) => encodeValid(result));
+  return encodeValid(checked);
+
+  function encodeValid(result: Validation<unknown>): Buffer | Promise<Buffer> {
+    if (!result.ok) throw new ValidationError(target, result.issues);
+    const encoded = codecs[contract.codec].encode(body);
+    if ('issue' in encoded) throw new ValidationError(target, [encoded.issue]);
+    const { content } = encoded;
+    if (content.length > maxBodyBytes) {
+      const message = `The body for ${target} has ${content.length} bytes, ${maxBodyBytes} are allowed ('maxBodyBytes' of the broker). Store large data elsewhere and send where it is`;
+      throw new MessageTooLargeError(message, content.length, maxBodyBytes);
+    }
+    return encoded.exact ? content : checkAsDecoded(content);
+  }
+
+  /** JSON changed the value (a Date became a string, NaN became null): would the consumer still take it? */
+  function checkAsDecoded(content: Buffer): Buffer | Promise<Buffer> {
+    const result = decodeBody(contract, content, undefined, undefined);
+    if (isThenable(result)) return Promise.resolve(result).then((it) => keep(it));
+    return keep(result);
+
+    function keep(it: Validation<unknown>): Buffer {
+      if (it.ok) return content;
+      const note = {
+        message: 'JSON can not carry this body as it is: what would arrive does not fit the schema',
+        path: [],
+      };
+      throw new ValidationError(target, [note, ...it.issues].slice(0, MAX_ISSUES));
+    }
+  }
+}
+
+/** Decodes a body and validates it. Never throws. Answers at once unless the schema is asynchronous. */
+export function decodeBody(
+  contract: BodyContract,
+  content: Buffer,
+  contentType: unknown,
+  contentEncoding: unknown,
+): Validation<unknown> | Promise<Validation<unknown>> {
+  const decoded = codecs[contract.codec].decode(content, contentType, contentEncoding);
+  if ('issue' in decoded) return { ok: false, issues: [decoded.issue] };
+  return validate(contract.schema, decoded.value);
+}

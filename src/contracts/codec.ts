@@ -1,0 +1,136 @@
+import { isAscii, isUtf8 } from 'node:buffer';
+import { type Issue, messageOf } from '../errors.js';
+import { show } from '../options.js';
+import { type CodecName, findPollution, isPlainJson } from './json.js';
+
+/**
+ * An encoded body. `exact` says that decoding it gives the same value again, so that what the producer's validation
+ * accepted the consumer's will accept too; when it is false the value has to be validated once more as decoded.
+ */
+export type Encoded = { readonly content: Buffer; readonly exact: boolean } | { readonly issue: Issue };
+
+/** A decoded body, or why it is none. */
+export type Decoded = { readonly value: unknown } | { readonly issue: Issue };
+
+/** How a body becomes bytes and back. */
+export interface Codec {
+  readonly name: CodecName;
+  /** What a message says of itself. */
+  readonly contentType: string;
+  encode(body: unknown): Encoded;
+  decode(content: Buffer, contentType: unknown, contentEncoding: unknown): Decoded;
+}
+
+const json: Codec = {
+  name: 'json',
+  contentType: 'application/json',
+  encode(body) {
+    try {
+      const text = JSON.stringify(body) as string | undefined;
+      if (text === undefined) return problem(`${show(body)} can not be encoded as JSON`);
+      const pollution = mayPollute(text) && findPollution(body);
+      if (pollution) return { issue: pollutionIssue(pollution) };
+      return { content: Buffer.from(text), exact: isPlainJson(body) };
+    } catch (error) {
+      // A bigint, a circular or far too deep structure, or a toJSON that throws.
+      return problem(`can not be encoded as JSON: ${messageOf(error)}`);
+    }
+  },
+  decode(content, contentType, contentEncoding) {
+    const refused = refusal(contentType, contentEncoding, isJsonType);
+    if (refused) return problem(refused);
+    const text = decodeUtf8(content);
+    if (text === undefined) return problem('is not valid UTF-8');
+    try {
+      // A byte order mark is not part of the text: RFC 8259, 8.1 lets a parser ignore it.
+      const value: unknown = JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
+      const pollution = mayPollute(text) && findPollution(value);
+      return pollution ? { issue: pollutionIssue(pollution) } : { value };
+    } catch (error) {
+      return problem(`is not JSON: ${messageOf(error)}`);
+    }
+  },
+};
+
+const text: Codec = {
+  name: 'text',
+  contentType: 'text/plain',
+  encode(body) {
+    if (typeof body !== 'string') return problem(`must be a string for the codec 'text', got ${typeof body}`);
+    if (!isWellFormed(body)) return problem('has a lone surrogate, which UTF-8 can not carry');
+    return { content: Buffer.from(body), exact: true };
+  },
+  decode(content, contentType, contentEncoding) {
+    const refused = refusal(contentType, contentEncoding, isTextType);
+    if (refused) return problem(refused);
+    const value = decodeUtf8(content);
+    return value === undefined ? problem('is not valid UTF-8') : { value };
+  },
+};
+
+const bytes: Codec = {
+  name: 'bytes',
+  contentType: 'application/octet-stream',
+  encode(body) {
+    if (!(body instanceof Uint8Array))
+      return problem(`must be a Uint8Array for the codec 'bytes', got ${typeof body}`);
+    // A copy: the caller may write to its array while the message waits to be sent.
+    return { content: Buffer.from(body), exact: Buffer.isBuffer(body) };
+  },
+  decode: (content) => ({ value: content }),
+};
+
+/** Every codec by its name. */
+export const codecs: Readonly<Record<CodecName, Codec>> = { json, text, bytes };
+
+/**
+ * The bytes as text, or undefined when they are not UTF-8. `Buffer.toString` would put U+FFFD where the bytes are wrong and
+ * so hide a damaged message.
+ */
+function decodeUtf8(content: Buffer): string | undefined {
+  if (isAscii(content)) return content.toString('latin1');
+  return isUtf8(content) ? content.toString('utf8') : undefined;
+}
+
+/** Why a message can not be read by this codec, going by what it says of itself. Many clients say nothing: that is fine. */
+function refusal(
+  contentType: unknown,
+  encoding: unknown,
+  fits: (type: string) => boolean,
+): string | undefined {
+  if (encoding !== undefined && encoding !== '' && !READABLE_ENCODING.test(String(encoding))) {
+    return `has the content encoding '${String(encoding)}', which can not be read`;
+  }
+  if (contentType === undefined || contentType === '' || contentType === json.contentType) {
+    return contentType && !fits(contentType as string)
+      ? `has the wrong content type '${String(contentType)}'`
+      : undefined;
+  }
+  const [type = '', ...parameters] = String(contentType).toLowerCase().split(';');
+  if (!fits(type.trim())) return `has the wrong content type '${String(contentType)}'`;
+  const charset = parameters
+    .map((parameter) => CHARSET.exec(parameter)?.[1])
+    .find((name) => name !== undefined);
+  if (charset !== undefined && !READABLE_CHARSET.test(charset))
+    return `has the charset '${charset}', which can not be read`;
+  return undefined;
+}
+
+/** Some clients (Celery, kombu) write the charset into the content encoding. */
+const READABLE_ENCODING = /^(?:identity|utf-?8|us-ascii)$/i;
+const CHARSET = /^\s*charset\s*=\s*"?([^"\s]+)"?\s*$/;
+const READABLE_CHARSET = /^(?:utf-?8|us-ascii)$/;
+
+const isJsonType = (type: string) =>
+  type === 'application/json' || type === 'text/json' || type.endsWith('+json');
+const isTextType = (type: string) => type.startsWith('text/');
+
+/** A quick look that lets almost every body pass without a walk through it. */
+const mayPollute = (source: string) => /proto|\\u/.test(source);
+
+const pollutionIssue = (path: (string | number)[]): Issue => ({ message: 'this key is not allowed', path });
+
+const problem = (message: string): { issue: Issue } => ({ issue: { message, path: [] } });
+
+/** Lone surrogates become U+FFFD in UTF-8. */
+const isWellFormed = (value: string) => (value as string & { isWellFormed(): boolean }).isWellFormed();

@@ -1,0 +1,234 @@
+import { randomUUID } from 'node:crypto';
+import { ConfigurationError } from '../errors.js';
+import { isTable } from '../headers.js';
+import {
+  type Check,
+  checkOptions,
+  either,
+  isBoolean,
+  isOneOf,
+  isRecord,
+  isShortString,
+  show,
+} from '../options.js';
+import { isExchange } from './guards.js';
+import type { CodecName, Travelling } from './json.js';
+import { makeQueue, type QueueContract } from './queue.js';
+import { checkName, checkSchema } from './queue-checks.js';
+import type { ClassicQueueOptions, QueueOptions } from './queue-options.js';
+import type { InputOf, Schema } from './schema.js';
+
+/** The kinds of exchange: by pattern, by exact key, to everybody, by headers. */
+export type ExchangeType = 'topic' | 'direct' | 'fanout' | 'headers';
+
+/** The options of {@link exchange}. */
+export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extends CodecName = 'json'> {
+  /** How it chooses the queues for a message. @defaultValue 'topic' */
+  readonly type?: T;
+  /** Survives a restart of the server. @defaultValue true */
+  readonly durable?: boolean;
+  /** Deleted when its last binding is removed. @defaultValue false */
+  readonly autoDelete?: boolean;
+  /** Takes messages from other exchanges only. @defaultValue false */
+  readonly internal?: boolean;
+  /** The exchange that gets the messages which no queue of this one takes: its contract or its name. */
+  readonly alternateExchange?: ExchangeContract | string;
+  /** How the body travels: JSON, UTF-8 text or bytes. @defaultValue 'json' */
+  readonly codec?: C;
+  /** `true` declares it when it is first used; `'passive'` only checks that it is there; `false` uses it as it is. @defaultValue true */
+  readonly declare?: boolean | 'passive';
+  /** Further arguments for the server, as they are. */
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+/** The options of a queue that gets its schema and codec from its exchange. */
+export type BoundQueueOptions = QueueOptions extends infer O
+  ? O extends unknown
+    ? Omit<O, 'codec' | 'bindings'>
+    : never
+  : never;
+
+/** The options of the private queue of a subscription. */
+export interface SubscriptionOptions
+  extends Pick<
+    ClassicQueueOptions,
+    'arguments' | 'maxLength' | 'maxLengthBytes' | 'messageTtlMs' | 'overflow' | 'retry'
+  > {
+  /** The name of a queue for messages that failed for good; `false` drops them. @defaultValue false */
+  readonly deadLetter?: string | false;
+}
+
+/** What stands between the queue's name and its options: a routing key where the exchange looks at one. */
+export type BindingArguments<T extends ExchangeType, O = BoundQueueOptions> = T extends 'fanout'
+  ? [options?: O]
+  : T extends 'headers'
+    ? [match: Readonly<Record<string, unknown>>, options?: O]
+    : [routingKey: string | readonly string[], options?: O];
+
+/** What each of its consumers gets a queue of its own for. Make one with `exchange.subscription(…)`. */
+export interface SubscriptionContract<S extends Schema = Schema> {
+  readonly kind: 'subscription';
+  readonly exchange: string;
+  readonly schema: S;
+  /** @internal The queue of one consumer. */
+  toQueue(): QueueContract<S>;
+}
+
+/** An exchange, as data. Make one with {@link exchange}. */
+export interface ExchangeContract<S extends Schema = Schema, T extends ExchangeType = ExchangeType> {
+  readonly kind: 'exchange';
+  readonly name: string;
+  readonly schema: S;
+  readonly type: T;
+  readonly codec: CodecName;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly internal: boolean;
+  readonly alternateExchange: ExchangeContract | string | undefined;
+  readonly declare: boolean | 'passive';
+  readonly arguments: Readonly<Record<string, unknown>>;
+  /**
+   * Describes a queue that is bound to this exchange: durable, shared by all its consumers, with the exchange's schema.
+   *
+   * @param name - the queue's name
+   * @param args - the routing key (topic: a pattern; several: an array), for a headers exchange what to match, for a fanout
+   * exchange nothing; then the queue's options
+   */
+  queue(name: string, ...args: BindingArguments<T>): QueueContract<S>;
+  /**
+   * Describes a private subscription: each consumer of it gets an exclusive queue of its own, which exists while it is
+   * connected, and so every message that is published meanwhile.
+   *
+   * @param args - as for `queue`; a message that failed for good is dropped unless `deadLetter` names a queue
+   */
+  subscription(...args: BindingArguments<T, SubscriptionOptions>): SubscriptionContract<S>;
+}
+
+/**
+ * Describes an exchange. Pure data: nothing is sent until a broker uses it.
+ *
+ * @param name - the exchange's name, 1 to 255 bytes
+ * @param schema - any Standard Schema whose input is JSON (or as `codec` says)
+ * @param options - its type and how it is declared
+ * @throws ConfigurationError for a bad name, an unknown option or a value out of range
+ *
+ * @example
+ * ```ts
+ * const orders = exchange('orders', z.object({ id: z.string(), total: z.number() }), { type: 'topic' });
+ * const billing = orders.queue('billing', 'eu.*');
+ * ```
+ */
+export function exchange<
+  S extends Schema,
+  const T extends ExchangeType = 'topic',
+  C extends CodecName = 'json',
+>(
+  name: string,
+  schema: S & Travelling<InputOf<S>, C>,
+  options: ExchangeOptions<T, C> = {},
+): ExchangeContract<S, T> {
+  checkName('exchange', name);
+  checkSchema('exchange', name, schema);
+  checkOptions(`exchange('${name}')`, options, exchangeChecks);
+  const type = options.type ?? ('topic' as T);
+  const codec: CodecName = options.codec ?? 'json';
+  const contract: ExchangeContract<S, T> = {
+    kind: 'exchange',
+    name,
+    schema,
+    type,
+    codec,
+    durable: options.durable ?? true,
+    autoDelete: options.autoDelete ?? false,
+    internal: options.internal ?? false,
+    alternateExchange: options.alternateExchange,
+    declare: options.declare ?? true,
+    arguments: Object.freeze({ ...options.arguments }),
+    queue: (queueName, ...args) => {
+      const where = `exchange('${name}').queue(${show(queueName)})`;
+      const { bindings, rest } = bindingsOf(contract as ExchangeContract, where, args);
+      const expected = isRecord(rest);
+      if (expected)
+        throw new ConfigurationError(where, `${where}: expected an options object, got ${show(rest)}`);
+      return makeQueue(queueName, schema, { ...rest, codec, bindings }) as QueueContract<S>;
+    },
+    subscription: (...args) => {
+      const where = `exchange('${name}').subscription(…)`;
+      const { bindings, rest } = bindingsOf(contract as ExchangeContract, where, args);
+      checkOptions(where, rest, subscriptionChecks);
+      const { deadLetter = false } = rest as SubscriptionOptions;
+      const given = { ...rest, ...PRIVATE, deadLetter, codec, bindings };
+      const toQueue = () => makeQueue(privateName(name), schema, given) as QueueContract<S>;
+      // Finds now what is wrong with the options.
+      toQueue();
+      return Object.freeze({ kind: 'subscription', exchange: name, schema, toQueue });
+    },
+  };
+  return Object.freeze(contract);
+}
+
+const exchangeChecks: Readonly<Record<string, Check>> = {
+  type: isOneOf('topic', 'direct', 'fanout', 'headers'),
+  durable: isBoolean,
+  autoDelete: isBoolean,
+  internal: isBoolean,
+  alternateExchange: either(isShortString(), (value) =>
+    isExchange(value) ? undefined : 'an exchange contract',
+  ),
+  codec: isOneOf('json', 'text', 'bytes'),
+  declare: either(isBoolean, isOneOf('passive')),
+  arguments: isTable,
+};
+
+/** The values are checked when the queue is made, but for the one that would leave a queue behind for each consumer. */
+const subscriptionChecks: Readonly<Record<string, Check>> = {
+  ...Object.fromEntries(
+    ['arguments', 'maxLength', 'maxLengthBytes', 'messageTtlMs', 'overflow', 'retry'].map((key) => [
+      key,
+      () => undefined,
+    ]),
+  ),
+  deadLetter: either(isShortString(), isOneOf(false)),
+};
+
+/** Gone with the connection that made it. */
+const PRIVATE = { type: 'classic', durable: false, exclusive: true, autoDelete: true } as const;
+
+/** The exchange's name, cut to leave room within 255 bytes, and something that no other consumer has. */
+function privateName(exchange: string): string {
+  return `${Buffer.from(exchange)
+    .toString('utf8', 0, 200)
+    .replace(/\ufffd$/, '')}.${randomUUID()}`;
+}
+
+function bindingsOf(exchange: ExchangeContract, where: string, args: readonly unknown[]) {
+  if (exchange.type === 'fanout') {
+    return { bindings: [{ exchange }], rest: (args[0] ?? {}) as object };
+  }
+  const [first, rest = {}] = args;
+  if (exchange.type === 'headers') {
+    const expected = isTable(first);
+    if (expected)
+      throw new ConfigurationError(
+        'match',
+        `${where}: what to match must be ${expected}, got ${show(first)}`,
+      );
+    return { bindings: [{ exchange, arguments: first as Record<string, unknown> }], rest: rest as object };
+  }
+  const keys: unknown[] = Array.isArray(first) ? first : [first];
+  if (keys.length === 0)
+    throw new ConfigurationError('routingKey', `${where}: at least one routing key is needed`);
+  for (const key of keys) {
+    const expected = isShortString({ empty: true })(key);
+    if (expected) {
+      throw new ConfigurationError(
+        'routingKey',
+        `${where}: the routing key must be ${expected}, got ${show(key)}`,
+      );
+    }
+  }
+  return {
+    bindings: keys.map((routingKey) => ({ exchange, routingKey: routingKey as string })),
+    rest: rest as object,
+  };
+}

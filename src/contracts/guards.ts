@@ -1,0 +1,23 @@
+import type { ExchangeContract, SubscriptionContract } from './exchange.js';
+import type { QueueContract } from './queue.js';
+
+/** @internal True for what {@link queue} makes, whichever copy of the package made it. */
+export function isQueue(value: unknown): value is QueueContract {
+  return typeof value === 'object' && value !== null && (value as Partial<QueueContract>).kind === 'queue';
+}
+
+/** @internal True for what `exchange.subscription()` makes. */
+export function isSubscription(value: unknown): value is SubscriptionContract {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    (value as Partial<SubscriptionContract>).kind === 'subscription'
+  );
+}
+
+/** @internal True for what `exchange()` makes. */
+export function isExchange(value: unknown): value is ExchangeContract {
+  return (
+    typeof value === 'object' && value !== null && (value as Partial<ExchangeContract>).kind === 'exchange'
+  );
+}

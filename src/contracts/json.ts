@@ -1,0 +1,132 @@
+/** What of JSON the type checker and the run time must agree on. */
+
+/** How a body travels: as JSON, as plain UTF-8 text, or as the bytes themselves. */
+export type CodecName = 'json' | 'text' | 'bytes';
+
+/**
+ * A type that `T` fits when JSON can carry it; `never` stands wherever it can not. `unknown` and `any` pass: what they hold
+ * is checked when it is sent.
+ */
+export type JsonOf<T> = 0 extends 1 & T
+  ? T
+  : unknown extends T
+    ? T
+    : T extends string | number | boolean | null | undefined
+      ? T
+      : T extends bigint | symbol | NotJson
+        ? never
+        : T extends readonly unknown[]
+          ? // Not mapped as an array: TypeScript would do that at once, and never end where a type contains arrays of itself.
+            { readonly [N in number]: JsonOf<T[number]> }
+          : { [K in keyof T]: K extends symbol ? T[K] : JsonOf<T[K]> };
+
+/** Objects that JSON loses or changes. A `Date` becomes a string, a `Map` becomes `{}`. */
+type NotJson =
+  | ((...args: never[]) => unknown)
+  | (abstract new (
+      ...args: never[]
+    ) => unknown)
+  | Date
+  | RegExp
+  | Error
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | WeakMap<object, unknown>
+  | WeakSet<object>
+  | Promise<unknown>
+  | ArrayBuffer
+  | ArrayBufferView;
+
+/** True when values of type `T` can travel with the codec. */
+type Travels<T, C extends CodecName> = 0 extends 1 & T
+  ? true
+  : unknown extends T
+    ? true
+    : C extends 'text'
+      ? [T] extends [string]
+        ? true
+        : false
+      : C extends 'bytes'
+        ? [T] extends [Uint8Array]
+          ? true
+          : false
+        : undefined extends T
+          ? false
+          : [T] extends [JsonOf<T>]
+            ? true
+            : false;
+
+/**
+ * The compile-time check of a contract's schema: `unknown`, which every schema fits, or a type that none fits and whose one
+ * property says why.
+ */
+export type Travelling<T, C extends CodecName> =
+  Travels<T, C> extends true ? unknown : { readonly [K in Complaint<C>]: never };
+
+type Complaint<C extends CodecName> = C extends 'text'
+  ? "the input of a schema with the codec 'text' must be a string"
+  : C extends 'bytes'
+    ? "the input of a schema with the codec 'bytes' must be a Uint8Array"
+    : "the schema's input is not JSON: no Date, bigint, Map, Set, function or bytes (for dates use z.iso.datetime(), for bytes the codec 'bytes')";
+
+/**
+ * True when `JSON.parse(JSON.stringify(value))` is the same value again: only plain objects and arrays, finite numbers,
+ * strings, booleans and null. Throws a RangeError on a structure that is too deep or circular.
+ */
+export function isPlainJson(value: unknown): boolean {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true;
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0);
+    case 'object':
+      break;
+    default:
+      return false;
+  }
+  if (value === null) return true;
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) {
+      if (!isPlainJson(value[index])) return false;
+    }
+    const isPlain = Object.getPrototypeOf(value) === Array.prototype && !('toJSON' in value);
+    return isPlain && Object.keys(value).length === value.length;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if ((prototype !== Object.prototype && prototype !== null) || 'toJSON' in value) return false;
+  let keys = 0;
+  for (const key in value) {
+    if (!isPlainJson((value as Record<string, unknown>)[key])) return false;
+    keys++;
+  }
+  // One that is not enumerable is seen by a schema and not by JSON.
+  return Object.getOwnPropertyNames(value).length === keys;
+}
+
+/**
+ * The path of a key that could reach an object's prototype when the body is copied by careless code: `__proto__`, or
+ * `prototype` inside `constructor`. Undefined when there is none.
+ */
+export function findPollution(
+  value: unknown,
+  path: readonly (string | number)[] = [],
+): (string | number)[] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const key of Object.keys(value)) {
+    const at = [...path, Array.isArray(value) ? Number(key) : key];
+    if (key === '__proto__') return at;
+    const child = (value as Record<string, unknown>)[key];
+    if (
+      key === 'constructor' &&
+      typeof child === 'object' &&
+      child !== null &&
+      Object.hasOwn(child, 'prototype')
+    ) {
+      return [...at, 'prototype'];
+    }
+    const found = findPollution(child, at);
+    if (found) return found;
+  }
+  return undefined;
+}

@@ -1,0 +1,177 @@
+import { ConfigurationError } from '../errors.js';
+import { isTable } from '../headers.js';
+import {
+  type Check,
+  checkOptions,
+  either,
+  isBoolean,
+  isDuration,
+  isFunction,
+  isInteger,
+  isNumber,
+  isOneOf,
+  isRecord,
+  isShortString,
+  show,
+} from '../options.js';
+import { isExchange } from './guards.js';
+import type { CodecName } from './json.js';
+import type { Binding, QueueType, RetryOptions } from './queue-options.js';
+import { isSchema } from './schema.js';
+
+const MAX_LENGTH = 2 ** 53 - 1;
+
+const bindingChecks: Readonly<Record<string, Check>> = {
+  exchange: either(isShortString(), (value) => (isExchange(value) ? undefined : 'an exchange contract')),
+  routingKey: isShortString({ empty: true }),
+  arguments: isTable,
+};
+
+const retryChecks: Readonly<Record<string, Check>> = {
+  attempts: isInteger(1, 10_000),
+  initialDelayMs: isDuration(0),
+  factor: isNumber(1, 100),
+  maxDelayMs: isDuration(0),
+  jitter: isBoolean,
+  retryIf: isFunction,
+};
+
+const queueChecks: Readonly<Record<string, Check>> = {
+  type: isOneOf('quorum', 'classic', 'stream'),
+  codec: isOneOf('json', 'text', 'bytes'),
+  durable: isBoolean,
+  exclusive: isBoolean,
+  autoDelete: isBoolean,
+  bindings: (value) => (Array.isArray(value) ? undefined : 'an array of { exchange, routingKey }'),
+  retry: either(isRecord, isOneOf(false)),
+  deadLetter: either(isBoolean, isShortString()),
+  messageTtlMs: isInteger(0, 2 ** 32 - 1),
+  expiresMs: isInteger(1, 2 ** 32 - 1),
+  maxLength: isInteger(0, MAX_LENGTH),
+  maxLengthBytes: isInteger(0, MAX_LENGTH),
+  overflow: isOneOf('drop-head', 'reject-publish', 'reject-publish-dlx'),
+  maxPriority: isInteger(1, 255),
+  singleActiveConsumer: isBoolean,
+  deliveryLimit: isInteger(0, 1_000_000),
+  declare: either(isBoolean, isOneOf('passive')),
+  arguments: isTable,
+};
+
+/** The options that each kind of queue refuses, with the values that are harmless. RabbitMQ answers these with an error. */
+const refusedBy: Readonly<Record<QueueType, Readonly<Record<string, readonly unknown[]>>>> = {
+  quorum: { durable: [true], exclusive: [false], autoDelete: [false], maxPriority: [] },
+  classic: { deliveryLimit: [] },
+  stream: {
+    durable: [true],
+    exclusive: [false],
+    autoDelete: [false],
+    maxLength: [],
+    messageTtlMs: [],
+    expiresMs: [],
+    overflow: [],
+    maxPriority: [],
+    singleActiveConsumer: [],
+    deliveryLimit: [],
+  },
+};
+
+/** Every option of any kind of queue, before it is known which fit together. */
+export interface AnyQueueOptions {
+  type?: QueueType;
+  codec?: CodecName;
+  durable?: boolean;
+  exclusive?: boolean;
+  autoDelete?: boolean;
+  bindings?: readonly Binding[];
+  retry?: RetryOptions | false;
+  deadLetter?: boolean | string;
+  messageTtlMs?: number;
+  expiresMs?: number;
+  maxLength?: number;
+  maxLengthBytes?: number;
+  overflow?: string;
+  maxPriority?: number;
+  singleActiveConsumer?: boolean;
+  deliveryLimit?: number;
+  declare?: boolean | 'passive';
+  arguments?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Checks everything that was given to `queue()`.
+ *
+ * @throws ConfigurationError
+ */
+export function checkQueueOptions(where: string, given: object): asserts given is AnyQueueOptions {
+  checkOptions(where, given, queueChecks);
+  const options: AnyQueueOptions = given;
+  checkCombination(where, options.type ?? 'quorum', options);
+  if (options.retry) checkOptions(`${where}: retry`, options.retry, retryChecks);
+  for (const binding of options.bindings ?? []) {
+    checkOptions(`${where}: bindings`, binding ?? null, bindingChecks);
+    if (binding.exchange === undefined) {
+      throw new ConfigurationError('exchange', `${where}: bindings: each needs an 'exchange'`);
+    }
+  }
+}
+
+/** @internal */
+export function checkName(what: string, name: unknown): asserts name is string {
+  const expected = isShortString()(name);
+  if (expected)
+    throw new ConfigurationError('name', `The name of a ${what} must be ${expected}, got ${show(name)}`);
+  if ((name as string).startsWith('amq.')) {
+    throw new ConfigurationError(
+      'name',
+      `The name of a ${what} can not begin with 'amq.', which belongs to the server: '${name}'`,
+    );
+  }
+}
+
+/** @internal */
+export function checkSchema(what: string, name: string, schema: unknown): void {
+  if (isSchema(schema)) return;
+  throw new ConfigurationError(
+    'schema',
+    `${what}('${name}'): expected a Standard Schema, such as z.object({ … }) of zod, got ${show(schema)}`,
+  );
+}
+
+function checkCombination(where: string, type: QueueType, options: AnyQueueOptions): void {
+  for (const [key, harmless] of Object.entries(refusedBy[type])) {
+    const value = options[key as keyof AnyQueueOptions];
+    if (value !== undefined && !harmless.includes(value)) {
+      throw new ConfigurationError(
+        key,
+        `${where}: a ${type} queue can not have '${key}: ${String(value)}'. ${ADVICE}`,
+      );
+    }
+  }
+  if (type === 'quorum' && options.overflow === 'reject-publish-dlx') {
+    throw new ConfigurationError(
+      'overflow',
+      `${where}: a quorum queue accepts overflow 'reject-publish-dlx' and ignores it. Use 'reject-publish', or another 'type'`,
+    );
+  }
+  for (const key of Object.keys(options.arguments ?? {})) {
+    if (!OWNED_ARGUMENTS.has(key)) continue;
+    throw new ConfigurationError(
+      'arguments',
+      `${where}: '${key}' has an option of its own: ${OWNED_ARGUMENTS.get(key)}`,
+    );
+  }
+}
+
+const ADVICE = "RabbitMQ refuses it: leave it out, or choose another 'type'.";
+
+const OWNED_ARGUMENTS: ReadonlyMap<string, string> = new Map([
+  ['x-queue-type', 'type'],
+  ['x-message-ttl', 'messageTtlMs'],
+  ['x-expires', 'expiresMs'],
+  ['x-max-length', 'maxLength'],
+  ['x-max-length-bytes', 'maxLengthBytes'],
+  ['x-overflow', 'overflow'],
+  ['x-max-priority', 'maxPriority'],
+  ['x-single-active-consumer', 'singleActiveConsumer'],
+  ['x-delivery-limit', 'deliveryLimit'],
+]);

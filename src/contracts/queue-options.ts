@@ -1,0 +1,127 @@
+import type { ExchangeContract } from './exchange.js';
+import type { CodecName } from './json.js';
+
+/** The kinds of queue that RabbitMQ has. */
+export type QueueType = 'quorum' | 'classic' | 'stream';
+
+/** What to do with a message whose handler failed. */
+export interface RetryOptions {
+  /** How many times the handler runs in all before the message goes to the dead-letter queue. 1 to 10 000. @defaultValue 5 */
+  readonly attempts?: number;
+  /** The delay before the second attempt, in milliseconds. @defaultValue 1000 */
+  readonly initialDelayMs?: number;
+  /** What the delay is multiplied with for each further attempt, 1 to 100. @defaultValue 2 */
+  readonly factor?: number;
+  /** The longest delay, in milliseconds. @defaultValue 60000 */
+  readonly maxDelayMs?: number;
+  /** Draws each delay at random between nothing and its full length, so that failures do not return in step. @defaultValue true */
+  readonly jitter?: boolean;
+  /** Says whether another attempt makes sense. `false` sends the message to the dead-letter queue at once. */
+  readonly retryIf?: (
+    error: unknown,
+    message: { readonly id: string | undefined; readonly attempt: number },
+  ) => boolean;
+}
+
+/** A binding of a queue to an exchange. */
+export interface Binding {
+  /** The exchange: its contract, which is then declared too, or the name of one that exists. */
+  readonly exchange: ExchangeContract | string;
+  /** The routing key, or the pattern of a topic exchange. @defaultValue '' */
+  readonly routingKey?: string;
+  /** The arguments of the binding: what a headers exchange matches. */
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+interface CommonQueueOptions<C extends CodecName> {
+  /** Exchanges that this queue gets messages from, beside what is sent to it by name. */
+  readonly bindings?: readonly Binding[];
+  /** What happens when a handler fails; `false`: the message goes to the dead-letter queue at once. */
+  readonly retry?: RetryOptions | false;
+  /**
+   * Where messages go that can not be handled, are rejected or expire: `true` is the queue `<name>.dead`, declared with this
+   * one; a string is a queue's name; `false` drops them. @defaultValue true
+   */
+  readonly deadLetter?: boolean | string;
+  /** How the body travels: JSON, UTF-8 text or bytes. @defaultValue 'json' */
+  readonly codec?: C;
+  /**
+   * `true` declares the queue when it is first used; `'passive'` only checks that it is there; `false` uses it as it is.
+   * @defaultValue true
+   */
+  readonly declare?: boolean | 'passive';
+  /** Further `x-` arguments for the server, as they are. */
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+interface LimitedQueueOptions {
+  /** How long a message may wait in the queue, in milliseconds; then it is dead-lettered. */
+  readonly messageTtlMs?: number;
+  /** After how many milliseconds without a consumer or another use the server deletes the queue. */
+  readonly expiresMs?: number;
+  /** The most messages it holds; see `overflow`. */
+  readonly maxLength?: number;
+  /** The most bytes of bodies it holds; see `overflow`. */
+  readonly maxLengthBytes?: number;
+  /** Delivers to one consumer at a time; the others stand by. @defaultValue false */
+  readonly singleActiveConsumer?: boolean;
+}
+
+/** A replicated queue: the default, and the only kind that survives the loss of a server. */
+export interface QuorumQueueOptions<C extends CodecName = 'json'>
+  extends CommonQueueOptions<C>,
+    LimitedQueueOptions {
+  readonly type?: 'quorum';
+  readonly durable?: true;
+  readonly exclusive?: false;
+  readonly autoDelete?: false;
+  /**
+   * What happens to a message for a full queue: the send is refused (`RejectedError`), or the oldest message is dropped to
+   * the dead-letter queue. @defaultValue 'reject-publish'
+   */
+  readonly overflow?: 'reject-publish' | 'drop-head';
+  /** How often a message may come back before the server itself dead-letters it. @defaultValue 20 */
+  readonly deliveryLimit?: number;
+  readonly maxPriority?: never;
+}
+
+/** A queue on one server. */
+export interface ClassicQueueOptions<C extends CodecName = 'json'>
+  extends CommonQueueOptions<C>,
+    LimitedQueueOptions {
+  readonly type: 'classic';
+  /** Survives a restart of the server. @defaultValue true */
+  readonly durable?: boolean;
+  /** Belongs to the connection that declares it and is deleted with it. @defaultValue false */
+  readonly exclusive?: boolean;
+  /** Deleted when its last consumer leaves. @defaultValue false */
+  readonly autoDelete?: boolean;
+  /** What happens to a message for a full queue. @defaultValue 'drop-head', the server's own */
+  readonly overflow?: 'drop-head' | 'reject-publish' | 'reject-publish-dlx';
+  /** The highest priority that it keeps apart, 1 to 255; more than 10 is wasteful. */
+  readonly maxPriority?: number;
+  readonly deliveryLimit?: never;
+}
+
+/** A log that keeps its messages after they are read. */
+export interface StreamQueueOptions<C extends CodecName = 'json'> extends CommonQueueOptions<C> {
+  readonly type: 'stream';
+  readonly durable?: true;
+  readonly exclusive?: false;
+  readonly autoDelete?: false;
+  /** The most bytes it keeps; the oldest go first. */
+  readonly maxLengthBytes?: number;
+  readonly maxLength?: never;
+  readonly messageTtlMs?: never;
+  readonly expiresMs?: never;
+  readonly overflow?: never;
+  readonly maxPriority?: never;
+  readonly singleActiveConsumer?: never;
+  readonly deliveryLimit?: never;
+}
+
+/** The options of {@link queue}. */
+export type QueueOptions<C extends CodecName = 'json'> =
+  | QuorumQueueOptions<C>
+  | ClassicQueueOptions<C>
+  | StreamQueueOptions<C>;

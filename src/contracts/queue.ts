@@ -1,0 +1,136 @@
+import { ConfigurationError } from '../errors.js';
+import type { CodecName, Travelling } from './json.js';
+import { type AnyQueueOptions, checkName, checkQueueOptions, checkSchema } from './queue-checks.js';
+import type { Binding, QueueOptions, QueueType, RetryOptions } from './queue-options.js';
+import type { InputOf, Schema } from './schema.js';
+
+/** The failure policy of a queue with every default filled in. */
+export interface RetryPolicy {
+  /** How many times the handler runs in all. */
+  readonly attempts: number;
+  readonly initialDelayMs: number;
+  readonly factor: number;
+  readonly maxDelayMs: number;
+  readonly jitter: boolean;
+  /** Says whether another attempt makes sense; undefined: it always does. */
+  readonly retryIf: RetryOptions['retryIf'] | undefined;
+}
+
+/** A queue, as data: its name, its schema and how it is declared. Make one with {@link queue}; share it between programs. */
+export interface QueueContract<S extends Schema = Schema> {
+  readonly kind: 'queue';
+  readonly name: string;
+  readonly schema: S;
+  readonly type: QueueType;
+  readonly codec: CodecName;
+  readonly durable: boolean;
+  readonly exclusive: boolean;
+  readonly autoDelete: boolean;
+  readonly bindings: readonly Binding[];
+  readonly retry: RetryPolicy;
+  /** The name of the dead-letter queue; undefined when there is none. */
+  readonly deadLetter: string | undefined;
+  readonly deliveryLimit: number | undefined;
+  readonly declare: boolean | 'passive';
+  /** Every argument that the queue is declared with. */
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Describes a queue. Pure data: nothing is sent until a broker uses it.
+ *
+ * @param name - the queue's name, 1 to 255 bytes; names that begin with `amq.` belong to the server
+ * @param schema - any Standard Schema: zod, valibot, arktype and others. Its input must be JSON (or text, or bytes, as the
+ * option `codec` says): a `z.date()` does not compile
+ * @param options - how it is declared; a replicated queue with a dead-letter queue beside it by default
+ * @throws ConfigurationError for a bad name, an unknown option, a value out of range, or a combination that RabbitMQ
+ * refuses, such as an exclusive quorum queue
+ *
+ * @example
+ * ```ts
+ * const emails = queue('emails', z.object({ to: z.email(), subject: z.string() }), { retry: { attempts: 5 } });
+ * ```
+ */
+export function queue<S extends Schema, C extends CodecName = 'json'>(
+  name: string,
+  schema: S & Travelling<InputOf<S>, C>,
+  options?: QueueOptions<C>,
+): QueueContract<S> {
+  return makeQueue(name, schema, options ?? {}) as QueueContract<S>;
+}
+
+/** How many times a message may come back before the server dead-letters it, unless told otherwise: RabbitMQ 4's default. */
+const DEFAULT_DELIVERY_LIMIT = 20;
+
+/** @internal {@link queue} without its types: checks everything and fills in the defaults. */
+export function makeQueue(name: string, schema: Schema, given: object): QueueContract {
+  checkName('queue', name);
+  checkSchema('queue', name, schema);
+  const where = `queue('${name}')`;
+  checkQueueOptions(where, given);
+  const options: AnyQueueOptions = given;
+  const type = options.type ?? 'quorum';
+
+  const deadLetter = options.deadLetter ?? true;
+  const contract: QueueContract = {
+    kind: 'queue',
+    name,
+    schema,
+    type,
+    codec: options.codec ?? 'json',
+    durable: options.durable ?? true,
+    exclusive: options.exclusive ?? false,
+    autoDelete: options.autoDelete ?? false,
+    bindings: [...(options.bindings ?? [])],
+    retry: resolveRetry(options.retry),
+    deadLetter: typeof deadLetter === 'string' ? deadLetter : deadLetter ? `${name}.dead` : undefined,
+    deliveryLimit: type === 'quorum' ? (options.deliveryLimit ?? DEFAULT_DELIVERY_LIMIT) : undefined,
+    declare: options.declare ?? true,
+    arguments: {},
+  };
+  if (contract.deadLetter === name) {
+    throw new ConfigurationError('deadLetter', `${where}: a queue can not be its own dead-letter queue`);
+  }
+  if (contract.deadLetter !== undefined) checkName('dead-letter queue', contract.deadLetter);
+  return Object.freeze({ ...contract, arguments: Object.freeze(argumentsOf(contract, options)) });
+}
+
+function resolveRetry(retry: RetryOptions | false | undefined): RetryPolicy {
+  const options = retry || {};
+  return {
+    attempts: retry === false ? 1 : (options.attempts ?? 5),
+    initialDelayMs: options.initialDelayMs ?? 1_000,
+    factor: options.factor ?? 2,
+    maxDelayMs: options.maxDelayMs ?? 60_000,
+    jitter: options.jitter ?? true,
+    retryIf: options.retryIf,
+  };
+}
+
+function argumentsOf(contract: QueueContract, options: AnyQueueOptions): Record<string, unknown> {
+  const { type, deadLetter } = contract;
+  // Quorum queues dead-letter at least once only together with reject-publish: https://www.rabbitmq.com/docs/quorum-queues
+  const overflow = options.overflow ?? (type === 'quorum' && deadLetter ? 'reject-publish' : undefined);
+  const all: Record<string, unknown> = {
+    // A classic queue is what the server declares without this argument, and what other clients declare.
+    'x-queue-type': type === 'classic' ? undefined : type,
+    'x-delivery-limit': contract.deliveryLimit,
+    'x-message-ttl': options.messageTtlMs,
+    'x-expires': options.expiresMs,
+    'x-max-length': options.maxLength,
+    'x-max-length-bytes': options.maxLengthBytes,
+    'x-overflow': overflow,
+    'x-max-priority': options.maxPriority,
+    'x-single-active-consumer': options.singleActiveConsumer || undefined,
+    ...(deadLetter && type !== 'stream'
+      ? {
+          'x-dead-letter-exchange': '',
+          'x-dead-letter-routing-key': deadLetter,
+          'x-dead-letter-strategy':
+            type === 'quorum' && overflow === 'reject-publish' ? 'at-least-once' : undefined,
+        }
+      : undefined),
+    ...options.arguments,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}

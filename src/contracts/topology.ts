@@ -1,0 +1,104 @@
+import type { BindingDeclaration, ExchangeDeclaration, QueueDeclaration } from '../transport/port.js';
+import type { ExchangeContract } from './exchange.js';
+import type { QueueContract } from './queue.js';
+
+/** Anything that a broker declares. */
+export type Contract = QueueContract | ExchangeContract;
+
+/** One thing to ask of the server, in an order in which each finds what it needs. */
+export type TopologyStep =
+  | {
+      readonly kind: 'queue';
+      readonly queue: QueueDeclaration;
+      /** Takes a queue of this name as it is when it exists with other arguments. */
+      readonly lenient?: boolean;
+    }
+  | { readonly kind: 'exchange'; readonly exchange: ExchangeDeclaration }
+  | { readonly kind: 'binding'; readonly binding: BindingDeclaration }
+  | { readonly kind: 'check-queue'; readonly name: string }
+  | { readonly kind: 'check-exchange'; readonly name: string };
+
+/**
+ * How often a dead letter may be given back before the server drops it. Looking at a dead-letter queue gives its messages
+ * back, which counts before 4.3. −1, no limit, is only understood from 4.0.
+ */
+const NEVER_REACHED = 1_000_000;
+
+/** What to declare so that the contract can be used. */
+export function topologyOf(contract: Contract): TopologyStep[] {
+  return contract.kind === 'queue' ? queueSteps(contract) : exchangeSteps(contract);
+}
+
+/** What to declare so that the contract's dead letters have a place. */
+export function deadLetterTopologyOf({ declare, deadLetter }: QueueContract): TopologyStep[] {
+  if (declare !== true || deadLetter === undefined) return [];
+  return [{ kind: 'queue', queue: deadLetterQueue(deadLetter), lenient: true }];
+}
+
+function queueSteps(contract: QueueContract): TopologyStep[] {
+  const { name } = contract;
+  if (contract.declare === false) return [];
+  if (contract.declare === 'passive') return [{ kind: 'check-queue', name }];
+  // First, so that the queue never has a dead-letter target that is not there.
+  const steps = deadLetterTopologyOf(contract);
+  for (const { exchange } of contract.bindings) {
+    if (typeof exchange !== 'string') steps.push(...exchangeSteps(exchange));
+  }
+  steps.push({
+    kind: 'queue',
+    queue: {
+      name,
+      durable: contract.durable,
+      exclusive: contract.exclusive,
+      autoDelete: contract.autoDelete,
+      arguments: contract.arguments,
+    },
+  });
+  for (const binding of contract.bindings) {
+    steps.push({
+      kind: 'binding',
+      binding: {
+        destination: { kind: 'queue', name },
+        source: typeof binding.exchange === 'string' ? binding.exchange : binding.exchange.name,
+        routingKey: binding.routingKey ?? '',
+        arguments: binding.arguments ?? {},
+      },
+    });
+  }
+  return steps;
+}
+
+function exchangeSteps(contract: ExchangeContract): TopologyStep[] {
+  const { name, alternateExchange } = contract;
+  if (contract.declare === false) return [];
+  if (contract.declare === 'passive') return [{ kind: 'check-exchange', name }];
+  const alternate = typeof alternateExchange === 'string' ? alternateExchange : alternateExchange?.name;
+  return [
+    ...(typeof alternateExchange === 'object' ? exchangeSteps(alternateExchange) : []),
+    {
+      kind: 'exchange',
+      exchange: {
+        name,
+        type: contract.type,
+        durable: contract.durable,
+        autoDelete: contract.autoDelete,
+        internal: contract.internal,
+        arguments: {
+          ...contract.arguments,
+          ...(alternate === undefined ? {} : { 'alternate-exchange': alternate }),
+        },
+      },
+    },
+  ];
+}
+
+/** Kept on several servers, never expiring, never full: the last place of a message. */
+function deadLetterQueue(name: string): QueueDeclaration {
+  return {
+    name,
+    durable: true,
+    exclusive: false,
+    autoDelete: false,
+    arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED },
+  };
+}

@@ -1,0 +1,234 @@
+import { describe, expect, it } from 'vitest';
+import { codecs } from '../../../src/contracts/codec.js';
+
+const { json, text, bytes } = codecs;
+
+const decodeJson = (content: string | Buffer, contentType?: unknown, encoding?: unknown) =>
+  json.decode(Buffer.from(content as string), contentType, encoding);
+
+const issue = (message: RegExp, path: unknown[] = []) => ({
+  issue: { message: expect.stringMatching(message), path },
+});
+
+describe('the codec json', () => {
+  it('refuses what is not JSON', () => {
+    for (const content of ['', ' ', '{', "{'a':1}", 'undefined', 'NaN', '1 2', '{"a":1,}', '\u0000']) {
+      expect(decodeJson(content), content).toEqual(issue(/^is not JSON: /));
+    }
+  });
+
+  it('takes any JSON value', () => {
+    for (const value of [null, true, 0, 'text', [], {}, { a: [1, { b: null }] }]) {
+      expect(decodeJson(JSON.stringify(value))).toEqual({ value });
+    }
+  });
+
+  it('passes over one byte order mark at the beginning', () => {
+    expect(decodeJson('\ufeff{"a":1}')).toEqual({ value: { a: 1 } });
+    expect(decodeJson('\ufeff\ufeff{"a":1}')).toEqual(issue(/^is not JSON/));
+  });
+
+  it('refuses bytes that are not UTF-8', () => {
+    for (const wrong of [[0xff], [0xc3], [0xed, 0xa0, 0x80], [0xc0, 0x80], [0xf5, 0x80, 0x80, 0x80]]) {
+      const content = Buffer.concat([Buffer.from('"'), Buffer.from(wrong), Buffer.from('"')]);
+      expect(decodeJson(content), content.toString('hex')).toEqual(issue(/^is not valid UTF-8$/));
+    }
+    expect(decodeJson(Buffer.from('{"a":1}', 'utf16le'))).toEqual(issue(/./));
+  });
+
+  it('reads characters of any length', () => {
+    expect(decodeJson('"äß€😀"')).toEqual({ value: 'äß€😀' });
+  });
+
+  it.each([
+    undefined,
+    '',
+    'application/json',
+    'APPLICATION/JSON',
+    ' application/json ',
+    'text/json',
+    'application/cloudevents+json',
+    'application/json; charset=utf-8',
+    'application/json;charset="UTF-8"',
+    'application/json; charset = utf8',
+    'application/json; charset=us-ascii',
+    'application/json; profile=x; charset=utf-8',
+    'application/json; profile=x',
+    'application/json;',
+  ])('reads the content type %j', (contentType) => {
+    expect(decodeJson('1', contentType)).toEqual({ value: 1 });
+  });
+
+  it.each(['text/plain', 'application/octet-stream', 'application/xml', 'json', 'application/jsonp', ';', 5])(
+    'refuses the content type %j',
+    (contentType) => {
+      expect(decodeJson('1', contentType)).toEqual(issue(/wrong content type/));
+    },
+  );
+
+  it.each(['latin1', 'iso-8859-1', 'utf-16', 'utf-16le'])('refuses the charset %s', (charset) => {
+    expect(decodeJson('1', `application/json; charset=${charset}`)).toEqual(issue(new RegExp(charset)));
+  });
+
+  it.each([undefined, '', 'identity', 'utf-8', 'UTF8', 'us-ascii'])('reads the encoding %j', (encoding) => {
+    expect(decodeJson('1', undefined, encoding)).toEqual({ value: 1 });
+  });
+
+  it.each(['gzip', 'deflate', 'br', 'base64', 'utf-16', 'utf-8, gzip', 5])(
+    'refuses the encoding %j',
+    (encoding) => {
+      expect(decodeJson('1', undefined, encoding)).toEqual(issue(/content encoding/));
+    },
+  );
+
+  it('refuses keys that can reach a prototype, with the path, also when they are escaped', () => {
+    expect(decodeJson('{"__proto__":{}}')).toEqual(issue(/not allowed/, ['__proto__']));
+    expect(decodeJson('{"a":[{"__proto__":1}]}')).toEqual(issue(/not allowed/, ['a', 0, '__proto__']));
+    expect(decodeJson('{"\\u005f\\u005fproto\\u005f\\u005f":1}')).toEqual(
+      issue(/not allowed/, ['__proto__']),
+    );
+    expect(decodeJson('{"__\\u0070roto__":1}')).toEqual(issue(/not allowed/, ['__proto__']));
+    const path = ['a', 'constructor', 'prototype'];
+    expect(decodeJson('{"a":{"constructor":{"prototype":{}}}}')).toEqual(issue(/not allowed/, path));
+    expect(decodeJson('{"a":{"constr\\u0075ctor":{"\\u0070rototype":{}}}}')).toEqual(
+      issue(/not allowed/, path),
+    );
+  });
+
+  it('takes keys and values that only look like them', () => {
+    for (const value of [
+      { constructor: 'Ford' },
+      { constructor: { name: 'x' } },
+      { prototype: 1 },
+      { proto: 1 },
+      { text: '__proto__' },
+      ['constructor', 'prototype'],
+      { constructor: null },
+    ]) {
+      expect(decodeJson(JSON.stringify(value))).toEqual({ value });
+    }
+  });
+
+  it('refuses to encode what JSON has no word for', () => {
+    for (const body of [undefined, () => 1, Symbol('s')]) {
+      expect(json.encode(body)).toEqual(issue(/can not be encoded as JSON$/));
+    }
+    const circle: Record<string, unknown> = {};
+    circle.self = circle;
+    const throwing = {
+      toJSON() {
+        throw new Error('no JSON of me');
+      },
+    };
+    for (const body of [1n, { n: 1n }, circle, throwing]) {
+      expect(json.encode(body)).toEqual(issue(/^can not be encoded as JSON: /));
+    }
+  });
+
+  it('refuses to encode or decode keys that can reach a prototype', () => {
+    expect(json.encode(JSON.parse('{"a":{"__proto__":1}}'))).toEqual(
+      issue(/not allowed/, ['a', '__proto__']),
+    );
+    expect(json.encode({ constructor: { prototype: 1 } })).toEqual(
+      issue(/not allowed/, ['constructor', 'prototype']),
+    );
+  });
+
+  it('refuses far too deep bodies, and never throws', () => {
+    const depth = 200_000;
+    let body: unknown = 'proto';
+    for (let level = 0; level < depth; level++) body = [body];
+    expect(json.encode(body)).toEqual(issue(/can not be encoded/));
+    const decoded = decodeJson(`${'['.repeat(depth)}"proto"${']'.repeat(depth)}`);
+    expect(decoded).toHaveProperty('issue');
+  });
+
+  it('knows when what arrives is not what was given', () => {
+    const exact = (body: unknown) => (json.encode(body) as { exact: boolean }).exact;
+    const withKey = Object.assign([1], { extra: 1 });
+    class Point {
+      x = 1;
+    }
+    class List extends Array {}
+    const changed = [
+      Number.NaN,
+      -0,
+      Infinity,
+      { a: undefined },
+      [undefined],
+      new Array(3),
+      new Date(),
+      { at: new Date() },
+      new Map([[1, 2]]),
+      new Point(),
+      List.from([1]),
+      withKey,
+      { toJSON: () => 1 },
+      { f() {} },
+      new Uint8Array(2),
+      Object('text'),
+    ];
+    for (const [index, body] of changed.entries()) expect(exact(body), `body ${index}`).toBe(false);
+    const same = [
+      0,
+      'x',
+      '\ud800',
+      null,
+      true,
+      [],
+      {},
+      [[]],
+      { a: { b: [1, 'x', null] } },
+      Object.create(null),
+    ];
+    for (const [index, body] of same.entries()) expect(exact(body), `body ${index}`).toBe(true);
+  });
+});
+
+describe('the codec text', () => {
+  it('keeps every well-formed string', () => {
+    for (const value of ['', 'a', '\ufeffäß€😀', '\u0000', '{"__proto__":1}']) {
+      const encoded = text.encode(value) as { content: Buffer };
+      expect(text.decode(encoded.content, 'text/plain', undefined)).toEqual({ value });
+    }
+  });
+
+  it('refuses what is no text, and what UTF-8 can not carry', () => {
+    expect(text.encode(5)).toEqual(issue(/must be a string/));
+    expect(text.encode({})).toEqual(issue(/must be a string/));
+    expect(text.encode('a\ud800')).toEqual(issue(/lone surrogate/));
+    expect(text.decode(Buffer.from([0xff]), undefined, undefined)).toEqual(issue(/not valid UTF-8/));
+  });
+
+  it('reads any kind of text in UTF-8', () => {
+    const read = (type?: string, encoding?: string) => text.decode(Buffer.from('ä'), type, encoding);
+    for (const type of [undefined, '', 'text/plain', 'text/html; charset=utf-8'])
+      expect(read(type)).toEqual({ value: 'ä' });
+    expect(read('application/json')).toEqual(issue(/wrong content type/));
+    expect(read('text/plain; charset=latin1')).toEqual(issue(/charset 'latin1'/));
+    expect(read('text/plain', 'gzip')).toEqual(issue(/content encoding 'gzip'/));
+  });
+});
+
+describe('the codec bytes', () => {
+  it('takes a copy of bytes, and of nothing else', () => {
+    const body = Uint8Array.of(1, 2, 255);
+    const encoded = bytes.encode(body) as { content: Buffer };
+    body[0] = 9;
+    expect([...encoded.content]).toEqual([1, 2, 255]);
+    for (const other of ['text', [1], new ArrayBuffer(2), undefined, null])
+      expect(bytes.encode(other)).toEqual(issue(/must be a Uint8Array/));
+  });
+
+  it('copies the part of a buffer that a view shows', () => {
+    const whole = Uint8Array.of(1, 2, 3, 4).buffer;
+    const encoded = bytes.encode(new Uint8Array(whole, 1, 2)) as { content: Buffer };
+    expect([...encoded.content]).toEqual([2, 3]);
+  });
+
+  it('reads whatever a message says of itself', () => {
+    const content = Buffer.of(0xff, 0);
+    expect(bytes.decode(content, 'image/png', 'gzip')).toEqual({ value: content });
+    expect(bytes.decode(content, undefined, undefined)).toEqual({ value: content });
+  });
+});
