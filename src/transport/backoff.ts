@@ -1,0 +1,53 @@
+/** When to try again. */
+export interface BackoffPolicy {
+  /** The upper bound of the first delay, in milliseconds. */
+  readonly initialDelayMs: number;
+  /** Where nobody answered: another attempt is made within this time. */
+  readonly refusedMaxDelayMs: number;
+  /** Where a server answered and then failed: the upper bound of the delay. */
+  readonly maxDelayMs: number;
+  readonly factor: number;
+}
+
+/** After this long without a failure, the next one counts as the first. */
+const STABLE_MS = 30_000;
+
+/**
+ * Delays with full jitter: each is drawn between nothing and a bound that grows with the failures, so that the clients of
+ * one server do not return in step.
+ *
+ * Failures of two kinds are counted apart. A refused port costs the server nothing and is tried again soon. A server that
+ * accepts and then fails (a wrong password, a message that breaks the decoder) gets longer and longer pauses, until it has
+ * been stable for 30 s, or was found down in between: then what comes back is another incarnation.
+ */
+export class Backoff {
+  readonly #policy: BackoffPolicy;
+  readonly #random: () => number;
+  #refused = 0;
+  #failed = 0;
+
+  constructor(policy: BackoffPolicy, random: () => number) {
+    this.#policy = policy;
+    this.#random = random;
+  }
+
+  /** The delay after an attempt that failed. */
+  afterFailure({ reachedServer }: { readonly reachedServer: boolean }): number {
+    if (reachedServer) return this.#draw(this.#failed++, this.#policy.maxDelayMs);
+    this.#failed = 0;
+    // Half of the promised time, which leaves the other half to the attempt itself.
+    return this.#draw(this.#refused++, this.#policy.refusedMaxDelayMs / 2);
+  }
+
+  /** The delay after the loss of something that had worked for `openForMs`. */
+  afterLoss(openForMs: number): number {
+    this.#refused = 0;
+    if (openForMs >= STABLE_MS) this.#failed = 0;
+    return this.#draw(this.#failed++, this.#policy.maxDelayMs);
+  }
+
+  #draw(failures: number, capMs: number): number {
+    const bound = Math.min(capMs, this.#policy.initialDelayMs * this.#policy.factor ** failures);
+    return Math.floor(this.#random() * bound);
+  }
+}

@@ -1,0 +1,299 @@
+import pRetry from 'p-retry';
+import { type Clock, orAborted, pause, withDeadline } from '../clock.js';
+import { deferred } from '../deferred.js';
+import { ClosedError, ConnectionError, type ConnectionErrorCode } from '../errors.js';
+import { Backoff, type BackoffPolicy } from './backoff.js';
+import { type ConnectionEvent, type ConnectionState, transition } from './connection-state.js';
+import { type Credentials, DialFailure, type Link, type Role, type Transport } from './port.js';
+import { checkCredentials, SecretRenewal } from './secret-renewal.js';
+
+/** How long one address may take from the first packet to an open connection. */
+const DIAL_TIMEOUT_MS = 10_000;
+
+/** With less than this left of the time for the start, no further attempt is made. */
+const LAST_ATTEMPT_MS = 100;
+
+/** What no further attempt can mend before somebody changes a setting. */
+const PERMANENT: ReadonlySet<ConnectionErrorCode> = new Set([
+  'ACCESS_REFUSED',
+  'VHOST_NOT_FOUND',
+  'TLS_REFUSED',
+  'INVALID_URL',
+]);
+
+export interface ConnectionSettings {
+  readonly role: Role;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly backoff: BackoffPolicy;
+  readonly startupTimeoutMs: number;
+  readonly credentials: (() => Credentials | Promise<Credentials>) | undefined;
+  /** True once any connection of the broker has been open: from then on nothing makes it give up. */
+  readonly isEstablished: () => boolean;
+  readonly onChange: (state: ConnectionState, event: ConnectionEvent) => void;
+}
+
+/**
+ * One of a broker's connections: dials when it is first needed, and again after each loss, for ever. Everything that uses
+ * it asks for the current link, sets itself up on it, and comes back when the link is gone.
+ */
+export class Connection {
+  readonly role: Role;
+  readonly #settings: ConnectionSettings;
+  readonly #backoff: Backoff;
+  readonly #closing = new AbortController();
+  #state: ConnectionState = { status: 'idle' };
+  #link: Link | undefined;
+  #next = deferred<Link>();
+  #running: Promise<void> | undefined;
+  #credentialsUsed: Credentials | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(settings: ConnectionSettings) {
+    this.role = settings.role;
+    this.#settings = settings;
+    this.#backoff = new Backoff(settings.backoff, settings.clock.random);
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** The link, while it is open. */
+  get current(): Link | undefined {
+    return this.#link?.isOpen ? this.#link : undefined;
+  }
+
+  /**
+   * The open link, or the next one. Rejects with a `ConnectionError` when the start is given up, and with a `ClosedError`
+   * when the connection is closed.
+   */
+  link(): Promise<Link> {
+    if (this.#closing.signal.aborted) return Promise.reject(new ClosedError('The broker is closed'));
+    if (this.current) return Promise.resolve(this.current);
+    const { promise } = this.#next;
+    if (!this.#running) {
+      const run = this.#run().finally(() => {
+        if (this.#running === run) this.#running = undefined;
+      });
+      this.#running = run;
+    }
+    return promise;
+  }
+
+  /** Closes the link with a goodbye, and dials no more. Bounded in time; never rejects. */
+  close(): Promise<void> {
+    this.#closed ??= this.#shutDown();
+    return this.#closed;
+  }
+
+  /** Drops the link at once. Without a `close` before it, the next one is dialled. */
+  destroy(reason: Error): void {
+    this.#link?.destroy(reason);
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#apply({ type: 'close' });
+    this.#closing.abort(new ClosedError('The broker is closed'));
+    this.#next.reject(new ClosedError('The broker is closed'));
+    await this.#link?.close();
+    await this.#running;
+    this.#apply({ type: 'closed' });
+  }
+
+  async #run(): Promise<void> {
+    const { clock, startupTimeoutMs } = this.#settings;
+    const giveUpAt = clock.now() + startupTimeoutMs;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        await pRetry(() => this.#attempt(giveUpAt), {
+          retries: Number.POSITIVE_INFINITY,
+          // The delay is ours: p-retry puts its cap on after the jitter, so that all clients would retry in step.
+          minTimeout: 0,
+          onFailedAttempt: ({ error }) => this.#waitAfter(error as RoundFailure, giveUpAt),
+        });
+      } catch (error) {
+        if (!signal.aborted) this.#giveUp(error as RoundFailure);
+        return;
+      }
+      const link = this.#link as Link;
+      const openedAt = clock.now();
+      const renewal = this.#renewal(link);
+      const error = await link.closed;
+      renewal?.stop();
+      if (signal.aborted) return;
+      const delayMs = this.#backoff.afterLoss(clock.now() - openedAt);
+      this.#apply({ type: 'lost', error, delayMs });
+      await pause(clock, delayMs, signal);
+    }
+  }
+
+  /** Tries every address once, in random order. */
+  async #attempt(giveUpAt: number): Promise<void> {
+    const { clock, transport } = this.#settings;
+    this.#apply({ type: 'dial' });
+    const failures: { address: string; failure: DialFailure }[] = [];
+    for (const address of shuffle(transport.addresses, clock.random)) {
+      if (this.#closing.signal.aborted) break;
+      const timeoutMs = Math.min(
+        DIAL_TIMEOUT_MS,
+        this.#mayGiveUp() ? giveUpAt - clock.now() : DIAL_TIMEOUT_MS,
+      );
+      try {
+        this.#opened(await this.#dial(address, Math.max(1, timeoutMs)));
+        return;
+      } catch (error) {
+        failures.push({ address, failure: toDialFailure(error) });
+      }
+    }
+    throw new RoundFailure(failures);
+  }
+
+  async #dial(address: string, timeoutMs: number): Promise<Link> {
+    const { clock, transport, role } = this.#settings;
+    const attempt = new AbortController();
+    const stop = () => attempt.abort(this.#closing.signal.reason);
+    this.#closing.signal.addEventListener('abort', stop, { once: true });
+    const dialled = this.#credentials().then((credentials) => {
+      attempt.signal.throwIfAborted();
+      this.#credentialsUsed = credentials;
+      return transport.dial(address, { role, credentials, signal: attempt.signal });
+    });
+    const tooLate = () =>
+      new DialFailure('CONNECTION_FAILED', `no answer within ${Math.round(timeoutMs)} ms`, {
+        reachedServer: true,
+      });
+    try {
+      return await withDeadline(clock, orAborted(dialled, attempt.signal), timeoutMs, tooLate);
+    } catch (error) {
+      attempt.abort(error);
+      // A success that comes after all is of no use to anybody.
+      dialled.then(
+        (link) => link.destroy(toDialFailure(error)),
+        () => {},
+      );
+      throw error;
+    } finally {
+      this.#closing.signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async #credentials(): Promise<Credentials | undefined> {
+    try {
+      const credentials = await this.#settings.credentials?.();
+      if (this.#settings.credentials) checkCredentials(credentials);
+      return credentials;
+    } catch (cause) {
+      throw new DialFailure('CONNECTION_FAILED', 'the credentials function failed', {
+        reachedServer: true,
+        cause,
+      });
+    }
+  }
+
+  #renewal(link: Link): SecretRenewal | undefined {
+    const { clock, credentials } = this.#settings;
+    const used = this.#credentialsUsed;
+    return credentials && used ? new SecretRenewal(clock, link, credentials, used) : undefined;
+  }
+
+  #opened(link: Link): void {
+    this.#link = link;
+    link.onBlocked = (reason) =>
+      this.#apply(reason === undefined ? { type: 'unblocked' } : { type: 'blocked', reason });
+    if (this.#closing.signal.aborted) {
+      link.destroy(new Error('closed while connecting'));
+      return;
+    }
+    const { resolve } = this.#next;
+    this.#next = deferred();
+    this.#apply({ type: 'opened', address: link.address });
+    resolve(link);
+  }
+
+  /** Waits before the next attempt, or throws when there is to be none. */
+  async #waitAfter(failure: RoundFailure, giveUpAt: number): Promise<void> {
+    const { clock } = this.#settings;
+    this.#closing.signal.throwIfAborted();
+    const leftMs = this.#mayGiveUp() ? giveUpAt - clock.now() : Number.POSITIVE_INFINITY;
+    if (leftMs < LAST_ATTEMPT_MS || (this.#mayGiveUp() && failure.isPermanent)) throw failure;
+    // A long delay must not use up what is left of the time for the start.
+    const delayMs = Math.min(
+      this.#backoff.afterFailure({ reachedServer: failure.reachedServer }),
+      leftMs / 2,
+    );
+    this.#apply({ type: 'failed', error: failure.toConnectionError(), delayMs });
+    await pause(clock, delayMs, this.#closing.signal);
+    this.#closing.signal.throwIfAborted();
+  }
+
+  #giveUp(failure: RoundFailure): void {
+    const error = failure.toConnectionError();
+    const { reject } = this.#next;
+    this.#next = deferred();
+    // Cleared here, since whoever gets the error may ask for a link again before this run has come to its end.
+    this.#running = undefined;
+    this.#apply({ type: 'failed', error, delayMs: 0 });
+    this.#apply({ type: 'gave-up', error });
+    reject(error);
+  }
+
+  #mayGiveUp(): boolean {
+    return !this.#settings.isEstablished();
+  }
+
+  #apply(event: ConnectionEvent): void {
+    const next = transition(this.#state, event);
+    if (next === this.#state) return;
+    this.#state = next;
+    this.#settings.onChange(next, event);
+  }
+}
+
+/** Why no address could be connected to. */
+class RoundFailure extends Error {
+  readonly #failures: readonly { address: string; failure: DialFailure }[];
+
+  constructor(failures: readonly { address: string; failure: DialFailure }[]) {
+    super('no address could be connected to');
+    this.#failures = failures;
+  }
+
+  get reachedServer(): boolean {
+    return this.#failures.some(({ failure }) => failure.reachedServer);
+  }
+
+  get #worst(): { address: string; failure: DialFailure } | undefined {
+    return this.#failures.find(({ failure }) => PERMANENT.has(failure.code)) ?? this.#failures[0];
+  }
+
+  get isPermanent(): boolean {
+    return this.#worst !== undefined && PERMANENT.has(this.#worst.failure.code);
+  }
+
+  toConnectionError(): ConnectionError {
+    const attempts = this.#failures.map(({ address, failure }) => ({ address, reason: failure.message }));
+    const list = attempts.map(({ address, reason }) => `${address}: ${reason}`).join('; ');
+    return new ConnectionError(
+      this.#worst?.failure.code ?? 'CONNECTION_FAILED',
+      `Could not connect to RabbitMQ (${list})`,
+      { attempts, cause: this.#worst?.failure.cause },
+    );
+  }
+}
+
+function toDialFailure(error: unknown): DialFailure {
+  if (error instanceof DialFailure) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new DialFailure('CONNECTION_FAILED', message, { reachedServer: true, cause: error });
+}
+
+function shuffle<T>(items: readonly T[], random: () => number): T[] {
+  const shuffled = [...items];
+  for (let last = shuffled.length - 1; last > 0; last--) {
+    const chosen = Math.floor(random() * (last + 1));
+    [shuffled[last], shuffled[chosen]] = [shuffled[chosen] as T, shuffled[last] as T];
+  }
+  return shuffled;
+}

@@ -1,0 +1,173 @@
+import { type Contract, type TopologyStep, topologyOf } from '../contracts/topology.js';
+import { TopologyError, type TopologyErrorCode } from '../errors.js';
+import { type Channel, type Link, TransportError } from './port.js';
+
+/**
+ * Declares topology on one link, each contract once. A declaration that the server refuses closes its channel, so it is done
+ * on a channel that nobody else uses, which is closed again when there is nothing more to declare.
+ */
+export class Declarer {
+  readonly #link: Link;
+  readonly #declared = new Map<string, Promise<void>>();
+  #channel: Channel | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /**
+   * Declares what the contract needs. Rejects with a `TopologyError` when the server refuses for good, and with a
+   * `TransportError` when it may work later.
+   *
+   * @param options - `again`: also when it was declared before, because something is known to be missing
+   */
+  declare(contract: Contract, options: { readonly again?: boolean } = {}): Promise<void> {
+    return this.declareAll(topologyOf(contract), options);
+  }
+
+  /** The same for single steps. */
+  async declareAll(
+    steps: readonly TopologyStep[],
+    options: { readonly again?: boolean } = {},
+  ): Promise<void> {
+    for (const step of steps) await this.#once(step, options.again ?? false);
+  }
+
+  /** Runs one operation on the channel of its own, after those that wait. */
+  run<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
+    this.#waiting++;
+    const result = this.#last.then(() => this.#runNow(operation));
+    this.#last = result.catch(() => {}).finally(() => this.#settled());
+    return result;
+  }
+
+  /** Forgets what was declared, since something was deleted. */
+  forget(): void {
+    this.#declared.clear();
+  }
+
+  async #once(step: TopologyStep, again: boolean): Promise<void> {
+    const key = JSON.stringify(step);
+    const before = this.#declared.get(key);
+    if (before && !again) return before;
+    const done = this.run((channel) => perform(channel, step)).catch((error: unknown) =>
+      this.#refused(error, step),
+    );
+    this.#declared.set(key, done);
+    try {
+      await done;
+    } catch (error) {
+      if (this.#declared.get(key) === done) this.#declared.delete(key);
+      throw error;
+    }
+  }
+
+  #refused(error: unknown, step: TopologyStep): void {
+    const refusal = topologyError(error, step);
+    if (
+      step.kind === 'queue' &&
+      step.lenient &&
+      refusal instanceof TopologyError &&
+      refusal.code === 'MISMATCH'
+    )
+      return;
+    throw refusal;
+  }
+
+  async #runNow<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
+    if (!this.#channel?.isOpen)
+      this.#channel = await this.#link.openChannel({ confirms: false, onClosed: () => {} });
+    return operation(this.#channel);
+  }
+
+  async #settled(): Promise<void> {
+    this.#waiting--;
+    if (this.#waiting > 0) return;
+    const channel = this.#channel;
+    this.#channel = undefined;
+    await channel?.close();
+  }
+}
+
+const declarers = new WeakMap<Link, Declarer>();
+
+/** The declarer of a link: what one part of the broker has declared, the others need not. */
+export function declarerOf(link: Link): Declarer {
+  let declarer = declarers.get(link);
+  if (!declarer) {
+    declarer = new Declarer(link);
+    declarers.set(link, declarer);
+  }
+  return declarer;
+}
+
+/**
+ * A refusal of the server as a `TopologyError` about `target`, or the error as it is when another attempt may succeed.
+ */
+export function toTopologyError(error: unknown, target: string): unknown {
+  if (!(error instanceof TransportError) || error.replyCode === undefined) return error;
+  const code = CODES.get(error.replyCode);
+  if (!code) return error;
+  const text = /with message "(.*)"$/s.exec(error.message)?.[1] ?? error.message;
+  const difference = INEQUIVALENT.exec(text);
+  if (code !== 'MISMATCH' || !difference)
+    return new TopologyError(code, target, `${target}: ${text}`, { cause: error });
+  const [, argument = '', declared = '', existing = ''] = difference;
+  return new TopologyError(
+    code,
+    target,
+    `${target} exists with another '${argument}': this program declares ${declared}, the server has ${existing}. ` +
+      `Change the contract, or delete it on the server and let it be declared again`,
+    { cause: error, argument, declared, existing },
+  );
+}
+
+const CODES: ReadonlyMap<number, TopologyErrorCode> = new Map([
+  [403, 'ACCESS_REFUSED'],
+  [404, 'NOT_FOUND'],
+  [406, 'MISMATCH'],
+  // Refused as such, whatever exists: a feature that this version of the server denies, or an unknown exchange type.
+  [503, 'MISMATCH'],
+  [540, 'MISMATCH'],
+]);
+
+/** The words of rabbit_misc:assert_args_equivalence1/4, the same from 3.10 to 4.3. */
+const INEQUIVALENT = /inequivalent arg '([^']+)' for .*: received (.+?) but current is (.+)$/s;
+
+function topologyError(error: unknown, step: TopologyStep): unknown {
+  switch (step.kind) {
+    case 'queue':
+      return toTopologyError(error, `The queue '${step.queue.name}'`);
+    case 'check-queue':
+      return toTopologyError(error, `The queue '${step.name}'`);
+    case 'exchange':
+      return toTopologyError(error, `The exchange '${step.exchange.name}'`);
+    case 'check-exchange':
+      return toTopologyError(error, `The exchange '${step.name}'`);
+    case 'binding': {
+      const { destination, source } = step.binding;
+      return toTopologyError(
+        error,
+        `The binding of the ${destination.kind} '${destination.name}' to '${source}'`,
+      );
+    }
+  }
+}
+
+async function perform(channel: Channel, step: TopologyStep): Promise<void> {
+  switch (step.kind) {
+    case 'queue':
+      return channel.declareQueue(step.queue);
+    case 'check-queue':
+      await channel.checkQueue(step.name);
+      return;
+    case 'exchange':
+      return channel.declareExchange(step.exchange);
+    case 'check-exchange':
+      return channel.checkExchange(step.name);
+    case 'binding':
+      return channel.bind(step.binding);
+  }
+}

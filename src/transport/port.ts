@@ -1,0 +1,198 @@
+import type { ConnectionErrorCode } from '../errors.js';
+
+/**
+ * The small interface that everything above uses and every broker implements: one link (a connection that lives once), its
+ * channels, and what travels over them. A link never reconnects: `connection.ts` dials the next one.
+ */
+
+/** What a connection is for. */
+export type Role = 'publish' | 'consume';
+
+/** Makes links. One per broker. */
+export interface Transport {
+  /** Every address that can be dialled, as text without secrets. */
+  readonly addresses: readonly string[];
+  /**
+   * Makes one connection. Rejects with a `ConnectionError`; when the signal aborts, everything that was begun is destroyed
+   * and the promise rejects.
+   */
+  dial(address: string, options: DialOptions): Promise<Link>;
+}
+
+export interface DialOptions {
+  readonly role: Role;
+  /** Asked for before every attempt; undefined: the URL's own. */
+  readonly credentials: Credentials | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** How the client proves who it is. */
+export type Credentials =
+  | { readonly username: string; readonly password: string; readonly expiresAt?: Date }
+  | { readonly mechanism: 'EXTERNAL'; readonly expiresAt?: Date };
+
+/** One live connection. */
+export interface Link {
+  readonly address: string;
+  /** Resolves once, with the reason, when the link is gone, whoever ended it. */
+  readonly closed: Promise<Error>;
+  readonly isOpen: boolean;
+  /** The reason of the server's alarm that stops publishing, while there is one. */
+  readonly blocked: string | undefined;
+  /** Called with the reason when an alarm stops publishing, with undefined when it is over. */
+  onBlocked: ((reason: string | undefined) => void) | undefined;
+  openChannel(options: ChannelOptions): Promise<Channel>;
+  /** Gives the server a new password before the old one expires. */
+  updateSecret(secret: string): Promise<void>;
+  /** Says goodbye and closes. Bounded in time; never rejects. */
+  close(): Promise<void>;
+  /** Drops the connection at once. */
+  destroy(reason: Error): void;
+}
+
+export interface ChannelOptions {
+  /** Asks for publisher confirms. */
+  readonly confirms: boolean;
+  /** Called once when the channel is gone, also when that is because of `close`. */
+  readonly onClosed: (error: TransportError) => void;
+  readonly onConfirm?: (publishTag: number, multiple: boolean, accepted: boolean) => void;
+  /** A mandatory message came back; its confirm follows. */
+  readonly onReturn?: (returned: Returned) => void;
+}
+
+/**
+ * One live channel. Methods without a promise write at once and throw a `TransportError` when the channel is gone. Those
+ * with one reject with a `TransportError` when the server refuses, the channel or the link dies, or no answer comes within
+ * the round-trip limit; after a missing answer the link is destroyed, for nothing on it can be trusted.
+ */
+export interface Channel {
+  readonly isOpen: boolean;
+  /** Publishes. Messages count from 1 on each channel: that count is the tag of `onConfirm`. */
+  publish(message: OutgoingMessage): void;
+  ack(deliveryTag: number, multiple: boolean): void;
+  nack(deliveryTag: number, options: { multiple: boolean; requeue: boolean }): void;
+  reject(deliveryTag: number, options: { requeue: boolean }): void;
+  setPrefetch(count: number): Promise<void>;
+  /** `onDelivery` gets undefined when the server cancels the consumer. It must not throw. */
+  consume(
+    queue: string,
+    options: ConsumeOptions,
+    onDelivery: (delivery: Delivery | undefined) => void,
+  ): Promise<string>;
+  cancel(consumerTag: string): Promise<void>;
+  declareQueue(queue: QueueDeclaration): Promise<void>;
+  checkQueue(name: string): Promise<{ messages: number; consumers: number }>;
+  declareExchange(exchange: ExchangeDeclaration): Promise<void>;
+  checkExchange(name: string): Promise<void>;
+  bind(binding: BindingDeclaration): Promise<void>;
+  purgeQueue(name: string): Promise<number>;
+  deleteQueue(name: string): Promise<void>;
+  deleteExchange(name: string): Promise<void>;
+  /** Closes. Bounded in time; never rejects. */
+  close(): Promise<void>;
+}
+
+export interface ConsumeOptions {
+  readonly noAck: boolean;
+  readonly exclusive: boolean;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+/** The AMQP 0-9-1 basic properties, but the deprecated `cluster-id`. */
+export interface MessageProperties {
+  contentType?: string | undefined;
+  contentEncoding?: string | undefined;
+  headers?: Readonly<Record<string, unknown>> | undefined;
+  deliveryMode?: number | undefined;
+  priority?: number | undefined;
+  correlationId?: string | undefined;
+  replyTo?: string | undefined;
+  /** Milliseconds, as a decimal string. */
+  expiration?: string | undefined;
+  messageId?: string | undefined;
+  /** Seconds since 1970. */
+  timestamp?: number | undefined;
+  type?: string | undefined;
+  userId?: string | undefined;
+  appId?: string | undefined;
+}
+
+export interface OutgoingMessage {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly mandatory: boolean;
+  readonly properties: MessageProperties;
+  readonly content: Buffer;
+}
+
+export interface Delivery {
+  readonly deliveryTag: number;
+  readonly redelivered: boolean;
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** As another client wrote them: any type may stand in any property. */
+  readonly properties: Readonly<{ [K in keyof MessageProperties]?: unknown }>;
+  readonly content: Buffer;
+}
+
+export interface Returned {
+  readonly messageId: unknown;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly replyCode: number;
+  readonly replyText: string;
+}
+
+export interface QueueDeclaration {
+  readonly name: string;
+  readonly durable: boolean;
+  readonly exclusive: boolean;
+  readonly autoDelete: boolean;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+export interface ExchangeDeclaration {
+  readonly name: string;
+  readonly type: string;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly internal: boolean;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+export interface BindingDeclaration {
+  readonly destination: { readonly kind: 'queue' | 'exchange'; readonly name: string };
+  readonly source: string;
+  readonly routingKey: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+/** Why a channel or a link died, or a request was refused. Internal: users get a `LeveretError` made from it. */
+export class TransportError extends Error {
+  /** The AMQP reply code, such as 404, when the server gave one. */
+  readonly replyCode: number | undefined;
+
+  constructor(message: string, options: { replyCode?: number | undefined; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.name = 'TransportError';
+    this.replyCode = options.replyCode;
+  }
+}
+
+/** Why one address could not be connected to. */
+export class DialFailure extends Error {
+  readonly code: ConnectionErrorCode;
+  /** False when nobody answered at the address, so that trying again soon costs a server nothing. */
+  readonly reachedServer: boolean;
+
+  constructor(
+    code: ConnectionErrorCode,
+    message: string,
+    options: { readonly reachedServer: boolean; readonly cause?: unknown },
+  ) {
+    super(message, { cause: options.cause });
+    this.name = 'DialFailure';
+    this.code = code;
+    this.reachedServer = options.reachedServer;
+  }
+}

@@ -1,0 +1,32 @@
+import type { ResolvedBrokerOptions } from '../broker-options.js';
+import type { Clock } from '../clock.js';
+import { ConnectionError } from '../errors.js';
+import { VERSION } from '../version.js';
+import { isMemoryUrl } from './memory/address.js';
+import { MemoryTransport } from './memory/transport.js';
+import { DialFailure, type Transport } from './port.js';
+import { RabbitTransport } from './rabbitmq/transport.js';
+
+/** The transport for these URLs. One that is malformed makes a transport which can not be dialled, and says why. */
+export function makeTransport(
+  urls: readonly string[],
+  options: ResolvedBrokerOptions,
+  clock: Clock,
+): Transport {
+  const { name, heartbeatSeconds, tls } = options;
+  try {
+    const [url = ''] = urls;
+    if (urls.some(isMemoryUrl)) {
+      if (urls.length > 1)
+        throw new ConnectionError('INVALID_URL', 'Invalid broker URL: memory: stands alone, not in a list');
+      return MemoryTransport.at(url, clock);
+    }
+    return new RabbitTransport(urls, { name, heartbeatSeconds, tls, clock, productVersion: VERSION });
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
+    return {
+      addresses: ['the given URL'],
+      dial: () => Promise.reject(new DialFailure(error.code, error.message, { reachedServer: false })),
+    };
+  }
+}
