@@ -1,0 +1,82 @@
+import type { ConnectionErrorCode } from '../../errors.js';
+import { DialFailure, TransportError } from '../port.js';
+import type { Address } from './address.js';
+
+/** Nobody answered: trying again soon costs no server anything. */
+const UNREACHED = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EADDRNOTAVAIL',
+]);
+
+/**
+ * What went wrong while connecting, from whatever amqplib or Node made of it.
+ *
+ * @param serverWords - the text of the server's last `connection.close`, when it could be read
+ */
+export function dialFailure(error: unknown, address: Address, serverWords: string | undefined): DialFailure {
+  if (error instanceof DialFailure) return error;
+  const { code, text } = describe(error);
+  if (code !== undefined && UNREACHED.has(code)) {
+    return new DialFailure('CONNECTION_FAILED', text, { reachedServer: false, cause: error });
+  }
+  if (isTlsRefusal(code, text)) {
+    return new DialFailure('TLS_REFUSED', text, { reachedServer: true, cause: error });
+  }
+  if (/ACCESS.REFUSED|\b403\b|SASL mechanism/.test(text)) {
+    const reason = `the server refused the credentials (${text})`;
+    return new DialFailure('ACCESS_REFUSED', reason, { reachedServer: true, cause: error });
+  }
+  if (/Expected ConnectionOpenOk/.test(text)) {
+    // That is all that amqplib tells of a connection.close in this place; the server's own words are on the wire.
+    const reason =
+      serverWords ?? 'it is unknown, the user has no access to it, or a connection limit is reached';
+    const message = `the server refused the virtual host '${address.vhost}': ${reason}`;
+    return new DialFailure(vhostRefusal(serverWords), message, { reachedServer: true, cause: error });
+  }
+  return new DialFailure('CONNECTION_FAILED', text, { reachedServer: true, cause: error });
+}
+
+function vhostRefusal(serverWords: string | undefined): ConnectionErrorCode {
+  if (serverWords === undefined || /not found/.test(serverWords)) return 'VHOST_NOT_FOUND';
+  // It is there, and begins or ends: trying again helps.
+  return / is down/.test(serverWords) ? 'CONNECTION_FAILED' : 'ACCESS_REFUSED';
+}
+
+/** An error of amqplib as one of ours: the reply code is a property, or stands in the text. */
+export function toTransportError(error: unknown, fallback = 'the channel is closed'): TransportError {
+  if (error instanceof TransportError) return error;
+  if (!(error instanceof Error)) return new TransportError(fallback, { cause: error });
+  const { code } = error as { code?: unknown };
+  return new TransportError(error.message || fallback, {
+    replyCode: typeof code === 'number' ? code : undefined,
+    cause: error,
+  });
+}
+
+function describe(error: unknown): { code: string | undefined; text: string } {
+  if (!(error instanceof Error)) return { code: undefined, text: String(error) };
+  // Several addresses of one host name failed: the message of the aggregate is empty.
+  if (error instanceof AggregateError) {
+    const parts = error.errors.map(describe);
+    return { code: parts[0]?.code, text: [...new Set(parts.map((part) => part.text))].join(', ') };
+  }
+  const { code } = error as { code?: unknown };
+  const name = typeof code === 'string' ? code : undefined;
+  const text = (error.message || name || error.name).replaceAll(/\s+/g, ' ').trim();
+  return { code: name, text: name && !text.includes(name) ? `${text} (${name})` : text };
+}
+
+function isTlsRefusal(code: string | undefined, text: string): boolean {
+  if (code === undefined) return false;
+  if (code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')) return true;
+  if (
+    /^(?:CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/.test(code)
+  )
+    return true;
+  return code === 'EPROTO' || /\bSSL routines\b/.test(text);
+}

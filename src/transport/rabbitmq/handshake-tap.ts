@@ -1,0 +1,51 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
+
+/** Where Node announces each new client socket, while `connect` is being called (Node 18.8 and later). */
+const NEW_SOCKET = 'net.client.socket';
+
+/** More than any handshake has. */
+const MAX_BYTES = 16 * 1024;
+
+/** The server's refusals to open a virtual host (rabbit_reader, the same words from 3.10 to 4.3). */
+const REFUSAL = /NOT_ALLOWED - [\x20-\x7e]+/;
+
+/**
+ * Listens to what the server says during the handshake. When it refuses a virtual host, amqplib throws its words away, and
+ * an unknown host, a missing right and a full connection limit could not be told apart. Over TLS nothing can be heard.
+ */
+export class HandshakeTap {
+  #chunks: Buffer[] = [];
+  #sizeBytes = 0;
+  #socket: Socket | undefined;
+
+  /** Calls `connect`, which makes a socket before it returns, and listens to that. */
+  around<T>(connect: () => T): T {
+    const onSocket = (message: unknown) => {
+      this.#socket ??= (message as { readonly socket?: Socket }).socket;
+    };
+    subscribe(NEW_SOCKET, onSocket);
+    try {
+      return connect();
+    } finally {
+      unsubscribe(NEW_SOCKET, onSocket);
+      // Only once amqplib reads: a listener before it would take the data away from it.
+      this.#socket?.once('connect', () => this.#socket?.on('data', this.#onData));
+    }
+  }
+
+  /** What the server said when it refused. */
+  get refusal(): string | undefined {
+    return REFUSAL.exec(Buffer.concat(this.#chunks).toString('latin1'))?.[0];
+  }
+
+  stop(): void {
+    this.#socket?.removeListener('data', this.#onData);
+    this.#chunks = [];
+  }
+
+  readonly #onData = (chunk: Buffer) => {
+    this.#sizeBytes += chunk.length;
+    if (this.#sizeBytes <= MAX_BYTES) this.#chunks.push(chunk);
+  };
+}

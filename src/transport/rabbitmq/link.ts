@@ -1,0 +1,139 @@
+import type { ChannelModel } from 'amqplib';
+import { type Clock, orAborted, withDeadline } from '../../clock.js';
+import { deferred } from '../../deferred.js';
+import { type Channel, type ChannelOptions, type Link, TransportError } from '../port.js';
+import { RabbitChannel } from './channel.js';
+import { toTransportError } from './failures.js';
+
+/** How long the server may take to answer one request. amqplib itself waits for ever. */
+export const ROUND_TRIP_MS = 15_000;
+
+/** How long a goodbye may take before the socket is dropped. */
+const GOODBYE_MS = 3_000;
+
+/** The part of a socket that amqplib's connection holds and its declarations leave out. */
+interface Stream {
+  readonly destroyed: boolean;
+  readonly writableEnded: boolean;
+  destroy(error: Error): unknown;
+}
+
+/** One connection of amqplib. */
+export class RabbitLink implements Link {
+  readonly address: string;
+  readonly closed: Promise<Error>;
+  onBlocked: ((reason: string | undefined) => void) | undefined;
+  readonly #model: ChannelModel;
+  readonly #clock: Clock;
+  readonly #socket: AbortController;
+  readonly #closed = deferred<Error>();
+  #isOpen: boolean;
+  #blocked: string | undefined;
+  #cause: Error | undefined;
+
+  constructor(model: ChannelModel, address: string, clock: Clock, socket: AbortController) {
+    this.#model = model;
+    this.address = address;
+    this.#clock = clock;
+    this.#socket = socket;
+    this.closed = this.#closed.promise;
+    // amqplib can report success for a connection that the server closed in the same packet: nobody would ever hear of it.
+    const stream = this.#stream;
+    this.#isOpen = !stream.destroyed && !stream.writableEnded;
+    // `error` comes before `close`, and does not come at all after a graceful shutdown of the server.
+    model.on('error', (error) => {
+      this.#cause ??= error;
+    });
+    model.on('close', (error) => this.#gone(this.#cause ?? error ?? new Error('the connection was closed')));
+    model.on('blocked', (reason) => this.#setBlocked(reason || 'the server has raised an alarm'));
+    model.on('unblocked', () => this.#setBlocked(undefined));
+    // Without it amqplib lets an error of a listener break its reading loop.
+    this.#raw.on('handler-error', (error: Error) => this.destroy(error));
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  get blocked(): string | undefined {
+    return this.#blocked;
+  }
+
+  async openChannel(options: ChannelOptions): Promise<Channel> {
+    const opening = options.confirms ? this.#model.createConfirmChannel() : this.#model.createChannel();
+    const channel = await this.request(opening);
+    return new RabbitChannel(channel, options, (promise) => this.request(promise));
+  }
+
+  async updateSecret(secret: string): Promise<void> {
+    const updated = this.#orGone(this.#model.updateSecret(Buffer.from(secret), 'the old secret expires'));
+    await withDeadline(
+      this.#clock,
+      updated,
+      ROUND_TRIP_MS,
+      () => new TransportError('update-secret was not answered'),
+    );
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isOpen) return;
+    const goodbye = this.#orGone(this.#model.close());
+    try {
+      await withDeadline(this.#clock, goodbye, GOODBYE_MS, () => new Error('no answer to the goodbye'));
+    } catch {
+      goodbye.catch(() => {});
+    }
+    this.destroy(new Error('closed'));
+  }
+
+  destroy(reason: Error): void {
+    this.#cause ??= reason;
+    this.#gone(this.#cause);
+  }
+
+  /** Waits for an answer within the round-trip limit. Without one nothing on this connection can be trusted any more. */
+  async request<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await withDeadline(this.#clock, this.#orGone(answer), ROUND_TRIP_MS, () => {
+        const error = new TransportError(`the server did not answer within ${ROUND_TRIP_MS / 1000} s`);
+        this.destroy(error);
+        return error;
+      });
+    } catch (error) {
+      answer.catch(() => {});
+      throw toTransportError(this.#isOpen ? error : (this.#cause ?? error));
+    }
+  }
+
+  /** amqplib leaves what it was asked for unsettled when the socket goes. */
+  #orGone<T>(answer: Promise<T>): Promise<T> {
+    return orAborted(answer, this.#socket.signal);
+  }
+
+  /**
+   * amqplib only ends the socket, which a peer that does not answer keeps open: destroy it. With an error, since otherwise
+   * amqplib does not notice: its heartbeats would go on, and its channels stay open, until the next one is missed.
+   */
+  #gone(reason: Error): void {
+    const wasOpen = this.#isOpen;
+    this.#isOpen = false;
+    this.#blocked = undefined;
+    this.#stream.destroy(reason);
+    this.#socket.abort();
+    if (!wasOpen) return;
+    this.#closed.resolve(reason);
+  }
+
+  #setBlocked(reason: string | undefined): void {
+    this.#blocked = reason;
+    this.onBlocked?.(reason);
+  }
+
+  get #raw(): NodeJS.EventEmitter & { readonly stream: Stream } {
+    return this.#model.connection as unknown as NodeJS.EventEmitter & { readonly stream: Stream };
+  }
+
+  get #stream(): Stream {
+    return this.#raw.stream;
+  }
+}

@@ -1,0 +1,99 @@
+import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
+import { connect, credentials as mechanisms, type SocketOptions } from 'amqplib';
+import type { Clock } from '../../clock.js';
+import { ConfigurationError } from '../../errors.js';
+import { DialFailure, type DialOptions, type Link, type Transport } from '../port.js';
+import { type Address, parseAddress } from './address.js';
+import { dialFailure } from './failures.js';
+import { HandshakeTap } from './handshake-tap.js';
+import { RabbitLink } from './link.js';
+
+export interface RabbitOptions {
+  /** Shown in the management UI. */
+  readonly name: string | undefined;
+  readonly heartbeatSeconds: number;
+  readonly tls: TlsConnectionOptions | undefined;
+  readonly clock: Clock;
+  readonly productVersion: string;
+}
+
+/** How long an idle TCP connection waits before it asks whether the other side is there. */
+const KEEP_ALIVE_DELAY_MS = 30_000;
+
+/** Dials RabbitMQ servers through amqplib. */
+export class RabbitTransport implements Transport {
+  readonly addresses: readonly string[];
+  readonly #addresses: ReadonlyMap<string, Address>;
+  readonly #options: RabbitOptions;
+
+  /** @throws ConnectionError with the code INVALID_URL */
+  constructor(urls: readonly string[], options: RabbitOptions) {
+    const addresses = urls.map(parseAddress);
+    this.#addresses = new Map(addresses.map((address) => [address.label, address]));
+    this.addresses = [...this.#addresses.keys()];
+    this.#options = options;
+    if (options.tls && !addresses.some((address) => address.secure)) {
+      throw new ConfigurationError('tls', "Broker: the option 'tls' needs an amqps: URL");
+    }
+  }
+
+  async dial(label: string, { role, credentials, signal }: DialOptions): Promise<Link> {
+    const address = this.#addresses.get(label) as Address;
+    const { clock, heartbeatSeconds, name, productVersion, tls } = this.#options;
+    signal.throwIfAborted();
+    // amqplib hands over the connection only when it is open, and has no deadline of its own: the signal, which Node takes
+    // as an option of the socket, ends it in every phase before.
+    const socket = new AbortController();
+    const abandon = () => socket.abort();
+    signal.addEventListener('abort', abandon, { once: true });
+    const tap = new HandshakeTap();
+    const dial = () =>
+      connect(
+        {
+          protocol: address.secure ? 'amqps' : 'amqp',
+          hostname: address.hostname,
+          port: address.port,
+          // amqplib decodes it again.
+          vhost: encodeURIComponent(address.vhost),
+          heartbeat: heartbeatSeconds,
+        },
+        {
+          ...(address.secure ? tls : undefined),
+          signal: socket.signal,
+          // Without it request/reply waits up to 40 ms for a delayed TCP acknowledgement.
+          noDelay: true,
+          keepAlive: true,
+          keepAliveDelay: KEEP_ALIVE_DELAY_MS,
+          credentials: mechanismOf(address, credentials),
+          clientProperties: {
+            product: 'leveret',
+            version: productVersion,
+            connection_name: name === undefined ? `leveret (${role})` : `${name} (${role})`,
+          },
+          // Its declaration leaves out what it hands on to Node's socket.
+        } as SocketOptions,
+      );
+    try {
+      const model = await (address.secure ? dial() : tap.around(dial));
+      const link = new RabbitLink(model, address.label, clock, socket);
+      if (signal.aborted || !link.isOpen) {
+        link.destroy(new Error('abandoned'));
+        throw new DialFailure('CONNECTION_FAILED', 'the connection was lost at once', {
+          reachedServer: true,
+        });
+      }
+      return link;
+    } catch (error) {
+      socket.abort();
+      throw dialFailure(error, address, tap.refusal);
+    } finally {
+      tap.stop();
+      signal.removeEventListener('abort', abandon);
+    }
+  }
+}
+
+function mechanismOf(address: Address, given: DialOptions['credentials']) {
+  if (given && 'mechanism' in given) return mechanisms.external();
+  return mechanisms.plain(given?.username ?? address.username, given?.password ?? address.password);
+}
