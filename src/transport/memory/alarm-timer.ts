@@ -1,0 +1,35 @@
+import type { Clock, Timer } from '../../clock.js';
+
+/** One timer that is set for the earliest of the times that it is asked for. Never keeps the process alive. */
+export class AlarmTimer {
+  readonly #clock: Clock;
+  readonly #onTime: () => void;
+  #timer: Timer | undefined;
+  #at = Number.POSITIVE_INFINITY;
+
+  constructor(clock: Clock, onTime: () => void) {
+    this.#clock = clock;
+    this.#onTime = onTime;
+  }
+
+  /** Calls back at this time of the clock, or earlier when an earlier time was asked for: then look again. */
+  wakeAt(at: number): void {
+    if (at >= this.#at) return;
+    this.clear();
+    this.#at = at;
+    this.#timer = this.#clock.setTimeout(
+      () => {
+        this.clear();
+        this.#onTime();
+      },
+      Math.max(1, Math.ceil(at - this.#clock.now())),
+    );
+    this.#timer.unref();
+  }
+
+  clear(): void {
+    if (this.#timer) this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#at = Number.POSITIVE_INFINITY;
+  }
+}

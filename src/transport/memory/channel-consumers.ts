@@ -1,0 +1,222 @@
+import { randomUUID } from 'node:crypto';
+import type { ConsumeOptions, Delivery } from '../port.js';
+import type { QueueConsumer } from './consumers.js';
+import { amqpType } from './equivalence.js';
+import { copyTable, type Entry, type StoredMessage, type Table } from './message.js';
+import type { MemoryQueue, Return } from './queue.js';
+import { queueInUse, Refusal } from './refusal.js';
+import { REPLY_TO } from './replies.js';
+import type { MemoryServer, ServerLink } from './server.js';
+
+/** A delivery on its way to the client. */
+export interface Unacked {
+  readonly tag: number;
+  readonly message: StoredMessage;
+  readonly redelivered: boolean;
+  readonly headers: Table;
+}
+
+export interface ChannelConsumer {
+  readonly onDelivery: (delivery: Delivery | undefined) => void;
+}
+
+interface Consumer extends QueueConsumer, ChannelConsumer {
+  readonly queue: MemoryQueue;
+  unacked: number;
+}
+
+interface Kept {
+  readonly entry: Entry;
+  readonly consumer: Consumer;
+}
+
+/** What one channel consumes, and what it has not acknowledged. */
+export class ChannelConsumers {
+  /** For the consumers that begin from now on; 0: without a limit. */
+  prefetch = 0;
+  readonly #server: MemoryServer;
+  readonly #link: ServerLink;
+  readonly #onDelivery: (consumer: ChannelConsumer, unacked: Unacked) => void;
+  readonly #consumers = new Map<string, Consumer>();
+  /** By tag, in order. */
+  readonly #unacked = new Map<number, Kept>();
+  #lastTag = 0;
+  #reply: { readonly address: string; readonly tag: string } | undefined;
+
+  constructor(
+    server: MemoryServer,
+    link: ServerLink,
+    onDelivery: (consumer: ChannelConsumer, unacked: Unacked) => void,
+  ) {
+    this.#server = server;
+    this.#link = link;
+    this.#onDelivery = onDelivery;
+  }
+
+  /** Where this channel gets direct replies, if it does. */
+  get replyAddress(): string | undefined {
+    return this.#reply?.address;
+  }
+
+  /** Answers with the tag, and what begins the deliveries. */
+  consume(
+    name: string,
+    options: ConsumeOptions,
+    onDelivery: ChannelConsumer['onDelivery'],
+    arrive: (event: () => void) => void,
+  ): { readonly tag: string; readonly start: () => void } {
+    const tag = `amq.ctag-${randomUUID()}`;
+    if (name === REPLY_TO) {
+      this.#takeReplies(tag, options, onDelivery);
+      return { tag, start: () => {} };
+    }
+    const queue = this.#server.queue(name, this.#link);
+    const { noAck, exclusive, arguments: args } = options;
+    const priority = args['x-priority'] ?? 0;
+    if (!Number.isInteger(priority)) {
+      const wrong = `"expected integer, got ${amqpType(priority)}"`;
+      throw new Refusal(406, `invalid arg 'x-priority' for queue '${name}' in vhost '/': ${wrong}`);
+    }
+    if (queue.type === 'stream') throw new Refusal(540, 'the embedded broker does not deliver from streams');
+    checkExclusive(queue, exclusive);
+    const { prefetch } = this;
+    const consumer: Consumer = {
+      tag,
+      queue,
+      priority: priority as number,
+      isExclusive: exclusive,
+      noAck,
+      unacked: 0,
+      onDelivery,
+      hasRoom: () => noAck || prefetch === 0 || consumer.unacked < prefetch,
+      deliver: (entry) => this.#deliver(consumer, entry),
+      cancelled: () => {
+        this.#consumers.delete(tag);
+        arrive(() => onDelivery(undefined));
+      },
+    };
+    this.#consumers.set(tag, consumer);
+    return { tag, start: () => this.#consumers.has(tag) && queue.addConsumer(consumer) };
+  }
+
+  /** What was delivered stays with the channel. Harmless when there is no such consumer. */
+  cancel(tag: string): void {
+    if (this.#reply?.tag === tag) this.#stopReplies();
+    const consumer = this.#consumers.get(tag);
+    this.#consumers.delete(tag);
+    if (!consumer) return;
+    if (consumer.unacked > 0) consumer.queue.setLeaving(consumer, true);
+    consumer.queue.removeConsumer(consumer);
+  }
+
+  ack(tag: number, multiple: boolean): void {
+    this.#settle(tag, multiple, (kept) => {
+      for (const { entry, consumer } of kept) consumer.queue.acknowledged(entry);
+    });
+  }
+
+  reject(tag: number, multiple: boolean): void {
+    this.#settle(tag, multiple, (kept) => {
+      for (const { entry, consumer } of kept) consumer.queue.rejected(entry);
+    });
+  }
+
+  requeue(tag: number, multiple: boolean, how: Return): void {
+    this.#settle(tag, multiple, (kept) => requeueAll(kept, how));
+  }
+
+  /** The channel is gone: everything that it has not acknowledged goes back. */
+  close(): void {
+    this.#stopReplies();
+    const kept = [...this.#unacked.values()];
+    this.#unacked.clear();
+    const consumers = [...this.#consumers.values()];
+    this.#consumers.clear();
+    // Before they leave, for an auto-delete queue goes with them.
+    for (const consumer of consumers) consumer.queue.consumers.remove(consumer);
+    for (const { consumer } of kept) consumer.queue.setLeaving(consumer, false);
+    requeueAll(kept, 'lost');
+    for (const consumer of consumers) consumer.queue.consumerLeft();
+  }
+
+  #deliver(consumer: Consumer, entry: Entry): void {
+    const tag = ++this.#lastTag;
+    const { message, wasDelivered } = entry;
+    if (!consumer.noAck) {
+      consumer.unacked++;
+      this.#unacked.set(tag, { entry, consumer });
+    }
+    const headers = headersOf(consumer.queue, entry, this.#server.behaviour.acquiredCount);
+    this.#onDelivery(consumer, { tag, message, redelivered: wasDelivered, headers });
+  }
+
+  /** Settles deliveries; then there is room for the next ones. */
+  #settle(tag: number, multiple: boolean, settle: (kept: readonly Kept[]) => void): void {
+    // Zero with `multiple` means all, also when there are none.
+    if (!(tag === 0 && multiple) && !this.#unacked.has(tag))
+      throw new Refusal(406, `unknown delivery tag ${tag}`);
+    const kept = multiple ? this.#takeUpTo(tag || Number.POSITIVE_INFINITY) : this.#takeOne(tag);
+    for (const { consumer } of kept) if (--consumer.unacked === 0) consumer.queue.setLeaving(consumer, false);
+    settle(kept);
+    for (const queue of new Set(kept.map(({ consumer }) => consumer.queue))) queue.dispatch();
+  }
+
+  #takeOne(tag: number): readonly Kept[] {
+    const kept = this.#unacked.get(tag) as Kept;
+    this.#unacked.delete(tag);
+    return [kept];
+  }
+
+  #takeUpTo(last: number): readonly Kept[] {
+    const taken: Kept[] = [];
+    for (const [tag, kept] of this.#unacked) {
+      if (tag > last) break;
+      this.#unacked.delete(tag);
+      taken.push(kept);
+    }
+    return taken;
+  }
+
+  #takeReplies(tag: string, { noAck }: ConsumeOptions, onDelivery: ChannelConsumer['onDelivery']): void {
+    if (!noAck) throw new Refusal(406, 'reply consumer cannot acknowledge');
+    if (this.#reply) throw new Refusal(406, 'reply consumer already set');
+    const address = this.#server.replies.add((message) => {
+      const headers = copyTable(message.headers);
+      this.#onDelivery({ onDelivery }, { tag: ++this.#lastTag, message, redelivered: false, headers });
+    });
+    this.#reply = { address, tag };
+  }
+
+  #stopReplies(): void {
+    if (this.#reply) this.#server.replies.remove(this.#reply.address);
+    this.#reply = undefined;
+  }
+}
+
+/** Gives back in the order of delivery, each to its queue. */
+function requeueAll(kept: readonly Kept[], how: Return): void {
+  for (const queue of new Set(kept.map(({ consumer }) => consumer.queue))) {
+    const entries = kept.filter(({ consumer }) => consumer.queue === queue).map(({ entry }) => entry);
+    queue.requeue(entries, how);
+  }
+}
+
+/** Quorum queues let any number of exclusive consumers in. */
+function checkExclusive({ type, name, consumers, declaration }: MemoryQueue, exclusive: boolean): void {
+  if (type !== 'classic') return;
+  const isSingle = declaration.arguments['x-single-active-consumer'] === true;
+  if (consumers.hasExclusive || (exclusive && (consumers.size > 0 || isSingle))) throw queueInUse(name);
+}
+
+function headersOf(
+  { type }: MemoryQueue,
+  { message, failed, acquired }: Entry,
+  acquiredCount: boolean,
+): Table {
+  const headers = copyTable(message.headers);
+  if (type !== 'quorum') return headers;
+  const count = failed > 0 ? failed : (message.counts?.failed ?? 0);
+  if (count > 0) headers['x-delivery-count'] = count;
+  if (acquiredCount && acquired > 0) headers['x-acquired-count'] = acquired;
+  return headers;
+}

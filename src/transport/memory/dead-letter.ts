@@ -1,0 +1,137 @@
+import {
+  type Counts,
+  copyTable,
+  type Death,
+  type DeathReason,
+  type Entry,
+  type StoredMessage,
+  type Table,
+} from './message.js';
+import type { Behaviour } from './version.js';
+
+export interface DeathNotice {
+  readonly entry: Entry;
+  readonly reason: DeathReason;
+  readonly queue: string;
+  readonly queueType: string;
+  readonly targetExchange: string;
+  /** Undefined: as it was sent. */
+  readonly targetRoutingKey: string | undefined;
+  readonly timeSeconds: number;
+}
+
+/** The message as it goes to the dead-letter exchange: with the headers that say what happened, and without its expiration. */
+export function deadLetterOf(notice: DeathNotice, behaviour: Behaviour): StoredMessage {
+  const { entry, targetExchange, targetRoutingKey } = notice;
+  const { message } = entry;
+  const deaths = addDeath(notice, behaviour.ownDeaths ? message.deaths : deathsIn(message.headers));
+  const headers = deathHeaders(message.headers, deaths, behaviour);
+  // With a routing key of its own, the copies' keys are of no use any more. 3.x also takes them out of the message.
+  if (targetRoutingKey !== undefined && !behaviour.ownDeaths) delete headers.CC;
+  return {
+    exchange: targetExchange,
+    routingKey: targetRoutingKey ?? message.routingKey,
+    routingKeys: targetRoutingKey === undefined ? message.routingKeys : [targetRoutingKey],
+    properties: { ...message.properties, expiration: undefined },
+    headers,
+    content: message.content,
+    deaths,
+    counts: countsOf(notice, behaviour),
+  };
+}
+
+/** Whether a dead letter would come back to a queue again and again without anybody having rejected it. */
+export function isCycle(queue: string, reason: DeathReason, { deaths }: StoredMessage): boolean {
+  if (reason === 'rejected') return false;
+  const last = deaths.findIndex((death) => death.queue === queue);
+  return last >= 0 && deaths.slice(0, last + 1).every((death) => death.reason !== 'rejected');
+}
+
+function addDeath(
+  { entry, reason, queue, timeSeconds }: DeathNotice,
+  deaths: readonly Death[],
+): readonly Death[] {
+  const before = deaths.find((death) => death.queue === queue && death.reason === reason);
+  const { exchange, routingKeys, properties } = entry.message;
+  const death: Death = before
+    ? { ...before, count: before.count + 1 }
+    : {
+        count: 1,
+        reason,
+        queue,
+        timeSeconds,
+        exchange,
+        routingKeys,
+        originalExpiration: properties.expiration,
+      };
+  return [death, ...deaths.filter((it) => it !== before)];
+}
+
+function deathHeaders(headers: Readonly<Table>, deaths: readonly Death[], { ownDeaths }: Behaviour): Table {
+  const copy = copyTable(headers);
+  copy['x-death'] = deaths.map(toTable);
+  const first = deaths.at(-1) as Death;
+  if (ownDeaths || copy['x-first-death-queue'] === undefined) {
+    copy['x-first-death-exchange'] = first.exchange;
+    copy['x-first-death-queue'] = first.queue;
+    copy['x-first-death-reason'] = first.reason;
+  }
+  const last = deaths[0] as Death;
+  if (ownDeaths) {
+    copy['x-last-death-exchange'] = last.exchange;
+    copy['x-last-death-queue'] = last.queue;
+    copy['x-last-death-reason'] = last.reason;
+  }
+  return copy;
+}
+
+function toTable({
+  count,
+  reason,
+  queue,
+  timeSeconds,
+  exchange,
+  routingKeys,
+  originalExpiration,
+}: Death): Table {
+  return {
+    ...(originalExpiration === undefined ? undefined : { 'original-expiration': originalExpiration }),
+    count,
+    reason,
+    queue,
+    time: { '!': 'timestamp', value: timeSeconds },
+    exchange,
+    'routing-keys': [...routingKeys],
+  };
+}
+
+/** What 3.x reads out of the header, whoever wrote it. */
+function deathsIn(headers: Readonly<Table>): readonly Death[] {
+  const rows = headers['x-death'];
+  if (!Array.isArray(rows)) return [];
+  return rows
+    .filter((row): row is Table => typeof row === 'object' && row !== null)
+    .map((row) => ({
+      count: typeof row.count === 'number' ? row.count : 1,
+      reason: row.reason as DeathReason,
+      queue: String(row.queue),
+      timeSeconds: Number((row.time as { value?: number } | undefined)?.value ?? 0),
+      exchange: String(row.exchange),
+      routingKeys: Array.isArray(row['routing-keys']) ? row['routing-keys'].map(String) : [],
+      originalExpiration:
+        typeof row['original-expiration'] === 'string' ? row['original-expiration'] : undefined,
+    }));
+}
+
+/** Quorum queues write their counts into the message; 4.3 counts the rejection that led here, and goes on from there. */
+function countsOf(
+  { entry, reason, queueType }: DeathNotice,
+  { acquiredCount, ownDeaths }: Behaviour,
+): Counts | undefined {
+  if (!ownDeaths || !entry.wasDelivered) return undefined;
+  if (!acquiredCount)
+    return queueType === 'quorum' ? { failed: 1, acquired: 0, wasDelivered: true } : undefined;
+  const more = reason === 'rejected' ? 1 : 0;
+  if (queueType !== 'quorum') return { failed: more, acquired: more, wasDelivered: true };
+  return { failed: entry.failed + more, acquired: entry.acquired + more, wasDelivered: true };
+}

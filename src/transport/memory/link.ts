@@ -1,0 +1,215 @@
+import { type Clock, type Timer, withDeadline } from '../../clock.js';
+import { deferred } from '../../deferred.js';
+import { type Channel, type ChannelOptions, type Link, type Role, TransportError } from '../port.js';
+import { MemoryChannel } from './channel.js';
+import type { MemoryServer, ServerLink } from './server.js';
+
+/** How long an answer may take: no longer than one of RabbitMQ. Only an alarm can hold one up. */
+const ROUND_TRIP_MS = 15_000;
+
+/** How many answers and deliveries are handed over before other I/O gets its turn. */
+const BATCH = 512;
+
+/** A timer this long keeps the process alive, as an open socket does. */
+const KEEP_ALIVE_MS = 2 ** 31 - 1;
+
+/**
+ * One connection to an embedded server. What the client asks for happens at once; what the server says arrives in order, in
+ * a later turn of the event loop, as from a socket: in microtasks, two sides that answer each other would let nothing else
+ * happen in the process.
+ */
+export class MemoryLink implements Link, ServerLink {
+  readonly address: string;
+  readonly role: Role;
+  readonly server: MemoryServer;
+  readonly closed: Promise<Error>;
+  onBlocked: ((reason: string | undefined) => void) | undefined;
+  readonly #clock: Clock;
+  readonly #closed = deferred<Error>();
+  readonly #channels = new Set<MemoryChannel>();
+  readonly #requests = new Set<(error: TransportError) => void>();
+  /** From the server, not seen by the client. */
+  #arriving: (() => void)[] = [];
+  #isScheduled = false;
+  /** From the client, not read by the server because of an alarm. */
+  #held: (() => void)[] | undefined;
+  #hasPublished = false;
+  #blocked: string | undefined;
+  #isOpen = true;
+  #keepAlive: Timer;
+
+  constructor(server: MemoryServer, address: string, role: Role) {
+    this.server = server;
+    this.role = role;
+    this.address = address;
+    this.#clock = server.clock;
+    this.closed = this.#closed.promise;
+    this.#keepAlive = this.#stayAlive();
+    server.links.add(this);
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  get isBusy(): boolean {
+    return this.#arriving.length > 0;
+  }
+
+  get blocked(): string | undefined {
+    return this.#blocked;
+  }
+
+  openChannel(options: ChannelOptions): Promise<Channel> {
+    return this.request(() => {
+      const channel = new MemoryChannel(this, options);
+      this.#channels.add(channel);
+      return channel;
+    });
+  }
+
+  updateSecret(): Promise<void> {
+    return this.request(() => {});
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isOpen) return;
+    // What was sent before the goodbye is answered before it.
+    if (!this.#held) await this.request(() => {}).catch(() => {});
+    this.destroy(new Error('closed'));
+  }
+
+  destroy(reason: Error): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#blocked = undefined;
+    this.#held = undefined;
+    this.#arriving = [];
+    this.#clock.clearTimeout(this.#keepAlive);
+    const error =
+      reason instanceof TransportError ? reason : new TransportError(reason.message, { cause: reason });
+    for (const channel of [...this.#channels]) channel.linkClosed();
+    this.server.linkClosed(this);
+    // As from a socket: the news does not come while the caller is still at work.
+    setImmediate(() => {
+      this.#closed.resolve(reason);
+      for (const reject of this.#requests) reject(error);
+      this.#requests.clear();
+      for (const channel of this.#channels) channel.closedByServer(error);
+      this.#channels.clear();
+    });
+  }
+
+  drop(reason: Error): void {
+    this.destroy(reason);
+  }
+
+  setAlarm(reason: string | undefined): void {
+    // A connection that has never published is left alone.
+    if (reason !== undefined) {
+      if (this.#hasPublished) this.#block(reason);
+      return;
+    }
+    const held = this.#held;
+    if (!held) return;
+    this.#held = undefined;
+    this.arrive(() => this.#setBlocked(undefined));
+    for (const command of held) this.command(command);
+  }
+
+  /** Something for the server to do; not while an alarm stops it from reading. */
+  command(command: () => void): void {
+    if (!this.#isOpen) return;
+    if (this.#held) this.#held.push(command);
+    else command();
+  }
+
+  /** A command that publishes: with an alarm on, the first one is what blocks the connection. */
+  publishCommand(command: () => void): void {
+    this.#hasPublished = true;
+    const { alarm } = this.server;
+    if (alarm !== undefined && !this.#held) this.#block(alarm);
+    this.command(command);
+  }
+
+  /** Asks the server, and waits for its answer. Rejects with a `TransportError`. */
+  request<T>(ask: () => T): Promise<T> {
+    if (!this.#isOpen) return Promise.reject(new TransportError('the connection is closed'));
+    const wasHeld = this.#held !== undefined;
+    const answer = new Promise<T>((resolve, reject) => {
+      this.#requests.add(reject);
+      this.command(() => {
+        try {
+          const result = ask();
+          this.arrive(() => {
+            this.#requests.delete(reject);
+            resolve(result);
+          });
+        } catch (error) {
+          this.arrive(() => {
+            this.#requests.delete(reject);
+            reject(error as Error);
+          });
+        }
+      });
+    });
+    if (!wasHeld) return answer;
+    return withDeadline(this.#clock, answer, ROUND_TRIP_MS, () => {
+      const error = new TransportError(`the server did not answer within ${ROUND_TRIP_MS / 1_000} s`);
+      this.destroy(error);
+      return error;
+    });
+  }
+
+  /** Something that the client is to see, after everything before it. */
+  arrive(event: () => void): void {
+    if (!this.#isOpen) return;
+    this.#arriving.push(event);
+    this.#schedule();
+  }
+
+  forget(channel: MemoryChannel): void {
+    this.#channels.delete(channel);
+  }
+
+  #block(reason: string): void {
+    if (this.#held) return;
+    this.#held = [];
+    this.arrive(() => this.#setBlocked(reason));
+  }
+
+  #setBlocked(reason: string | undefined): void {
+    this.#blocked = reason;
+    this.onBlocked?.(reason);
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#handOver());
+  }
+
+  #handOver(): void {
+    this.#isScheduled = false;
+    const batch = this.#arriving.length <= BATCH ? this.#arriving : this.#arriving.slice(0, BATCH);
+    this.#arriving = batch === this.#arriving ? [] : this.#arriving.slice(BATCH);
+    for (const [at, event] of batch.entries()) {
+      if (!this.#isOpen) return;
+      try {
+        event();
+      } catch (error) {
+        // As with a socket: what follows is read all the same.
+        this.#arriving = [...batch.slice(at + 1), ...this.#arriving];
+        if (this.#arriving.length > 0) this.#schedule();
+        throw error;
+      }
+    }
+    if (this.#arriving.length > 0) this.#schedule();
+  }
+
+  #stayAlive(): Timer {
+    return this.#clock.setTimeout(() => {
+      this.#keepAlive = this.#stayAlive();
+    }, KEEP_ALIVE_MS);
+  }
+}

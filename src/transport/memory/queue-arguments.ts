@@ -1,0 +1,115 @@
+import type { QueueDeclaration } from '../port.js';
+import { amqpType, assertEquivalent } from './equivalence.js';
+import { Refusal } from './refusal.js';
+import type { Behaviour } from './version.js';
+
+export type MemoryQueueType = 'classic' | 'quorum' | 'stream';
+
+/** What is wrong with an argument's value, in RabbitMQ's words; undefined: nothing. */
+type Check = (value: unknown) => string | undefined;
+
+const isInteger: Check = (value) =>
+  typeof value === 'number' && Number.isInteger(value)
+    ? undefined
+    : `"expected integer, got ${amqpType(value)}"`;
+const isNatural: Check = (value) =>
+  isInteger(value) ?? ((value as number) < 0 ? `{value_negative,${String(value)}}` : undefined);
+const isPositive: Check = (value) => isNatural(value) ?? (value === 0 ? '{value_zero,0}' : undefined);
+const isString: Check = (value) =>
+  typeof value === 'string' ? undefined : `{unacceptable_type,${amqpType(value)}}`;
+const isOneOf =
+  (reason: string, ...known: readonly string[]): Check =>
+  (value) =>
+    isString(value) ?? (known.includes(value as string) ? undefined : reason);
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  'x-expires': isPositive,
+  'x-message-ttl': isNatural,
+  'x-max-length': isNatural,
+  'x-max-length-bytes': isNatural,
+  'x-max-priority': (value) =>
+    isNatural(value) ?? ((value as number) > 255 ? `{max_value_exceeded,${String(value)}}` : undefined),
+  'x-overflow': isOneOf('invalid_overflow', 'drop-head', 'reject-publish', 'reject-publish-dlx'),
+  'x-single-active-consumer': (value) =>
+    typeof value === 'boolean' ? undefined : `{unacceptable_type,${amqpType(value)}}`,
+  'x-dead-letter-strategy': isOneOf('invalid_dlx_strategy', 'at-most-once', 'at-least-once'),
+};
+
+/** The arguments that RabbitMQ knows, in the order in which it compares them, and the types of queue that take each. */
+const TAKEN_BY: Readonly<Record<string, readonly MemoryQueueType[]>> = {
+  'x-expires': ['classic', 'quorum'],
+  'x-message-ttl': ['classic', 'quorum'],
+  'x-dead-letter-exchange': ['classic', 'quorum'],
+  'x-dead-letter-routing-key': ['classic', 'quorum'],
+  'x-dead-letter-strategy': ['quorum'],
+  'x-max-length': ['classic', 'quorum'],
+  'x-max-length-bytes': ['classic', 'quorum', 'stream'],
+  'x-max-priority': ['classic'],
+  'x-overflow': ['classic', 'quorum'],
+  'x-queue-mode': ['classic'],
+  'x-single-active-consumer': ['classic', 'quorum'],
+  'x-delivery-limit': ['quorum'],
+  'x-max-age': ['stream'],
+  'x-stream-max-segment-size-bytes': ['stream'],
+};
+
+const TYPES: readonly string[] = ['classic', 'quorum', 'stream'] satisfies readonly MemoryQueueType[];
+
+/** The type of queue that a declaration asks for. */
+export function typeOf({ arguments: args }: QueueDeclaration): MemoryQueueType {
+  return (args['x-queue-type'] ?? 'classic') as MemoryQueueType;
+}
+
+/** Refuses what no queue of this type can be. */
+export function checkQueue(queue: QueueDeclaration): void {
+  const { name, arguments: args } = queue;
+  const invalid = (argument: string, reason: string) =>
+    new Refusal(406, `invalid arg '${argument}' for queue '${name}' in vhost '/'${reason}`);
+  const given = args['x-queue-type'];
+  if (given !== undefined && typeof given !== 'string')
+    throw invalid('x-queue-type', `: {unacceptable_type,${amqpType(given)}}`);
+  const type = typeOf(queue);
+  if (!TYPES.includes(type)) throw invalid('x-queue-type', `: "unsupported queue type '${type}'"`);
+  for (const [argument, value] of Object.entries(args)) {
+    const types = Object.hasOwn(TAKEN_BY, argument) ? TAKEN_BY[argument] : undefined;
+    if (types && !types.includes(type)) throw invalid(argument, ` of queue type rabbit_${type}_queue`);
+    const wrong = Object.hasOwn(CHECKS, argument) ? CHECKS[argument]?.(value) : undefined;
+    if (wrong !== undefined) throw invalid(argument, `: ${wrong}`);
+  }
+  const target = args['x-dead-letter-exchange'];
+  if (target !== undefined && typeof target !== 'string') {
+    throw new Refusal(
+      406,
+      `invalid type '${amqpType(target)}' for arg 'x-dead-letter-exchange' in queue '${name}' in vhost '/'`,
+    );
+  }
+  if (target === undefined && args['x-dead-letter-routing-key'] !== undefined)
+    throw invalid('x-dead-letter-routing-key', ': routing_key_but_no_dlx_defined');
+  if (type === 'classic') return;
+  const property = !queue.durable
+    ? 'non-durable'
+    : queue.autoDelete
+      ? 'auto-delete'
+      : queue.exclusive
+        ? 'exclusive-owner'
+        : undefined;
+  if (property) throw new Refusal(406, `invalid property '${property}' for queue '${name}' in vhost '/'`);
+}
+
+/** Refuses to declare a queue again as something else. */
+export function checkSameQueue(
+  received: QueueDeclaration,
+  current: QueueDeclaration,
+  behaviour: Behaviour,
+): void {
+  const what = `queue '${current.name}'`;
+  const typeIn = (queue: QueueDeclaration) =>
+    behaviour.typeIsFilledIn ? typeOf(queue) : queue.arguments['x-queue-type'];
+  // In 3.x 'classic' by name equals a queue of no type, while any other difference is told as it was written.
+  if (typeOf(received) !== typeOf(current))
+    assertEquivalent(what, 'x-queue-type', typeIn(received), typeIn(current));
+  assertEquivalent(what, 'durable', received.durable, current.durable);
+  assertEquivalent(what, 'auto_delete', received.autoDelete, current.autoDelete);
+  for (const argument of Object.keys(TAKEN_BY))
+    assertEquivalent(what, argument, received.arguments[argument], current.arguments[argument]);
+}

@@ -1,0 +1,80 @@
+import type { QueueDeclaration } from '../port.js';
+import { typeOf } from './queue-arguments.js';
+import type { Behaviour } from './version.js';
+
+/** At this share of its length a full quorum queue takes messages again. */
+const TAKES_AGAIN_AT = 0.8;
+
+/** What the arguments of a queue limit. */
+export class QueueLimits {
+  readonly expiresMs: number | undefined;
+  readonly maxPriority: number;
+  readonly maxBytes: number | undefined;
+  readonly overflow: string;
+  /** Undefined: it may come back without an end. */
+  readonly deliveryLimit: number | undefined;
+  readonly #maxLength: number | undefined;
+  readonly #ttlMs: number | undefined;
+  readonly #isQuorum: boolean;
+  #isRefusing = false;
+
+  constructor(declaration: QueueDeclaration, behaviour: Behaviour) {
+    const { arguments: args } = declaration;
+    const number = (name: string) => args[name] as number | undefined;
+    this.#isQuorum = typeOf(declaration) === 'quorum';
+    this.expiresMs = number('x-expires');
+    this.maxPriority = number('x-max-priority') ?? 0;
+    this.#maxLength = number('x-max-length');
+    this.maxBytes = number('x-max-length-bytes');
+    this.#ttlMs = number('x-message-ttl');
+    this.overflow = (args['x-overflow'] as string | undefined) ?? 'drop-head';
+    this.deliveryLimit = this.#isQuorum ? limitOf(number('x-delivery-limit'), behaviour) : undefined;
+  }
+
+  /** How long a message may wait: the shorter of the queue's time and its own. */
+  ttlOf(expiration: string | undefined): number | undefined {
+    if (expiration === undefined) return this.#ttlMs;
+    return Math.min(Number(expiration), this.#ttlMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Whether there is no room for another message, where that is what the queue does about it. */
+  refuses(
+    ready: number,
+    unacked: number,
+    readyBytes: number,
+    unackedBytes: number,
+    sizeBytes: number,
+  ): boolean {
+    if (this.overflow === 'drop-head') return false;
+    if (!this.#isQuorum)
+      return over(ready + 1, this.#maxLength) || over(readyBytes + sizeBytes, this.maxBytes);
+    // A quorum queue counts what is not acknowledged too, notices only when it is over the limit, and then waits for more
+    // than one place.
+    const count = ready + unacked;
+    const bytes = readyBytes + unackedBytes;
+    if (over(count, this.#maxLength) || over(bytes, this.maxBytes)) this.#isRefusing = true;
+    else if (!over(count, soft(this.#maxLength)) && !over(bytes, soft(this.maxBytes)))
+      this.#isRefusing = false;
+    return this.#isRefusing;
+  }
+
+  /** Whether the oldest message has to go. */
+  overflows(ready: number, readyBytes: number): boolean {
+    if (this.overflow !== 'drop-head') return false;
+    return over(ready, this.#maxLength) || over(readyBytes, this.maxBytes);
+  }
+}
+
+function limitOf(given: number | undefined, behaviour: Behaviour): number | undefined {
+  if (typeof given !== 'number') return behaviour.defaultDeliveryLimit;
+  if (given >= 0) return given;
+  return behaviour.negativeLimitIsNone ? undefined : 0;
+}
+
+function soft(limit: number | undefined): number | undefined {
+  return limit === undefined ? undefined : Math.floor(limit * TAKES_AGAIN_AT);
+}
+
+function over(value: number, limit: number | undefined): boolean {
+  return limit !== undefined && value > limit;
+}

@@ -1,0 +1,297 @@
+import type { Clock } from '../../clock.js';
+import type { QueueDeclaration } from '../port.js';
+import { AlarmTimer } from './alarm-timer.js';
+import { Consumers, type QueueConsumer } from './consumers.js';
+import { type DeathReason, type Entry, propertyBytes, type StoredMessage } from './message.js';
+import { type MemoryQueueType, typeOf } from './queue-arguments.js';
+import { QueueLimits } from './queue-limits.js';
+import { ClassicReady, QuorumReady, type Ready } from './ready.js';
+import type { Behaviour } from './version.js';
+
+/** What a queue needs of its server. */
+export interface QueueHost {
+  readonly behaviour: Behaviour;
+  readonly clock: Clock;
+  /** Sends a dead letter on its way. False when it has to be kept for another attempt. */
+  deadLetter(queue: MemoryQueue, entry: Entry, reason: DeathReason): boolean;
+  /** It was not used for as long as its argument says, or its last consumer has left. */
+  queueEnded(queue: MemoryQueue): void;
+}
+
+/** How long a dead letter that nobody has taken rests before it is sent again: the server's own limit for a confirm. */
+const DEAD_LETTER_RETRY_MS = 180_000;
+
+/** How a delivered message comes back: with `basic.nack`, with `basic.reject`, or because its channel is gone. */
+export type Return = 'nack' | 'reject' | 'lost';
+
+/** One queue: its messages, its consumers, and what its arguments make of both. */
+export class MemoryQueue {
+  readonly declaration: QueueDeclaration;
+  readonly type: MemoryQueueType;
+  /** The link that an exclusive queue belongs to. */
+  readonly owner: object | undefined;
+  readonly consumers: Consumers;
+  readonly #host: QueueHost;
+  readonly #limits: QueueLimits;
+  readonly #ready: Ready;
+  readonly #unacked = new Set<Entry>();
+  readonly #leaving = new Set<QueueConsumer>();
+  readonly #expiry: AlarmTimer;
+  readonly #disuse: AlarmTimer;
+  readonly #retry: AlarmTimer;
+  #lastUsedAt: number;
+  /** Dead letters that no queue has taken yet. */
+  #homeless: { readonly entry: Entry; readonly reason: DeathReason }[] = [];
+  #sequence = 0;
+  #readyBytes = 0;
+  #unackedBytes = 0;
+  #isDeleted = false;
+
+  constructor(declaration: QueueDeclaration, owner: object | undefined, host: QueueHost) {
+    const { arguments: args } = declaration;
+    const { clock, behaviour } = host;
+    this.declaration = declaration;
+    this.type = typeOf(declaration);
+    this.owner = owner;
+    this.#host = host;
+    this.#limits = new QueueLimits(declaration, behaviour);
+    this.#ready =
+      this.type === 'quorum'
+        ? new QuorumReady(behaviour, this.#limits.deliveryLimit !== undefined)
+        : new ClassicReady(this.#limits.maxPriority);
+    const yields = this.type === 'quorum' && behaviour.activeConsumerYields;
+    this.consumers = new Consumers(args['x-single-active-consumer'] === true, yields);
+    this.#expiry = new AlarmTimer(clock, () => this.#expire());
+    this.#disuse = new AlarmTimer(clock, () => this.#checkUse());
+    this.#retry = new AlarmTimer(clock, () => this.#retryHomeless());
+    this.#lastUsedAt = clock.now();
+    this.used();
+  }
+
+  get name(): string {
+    return this.declaration.name;
+  }
+
+  /** As the server counts them: a quorum queue knows a consumer until all of its messages are settled. */
+  get consumerCount(): number {
+    return this.consumers.size + (this.type === 'quorum' ? this.#leaving.size : 0);
+  }
+
+  get readyCount(): number {
+    return this.#ready.length;
+  }
+
+  /** Puts off its expiry for want of use. */
+  used(): void {
+    if (this.#limits.expiresMs === undefined) return;
+    this.#lastUsedAt = this.#host.clock.now();
+    if (this.consumers.size === 0) this.#disuse.wakeAt(this.#lastUsedAt + this.#limits.expiresMs);
+  }
+
+  /** Takes a message, or refuses it for want of room. */
+  enqueue(message: StoredMessage): boolean {
+    const { properties, headers, content, counts } = message;
+    let sizeBytes = content.length;
+    if (
+      this.type === 'quorum' &&
+      this.#host.behaviour.countsPropertyBytes &&
+      this.#limits.maxBytes !== undefined
+    )
+      sizeBytes += propertyBytes(properties, headers);
+    const carried = this.type === 'quorum' || this.#host.behaviour.acquiredCount ? counts : undefined;
+    const isOwnCount = this.#host.behaviour.acquiredCount && this.type === 'quorum';
+    const entry: Entry = {
+      message,
+      sequence: this.#sequence++,
+      priority: properties.priority,
+      sizeBytes,
+      expiresAt: Number.POSITIVE_INFINITY,
+      failed: isOwnCount ? (carried?.failed ?? 0) : 0,
+      acquired: isOwnCount ? (carried?.acquired ?? 0) : 0,
+      wasDelivered: this.type === 'quorum' && (carried?.wasDelivered ?? false),
+    };
+    if (
+      this.#limits.refuses(
+        this.#ready.length,
+        this.#unacked.size + this.#homeless.length,
+        this.#readyBytes,
+        this.#unackedBytes,
+        sizeBytes,
+      )
+    ) {
+      if (this.#limits.overflow === 'reject-publish-dlx') this.#die(entry, 'maxlen');
+      return false;
+    }
+    const ttlMs = this.#limits.ttlOf(properties.expiration);
+    if (ttlMs !== undefined && ttlMs > 0) entry.expiresAt = this.#host.clock.now() + ttlMs;
+    this.#ready.push(entry);
+    this.#readyBytes += sizeBytes;
+    this.dispatch();
+    // A classic queue only notices where it stores a message that it was delivered elsewhere.
+    if (carried?.wasDelivered) entry.wasDelivered = true;
+    // A message of no time at all is for those who wait for it now.
+    if (ttlMs === 0) entry.expiresAt = this.#host.clock.now();
+    this.#dropOverflow();
+    this.#expire();
+    return true;
+  }
+
+  /** Gives out what is ready to those who have room. */
+  dispatch(): void {
+    while (this.#ready.length > 0) {
+      const head = this.#ready.peek() as Entry;
+      if (this.#isExpired(head)) {
+        this.#expire();
+        continue;
+      }
+      const consumer = this.consumers.next();
+      if (!consumer) break;
+      this.#ready.shift();
+      this.#readyBytes -= head.sizeBytes;
+      if (!consumer.noAck) {
+        this.#unacked.add(head);
+        this.#unackedBytes += head.sizeBytes;
+      }
+      consumer.deliver(head);
+      head.wasDelivered = true;
+    }
+    if (this.#ready.length === 0) this.#expiry.clear();
+  }
+
+  acknowledged(entry: Entry): void {
+    this.#settle(entry);
+  }
+
+  /** Dead-letters what a consumer has rejected for good. */
+  rejected(entry: Entry): void {
+    if (this.#settle(entry)) this.#die(entry, 'rejected');
+  }
+
+  /** Takes messages back, in this order. */
+  requeue(entries: readonly Entry[], how: Return): void {
+    for (const entry of entries) {
+      if (!this.#settle(entry)) continue;
+      entry.acquired++;
+      if (how !== 'nack' || this.#host.behaviour.nackCounts) entry.failed++;
+      const { deliveryLimit } = this.#limits;
+      if (deliveryLimit !== undefined && entry.failed > deliveryLimit) {
+        this.#die(entry, 'delivery_limit');
+        continue;
+      }
+      this.#ready.putBack(entry, how === 'lost');
+      this.#readyBytes += entry.sizeBytes;
+    }
+    this.#dropOverflow();
+    this.#expire();
+    this.dispatch();
+  }
+
+  addConsumer(consumer: QueueConsumer): void {
+    this.consumers.add(consumer);
+    this.#disuse.clear();
+    this.dispatch();
+  }
+
+  removeConsumer(consumer: QueueConsumer): void {
+    if (this.consumers.remove(consumer)) this.consumerLeft();
+  }
+
+  /** A cancelled consumer still has messages, or none any more. */
+  setLeaving(consumer: QueueConsumer, isLeaving: boolean): void {
+    if (isLeaving) this.#leaving.add(consumer);
+    else this.#leaving.delete(consumer);
+  }
+
+  /** Looks whether it is still wanted, and who is next. */
+  consumerLeft(): void {
+    if (this.#isDeleted) return;
+    this.used();
+    if (this.declaration.autoDelete && this.consumers.size === 0) this.#host.queueEnded(this);
+    else this.dispatch();
+  }
+
+  /** Removes what is ready. */
+  purge(): number {
+    const count = this.#ready.length;
+    while (this.#ready.length > 0) this.#ready.shift();
+    this.#readyBytes = 0;
+    this.#expiry.clear();
+    return count;
+  }
+
+  /** Ends it: its messages are gone, and its consumers are told. */
+  delete(): void {
+    this.#isDeleted = true;
+    this.purge();
+    this.#unacked.clear();
+    this.#homeless = [];
+    for (const timer of [this.#expiry, this.#disuse, this.#retry]) timer.clear();
+    this.cancelConsumers();
+  }
+
+  /** Takes the queue away from its consumers, and tells them. */
+  cancelConsumers(): void {
+    for (const consumer of this.consumers) {
+      this.consumers.remove(consumer);
+      consumer.cancelled();
+    }
+    this.consumerLeft();
+  }
+
+  #settle(entry: Entry): boolean {
+    if (!this.#unacked.delete(entry)) return false;
+    this.#unackedBytes -= entry.sizeBytes;
+    return true;
+  }
+
+  #isExpired({ expiresAt }: Entry): boolean {
+    return expiresAt !== Number.POSITIVE_INFINITY && expiresAt <= this.#host.clock.now();
+  }
+
+  /** Dead-letters what is expired at the head: behind it, a message waits even when its time is over. */
+  #expire(): void {
+    let next = Number.POSITIVE_INFINITY;
+    for (let isDone = false; !isDone; ) {
+      isDone = true;
+      next = Number.POSITIVE_INFINITY;
+      for (const head of this.#ready.heads()) {
+        if (head.expiresAt < next) next = head.expiresAt;
+        if (!this.#isExpired(head)) continue;
+        this.#ready.shiftHead(head);
+        this.#readyBytes -= head.sizeBytes;
+        this.#die(head, 'expired');
+        isDone = false;
+        break;
+      }
+    }
+    if (next !== Number.POSITIVE_INFINITY) this.#expiry.wakeAt(next);
+  }
+
+  #dropOverflow(): void {
+    while (this.#ready.length > 0 && this.#limits.overflows(this.#ready.length, this.#readyBytes)) {
+      const entry = this.#ready.shift() as Entry;
+      this.#readyBytes -= entry.sizeBytes;
+      this.#die(entry, 'maxlen');
+    }
+  }
+
+  #die(entry: Entry, reason: DeathReason): void {
+    if (this.#host.deadLetter(this, entry, reason)) return;
+    this.#homeless.push({ entry, reason });
+    this.#retry.wakeAt(this.#host.clock.now() + DEAD_LETTER_RETRY_MS);
+  }
+
+  #retryHomeless(): void {
+    const homeless = this.#homeless;
+    this.#homeless = [];
+    for (const { entry, reason } of homeless) this.#die(entry, reason);
+  }
+
+  #checkUse(): void {
+    const { expiresMs } = this.#limits;
+    if (expiresMs === undefined || this.consumers.size > 0) return;
+    const endsAt = this.#lastUsedAt + expiresMs;
+    if (endsAt <= this.#host.clock.now()) this.#host.queueEnded(this);
+    else this.#disuse.wakeAt(endsAt);
+  }
+}

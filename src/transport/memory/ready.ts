@@ -1,0 +1,149 @@
+import { Fifo } from './fifo.js';
+import type { Entry } from './message.js';
+import type { Behaviour } from './version.js';
+
+/** The messages of a queue that are ready for delivery, in the order in which its kind of queue gives them out. */
+export interface Ready {
+  readonly length: number;
+  push(entry: Entry): void;
+  /** Takes back what was delivered and not acknowledged; `isLost`: because its channel is gone. */
+  putBack(entry: Entry, isLost: boolean): void;
+  /** The next one. */
+  peek(): Entry | undefined;
+  shift(): Entry | undefined;
+  /** The next one of each priority: where the server looks for expired messages. */
+  heads(): Iterable<Entry>;
+  /** Takes out one of the heads. */
+  shiftHead(entry: Entry): void;
+}
+
+interface Level {
+  readonly back: Fifo<Entry>;
+  readonly fresh: Fifo<Entry>;
+}
+
+/** Classic queues keep what comes back in its original place, each priority by itself. */
+export class ClassicReady implements Ready {
+  readonly #levels: Level[];
+  length = 0;
+
+  constructor(maxPriority: number) {
+    this.#levels = Array.from({ length: maxPriority + 1 }, () => ({ back: new Fifo(), fresh: new Fifo() }));
+  }
+
+  push(entry: Entry): void {
+    this.#level(entry).fresh.push(entry);
+    this.length++;
+  }
+
+  putBack(entry: Entry): void {
+    this.#level(entry).back.insert(entry, (other) => other.sequence > entry.sequence);
+    this.length++;
+  }
+
+  peek(): Entry | undefined {
+    for (let at = this.#levels.length - 1; at >= 0; at--) {
+      const { back, fresh } = this.#levels[at] as Level;
+      const entry = back.first ?? fresh.first;
+      if (entry) return entry;
+    }
+    return undefined;
+  }
+
+  shift(): Entry | undefined {
+    const entry = this.peek();
+    if (entry) this.shiftHead(entry);
+    return entry;
+  }
+
+  *heads(): Iterable<Entry> {
+    for (const { back, fresh } of this.#levels) {
+      const entry = back.first ?? fresh.first;
+      if (entry) yield entry;
+    }
+  }
+
+  shiftHead(entry: Entry): void {
+    const { back, fresh } = this.#level(entry);
+    (back.length > 0 ? back : fresh).shift();
+    this.length--;
+  }
+
+  #level({ priority = 0 }: Entry) {
+    return this.#levels[Math.min(priority, this.#levels.length - 1)] as Level;
+  }
+}
+
+/** What 4.3 takes a message of no priority for. */
+const DEFAULT_PRIORITY = 4;
+
+/** Quorum queues give out what came back before anything else, in the order in which it came back. */
+export class QuorumReady implements Ready {
+  readonly #behaviour: Behaviour;
+  readonly #requeueAtEnd: boolean;
+  readonly #back = new Fifo<Entry>();
+  readonly #levels: Fifo<Entry>[];
+  /** 4.0 takes every third message from the lower class, if it has one. */
+  #turn = 0;
+  length = 0;
+
+  constructor(behaviour: Behaviour, hasLimit: boolean) {
+    this.#behaviour = behaviour;
+    this.#requeueAtEnd = behaviour.requeueAtEnd && !hasLimit;
+    const levels = { none: 1, two: 2, strict: 32 }[behaviour.quorumPriorities];
+    this.#levels = Array.from({ length: levels }, () => new Fifo<Entry>());
+  }
+
+  push(entry: Entry): void {
+    this.#level(entry).push(entry);
+    this.length++;
+  }
+
+  putBack(entry: Entry, isLost: boolean): void {
+    (this.#requeueAtEnd && !isLost ? this.#level(entry) : this.#back).push(entry);
+    this.length++;
+  }
+
+  peek(): Entry | undefined {
+    return this.#next()?.first;
+  }
+
+  shift(): Entry | undefined {
+    const next = this.#next();
+    if (!next) return undefined;
+    if (next !== this.#back) this.#turn = (this.#turn + 1) % 3;
+    this.length--;
+    return next.shift();
+  }
+
+  *heads(): Iterable<Entry> {
+    const entry = this.peek();
+    if (entry) yield entry;
+  }
+
+  shiftHead(): void {
+    this.shift();
+  }
+
+  #next(): Fifo<Entry> | undefined {
+    if (this.#back.length > 0) return this.#back;
+    const lowest = this.#levels[0] as Fifo<Entry>;
+    if (this.#behaviour.quorumPriorities === 'two' && this.#turn === 2 && lowest.length > 0) return lowest;
+    for (let at = this.#levels.length - 1; at >= 0; at--) {
+      const level = this.#levels[at] as Fifo<Entry>;
+      if (level.length > 0) return level;
+    }
+    return undefined;
+  }
+
+  #level({ priority = DEFAULT_PRIORITY }: Entry): Fifo<Entry> {
+    const { quorumPriorities } = this.#behaviour;
+    const at =
+      quorumPriorities === 'none'
+        ? 0
+        : quorumPriorities === 'two'
+          ? Number(priority > 4)
+          : Math.min(priority, 31);
+    return this.#levels[at] as Fifo<Entry>;
+  }
+}

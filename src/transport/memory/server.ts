@@ -1,0 +1,205 @@
+import type { Clock } from '../../clock.js';
+import type { BindingDeclaration, OutgoingMessage, QueueDeclaration, Role } from '../port.js';
+import { deadLetterOf, isCycle } from './dead-letter.js';
+import { Exchanges } from './exchanges.js';
+import { copyTable, type DeathReason, type Entry, type StoredMessage } from './message.js';
+import { MemoryQueue, type QueueHost } from './queue.js';
+import { checkQueue, checkSameQueue } from './queue-arguments.js';
+import { lockedQueue, noQueue, Refusal } from './refusal.js';
+import { isReplyAddress, Replies } from './replies.js';
+import { BEHAVIOURS, type Behaviour, type ServerVersion } from './version.js';
+
+/** What became of a published message. */
+export interface Published {
+  /** Some queue, or the requester that it answers, took it or refused it. */
+  readonly wasRouted: boolean;
+  /** False when a queue refused it. */
+  readonly wasAccepted: boolean;
+}
+
+/** A connection, as the server sees it. */
+export interface ServerLink {
+  readonly role: Role;
+  /** The alarm begins, or is over. */
+  setAlarm(reason: string | undefined): void;
+  /** The server ends the connection. */
+  drop(reason: Error): void;
+  /** Answers and deliveries that the client has not seen. */
+  readonly isBusy: boolean;
+}
+
+/** Told of what happens in a server. */
+export interface ServerObserver {
+  /** A client has published. */
+  onPublished?(message: StoredMessage, link: ServerLink): void;
+  /** A message is in a queue. */
+  onEnqueued?(queue: string, message: StoredMessage): void;
+}
+
+/**
+ * A model of one RabbitMQ server with one virtual host. It does everything at once and in order; what makes it look remote,
+ * answers that come later, is the business of the links.
+ */
+export class MemoryServer implements QueueHost {
+  readonly behaviour: Behaviour;
+  readonly clock: Clock;
+  readonly exchanges: Exchanges;
+  readonly replies = new Replies();
+  readonly links = new Set<ServerLink>();
+  observer: ServerObserver | undefined;
+  readonly #queues = new Map<string, MemoryQueue>();
+  #alarm: string | undefined;
+
+  constructor(clock: Clock, version: ServerVersion) {
+    this.clock = clock;
+    this.behaviour = BEHAVIOURS[version];
+    this.exchanges = new Exchanges(this.behaviour, this.#queues);
+  }
+
+  get queues(): Iterable<MemoryQueue> {
+    return this.#queues.values();
+  }
+
+  get alarm(): string | undefined {
+    return this.#alarm;
+  }
+
+  /** Raises an alarm that stops publishing, or ends it. */
+  setAlarm(reason: string | undefined): void {
+    this.#alarm = reason;
+    for (const link of [...this.links]) link.setAlarm(reason);
+  }
+
+  declareQueue(received: QueueDeclaration, link: object): void {
+    const existing = this.#queues.get(received.name);
+    if (existing) {
+      this.#checkAccess(existing, link);
+      if ((existing.owner === undefined) === received.exclusive) throw lockedQueue(received.name);
+      checkSameQueue(received, existing.declaration, this.behaviour);
+      existing.used();
+      return;
+    }
+    if (received.name.startsWith('amq.'))
+      throw new Refusal(403, `queue name '${received.name}' contains reserved prefix 'amq.*'`);
+    checkQueue(received);
+    const queue = new MemoryQueue(received, received.exclusive ? link : undefined, this);
+    this.#queues.set(received.name, queue);
+  }
+
+  /** The queue, if this link may use it. */
+  queue(name: string, link: object): MemoryQueue {
+    const queue = this.#queues.get(name);
+    if (!queue) throw noQueue(name);
+    this.#checkAccess(queue, link);
+    return queue;
+  }
+
+  bind(binding: BindingDeclaration, link: object): void {
+    const { kind, name } = binding.destination;
+    const queue = kind === 'queue' ? this.#queues.get(name) : undefined;
+    if (queue) this.#checkAccess(queue, link);
+    this.exchanges.bind(binding);
+  }
+
+  /** Harmless when there is none. */
+  deleteQueue(name: string, link: object): void {
+    const queue = this.#queues.get(name);
+    if (!queue) return;
+    this.#checkAccess(queue, link);
+    this.queueEnded(queue);
+  }
+
+  queueEnded(queue: MemoryQueue): void {
+    if (this.#queues.get(queue.name) !== queue) return;
+    this.#queues.delete(queue.name);
+    this.exchanges.unbindAll(queue);
+    queue.delete();
+  }
+
+  /** @param replyTo - the address to write into the message, in place of the one in its properties */
+  publish(outgoing: OutgoingMessage, replyTo: string | undefined, link: ServerLink): Published {
+    const { exchange, content } = outgoing;
+    const { maxMessageBytes } = this.behaviour;
+    if (content.length > maxMessageBytes) {
+      const sizes = `message size ${content.length} is larger than configured max size ${maxMessageBytes}`;
+      throw new Refusal(406, sizes);
+    }
+    this.exchanges.checkPublish(exchange);
+    const message = stored(outgoing, replyTo);
+    this.observer?.onPublished?.(message, link);
+    if (exchange === '' && isReplyAddress(message.routingKey)) {
+      this.replies.deliver(message);
+      return { wasRouted: !this.behaviour.returnsReplies, wasAccepted: true };
+    }
+    return this.#distribute(message);
+  }
+
+  deadLetter(queue: MemoryQueue, entry: Entry, reason: DeathReason): boolean {
+    const { arguments: args } = queue.declaration;
+    const targetExchange = args['x-dead-letter-exchange'] as string | undefined;
+    if (targetExchange === undefined) return true;
+    const message = deadLetterOf(
+      {
+        entry,
+        reason,
+        queue: queue.name,
+        queueType: queue.type,
+        targetExchange,
+        targetRoutingKey: args['x-dead-letter-routing-key'] as string | undefined,
+        timeSeconds: Math.floor(this.clock.wallNow() / 1_000),
+      },
+      this.behaviour,
+    );
+    const { wasRouted, wasAccepted } = this.#distribute(message, reason);
+    const isKept =
+      args['x-dead-letter-strategy'] === 'at-least-once' && args['x-overflow'] === 'reject-publish';
+    return !isKept || (wasRouted && wasAccepted);
+  }
+
+  /** A connection is gone: its exclusive queues go with it. */
+  linkClosed(link: ServerLink): void {
+    this.links.delete(link);
+    for (const queue of [...this.#queues.values()]) if (queue.owner === link) this.queueEnded(queue);
+  }
+
+  #distribute(message: StoredMessage, reason?: DeathReason): Published {
+    let wasRouted = false;
+    let wasAccepted = true;
+    for (const queue of this.exchanges.route(message)) {
+      wasRouted = true;
+      if (reason !== undefined && isCycle(queue.name, reason, message)) continue;
+      if (!queue.enqueue(message)) wasAccepted = false;
+      else this.observer?.onEnqueued?.(queue.name, message);
+    }
+    return { wasRouted, wasAccepted };
+  }
+
+  #checkAccess({ owner, name }: MemoryQueue, link: object): void {
+    if (owner !== undefined && owner !== link) throw lockedQueue(name);
+  }
+}
+
+function stored(
+  { exchange, routingKey, properties, content }: OutgoingMessage,
+  replyTo: string | undefined,
+): StoredMessage {
+  const { headers: given, ...others } = properties;
+  const headers = given ? copyTable(given) : {};
+  const routingKeys = [routingKey, ...keysIn(headers.CC), ...keysIn(headers.BCC)];
+  delete headers.BCC;
+  return {
+    exchange,
+    routingKey,
+    routingKeys,
+    properties: replyTo === undefined ? others : { ...others, replyTo },
+    headers,
+    // The sender may use its buffer for something else.
+    content: Buffer.from(content),
+    deaths: [],
+    counts: undefined,
+  };
+}
+
+function keysIn(header: unknown): readonly string[] {
+  return Array.isArray(header) ? header.filter((key): key is string => typeof key === 'string') : [];
+}

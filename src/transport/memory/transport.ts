@@ -1,0 +1,59 @@
+import type { Clock } from '../../clock.js';
+import { ConnectionError } from '../../errors.js';
+import { DialFailure, type DialOptions, type Link, type Transport } from '../port.js';
+import { type MemoryAddress, parseMemoryAddress } from './address.js';
+import { MemoryLink } from './link.js';
+import { MemoryServer } from './server.js';
+
+/** Those that have a name live as long as the process, as a server outlives its clients. */
+const named = new Map<string, MemoryServer>();
+
+/** Connects to an embedded broker: one of its own, or the one of this name in this process. */
+export class MemoryTransport implements Transport {
+  readonly addresses: readonly string[];
+  readonly server: MemoryServer;
+  #isReachable = true;
+
+  constructor(server: MemoryServer, label = 'memory:') {
+    this.server = server;
+    this.addresses = [label];
+  }
+
+  /**
+   * The transport for a URL.
+   *
+   * @throws ConnectionError with the code INVALID_URL
+   */
+  static at(url: string, clock: Clock): MemoryTransport {
+    const address = parseMemoryAddress(url);
+    return new MemoryTransport(serverAt(address, clock), address.label);
+  }
+
+  /** Whether the next connections succeed, as with a server that is up. */
+  setReachable(isReachable: boolean): void {
+    this.#isReachable = isReachable;
+  }
+
+  async dial(address: string, { role, signal }: DialOptions): Promise<Link> {
+    // As a connection takes at least one turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    signal.throwIfAborted();
+    if (!this.#isReachable)
+      throw new DialFailure('CONNECTION_FAILED', 'the embedded broker is down', { reachedServer: false });
+    return new MemoryLink(this.server, address, role);
+  }
+}
+
+function serverAt({ name, version }: MemoryAddress, clock: Clock): MemoryServer {
+  if (name === undefined) return new MemoryServer(clock, version);
+  const existing = named.get(name);
+  if (existing && existing.behaviour.version !== version) {
+    throw new ConnectionError(
+      'INVALID_URL',
+      `Invalid broker URL: memory://${name} behaves as RabbitMQ ${existing.behaviour.version} in this process, not as ${version}`,
+    );
+  }
+  const server = existing ?? new MemoryServer(clock, version);
+  named.set(name, server);
+  return server;
+}
