@@ -1,0 +1,69 @@
+import type { Pending } from './pending.js';
+
+/** What was published on one channel and is not confirmed yet, by its tag: the count of publishes on that channel. */
+export class ConfirmWindow {
+  /** A ring: the entry of tag `t` is at `t & mask`. */
+  #ring: (Pending | undefined)[] = new Array(64);
+  #mask = 63;
+  #oldest = 1;
+  #next = 1;
+  #size = 0;
+  #sizeBytes = 0;
+
+  /** How many are not confirmed. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** Keeps what was just published, under the next tag. */
+  push(pending: Pending): void {
+    if (this.#next - this.#oldest > this.#mask) this.#grow();
+    this.#ring[this.#next & this.#mask] = pending;
+    this.#next++;
+    this.#size++;
+    this.#sizeBytes += pending.sizeBytes;
+  }
+
+  /** Takes out what a confirm is about, oldest first. A tag that is not kept is passed over. */
+  take(tag: number, multiple: boolean, onTaken: (pending: Pending) => void): void {
+    const last = Math.min(tag, this.#next - 1);
+    for (let at = multiple ? this.#oldest : tag; at <= last; at++) {
+      if (at < this.#oldest) continue;
+      const pending = this.#ring[at & this.#mask];
+      if (!pending) continue;
+      this.#ring[at & this.#mask] = undefined;
+      this.#size--;
+      this.#sizeBytes -= pending.sizeBytes;
+      onTaken(pending);
+    }
+    while (this.#oldest < this.#next && !this.#ring[this.#oldest & this.#mask]) this.#oldest++;
+  }
+
+  /** The oldest one for which the test holds. */
+  find(test: (pending: Pending) => boolean): Pending | undefined {
+    for (let at = this.#oldest; at < this.#next; at++) {
+      const pending = this.#ring[at & this.#mask];
+      if (pending && test(pending)) return pending;
+    }
+    return undefined;
+  }
+
+  /** Takes out everything, oldest first. */
+  drain(): Pending[] {
+    const all: Pending[] = [];
+    this.take(this.#next - 1, true, (pending) => all.push(pending));
+    return all;
+  }
+
+  #grow(): void {
+    const mask = this.#mask * 2 + 1;
+    const ring = new Array<Pending | undefined>(mask + 1);
+    for (let at = this.#oldest; at < this.#next; at++) ring[at & mask] = this.#ring[at & this.#mask];
+    this.#ring = ring;
+    this.#mask = mask;
+  }
+}

@@ -1,0 +1,305 @@
+import { type Clock, pause } from '../clock.js';
+import type { Contract } from '../contracts/topology.js';
+import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../errors.js';
+import { Backoff } from '../transport/backoff.js';
+import type { Connection } from '../transport/connection.js';
+import { declarerOf } from '../transport/declarer.js';
+import { type Channel, type OutgoingMessage, type Returned, TransportError } from '../transport/port.js';
+import { ConfirmWindow } from './confirm-window.js';
+import { Pending, type Receipt } from './pending.js';
+import { PendingSends } from './pending-sends.js';
+import { SendErrors } from './send-errors.js';
+
+/** The most that is published and not confirmed, in bytes: amqplib buffers without a bound when the socket stalls. */
+const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
+
+/** When a channel that was closed or refused is opened again, on a connection that lives. */
+const CHANNEL_BACKOFF = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 5_000, factor: 2 };
+
+export interface OutboxSettings {
+  /** How it is called in messages, such as `the queue 'emails'`. */
+  readonly target: string;
+  readonly connection: Connection;
+  readonly clock: Clock;
+  /** What has to be declared before the first publish; undefined: nothing. */
+  readonly contract: Contract | undefined;
+  readonly maxInFlight: number;
+  readonly maxBuffered: number;
+}
+
+export interface AddOptions {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** The id was chosen by the caller, so that it may not be the only one of its kind. */
+  readonly hasOwnId: boolean;
+}
+
+type OutboxState = { readonly status: 'idle' } | { readonly status: 'opening' } | OpenState;
+
+interface OpenState {
+  readonly status: 'open';
+  readonly channel: Channel;
+  readonly window: ConfirmWindow;
+  readonly openedAt: number;
+}
+
+/**
+ * Sends on their way to the server: a bounded list of those that wait, a bounded window of those that are published, and a
+ * deadline for each. Opens its channel when there is something to send; when the channel is lost, what was not confirmed
+ * goes back to the head of the list and out again with the same id.
+ *
+ * | state   | add, flush                  | opened | refused, failed                         | channel closed         | close, abort        |
+ * |---------|-----------------------------|--------|-----------------------------------------|------------------------|---------------------|
+ * | idle    | opening, if something waits |        |                                         |                        | idle                |
+ * | opening |                             | open   | idle (for good) or opening (after a delay) |                     | idle, when nothing waits |
+ * | open    | publishes                   |        |                                         | idle, then as on flush | idle, when nothing is pending |
+ */
+export class Outbox {
+  readonly #settings: OutboxSettings;
+  readonly #sends: PendingSends;
+  readonly #backoff: Backoff;
+  readonly #errors: SendErrors;
+  /** Aborted by `abort`: nothing is waited for any more. */
+  readonly #aborting = new AbortController();
+  /** Ids of the caller's own choice that are in flight: two of a kind could not be told apart when one comes back. */
+  readonly #ownIds = new Set<string>();
+  #state: OutboxState = { status: 'idle' };
+  #isClosed = false;
+  /** How many confirms have come, to see whether the server answers at all. */
+  #confirms = 0;
+  /** Something that was declared turned out to be missing. */
+  #vanished = false;
+  /** While what is missing is being declared again, nothing is published. */
+  #redeclaring: Promise<void> | undefined;
+  /** How often in a row the channel was closed because the exchange is missing. */
+  #missing = 0;
+
+  constructor(settings: OutboxSettings) {
+    this.#settings = settings;
+    this.#sends = new PendingSends(settings.clock, (pending) => this.#expire(pending));
+    this.#backoff = new Backoff(CHANNEL_BACKOFF, settings.clock.random);
+    this.#errors = new SendErrors(settings.target, settings.connection);
+  }
+
+  /** Sends that are not settled. */
+  get pending(): number {
+    return this.#sends.count;
+  }
+
+  /** Messages that are published and not confirmed. */
+  get inFlight(): number {
+    return this.#state.status === 'open' ? this.#state.window.size : 0;
+  }
+
+  /**
+   * Takes a message. The promise resolves with the receipt when the server has confirmed and not returned it, and settles
+   * within `timeoutMs` whatever happens.
+   */
+  add(message: OutgoingMessage, receipt: Receipt, options: AddOptions): Promise<Receipt> {
+    return new Promise<Receipt>((resolve, reject) => {
+      const { timeoutMs, signal } = options;
+      if (this.#isClosed) return reject(this.#errors.closed(false));
+      if (signal?.aborted) return reject(signal.reason as Error);
+      const pending = new Pending(message, receipt, timeoutMs, resolve, reject);
+      pending.hasOwnId = options.hasOwnId;
+      const { maxBuffered } = this.#settings;
+      if (!this.#sends.hasRoom(pending, maxBuffered)) return reject(this.#errors.full(maxBuffered));
+      this.#sends.add(pending);
+      if (signal) pending.abortWith(signal, () => this.#giveUp(pending, signal.reason));
+      this.flush();
+    });
+  }
+
+  /** Publishes what can be published now; opens the channel when there is none and something waits. */
+  flush(): void {
+    if (this.#state.status === 'idle') {
+      if (this.#sends.next) void this.#open(0);
+    } else if (this.#state.status === 'open') {
+      this.#pump(this.#state);
+    }
+  }
+
+  /** Takes no more, waits until everything is settled, and closes the channel. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#sends.drained();
+    await this.#closeChannel();
+  }
+
+  /** Takes no more and settles what is left with a `ClosedError`. */
+  abort(): void {
+    this.#isClosed = true;
+    this.#aborting.abort();
+    if (this.#state.status === 'open') this.#takeBack(this.#state.window);
+    this.#sends.failWaiting((pending) => this.#errors.closed(pending.handedOver));
+    void this.#closeChannel();
+  }
+
+  #canPublish(pending: Pending, { channel, window }: OpenState): boolean {
+    if (!channel.isOpen || this.#redeclaring || this.#settings.connection.current?.blocked !== undefined)
+      return false;
+    if (window.size >= this.#settings.maxInFlight) return false;
+    if (window.size > 0 && window.sizeBytes + pending.sizeBytes > MAX_IN_FLIGHT_BYTES) return false;
+    return !(pending.hasOwnId && this.#ownIds.has(pending.receipt.messageId));
+  }
+
+  #pump(state: OpenState): void {
+    for (let pending = this.#sends.next; pending; pending = this.#sends.next) {
+      if (!this.#canPublish(pending, state)) return;
+      try {
+        state.channel.publish(pending.message);
+      } catch (error) {
+        if (!state.channel.isOpen) return;
+        const reason = `${this.#settings.target}: the message can not be encoded: ${(error as Error).message}`;
+        this.#sends.fail(pending, new ConfigurationError('headers', reason, { cause: error }));
+        continue;
+      }
+      this.#sends.published(pending);
+      pending.publishedAfter = this.#confirms;
+      if (pending.hasOwnId) this.#ownIds.add(pending.receipt.messageId);
+      state.window.push(pending);
+    }
+  }
+
+  async #open(delayMs: number): Promise<void> {
+    this.#state = { status: 'opening' };
+    const { clock, connection, contract } = this.#settings;
+    try {
+      if (delayMs > 0) await pause(clock, delayMs, this.#aborting.signal);
+      const link = await connection.link();
+      if (contract) await declarerOf(link).declare(contract, { again: this.#vanished });
+      this.#vanished = false;
+      const window = new ConfirmWindow();
+      const channel = await link.openChannel({
+        confirms: true,
+        onClosed: (error) => this.#channelClosed(window, error),
+        onConfirm: (tag, multiple, accepted) => this.#confirmed(window, tag, multiple, accepted),
+        onReturn: (returned) => this.#returned(window, returned),
+      });
+      this.#state = { status: 'open', channel, window, openedAt: clock.now() };
+      if (!channel.isOpen) this.#channelClosed(window, new TransportError('the channel was closed at once'));
+      else if (this.#isClosed && this.#sends.count === 0) await this.#closeChannel();
+      else this.flush();
+    } catch (error) {
+      this.#openFailed(error);
+    }
+  }
+
+  #openFailed(error: unknown): void {
+    this.#state = { status: 'idle' };
+    if (error instanceof TopologyError) {
+      this.#sends.failWaiting(() => error);
+    } else if (error instanceof ConnectionError || error instanceof ClosedError) {
+      this.#sends.failWaiting((pending) => this.#errors.closed(pending.handedOver, error));
+    } else if (this.#sends.next) {
+      void this.#open(Math.max(1, this.#backoff.afterFailure({ reachedServer: true })));
+    }
+  }
+
+  #channelClosed(window: ConfirmWindow, error: TransportError): void {
+    const state = this.#state;
+    if (state.status !== 'open' || state.window !== window) return;
+    this.#state = { status: 'idle' };
+    this.#refuse(this.#takeBack(window), error);
+    // With the whole connection gone there is its own delay to wait for.
+    const delayMs = this.#settings.connection.current
+      ? this.#backoff.afterLoss(this.#settings.clock.now() - state.openedAt)
+      : 0;
+    if (this.#sends.next) void this.#open(delayMs);
+  }
+
+  #takeBack(window: ConfirmWindow): readonly Pending[] {
+    this.#ownIds.clear();
+    return this.#sends.takeBack(window);
+  }
+
+  /** Fails those that the server's reason for closing the channel is about: sent again, they would close it again. */
+  #refuse(unconfirmed: readonly Pending[], error: TransportError): void {
+    if (error.replyCode === 404) {
+      // The exchange is missing. Declared again, it may be there next time; the sends are unknown until then.
+      this.#vanished = true;
+      if (++this.#missing < 2) return;
+      this.#missing = 0;
+    }
+    for (const pending of unconfirmed) {
+      const reason = this.#errors.refusal(pending, error);
+      if (reason) this.#sends.fail(pending, reason);
+    }
+  }
+
+  #confirmed(window: ConfirmWindow, tag: number, multiple: boolean, accepted: boolean): void {
+    this.#missing = 0;
+    const homeless: Pending[] = [];
+    window.take(tag, multiple, (pending) => {
+      this.#confirms++;
+      if (pending.hasOwnId) this.#ownIds.delete(pending.receipt.messageId);
+      if (pending.phase === 'settled') return;
+      if (!accepted) this.#sends.fail(pending, this.#errors.rejected());
+      else if (pending.returned === undefined) this.#sends.succeed(pending);
+      else if (this.#mayRedeclare(pending)) homeless.push(pending);
+      else this.#sends.fail(pending, this.#errors.unroutable(pending));
+    });
+    if (homeless.length > 0) this.#redeclareFor(homeless);
+    this.flush();
+  }
+
+  #returned(window: ConfirmWindow, { messageId, replyText }: Returned): void {
+    const pending = window.find((it) => it.returned === undefined && it.receipt.messageId === messageId);
+    if (pending) pending.returned = replyText;
+  }
+
+  #mayRedeclare({ redeclared }: Pending): boolean {
+    const { contract } = this.#settings;
+    return !redeclared && contract?.kind === 'queue' && contract.declare === true;
+  }
+
+  /** The queue was deleted behind our back: declares it once more before these are given up as unroutable. */
+  #redeclareFor(homeless: readonly Pending[]): void {
+    for (const pending of homeless) pending.redeclared = true;
+    this.#sends.waitAgain(homeless);
+    this.#redeclaring ??= this.#redeclare().finally(() => {
+      this.#redeclaring = undefined;
+      this.flush();
+    });
+  }
+
+  async #redeclare(): Promise<void> {
+    const { connection, contract } = this.#settings;
+    try {
+      const link = await connection.link();
+      if (contract) await declarerOf(link).declare(contract, { again: true });
+    } catch (error) {
+      this.#vanished = true;
+      if (error instanceof TopologyError) this.#sends.failWaiting(() => error);
+    }
+  }
+
+  #expire(pending: Pending): void {
+    const wasInFlight = pending.phase === 'in-flight';
+    const { publishedAfter } = pending;
+    this.#giveUp(pending, this.#errors.timeout(pending));
+    // Not one confirm since it was published: this channel may never give another one. A fresh one may.
+    if (wasInFlight && this.#confirms === publishedAfter && this.#state.status === 'open')
+      this.#replaceChannel(this.#state);
+  }
+
+  #replaceChannel({ channel, window }: OpenState): void {
+    if (this.#settings.connection.current?.blocked !== undefined) return;
+    this.#state = { status: 'idle' };
+    this.#takeBack(window);
+    void channel.close();
+    this.flush();
+  }
+
+  #giveUp(pending: Pending, error: unknown): void {
+    this.#sends.fail(pending, error);
+    this.flush();
+  }
+
+  async #closeChannel(): Promise<void> {
+    if (this.#state.status !== 'open') return;
+    const { channel } = this.#state;
+    this.#state = { status: 'idle' };
+    await channel.close();
+  }
+}

@@ -1,0 +1,102 @@
+import type { Clock } from '../clock.js';
+import { Deadlines } from '../deadlines.js';
+import { type Deferred, deferred } from '../deferred.js';
+import type { ConfirmWindow } from './confirm-window.js';
+import { type Pending, PendingList } from './pending.js';
+
+/** The most that waits to be sent, in bytes. */
+const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
+
+/** Every send that is not settled: those that wait, in order, and how each one ends. */
+export class PendingSends {
+  readonly #waiting = new PendingList();
+  readonly #deadlines: Deadlines<Pending>;
+  readonly #clock: Clock;
+  #count = 0;
+  #drained: Deferred<void> | undefined;
+
+  constructor(clock: Clock, onExpired: (pending: Pending) => void) {
+    this.#clock = clock;
+    this.#deadlines = new Deadlines(clock, onExpired);
+  }
+
+  /** How many are not settled. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The one that waits longest. */
+  get next(): Pending | undefined {
+    return this.#waiting.first;
+  }
+
+  /** True when one more may wait. The first may always, whatever its size. */
+  hasRoom(pending: Pending, maxBuffered: number): boolean {
+    const { length, sizeBytes } = this.#waiting;
+    return length === 0 || (length < maxBuffered && sizeBytes + pending.sizeBytes <= MAX_BUFFERED_BYTES);
+  }
+
+  /** Takes a new one, which waits from now on, until its deadline at most. */
+  add(pending: Pending): void {
+    this.#count++;
+    this.#waiting.push(pending);
+    this.#deadlines.add(pending, this.#clock.now() + pending.timeoutMs);
+  }
+
+  /** Notes that it was published. */
+  published(pending: Pending): void {
+    this.#waiting.remove(pending);
+    pending.phase = 'in-flight';
+    pending.handedOver = true;
+  }
+
+  /** Puts these back to the head of those that wait, in their order. */
+  waitAgain(pendings: readonly Pending[]): void {
+    for (const pending of pendings.toReversed()) {
+      pending.phase = 'waiting';
+      pending.returned = undefined;
+      this.#waiting.unshift(pending);
+    }
+  }
+
+  /** Puts back what is published and not confirmed. Answers with those. */
+  takeBack(window: ConfirmWindow): readonly Pending[] {
+    const unconfirmed = window.drain().filter((pending) => pending.phase !== 'settled');
+    this.waitAgain(unconfirmed);
+    return unconfirmed;
+  }
+
+  succeed(pending: Pending): void {
+    this.#settle(pending);
+    pending.resolve(pending.receipt);
+  }
+
+  fail(pending: Pending, error: unknown): void {
+    if (pending.phase === 'waiting') this.#waiting.remove(pending);
+    this.#settle(pending);
+    pending.reject(error);
+  }
+
+  /** Fails every one that waits. */
+  failWaiting(toError: (pending: Pending) => unknown): void {
+    for (let pending = this.next; pending; pending = this.next) this.fail(pending, toError(pending));
+  }
+
+  /** Resolves when every one is settled. */
+  async drained(): Promise<void> {
+    if (this.#count === 0) return;
+    this.#drained ??= deferred();
+    await this.#drained.promise;
+  }
+
+  #settle(pending: Pending): void {
+    pending.settled();
+    this.#deadlines.remove(pending);
+    this.#count--;
+    if (this.#count === 0) {
+      this.#deadlines.clear();
+      this.#drained?.resolve();
+      this.#drained = undefined;
+    }
+  }
+}

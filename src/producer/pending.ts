@@ -1,0 +1,124 @@
+import type { Deadlined } from '../deadlines.js';
+import { onAbort } from '../signals.js';
+import type { OutgoingMessage } from '../transport/port.js';
+
+/** What a send resolves with. */
+export interface Receipt {
+  /** The id that the message travels with, through every attempt and to the dead-letter queue. */
+  readonly messageId: string;
+}
+
+/**
+ * One send on its way.
+ *
+ * | phase     | where it is                  | next                                                                  |
+ * |-----------|------------------------------|-----------------------------------------------------------------------|
+ * | waiting   | in the outbox's list         | in-flight (published), settled (deadline, abort, close, refusal)       |
+ * | in-flight | in the confirm window        | waiting (channel lost, queue declared again), settled (any outcome)    |
+ * | settled   | nowhere, or still in the window until the server has answered for it | none                       |
+ */
+export class Pending implements Deadlined {
+  readonly message: OutgoingMessage;
+  readonly receipt: Receipt;
+  readonly timeoutMs: number;
+  readonly resolve: (receipt: Receipt) => void;
+  readonly reject: (error: unknown) => void;
+  phase: 'waiting' | 'in-flight' | 'settled' = 'waiting';
+  /** True once a channel got it: from then on nobody can be sure that the server has not. */
+  handedOver = false;
+  /** The server's words when it came back as unroutable; the confirm that follows settles it. */
+  returned: string | undefined;
+  /** Its queue was declared again for it once. */
+  redeclared = false;
+  /** How many confirms had come when it was published. */
+  publishedAfter = 0;
+  /** The caller chose the id, so that it may not be the only one of its kind. */
+  hasOwnId = false;
+  #detach: (() => void) | undefined;
+  bucket: Deadlined['bucket'];
+  slot = 0;
+  previous: Pending | undefined;
+  next: Pending | undefined;
+
+  constructor(
+    message: OutgoingMessage,
+    receipt: Receipt,
+    timeoutMs: number,
+    resolve: (receipt: Receipt) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.message = message;
+    this.receipt = receipt;
+    this.timeoutMs = timeoutMs;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** Calls back once when the signal aborts, unless it is settled before. */
+  abortWith(signal: AbortSignal, abort: () => void): void {
+    this.#detach = onAbort(signal, abort);
+  }
+
+  settled(): void {
+    this.phase = 'settled';
+    this.#detach?.();
+  }
+
+  /** What it takes of memory, roughly: the body and what is kept around it. */
+  get sizeBytes(): number {
+    return this.message.content.length + 512;
+  }
+}
+
+/** The sends that wait, in order. Any of them can be taken out at no cost: deadlines and aborts come in any order. */
+export class PendingList {
+  #first: Pending | undefined;
+  #last: Pending | undefined;
+  #length = 0;
+  #sizeBytes = 0;
+
+  get first(): Pending | undefined {
+    return this.#first;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  push(pending: Pending): void {
+    pending.previous = this.#last;
+    pending.next = undefined;
+    if (this.#last) this.#last.next = pending;
+    else this.#first = pending;
+    this.#last = pending;
+    this.#count(pending, 1);
+  }
+
+  unshift(pending: Pending): void {
+    pending.previous = undefined;
+    pending.next = this.#first;
+    if (this.#first) this.#first.previous = pending;
+    else this.#last = pending;
+    this.#first = pending;
+    this.#count(pending, 1);
+  }
+
+  remove(pending: Pending): void {
+    if (pending.previous) pending.previous.next = pending.next;
+    else this.#first = pending.next;
+    if (pending.next) pending.next.previous = pending.previous;
+    else this.#last = pending.previous;
+    pending.previous = undefined;
+    pending.next = undefined;
+    this.#count(pending, -1);
+  }
+
+  #count(pending: Pending, sign: 1 | -1): void {
+    this.#length += sign;
+    this.#sizeBytes += sign * pending.sizeBytes;
+  }
+}

@@ -1,0 +1,210 @@
+import { randomUUID } from 'node:crypto';
+import { type Clock, orAborted, withDeadline } from '../clock.js';
+import { encodeBody } from '../contracts/body.js';
+import { codecs } from '../contracts/codec.js';
+import { type InputOf, isThenable } from '../contracts/schema.js';
+import type { Contract } from '../contracts/topology.js';
+import { ClosedError, TimeoutError } from '../errors.js';
+import { copyHeaders } from '../headers.js';
+import { type Check, checkOptions, isDuration, isInteger } from '../options.js';
+import type { Connection } from '../transport/connection.js';
+import type { OutgoingMessage } from '../transport/port.js';
+import { Outbox } from './outbox.js';
+import type { Receipt } from './pending.js';
+import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
+import { type AnySendOptions, checkSendOptions, type SendArguments } from './send-options.js';
+
+/** The options of `broker.producer(…)`. */
+export interface ProducerOptions {
+  /** How many messages may be published and not confirmed, 1 to 65 535. @defaultValue 1000 */
+  readonly maxInFlight?: number;
+  /** How many more may wait (64 MiB at most); then `BufferFullError`. 1 to 10 000 000. @defaultValue 10000 */
+  readonly maxBuffered?: number;
+  /** How long each send may take in all, in milliseconds, or `Infinity`. @defaultValue 30000 */
+  readonly timeoutMs?: number;
+}
+
+/** Sends to one queue or exchange. Made by `broker.producer(contract)`. */
+export interface Producer<C extends Contract = Contract> extends AsyncDisposable {
+  /** The queue or exchange that it sends to. */
+  readonly contract: C;
+  /** Sends that are not settled yet. */
+  readonly pending: number;
+  /**
+   * Sends one message. Resolves when the server has confirmed it and some queue took it (an exchange: when it is confirmed,
+   * and with `mandatory: true` taken). Sends are pipelined: start many before you wait for the first.
+   *
+   * A lost connection is waited out: what was not confirmed is published again with the same id, so a consumer can see a
+   * message twice, and never loses one that this promise resolved for.
+   *
+   * @throws ValidationError, MessageTooLargeError, ConfigurationError: nothing was sent
+   * @throws UnroutableError no queue took it; RejectedError the server refused it; TopologyError its queue can not be declared
+   * @throws TimeoutError, ClosedError with `maybeDelivered`: false when it is sure that nothing was sent
+   * @throws BufferFullError too much waits already; the reason of the `signal` when that aborts
+   */
+  send(body: InputOf<C['schema']>, ...options: SendArguments<C>): Promise<Receipt>;
+  /**
+   * Sends everything that an iterable gives, as many at once as `maxInFlight` allows. Resolves when all are settled, with
+   * those that failed. Rejects only with what the iterable itself throws, after what was begun is settled.
+   */
+  sendAll(
+    bodies: Iterable<InputOf<C['schema']>> | AsyncIterable<InputOf<C['schema']>>,
+    ...options: SendAllArguments<C>
+  ): Promise<SendAllResult<InputOf<C['schema']>>>;
+  /** Takes no more and resolves when every pending send is settled. Safe to call twice. Never rejects. */
+  close(): Promise<void>;
+}
+
+const producerChecks: Readonly<Record<string, Check>> = {
+  maxInFlight: isInteger(1, 65_535),
+  maxBuffered: isInteger(1, 10_000_000),
+  timeoutMs: isDuration(1, { infinity: true }),
+};
+
+/** What a producer needs of its broker. */
+export interface ProducerHost {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly maxBodyBytes: number;
+  onProducerClosed(producer: QueueProducer): void;
+}
+
+/** The producer behind {@link Producer}, without its types. */
+export class QueueProducer implements Producer {
+  readonly contract: Contract;
+  readonly #host: ProducerHost;
+  readonly #target: string;
+  readonly #outbox: Outbox;
+  readonly #maxInFlight: number;
+  readonly #timeoutMs: number;
+  /** Sends whose asynchronous schema is still at work. */
+  #validating = new Set<Promise<unknown>>();
+  #isClosed = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(contract: Contract, options: ProducerOptions, host: ProducerHost) {
+    this.contract = contract;
+    this.#host = host;
+    this.#target = `the ${contract.kind} '${contract.name}'`;
+    checkOptions(`producer of ${this.#target}`, options, producerChecks);
+    this.#maxInFlight = options.maxInFlight ?? 1_000;
+    this.#timeoutMs = options.timeoutMs ?? 30_000;
+    this.#outbox = new Outbox({
+      target: this.#target,
+      connection: host.connection,
+      clock: host.clock,
+      // An exclusive queue belongs to the connection that consumes from it: declared here it would be another one's.
+      contract: contract.kind === 'queue' && contract.exclusive ? undefined : contract,
+      maxInFlight: this.#maxInFlight,
+      maxBuffered: options.maxBuffered ?? 10_000,
+    });
+  }
+
+  get pending(): number {
+    return this.#outbox.pending + this.#validating.size;
+  }
+
+  get health() {
+    return { target: this.contract.name, pending: this.pending, inFlight: this.#outbox.inFlight };
+  }
+
+  send(body: unknown, options?: AnySendOptions): Promise<Receipt> {
+    // Not an async function: a send costs one promise.
+    try {
+      if (this.#isClosed) throw this.#closedError();
+      checkSendOptions(this.contract, this.#target, options);
+      const content = encodeBody(this.contract, this.#target, body, this.#host.maxBodyBytes);
+      if (isThenable(content)) return this.#sendLater(content, options);
+      return this.#add(content, options, options?.timeoutMs ?? this.#timeoutMs);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  sendAll(bodies: Iterable<unknown> | AsyncIterable<unknown>, options?: SendAllArguments<Contract>[0]) {
+    return sendAll(bodies, (body, each) => this.send(body, each), this.#maxInFlight, options);
+  }
+
+  /** Publishes again what waits, after the server's alarm is over. */
+  flush(): void {
+    this.#outbox.flush();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#drain();
+    return this.#closed;
+  }
+
+  /** Settles what is left with a `ClosedError`. */
+  abort(): void {
+    this.#isClosed = true;
+    this.#outbox.abort();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #drain(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#validating);
+    await this.#outbox.close();
+    this.#host.onProducerClosed(this);
+  }
+
+  async #sendLater(encoding: Promise<Buffer>, options: AnySendOptions | undefined): Promise<Receipt> {
+    const { clock } = this.#host;
+    const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
+    const startedAt = clock.now();
+    const tooLate = () =>
+      new TimeoutError(`The schema of ${this.#target} did not answer within ${timeoutMs} ms`, {
+        maybeDelivered: false,
+      });
+    const encoded = withDeadline(clock, orAborted(encoding, options?.signal), timeoutMs, tooLate);
+    this.#validating.add(encoded);
+    try {
+      const content = await encoded;
+      return this.#add(content, options, Math.max(1, timeoutMs - (clock.now() - startedAt)));
+    } finally {
+      this.#validating.delete(encoded);
+    }
+  }
+
+  #add(content: Buffer, options: AnySendOptions | undefined, timeoutMs: number): Promise<Receipt> {
+    const receipt = { messageId: options?.messageId ?? randomUUID() };
+    const message = this.#message(content, receipt.messageId, options);
+    return this.#outbox.add(message, receipt, {
+      timeoutMs,
+      signal: options?.signal,
+      hasOwnId: options?.messageId !== undefined,
+    });
+  }
+
+  #message(content: Buffer, messageId: string, options: AnySendOptions | undefined): OutgoingMessage {
+    const { contract } = this;
+    const isQueue = contract.kind === 'queue';
+    return {
+      exchange: isQueue ? '' : contract.name,
+      routingKey: isQueue ? contract.name : (options?.routingKey ?? ''),
+      mandatory: options?.mandatory ?? isQueue,
+      content,
+      properties: {
+        contentType: codecs[contract.codec].contentType,
+        deliveryMode: 2,
+        messageId,
+        timestamp: Math.floor(this.#host.clock.wallNow() / 1_000),
+        ...(options && {
+          // A copy: the caller may change its object while the message waits.
+          headers: options.headers && copyHeaders(options.headers),
+          correlationId: options.correlationId,
+          priority: options.priority,
+          expiration: options.ttlMs?.toString(),
+        }),
+      },
+    };
+  }
+
+  #closedError(): ClosedError {
+    return new ClosedError(`The producer of ${this.#target} is closed`, { maybeDelivered: false });
+  }
+}

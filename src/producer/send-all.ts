@@ -1,0 +1,161 @@
+import type { InputOf } from '../contracts/schema.js';
+import type { Contract } from '../contracts/topology.js';
+import { type Deferred, deferred } from '../deferred.js';
+import { ClosedError } from '../errors.js';
+import { type Check, checkOptions, either, isFunction, isRecord, isSignal } from '../options.js';
+import type { Receipt } from './pending.js';
+import type { AnySendOptions, SendArguments } from './send-options.js';
+
+/** How far a `sendAll` is. */
+export interface SendAllProgress {
+  /** Confirmed so far. */
+  readonly sent: number;
+  /** Failed so far. */
+  readonly failed: number;
+  /** How many there are in all, when the iterable knows: an array or a set. */
+  readonly total: number | undefined;
+}
+
+/** The options of one `sendAll`. */
+export interface SendAllOptions<Body, Each> {
+  /** Called from time to time, at most ten times a second, and once at the end. */
+  readonly onProgress?: (progress: SendAllProgress) => void;
+  /** Takes no more from the iterable, and gives up what waits. */
+  readonly signal?: AbortSignal;
+  /** The options of each send: an object for all, or a function of the body. */
+  readonly each?: Each | ((body: Body, index: number) => Each);
+}
+
+/** What `sendAll` takes after the bodies: `each` is needed where `send` needs options. */
+export type SendAllArguments<C extends Contract> =
+  SendArguments<C> extends [options: infer Each]
+    ? [
+        options: SendAllOptions<InputOf<C['schema']>, Each> & {
+          /** The options of each send: an object for all, or a function of the body. */
+          readonly each: Each | ((body: InputOf<C['schema']>, index: number) => Each);
+        },
+      ]
+    : [options?: SendAllOptions<InputOf<C['schema']>, NonNullable<SendArguments<C>[0]>>];
+
+/** What became of it all. */
+export interface SendAllResult<Body> {
+  /** How many were confirmed. */
+  readonly sent: number;
+  /** Those that were not, in the order of their failure. */
+  readonly failed: readonly { readonly index: number; readonly body: Body; readonly error: unknown }[];
+}
+
+const sendAllChecks: Readonly<Record<string, Check>> = {
+  onProgress: isFunction,
+  signal: isSignal,
+  each: either(isRecord, isFunction),
+};
+
+const PROGRESS_INTERVAL_MS = 100;
+
+/** After so many bodies the rest of the program gets a turn. */
+const TURN_EVERY = 1_000;
+
+/** Sends what the iterable gives, with a bounded number of sends under way. */
+export async function sendAll<Body>(
+  bodies: Iterable<Body> | AsyncIterable<Body>,
+  send: (body: Body, options: AnySendOptions | undefined) => Promise<Receipt>,
+  maxUnderWay: number,
+  options: SendAllOptions<Body, AnySendOptions> = {},
+): Promise<SendAllResult<Body>> {
+  checkOptions('sendAll', options, sendAllChecks);
+  const { onProgress, signal, each } = options;
+  const total = totalOf(bodies);
+  const failed: { index: number; body: Body; error: unknown }[] = [];
+  let sent = 0;
+  let underWay = 0;
+  let isClosed = false;
+  let room: Deferred<void> | undefined;
+  let callbackError: { readonly error: unknown } | undefined;
+  let reportedAt = performance.now();
+
+  const report = (isLast: boolean) => {
+    if (!onProgress || (!isLast && performance.now() - reportedAt < PROGRESS_INTERVAL_MS)) return;
+    reportedAt = performance.now();
+    try {
+      onProgress({ sent, failed: failed.length, total });
+    } catch (error) {
+      callbackError ??= { error };
+    }
+  };
+  const sendOne = async (body: Body, index: number) => {
+    underWay++;
+    try {
+      const own = typeof each === 'function' ? each(body, index) : each;
+      await send(body, signal ? { signal, ...own } : own);
+      sent++;
+    } catch (error) {
+      failed.push({ index, body, error });
+      if (error instanceof ClosedError) isClosed = true;
+    }
+    underWay--;
+    room?.resolve();
+    report(false);
+  };
+  const underWayAtMost = async (limit: number) => {
+    while (underWay > limit) {
+      room = deferred();
+      await room.promise;
+    }
+  };
+
+  try {
+    let index = 0;
+    for await (const body of untilAborted(bodies, signal)) {
+      void sendOne(body, index++);
+      await underWayAtMost(maxUnderWay - 1);
+      // Sends that fail at once give the event loop no turn: nobody could abort, and nothing be confirmed.
+      if (index % TURN_EVERY === 0) await new Promise((resolve) => setImmediate(resolve));
+      // Of a list, all are accounted for. A source without an end would fail for ever.
+      if (isClosed && total === undefined) break;
+    }
+  } finally {
+    await underWayAtMost(0);
+  }
+  report(true);
+  if (callbackError) throw callbackError.error;
+  return { sent, failed };
+}
+
+/** What the source gives until the signal aborts, also while the source is waited for. */
+async function* untilAborted<Body>(
+  bodies: Iterable<Body> | AsyncIterable<Body>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Body> {
+  if (!signal) {
+    yield* bodies;
+    return;
+  }
+  const source = Symbol.asyncIterator in bodies ? bodies[Symbol.asyncIterator]() : bodies[Symbol.iterator]();
+  const aborted = deferred<undefined>();
+  const onAbort = () => aborted.resolve(undefined);
+  signal.addEventListener('abort', onAbort, { once: true });
+  let isOver = false;
+  try {
+    while (!signal.aborted) {
+      const next = Promise.resolve(source.next());
+      const step = await Promise.race([next, aborted.promise]);
+      next.catch(() => {});
+      isOver = step?.done ?? false;
+      if (!step || step.done) return;
+      yield await step.value;
+    }
+  } catch (error) {
+    isOver = true;
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    // Not waited for: a source that is stuck in `next` answers this one no sooner.
+    if (!isOver) void Promise.resolve(source.return?.()).catch(() => {});
+  }
+}
+
+function totalOf(bodies: unknown): number | undefined {
+  if (Array.isArray(bodies)) return bodies.length;
+  return bodies instanceof Set || bodies instanceof Map ? bodies.size : undefined;
+}

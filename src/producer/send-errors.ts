@@ -1,0 +1,79 @@
+import {
+  BufferFullError,
+  ClosedError,
+  MessageTooLargeError,
+  RejectedError,
+  TimeoutError,
+  UnroutableError,
+} from '../errors.js';
+import type { Connection } from '../transport/connection.js';
+import { toTopologyError } from '../transport/declarer.js';
+import type { TransportError } from '../transport/port.js';
+import type { Pending } from './pending.js';
+
+/** The errors of sends to one target, in words that say what happened to it. */
+export class SendErrors {
+  /** Such as `the queue 'emails'`. */
+  readonly #target: string;
+  readonly #connection: Connection;
+
+  constructor(target: string, connection: Connection) {
+    this.#target = target;
+    this.#connection = connection;
+  }
+
+  timeout({ timeoutMs, handedOver, phase }: Pending): TimeoutError {
+    const what = phase === 'in-flight' ? 'was not confirmed' : 'could not be sent';
+    const message = `The message for ${this.#target} ${what} within ${timeoutMs} ms${this.#circumstances()}`;
+    return new TimeoutError(message, { maybeDelivered: handedOver });
+  }
+
+  closed(maybeDelivered: boolean, cause?: Error): ClosedError {
+    const reason = cause ? cause.message : 'the producer is closed';
+    const options = cause ? { maybeDelivered, cause } : { maybeDelivered };
+    return new ClosedError(`The message for ${this.#target} was not sent: ${reason}`, options);
+  }
+
+  full(maxBuffered: number): BufferFullError {
+    return new BufferFullError(
+      `Too much waits to be sent to ${this.#target}: ${maxBuffered} messages or 64 MiB are the limit${this.#circumstances()}. ` +
+        `Wait for earlier sends, or raise 'maxBuffered'`,
+    );
+  }
+
+  rejected(): RejectedError {
+    return new RejectedError(
+      `The server refused the message for ${this.#target} (basic.nack): the queue is full or can not store it`,
+    );
+  }
+
+  unroutable({ message: { exchange, routingKey }, returned }: Pending): UnroutableError {
+    const where = exchange === '' ? this.#target : `${this.#target} with the routing key '${routingKey}'`;
+    const message = `No queue took the message for ${where}: ${returned}. ${ADVICE[exchange === '' ? 'queue' : 'exchange']}`;
+    return new UnroutableError(message, exchange, routingKey);
+  }
+
+  /** The error for a message that would make the server close the channel again; undefined when it may be sent again. */
+  refusal({ message: { content } }: Pending, error: TransportError): unknown {
+    if (error.replyCode === 403 || error.replyCode === 404) return toTopologyError(error, this.#target);
+    const sizes = error.replyCode === 406 ? TOO_LARGE.exec(error.message) : null;
+    if (!sizes || content.length !== Number(sizes[1])) return undefined;
+    const limit = Number(sizes[2]);
+    const message = `The body for ${this.#target} has ${content.length} bytes, the server takes ${limit} at most`;
+    return new MessageTooLargeError(message, content.length, limit);
+  }
+
+  #circumstances(): string {
+    const { current, state } = this.#connection;
+    if (current?.blocked !== undefined) return ` (the server blocks publishing: ${current.blocked})`;
+    return 'error' in state && state.error ? ` (${state.error.message})` : '';
+  }
+}
+
+const ADVICE = {
+  queue: 'Declare the queue first, or let the contract declare it',
+  exchange: "Bind a queue to the exchange, or send with 'mandatory: false' when nobody has to listen",
+};
+
+/** The words of RabbitMQ 3.8 and later for a message over `max_message_size`. */
+const TOO_LARGE = /message size (\d+) is larger than configured max size (\d+)/;

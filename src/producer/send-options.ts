@@ -1,0 +1,100 @@
+import type { ExchangeContract } from '../contracts/exchange.js';
+import type { Contract } from '../contracts/topology.js';
+import { ConfigurationError, MessageTooLargeError } from '../errors.js';
+import { checkHeaders, type HeaderValue, MAX_HEADERS_BYTES } from '../headers.js';
+import {
+  type Check,
+  checkOptions,
+  isBoolean,
+  isDuration,
+  isInteger,
+  isRecord,
+  isShortString,
+  isSignal,
+  show,
+} from '../options.js';
+
+/** The options of one `send`. */
+export interface SendOptions {
+  /** The message's id, at most 255 bytes. @defaultValue a new UUID */
+  readonly messageId?: string;
+  /** Ties the message to another one, at most 255 bytes. */
+  readonly correlationId?: string;
+  /** Headers beside the body: together at most 60 KiB. */
+  readonly headers?: Readonly<Record<string, HeaderValue>>;
+  /** 0 to 255; higher goes first, where the queue keeps priorities. */
+  readonly priority?: number;
+  /** How long the message may wait in the queue, in milliseconds; then it is dead-lettered. */
+  readonly ttlMs?: number;
+  /** How long the send may take in all, in milliseconds, or `Infinity`. @defaultValue the producer's, 30 000 */
+  readonly timeoutMs?: number;
+  /** Gives up: the send rejects with the signal's reason. What is already on its way may still arrive. */
+  readonly signal?: AbortSignal;
+  /**
+   * Whether some queue has to take the message; if none does, the send rejects with `UnroutableError`.
+   * @defaultValue true for a queue, false for an exchange
+   */
+  readonly mandatory?: boolean;
+}
+
+/** What `send` takes after the body: a routing key is needed where the exchange looks at one, and absent elsewhere. */
+export type SendArguments<C extends Contract> =
+  C extends ExchangeContract<infer _S, infer T>
+    ? T extends 'topic' | 'direct'
+      ? [options: SendOptions & { readonly routingKey: string }]
+      : [options?: SendOptions & { readonly routingKey?: never }]
+    : [options?: SendOptions & { readonly routingKey?: never }];
+
+const sendChecks: Readonly<Record<string, Check>> = {
+  messageId: isShortString(),
+  correlationId: isShortString({ empty: true }),
+  headers: isRecord,
+  priority: isInteger(0, 255),
+  ttlMs: isInteger(0, 2 ** 32 - 1),
+  timeoutMs: isDuration(1, { infinity: true }),
+  signal: isSignal,
+  mandatory: isBoolean,
+  routingKey: isShortString({ empty: true }),
+};
+
+/** Options of a send as given, routing key and all. */
+export type AnySendOptions = SendOptions & { readonly routingKey?: string };
+
+/**
+ * Checks the options of a send to this contract.
+ *
+ * @throws ConfigurationError, or MessageTooLargeError for headers that do not fit one frame
+ */
+export function checkSendOptions(
+  contract: Contract,
+  target: string,
+  options: AnySendOptions | undefined,
+): void {
+  const needsKey = contract.kind === 'exchange' && (contract.type === 'topic' || contract.type === 'direct');
+  if (options !== undefined) checkOptions(`send to ${target}`, options, sendChecks);
+  if (needsKey && options?.routingKey === undefined) {
+    throw new ConfigurationError(
+      'routingKey',
+      `send to ${target}: a ${contract.type} exchange needs a 'routingKey'`,
+    );
+  }
+  if (!needsKey && options?.routingKey !== undefined) {
+    const what = contract.kind === 'queue' ? 'queue' : `${contract.type} exchange`;
+    throw new ConfigurationError(
+      'routingKey',
+      `send to ${target}: a ${what} takes no 'routingKey', got ${show(options.routingKey)}`,
+    );
+  }
+  if (options?.headers === undefined) return;
+  const checked = checkHeaders(options.headers);
+  if ('expected' in checked) {
+    throw new ConfigurationError(
+      'headers',
+      `send to ${target}: the header '${checked.path}' must be ${checked.expected}`,
+    );
+  }
+  if (checked.sizeBytes > MAX_HEADERS_BYTES) {
+    const message = `The headers for ${target} have ${checked.sizeBytes} bytes, ${MAX_HEADERS_BYTES} are allowed. Put data into the body`;
+    throw new MessageTooLargeError(message, checked.sizeBytes, MAX_HEADERS_BYTES);
+  }
+}

@@ -1,0 +1,120 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { queue } from '../../../src/contracts/queue.js';
+import type { Schema, SchemaResult } from '../../../src/contracts/schema.js';
+import { TimeoutError, ValidationError } from '../../../src/errors.js';
+import { QueueProducer } from '../../../src/producer/producer.js';
+import { FakeClock, turn } from '../support/fake-clock.js';
+import { FakeConnection } from '../support/fake-connection.js';
+import { track } from '../support/track.js';
+
+let clock: FakeClock;
+let connection: FakeConnection;
+let producer: QueueProducer;
+let answers: ((result: SchemaResult<unknown>) => void)[];
+
+/** A schema that answers when the test says so. */
+const slow: Schema<unknown, unknown> = {
+  '~standard': {
+    version: 1,
+    vendor: 'test',
+    validate: () => new Promise<SchemaResult<unknown>>((resolve) => answers.push(resolve)),
+  },
+};
+
+beforeEach(() => {
+  answers = [];
+  clock = new FakeClock();
+  connection = new FakeConnection();
+  connection.open();
+  const contract = queue('emails', slow, { deadLetter: false });
+  const host = { connection: connection.asConnection, clock, maxBodyBytes: 100, onProducerClosed: () => {} };
+  producer = new QueueProducer(contract, { timeoutMs: 1_000 }, host);
+});
+
+const answer = (index: number, result: SchemaResult<unknown> = { value: 1 }) => answers[index]?.(result);
+
+describe('a send whose schema is asynchronous', () => {
+  it('is sent when the schema has agreed, and counts from the start', async () => {
+    const sending = track(producer.send({ a: 1 }));
+    await turn();
+    const during = [producer.pending, connection.links[0]?.requests.length];
+    answer(0);
+    await turn();
+    connection.links[0]?.publisher.confirm(1);
+    await turn();
+
+    expect(during).toEqual([1, 0]);
+    expect([sending.state, producer.pending]).toEqual(['resolved', 0]);
+  });
+
+  it('is not sent when the schema refuses it', async () => {
+    const sending = track(producer.send({ a: 1 }));
+    answer(0, { issues: [{ message: 'unknown customer' }] });
+    await turn();
+
+    expect(sending.error).toBeInstanceOf(ValidationError);
+    expect([producer.pending, connection.links[0]?.requests]).toEqual([0, []]);
+  });
+
+  it('has one limit for the schema and for the server', async () => {
+    const sending = track(producer.send({ a: 1 }));
+    await clock.pass(700);
+    answer(0);
+    await clock.pass(250);
+    const before = sending.state;
+    await clock.pass(100);
+
+    expect(before).toBe('pending');
+    expect(sending.error).toMatchObject({ code: 'TIMEOUT', maybeDelivered: true });
+  });
+
+  it('is given up when the schema does not answer: surely not sent', async () => {
+    const sending = track(producer.send({ a: 1 }));
+    await clock.pass(1_000);
+    answer(0);
+    await turn();
+
+    expect(sending.error).toBeInstanceOf(TimeoutError);
+    expect(sending.error).toMatchObject({
+      maybeDelivered: false,
+      message: "The schema of the queue 'emails' did not answer within 1000 ms",
+    });
+    expect([producer.pending, connection.links[0]?.requests]).toEqual([0, []]);
+  });
+
+  it('is given up when its signal aborts', async () => {
+    const controller = new AbortController();
+    const sending = track(producer.send({ a: 1 }, { signal: controller.signal }));
+    controller.abort('enough');
+    await turn();
+    answer(0);
+    await turn();
+
+    expect(sending.error).toBe('enough');
+    expect(connection.links[0]?.requests).toEqual([]);
+  });
+
+  it('is waited for when the producer is closed', async () => {
+    const sending = track(producer.send({ a: 1 }));
+    const closing = track(producer.close());
+    await turn();
+    answer(0);
+    await turn();
+    const during = closing.state;
+    connection.links[0]?.publisher.confirm(1);
+    await turn();
+
+    expect([during, closing.state, sending.state]).toEqual(['pending', 'resolved', 'resolved']);
+  });
+
+  it('does not hold up those that follow', async () => {
+    void producer.send({ name: 'first' });
+    void producer.send({ name: 'second' });
+    answer(1);
+    await turn();
+
+    expect(connection.links[0]?.publisher.published.map(({ content }) => String(content))).toEqual([
+      '{"name":"second"}',
+    ]);
+  });
+});

@@ -1,0 +1,165 @@
+import { describe, expect, it } from 'vitest';
+import { ClosedError } from '../../../src/errors.js';
+import { TransportError } from '../../../src/transport/port.js';
+import { turn } from '../support/fake-clock.js';
+import { OutboxBench, states } from '../support/outbox.js';
+import { track } from '../support/track.js';
+
+describe('closing an outbox', () => {
+  it('waits until everything is settled, and closes the channel', async () => {
+    const bench = OutboxBench.connected();
+    const sends = await bench.sendAll('a', 'b');
+    const closing = track(bench.outbox.close());
+    bench.channel.confirm(1);
+    await turn();
+    const during = closing.state;
+    bench.channel.refuse(2);
+    await turn();
+
+    expect([during, closing.state, bench.channel.isOpen]).toEqual(['pending', 'resolved', false]);
+    expect(states(sends)).toEqual({ a: 'resolved', b: 'REJECTED' });
+  });
+
+  it('sends what waits first', async () => {
+    const bench = OutboxBench.connected({ maxInFlight: 1 });
+    await bench.sendAll('a', 'b');
+    const closing = track(bench.outbox.close());
+    bench.channel.confirm(1);
+    bench.channel.confirm(2);
+    await turn();
+
+    expect([bench.channel.ids, closing.state]).toEqual([['a', 'b'], 'resolved']);
+  });
+
+  it('resolves at once when there is nothing to wait for', async () => {
+    const bench = OutboxBench.connected();
+
+    await expect(bench.outbox.close()).resolves.toBeUndefined();
+    expect(bench.link.requests).toEqual([]);
+  });
+
+  it('takes no more: surely not delivered', async () => {
+    const bench = OutboxBench.connected();
+    await bench.outbox.close();
+    const { a } = await bench.sendAll('a');
+
+    expect(a?.error).toBeInstanceOf(ClosedError);
+    expect(a?.error).toMatchObject({ maybeDelivered: false });
+    expect(bench.link.requests).toEqual([]);
+  });
+
+  it('resolves when the deadline of the last send has passed', async () => {
+    const bench = new OutboxBench();
+    bench.send('a', { timeoutMs: 1_000 });
+    const closing = track(bench.outbox.close());
+    await bench.clock.pass(2_000);
+
+    expect([closing.state, bench.clock.armed]).toEqual(['resolved', 0]);
+  });
+
+  it('closes also a channel that was being opened', async () => {
+    const bench = OutboxBench.connected();
+    const controller = new AbortController();
+    let letGo = () => {};
+    bench.link.onRequest = (request) =>
+      request === 'open channel' ? new Promise<void>((resolve) => (letGo = resolve)) : undefined;
+    bench.send('a', { signal: controller.signal });
+    await turn();
+    letGo();
+    await turn();
+    controller.abort('enough');
+    await bench.outbox.close();
+    letGo();
+    await turn();
+
+    expect(bench.channel.isOpen).toBe(false);
+    expect(bench.channel.ids).toEqual([]);
+  });
+
+  it('survives a second time, and another loss of the connection', async () => {
+    const bench = OutboxBench.connected();
+    await bench.sendAll('a');
+    const both = [track(bench.outbox.close()), track(bench.outbox.close())];
+    bench.connection.lose();
+    bench.connection.open();
+    await turn();
+    bench.channel.confirm(1);
+    await turn();
+
+    expect(both.map(({ state }) => state)).toEqual(['resolved', 'resolved']);
+  });
+});
+
+describe('aborting an outbox', () => {
+  it('settles everything, and says what may be delivered', async () => {
+    const bench = OutboxBench.connected({ maxInFlight: 1 });
+    const sends = await bench.sendAll('published', 'waiting');
+    bench.outbox.abort();
+    await turn();
+
+    expect(states(sends)).toEqual({ published: 'CLOSED', waiting: 'CLOSED' });
+    expect(sends.published?.error).toMatchObject({ maybeDelivered: true });
+    expect(sends.waiting?.error).toMatchObject({ maybeDelivered: false });
+    expect(bench.outbox.pending).toBe(0);
+    expect(bench.channel.isOpen).toBe(false);
+    expect(bench.clock.armed).toBe(0);
+  });
+
+  it('ends a close that waits', async () => {
+    const bench = OutboxBench.connected();
+    await bench.sendAll('a');
+    const closing = track(bench.outbox.close());
+    bench.outbox.abort();
+    await turn();
+
+    expect(closing.state).toBe('resolved');
+  });
+
+  it('takes no more', async () => {
+    const bench = OutboxBench.connected();
+    bench.outbox.abort();
+    const { a } = await bench.sendAll('a');
+
+    expect(a?.error).toMatchObject({ code: 'CLOSED', maybeDelivered: false });
+  });
+
+  it('ends the wait for the next attempt to open a channel, and makes none', async () => {
+    const bench = OutboxBench.connected();
+    await bench.sendAll('a');
+    bench.channel.die(new TransportError('closed', { replyCode: 541 }));
+    await turn();
+    const opened = bench.link.channels.length;
+    bench.outbox.abort();
+    await turn();
+    const { armed } = bench.clock;
+    await bench.clock.pass(60_000);
+
+    expect(armed).toBe(0);
+    expect(bench.link.channels.filter(({ isOpen }) => isOpen)).toEqual([]);
+    expect(bench.link.channels.slice(opened).flatMap(({ ids }) => ids)).toEqual([]);
+  });
+
+  it('closes a channel that was being opened', async () => {
+    const bench = new OutboxBench();
+    bench.send('a');
+    bench.outbox.abort();
+    bench.connection.open();
+    await turn();
+
+    expect(bench.link.channels.filter(({ isOpen }) => isOpen)).toEqual([]);
+    expect(bench.link.channels.flatMap(({ ids }) => ids)).toEqual([]);
+  });
+
+  it('settles also what came back and waits for its queue', async () => {
+    const bench = OutboxBench.connected();
+    const { a } = await bench.sendAll('a');
+    bench.link.onRequest = () => new Promise(() => {});
+    bench.channel.giveBack(bench.channel.published[0]);
+    bench.channel.confirm(1);
+    await turn();
+    bench.outbox.abort();
+    await turn();
+
+    expect(a?.error).toMatchObject({ code: 'CLOSED', maybeDelivered: true });
+  });
+});

@@ -1,0 +1,244 @@
+import { getEventListeners } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import { TimeoutError } from '../../../src/errors.js';
+import { TransportError } from '../../../src/transport/port.js';
+import { turn } from '../support/fake-clock.js';
+import { OutboxBench, states } from '../support/outbox.js';
+
+describe('the deadline of a send', () => {
+  it('passes a little late, and never early', async () => {
+    const bench = new OutboxBench();
+    const a = bench.send('a', { timeoutMs: 1_000 });
+    await bench.clock.pass(999);
+    const before = a.state;
+    await bench.clock.pass(25);
+
+    expect([before, a.state]).toEqual(['pending', 'rejected']);
+  });
+
+  it('says that nothing was delivered when nothing was sent', async () => {
+    const bench = new OutboxBench();
+    const a = bench.send('a', { timeoutMs: 1_000 });
+    await bench.clock.pass(2_000);
+
+    expect(a.error).toBeInstanceOf(TimeoutError);
+    expect(a.error).toMatchObject({
+      maybeDelivered: false,
+      message: expect.stringMatching(/^The message for the queue 'emails' could not be sent within 1000 ms/),
+    });
+  });
+
+  it('says that it may be delivered when it was sent and not confirmed', async () => {
+    const bench = OutboxBench.connected();
+    const a = bench.send('a', { timeoutMs: 1_000 });
+    await bench.clock.pass(2_000);
+
+    expect(a.error).toMatchObject({
+      maybeDelivered: true,
+      message: "The message for the queue 'emails' was not confirmed within 1000 ms",
+    });
+  });
+
+  it('says that it may be delivered when it was sent before the connection was lost', async () => {
+    const bench = OutboxBench.connected();
+    const a = bench.send('a', { timeoutMs: 1_000 });
+    await turn();
+    bench.connection.lose(new Error('connection reset'));
+    await bench.clock.pass(2_000);
+
+    expect(a.error).toMatchObject({
+      maybeDelivered: true,
+      message: expect.stringContaining('(connection reset)'),
+    });
+  });
+
+  it('says that nothing was delivered when the server blocked publishing, and why', async () => {
+    const bench = OutboxBench.connected();
+    bench.link.block('low on disk');
+    const a = bench.send('a', { timeoutMs: 1_000 });
+    await bench.clock.pass(2_000);
+
+    expect(a.error).toMatchObject({
+      maybeDelivered: false,
+      message: expect.stringContaining('(the server blocks publishing: low on disk)'),
+    });
+  });
+
+  it('is its own for each send', async () => {
+    const bench = new OutboxBench();
+    const sends = {
+      late: bench.send('late', { timeoutMs: 5_000 }),
+      early: bench.send('early', { timeoutMs: 100 }),
+    };
+    await bench.clock.pass(200);
+
+    expect(states(sends)).toEqual({ late: 'pending', early: 'TIMEOUT' });
+    expect(bench.outbox.pending).toBe(1);
+  });
+
+  it('that is infinite never passes', async () => {
+    const bench = new OutboxBench();
+    const a = bench.send('a', { timeoutMs: Number.POSITIVE_INFINITY });
+    await bench.clock.pass(10 ** 9);
+
+    expect(a.state).toBe('pending');
+  });
+
+  it('does not pass for a send that is settled', async () => {
+    const bench = OutboxBench.connected();
+    bench.send('a', { timeoutMs: 100 });
+    bench.send('b');
+    await turn();
+    bench.channel.confirm(1);
+    await bench.clock.pass(1_000);
+
+    expect(bench.outbox.pending).toBe(1);
+  });
+
+  it('leaves no timer once everything is settled', async () => {
+    const bench = OutboxBench.connected();
+    await bench.sendAll('a', 'b');
+    bench.channel.confirm(2, { multiple: true });
+
+    expect(bench.clock.armed).toBe(0);
+  });
+
+  it('lets what is confirmed afterwards go by', async () => {
+    const bench = OutboxBench.connected();
+    const sends = { a: bench.send('a', { timeoutMs: 1_000 }), b: bench.send('b') };
+    await turn();
+    bench.channel.confirm(2);
+    await bench.clock.pass(2_000);
+    bench.channel.confirm(1);
+    await turn();
+
+    expect(states(sends)).toEqual({ a: 'TIMEOUT', b: 'resolved' });
+    expect(bench.outbox).toMatchObject({ pending: 0, inFlight: 0 });
+  });
+});
+
+describe('a channel that does not confirm', () => {
+  it('is replaced once a send has waited in vain, and the others are sent again', async () => {
+    const bench = OutboxBench.connected();
+    const sends = { a: bench.send('a', { timeoutMs: 1_000 }), b: bench.send('b') };
+    await turn();
+    const silent = bench.channel;
+    await bench.clock.pass(2_000);
+    bench.channel.confirm(1);
+    await turn();
+
+    expect(silent.isOpen).toBe(false);
+    expect(bench.channel.ids).toEqual(['b']);
+    expect(states(sends)).toEqual({ a: 'TIMEOUT', b: 'resolved' });
+  });
+
+  it('is forgotten: when its end is heard of late, the next one stays', async () => {
+    const bench = OutboxBench.connected();
+    bench.send('a', { timeoutMs: 1_000 });
+    const b = bench.send('b');
+    await turn();
+    const silent = bench.channel;
+    await bench.clock.pass(2_000);
+    const fresh = bench.channel;
+    silent.options.onClosed(new TransportError('closed at last'));
+    fresh.confirm(1);
+    await bench.sendAll('c');
+
+    expect([b.state, bench.channel === fresh, fresh.ids]).toEqual(['resolved', true, ['b', 'c']]);
+  });
+
+  it('is kept when it has confirmed anything meanwhile', async () => {
+    const bench = OutboxBench.connected();
+    bench.send('a', { timeoutMs: 1_000 });
+    bench.send('b');
+    await turn();
+    const { channel } = bench;
+    channel.confirm(2);
+    await bench.clock.pass(2_000);
+
+    expect([channel.isOpen, bench.channel]).toEqual([true, channel]);
+  });
+
+  it('is kept when the deadline passed before the message was sent', async () => {
+    const bench = OutboxBench.connected({ maxInFlight: 1 });
+    await bench.sendAll('a');
+    const { channel } = bench;
+    bench.send('b', { timeoutMs: 1_000 });
+    await bench.clock.pass(2_000);
+
+    expect(channel.isOpen).toBe(true);
+  });
+
+  it('is kept while the server blocks publishing: it does not confirm then either', async () => {
+    const bench = OutboxBench.connected();
+    bench.send('a', { timeoutMs: 1_000 });
+    await turn();
+    const { channel } = bench;
+    bench.link.block('memory');
+    await bench.clock.pass(2_000);
+
+    expect(channel.isOpen).toBe(true);
+  });
+});
+
+describe('the signal of a send', () => {
+  it('rejects it with its own reason while it waits, and lets the next one in', async () => {
+    const bench = OutboxBench.connected({ maxInFlight: 1 });
+    const controller = new AbortController();
+    await bench.sendAll('a');
+    const sends = { b: bench.send('b', { signal: controller.signal }), c: bench.send('c') };
+    controller.abort('enough');
+    bench.channel.confirm(1);
+    await turn();
+
+    expect(states(sends)).toEqual({ b: 'enough', c: 'pending' });
+    expect(bench.channel.ids).toEqual(['a', 'c']);
+  });
+
+  it('lets through what it had held up', async () => {
+    const bench = OutboxBench.connected();
+    const controller = new AbortController();
+    bench.send('a', { hasOwnId: true });
+    bench.send('a', { hasOwnId: true, signal: controller.signal });
+    bench.send('b');
+    await turn();
+    controller.abort();
+
+    expect(bench.channel.ids).toEqual(['a', 'b']);
+  });
+
+  it('rejects it with its own reason also when it is on its way', async () => {
+    const bench = OutboxBench.connected();
+    const controller = new AbortController();
+    const a = bench.send('a', { signal: controller.signal });
+    await turn();
+    controller.abort();
+    await turn();
+
+    expect(a.error).toBe(controller.signal.reason);
+    expect(bench.outbox.pending).toBe(0);
+  });
+
+  it('that is aborted already takes nothing', async () => {
+    const bench = OutboxBench.connected();
+    const a = bench.send('a', { signal: AbortSignal.abort('too late') });
+    await turn();
+
+    expect(a.error).toBe('too late');
+    expect([bench.outbox.pending, bench.link.requests]).toEqual([0, []]);
+  });
+
+  it('is let go of when the send is settled', async () => {
+    const bench = OutboxBench.connected({ maxBuffered: 1 });
+    const { signal } = new AbortController();
+    bench.send('a', { signal });
+    bench.send('refused', { signal });
+    bench.send('full', { signal });
+    await turn();
+    const during = getEventListeners(signal, 'abort').length;
+    bench.channel.confirm(1);
+    bench.outbox.abort();
+
+    expect([during, getEventListeners(signal, 'abort').length]).toEqual([1, 0]);
+  });
+});

@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError, RejectedError } from '../../../src/errors.js';
+import { turn } from '../support/fake-clock.js';
+import { OutboxBench, states } from '../support/outbox.js';
+
+const MIB = 1024 * 1024;
+
+describe('an outbox', () => {
+  it('opens nothing before there is something to send', async () => {
+    const bench = OutboxBench.connected();
+    bench.outbox.flush();
+    await turn();
+
+    expect(bench.link.requests).toEqual([]);
+  });
+
+  it('declares its contract before it opens its channel', async () => {
+    const bench = OutboxBench.connected();
+    await bench.sendAll('a');
+
+    expect(bench.link.requests.filter((it) => it !== 'close channel')).toEqual([
+      'open channel',
+      'declare queue emails',
+      'open channel',
+    ]);
+    expect(bench.channel.options.confirms).toBe(true);
+  });
+
+  it('declares nothing without a contract', async () => {
+    const bench = OutboxBench.connected({ contract: undefined });
+    await bench.sendAll('a');
+
+    expect(bench.link.requests).toEqual(['open channel']);
+  });
+
+  it('publishes without waiting for confirms, in order, on one channel', async () => {
+    const bench = OutboxBench.connected();
+    await bench.sendAll('a', 'b');
+    await bench.sendAll('c');
+
+    expect(bench.channel.ids).toEqual(['a', 'b', 'c']);
+    expect(bench.outbox).toMatchObject({ pending: 3, inFlight: 3 });
+  });
+
+  it('resolves a send with its receipt once it is confirmed, and not before', async () => {
+    const bench = OutboxBench.connected();
+    const { a } = await bench.sendAll('a');
+    const before = a?.state;
+    bench.channel.confirm(1);
+    await turn();
+
+    expect([before, a?.state, a?.value]).toEqual(['pending', 'resolved', { messageId: 'a' }]);
+    expect(bench.outbox).toMatchObject({ pending: 0, inFlight: 0 });
+  });
+
+  it('resolves everything that a multiple confirm is about', async () => {
+    const bench = OutboxBench.connected();
+    const sends = await bench.sendAll('a', 'b', 'c');
+    bench.channel.confirm(2, { multiple: true });
+    await turn();
+
+    expect(states(sends)).toEqual({ a: 'resolved', b: 'resolved', c: 'pending' });
+  });
+
+  it('takes confirms in any order, and those that it does not know', async () => {
+    const bench = OutboxBench.connected();
+    const sends = await bench.sendAll('a', 'b', 'c');
+    for (const tag of [3, 3, 99, 1]) bench.channel.confirm(tag);
+    await turn();
+
+    expect(states(sends)).toEqual({ a: 'resolved', b: 'pending', c: 'resolved' });
+  });
+
+  it('rejects what the server refuses, and nothing else', async () => {
+    const bench = OutboxBench.connected();
+    const sends = await bench.sendAll('a', 'b', 'c', 'd');
+    bench.channel.refuse(1);
+    bench.channel.confirm(2);
+    bench.channel.refuse(4, { multiple: true });
+    await turn();
+
+    expect(states(sends)).toEqual({ a: 'REJECTED', b: 'resolved', c: 'REJECTED', d: 'REJECTED' });
+    expect(sends.a?.error).toBeInstanceOf(RejectedError);
+    expect(sends.a?.error).toMatchObject({ message: expect.stringContaining("the queue 'emails'") });
+  });
+
+  it('publishes nothing while the server blocks publishing, and goes on afterwards', async () => {
+    const bench = OutboxBench.connected();
+    await bench.sendAll('a');
+    bench.link.block('memory');
+    await bench.sendAll('b');
+    const during = [...bench.channel.ids];
+    bench.link.block(undefined);
+    bench.outbox.flush();
+
+    expect([during, bench.channel.ids]).toEqual([['a'], ['a', 'b']]);
+  });
+
+  it('fails a message that can not be encoded, and sends the others', async () => {
+    const bench = OutboxBench.connected();
+    await bench.sendAll('first');
+    bench.channel.onPublish = ({ properties }) => {
+      if (properties.messageId === 'bad') throw new TypeError('unknown type of header');
+    };
+    const sends = await bench.sendAll('bad', 'good');
+    bench.channel.confirm(2, { multiple: true });
+    await turn();
+
+    expect(states(sends)).toEqual({ bad: 'INVALID_OPTION', good: 'resolved' });
+    expect(sends.bad?.error).toBeInstanceOf(ConfigurationError);
+    expect(sends.bad?.error).toMatchObject({ message: expect.stringContaining('unknown type of header') });
+  });
+});
+
+describe('the window of an outbox', () => {
+  it('is bounded by the number of messages', async () => {
+    const bench = OutboxBench.connected({ maxInFlight: 2 });
+    await bench.sendAll('a', 'b', 'c', 'd', 'e');
+    const first = [...bench.channel.ids];
+    bench.channel.confirm(1);
+    const second = [...bench.channel.ids];
+    bench.channel.confirm(3, { multiple: true });
+
+    expect([first, second, bench.channel.ids]).toEqual([
+      ['a', 'b'],
+      ['a', 'b', 'c'],
+      ['a', 'b', 'c', 'd', 'e'],
+    ]);
+  });
+
+  it('is bounded by their bytes', async () => {
+    const bench = OutboxBench.connected();
+    for (const id of ['a', 'b', 'c']) bench.send(id, { bodyBytes: 7 * MIB });
+    await turn();
+    const first = [...bench.channel.ids];
+    bench.channel.confirm(1);
+
+    expect([first, bench.channel.ids]).toEqual([
+      ['a', 'b'],
+      ['a', 'b', 'c'],
+    ]);
+  });
+
+  it('lets one through that is larger than it, alone', async () => {
+    const bench = OutboxBench.connected();
+    bench.send('small');
+    bench.send('large', { bodyBytes: 17 * MIB });
+    bench.send('next');
+    await turn();
+    const first = [...bench.channel.ids];
+    bench.channel.confirm(1);
+    const second = [...bench.channel.ids];
+    bench.channel.confirm(2);
+
+    expect([first, second, bench.channel.ids]).toEqual([
+      ['small'],
+      ['small', 'large'],
+      ['small', 'large', 'next'],
+    ]);
+  });
+});
+
+describe('two sends with one id of their own', () => {
+  it('go one after the other, and what comes behind keeps its place', async () => {
+    const bench = OutboxBench.connected();
+    const own = { hasOwnId: true };
+    const sends = [bench.send('a', own), bench.send('b', own), bench.send('a', own), bench.send('c', own)];
+    await turn();
+    const first = [...bench.channel.ids];
+    bench.channel.confirm(1);
+    const second = [...bench.channel.ids];
+    bench.channel.confirm(4, { multiple: true });
+    await turn();
+
+    expect([first, second]).toEqual([
+      ['a', 'b'],
+      ['a', 'b', 'a', 'c'],
+    ]);
+    expect(sends.map(({ state }) => state)).toEqual(['resolved', 'resolved', 'resolved', 'resolved']);
+  });
+
+  it('are told apart when one of them comes back', async () => {
+    const bench = OutboxBench.connected({ contract: undefined });
+    const own = { hasOwnId: true };
+    const sends = { first: bench.send('a', own), second: bench.send('a', own) };
+    await turn();
+    bench.channel.confirm(1);
+    bench.channel.giveBack(bench.channel.published[1]);
+    bench.channel.confirm(2);
+    await turn();
+
+    expect(states(sends)).toEqual({ first: 'resolved', second: 'UNROUTABLE' });
+  });
+
+  it('go on after the first was refused, or its channel lost', async () => {
+    const bench = OutboxBench.connected();
+    const own = { hasOwnId: true };
+    const sends = { first: bench.send('a', own), second: bench.send('a', own), third: bench.send('a', own) };
+    await turn();
+    bench.channel.refuse(1);
+    bench.connection.lose();
+    bench.connection.open();
+    await turn();
+    bench.channel.confirm(1);
+    bench.channel.confirm(2);
+    await turn();
+
+    expect(states(sends)).toEqual({ first: 'REJECTED', second: 'resolved', third: 'resolved' });
+    expect(bench.channel.ids).toEqual(['a', 'a']);
+  });
+});
