@@ -1,0 +1,90 @@
+/** What the window needs of a channel. */
+export interface AckChannel {
+  ack(deliveryTag: number, multiple: boolean): void;
+}
+
+const UNSETTLED = 0;
+const ACKED = 1;
+const SETTLED = 2;
+
+/**
+ * The deliveries of one channel that are not settled. Acknowledgements are gathered and sent together: those at the head of
+ * the window with one `multiple`, which spares the server as much as the client, the others one by one.
+ *
+ * A tag is only ever sent to the channel that delivered it, and only once: the server closes a channel over an unknown tag.
+ */
+export class AckWindow {
+  readonly #channel: AckChannel;
+  /** A ring: the state of tag `t` is at `t & mask`. */
+  #states = new Uint8Array(256);
+  #mask = 255;
+  #oldest = 1;
+  #next = 1;
+  /** Acknowledged and not sent yet. */
+  #acked: number[] = [];
+
+  constructor(channel: AckChannel) {
+    this.#channel = channel;
+  }
+
+  /** True when every delivery is settled. Those acknowledged count once that is sent. */
+  get isEmpty(): boolean {
+    return this.#oldest === this.#next;
+  }
+
+  /** Keeps a delivery. Tags come in order: 1, 2, 3 … */
+  delivered(tag: number): void {
+    if (tag !== this.#next) throw new RangeError(`delivery tag ${tag} came where ${this.#next} was expected`);
+    if (tag - this.#oldest > this.#mask) this.#grow();
+    this.#states[tag & this.#mask] = UNSETTLED;
+    this.#next++;
+  }
+
+  /** Gathers an acknowledgement for the next {@link flush}. */
+  ack(tag: number): void {
+    this.#mark(tag, ACKED);
+    this.#acked.push(tag);
+  }
+
+  /** Notes that the delivery was rejected or given back in its own frame. */
+  settled(tag: number): void {
+    this.#mark(tag, SETTLED);
+    // Also where nothing is ever acknowledged, the ring must not grow.
+    while (this.#oldest < this.#next && this.#states[this.#oldest & this.#mask] === SETTLED) this.#oldest++;
+  }
+
+  /** Sends what was gathered. Throws when the channel is gone. */
+  flush(): void {
+    const acked = this.#acked;
+    if (acked.length === 0) return;
+    this.#acked = [];
+    const before = this.#oldest;
+    let upTo = 0;
+    while (this.#oldest < this.#next && this.#states[this.#oldest & this.#mask] !== UNSETTLED) {
+      if (this.#states[this.#oldest & this.#mask] === ACKED) upTo = this.#oldest;
+      this.#oldest++;
+    }
+    if (upTo > 0) this.#channel.ack(upTo, upTo > before);
+    for (const tag of acked) {
+      if (tag < this.#oldest) continue;
+      this.#states[tag & this.#mask] = SETTLED;
+      this.#channel.ack(tag, false);
+    }
+  }
+
+  #mark(tag: number, state: number): void {
+    if (tag < this.#oldest || tag >= this.#next || this.#states[tag & this.#mask] !== UNSETTLED) {
+      throw new RangeError(`delivery tag ${tag} is settled already, or unknown`);
+    }
+    this.#states[tag & this.#mask] = state;
+  }
+
+  #grow(): void {
+    const mask = this.#mask * 2 + 1;
+    const states = new Uint8Array(mask + 1);
+    for (let tag = this.#oldest; tag < this.#next; tag++)
+      states[tag & mask] = this.#states[tag & this.#mask] as number;
+    this.#states = states;
+    this.#mask = mask;
+  }
+}

@@ -1,0 +1,33 @@
+import type { QueueType } from '../contracts/queue-options.js';
+import { ATTEMPT_HEADER, FAILED_AT_HEADER } from '../headers.js';
+import type { Delivery } from '../transport/port.js';
+
+/**
+ * Which run of the handler a delivery is: the attempt that a republished copy carries, plus the failed runs since then.
+ *
+ * What the server tells of a redelivered message (measured on 3.10, 4.0 and 4.3):
+ *
+ * | queue          | x-delivery-count                            | x-acquired-count |
+ * |----------------|---------------------------------------------|------------------|
+ * | quorum, < 4.3  | every return, also of a message given back  | absent           |
+ * | quorum, 4.3    | failed runs; absent before the first        | every delivery   |
+ * | classic        | absent                                      | absent           |
+ *
+ * On a first delivery these headers are whatever the publisher, or the queue that dead-lettered it, left there.
+ */
+export function attemptOf({ redelivered, properties }: Delivery, queueType: QueueType): number {
+  const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
+  // A dead letter carries the attempts of another queue's handler.
+  const carried = Object.hasOwn(headers, FAILED_AT_HEADER) ? 0 : (countIn(headers, ATTEMPT_HEADER) ?? 0);
+  return Math.max(1, carried) + (redelivered ? failedRuns(headers, queueType) : 0);
+}
+
+function failedRuns(headers: Readonly<Record<string, unknown>>, queueType: QueueType): number {
+  if (queueType !== 'quorum') return 1;
+  return countIn(headers, 'x-delivery-count') ?? (countIn(headers, 'x-acquired-count') === undefined ? 1 : 0);
+}
+
+function countIn(headers: Readonly<Record<string, unknown>>, name: string): number | undefined {
+  const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+}

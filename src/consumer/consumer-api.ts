@@ -1,0 +1,51 @@
+import type { ConsumerState } from './consumer-state.js';
+import type { Message } from './message.js';
+
+/** Counters of a consumer since it was made. */
+export interface ConsumerStats {
+  /** Messages acknowledged: handled, or recognised as handled before. */
+  readonly acked: number;
+  /** Messages that wait for another attempt, or got one. */
+  readonly retried: number;
+  /** Messages that went to the dead-letter queue, invalid ones too. */
+  readonly deadLettered: number;
+  /** Messages given back to the queue. */
+  readonly requeued: number;
+  /** Messages that did not fit the schema. */
+  readonly invalid: number;
+  /** Verdicts that came after their delivery was lost. They did nothing. */
+  readonly stale: number;
+  /** Messages that came again after their acknowledgement was lost, and did not run again. */
+  readonly recognised: number;
+  /** Messages whose handler, or loop body, is at work. */
+  readonly inFlight: number;
+  /** Messages delivered ahead, which nobody has looked at. */
+  readonly waiting: number;
+}
+
+/** Consumes one queue. Made by `broker.consumer(…)`; starts by itself. */
+export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable<Message<Body>> {
+  /**
+   * Resolves when the server delivers to it. Rejects when it can not start for a reason that lasts: `TopologyError`,
+   * `ConnectionError`, or `ClosedError` when it is closed before. Need not be awaited.
+   */
+  readonly ready: Promise<void>;
+  /** Resolves when it is closed: with nothing, or with the error that ended it. Never rejects. */
+  readonly closed: Promise<Error | undefined>;
+  readonly state: ConsumerState;
+  readonly stats: ConsumerStats;
+  /** Stops deliveries and gives back the messages that nobody has looked at. Running handlers go on. Twice is harmless. */
+  pause(): Promise<void>;
+  /** Goes on after `pause`. Twice is harmless. */
+  resume(): Promise<void>;
+  /**
+   * Stops deliveries, gives back what nobody has looked at, waits for running handlers and sends their acknowledgements. At
+   * the deadline the handlers' signals abort, and their messages go back to the queue. Resolves also then; never rejects. The
+   * same promise each time.
+   *
+   * @param options - `timeoutMs`: how long running handlers may take, in milliseconds, or `Infinity`; 30 000 by default
+   */
+  close(options?: { readonly timeoutMs?: number }): Promise<{ readonly clean: boolean }>;
+  /** The messages, for a `for await` loop. Only of a consumer that was made without a handler. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message<Body>>;
+}

@@ -1,0 +1,91 @@
+import type { QueueContract } from '../contracts/queue.js';
+import { ConfigurationError } from '../errors.js';
+import {
+  type Check,
+  checkOptions,
+  either,
+  isBoolean,
+  isDuration,
+  isInteger,
+  isOneOf,
+  isSignal,
+} from '../options.js';
+
+/** The options of `broker.consumer(…)`. */
+export interface ConsumerOptions {
+  /** How many handlers run at once, 1 to 10 000. With 1 the messages are handled in order. @defaultValue 1 */
+  readonly concurrency?: number;
+  /**
+   * How many messages the server may deliver ahead, 1 to 65 535. `'auto'` is 50, or twice the concurrency when that is more.
+   * @defaultValue 'auto'
+   */
+  readonly prefetch?: number | 'auto';
+  /**
+   * After how many milliseconds a handler counts as failed; its signal aborts and the message goes the way of the retry
+   * policy. The server's own limit is 30 minutes. `Infinity` leaves it to that. @defaultValue 1200000 (20 minutes)
+   */
+  readonly handlerTimeoutMs?: number;
+  /** Closes the consumer. */
+  readonly signal?: AbortSignal;
+  /** Consumers with a higher number are served first, -1 000 000 to 1 000 000. @defaultValue the server's: 0 */
+  readonly priority?: number;
+  /**
+   * Only this consumer may consume from the queue; while another one does, it waits for its turn. Classic queues only: for a
+   * quorum queue set `singleActiveConsumer` on the queue. @defaultValue false
+   */
+  readonly exclusive?: boolean;
+  /**
+   * **Loses messages.** The server forgets each message as soon as it has written it to the socket: those in flight when this
+   * process or the connection dies are gone, a failed handler has no second attempt, and nothing bounds what is delivered
+   * ahead. @defaultValue false
+   */
+  readonly noAck?: boolean;
+}
+
+/** {@link ConsumerOptions} with every default filled in. */
+export interface ResolvedConsumerOptions {
+  readonly concurrency: number;
+  readonly prefetch: number;
+  readonly handlerTimeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly priority: number | undefined;
+  readonly exclusive: boolean;
+  readonly noAck: boolean;
+}
+
+const AUTO_PREFETCH = 50;
+
+const consumerChecks: Readonly<Record<string, Check>> = {
+  concurrency: isInteger(1, 10_000),
+  prefetch: either(isInteger(1, 65_535), isOneOf('auto')),
+  handlerTimeoutMs: isDuration(1, { infinity: true }),
+  signal: isSignal,
+  priority: isInteger(-1_000_000, 1_000_000),
+  exclusive: isBoolean,
+  noAck: isBoolean,
+};
+
+/** Checks the options and fills in the defaults. */
+export function resolveConsumerOptions(
+  contract: QueueContract,
+  options: ConsumerOptions = {},
+): ResolvedConsumerOptions {
+  checkOptions(`consumer of the queue '${contract.name}'`, options, consumerChecks);
+  if (options.exclusive && contract.type === 'quorum') {
+    throw new ConfigurationError(
+      'exclusive',
+      `consumer of the queue '${contract.name}': RabbitMQ does not hold other consumers off a quorum queue. ` +
+        `Set 'singleActiveConsumer: true' on the queue instead`,
+    );
+  }
+  const { concurrency = 1, prefetch = 'auto' } = options;
+  return {
+    concurrency,
+    prefetch: prefetch === 'auto' ? Math.min(65_535, Math.max(AUTO_PREFETCH, 2 * concurrency)) : prefetch,
+    handlerTimeoutMs: options.handlerTimeoutMs ?? 20 * 60_000,
+    signal: options.signal,
+    priority: options.priority,
+    exclusive: options.exclusive ?? false,
+    noAck: options.noAck ?? false,
+  };
+}

@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import type { QueueContract } from '../contracts/queue.js';
+import { type Issue, isLeveretError, messageOf, ValidationError } from '../errors.js';
+import { ATTEMPT_HEADER, checkHeaders, FAILED_AT_HEADER, MAX_HEADERS_BYTES, ownHeaders } from '../headers.js';
+import type { MessageProperties, OutgoingMessage } from '../transport/port.js';
+import type { ReceivedMessage } from './message.js';
+
+/** The longest text of an error, and of issues, in a header. */
+const MAX_TEXT_BYTES = 2_048;
+
+/** What to leave out of a copy. */
+export interface CopyOptions {
+  /** Leaves out the sender's headers, since they can not be encoded again. */
+  readonly withoutHeaders: boolean;
+}
+
+/** The message as a dead letter: body, id and headers as they were, and headers that say why. */
+export function deadLetterCopy(
+  message: ReceivedMessage,
+  { name, deadLetter = '' }: QueueContract,
+  error: unknown,
+  failedAt: Date,
+  options: CopyOptions,
+): OutgoingMessage {
+  return copyTo(deadLetter, message, options, {
+    'leveret-error': cut(`${codeOf(error)}: ${messageOf(error)}`),
+    [ATTEMPT_HEADER]: message.attempt,
+    'leveret-queue': name,
+    [FAILED_AT_HEADER]: failedAt.toISOString(),
+    ...(error instanceof ValidationError ? { 'leveret-issues': issuesText(error.issues) } : undefined),
+  });
+}
+
+/** The message for another attempt, at the end of its queue. */
+export function retryCopy(
+  message: ReceivedMessage,
+  { name }: QueueContract,
+  options: CopyOptions,
+): OutgoingMessage {
+  const copy = copyTo(name, message, options, { [ATTEMPT_HEADER]: message.attempt + 1 });
+  // With it, the copy of a dead letter would not count: its attempts were those of another queue's handler.
+  const { [FAILED_AT_HEADER]: _, ...headers } = copy.properties.headers ?? {};
+  return { ...copy, properties: { ...copy.properties, headers } };
+}
+
+function copyTo(
+  queue: string,
+  { delivery }: ReceivedMessage,
+  { withoutHeaders }: CopyOptions,
+  added: Readonly<Record<string, unknown>>,
+): OutgoingMessage {
+  const own = withoutHeaders ? {} : ownHeaders(delivery.properties.headers);
+  // Those of an earlier dead letter that this message was.
+  if (FAILED_AT_HEADER in added) delete own['leveret-issues'];
+  const whole = { ...own, ...added };
+  const checked = checkHeaders(whole);
+  const fits = 'sizeBytes' in checked && checked.sizeBytes <= MAX_HEADERS_BYTES && !withoutHeaders;
+  return {
+    exchange: '',
+    routingKey: queue,
+    mandatory: true,
+    content: delivery.content,
+    properties: {
+      ...sameProperties(delivery.properties),
+      headers: fits ? whole : { ...added, 'leveret-headers-dropped': true },
+    },
+  };
+}
+
+/** Expiration and user id are left out: the copy must not expire, and is not sent by that user. */
+function sameProperties(properties: ReceivedMessage['delivery']['properties']): MessageProperties {
+  const { priority, timestamp } = properties;
+  const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+  return {
+    contentType: text(properties.contentType),
+    contentEncoding: text(properties.contentEncoding),
+    deliveryMode: 2,
+    priority: typeof priority === 'number' ? priority : undefined,
+    correlationId: text(properties.correlationId),
+    replyTo: text(properties.replyTo),
+    // The server names a message that comes back by nothing else.
+    messageId: text(properties.messageId) || randomUUID(),
+    timestamp: typeof timestamp === 'number' ? timestamp : undefined,
+    type: text(properties.type),
+    appId: text(properties.appId),
+  };
+}
+
+/** As many issues as fit, as JSON: an array of `{ path, message }`. */
+function issuesText(issues: readonly Issue[]): string {
+  for (let length = issues.length; length > 0; length--) {
+    const text = JSON.stringify(
+      issues.slice(0, length).map(({ path, message }) => ({ path, message: cut(message, 200) })),
+    );
+    if (Buffer.byteLength(text) <= 4 * MAX_TEXT_BYTES) return text;
+  }
+  return '[]';
+}
+
+function codeOf(error: unknown): string {
+  if (isLeveretError(error)) return error.code;
+  if (!(error instanceof Error)) return 'Error';
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && code !== '' ? code : error.name;
+}
+
+/** Cuts at a character's border. */
+function cut(text: string, maxBytes = MAX_TEXT_BYTES): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxBytes) return text;
+  let end = maxBytes - 3;
+  while (end > 0 && ((bytes[end] as number) & 0xc0) === 0x80) end--;
+  return `${bytes.toString('utf8', 0, end)}…`;
+}

@@ -1,0 +1,103 @@
+import type { RetryPolicy } from '../contracts/queue.js';
+import { type Check, checkOptions, isNumber } from '../options.js';
+
+const DEAD_LETTER = Symbol.for('leveret.dead-letter');
+const RETRY_LATER = Symbol.for('leveret.retry-later');
+
+/**
+ * Thrown from a handler, at any depth: no further attempt makes sense, the message goes to the dead-letter queue.
+ *
+ * @example
+ * ```ts
+ * if (!customer) throw new DeadLetter('unknown customer');
+ * ```
+ */
+export class DeadLetter extends Error {
+  /** @param reason - what the dead letter says of itself */
+  constructor(reason = 'The handler gave the message up', options?: { readonly cause?: unknown }) {
+    super(reason, options);
+    this.name = 'DeadLetter';
+    Object.defineProperty(this, DEAD_LETTER, { value: true });
+  }
+}
+
+/** Thrown from a handler, at any depth: try again, after a delay of the handler's choice. */
+export class RetryLater extends Error {
+  /** In milliseconds; undefined: the delay of the retry policy. */
+  readonly delayMs: number | undefined;
+
+  /**
+   * @param options - `delayMs`: the delay, 0 to 1 200 000 (20 minutes)
+   * @throws ConfigurationError for a delay out of range
+   */
+  constructor(options: { readonly delayMs?: number; readonly cause?: unknown } = {}) {
+    checkOptions('RetryLater', options, retryLaterChecks);
+    super('The handler asked for another attempt', options);
+    this.name = 'RetryLater';
+    this.delayMs = options.delayMs;
+    Object.defineProperty(this, RETRY_LATER, { value: true });
+  }
+}
+
+/** What the policy makes of a failed run. */
+export type Decision =
+  | { readonly kind: 'retry'; readonly delayMs: number }
+  | { readonly kind: 'dead-letter'; readonly because: string };
+
+/**
+ * The longest delay before another attempt, in milliseconds: the message waits in this process, unacknowledged, and the
+ * server takes it back after 30 minutes.
+ */
+export const MAX_RETRY_DELAY_MS = 20 * 60_000;
+
+/** @internal */
+export const retryLaterChecks: Readonly<Record<string, Check>> = {
+  delayMs: isNumber(0, MAX_RETRY_DELAY_MS),
+  cause: () => undefined,
+};
+
+/**
+ * Decides about a message whose handler failed, or asked for another attempt.
+ *
+ * @param delayMs - the delay that was asked for; undefined: the policy's own
+ */
+export function decide(
+  policy: RetryPolicy,
+  message: { readonly id: string | undefined; readonly attempt: number },
+  error: unknown,
+  delayMs: number | undefined,
+  random: () => number,
+): Decision {
+  if (has(error, DEAD_LETTER)) return { kind: 'dead-letter', because: 'the handler gave it up' };
+  if (message.attempt >= policy.attempts) {
+    return { kind: 'dead-letter', because: `attempt ${message.attempt} of ${policy.attempts} failed` };
+  }
+  const asked = delayMs ?? (has(error, RETRY_LATER) ? (error as RetryLater).delayMs : undefined);
+  if (asked !== undefined) return { kind: 'retry', delayMs: asked };
+  if (policy.retryIf && !has(error, RETRY_LATER) && !mayRetry(policy.retryIf, error, message)) {
+    return { kind: 'dead-letter', because: "'retryIf' refused another attempt" };
+  }
+  const full = Math.min(
+    MAX_RETRY_DELAY_MS,
+    policy.maxDelayMs,
+    policy.initialDelayMs * Math.min(policy.factor ** Math.max(0, message.attempt - 1), Number.MAX_VALUE),
+  );
+  return { kind: 'retry', delayMs: policy.jitter ? Math.floor(random() * full) : full };
+}
+
+/** A `retryIf` that throws has not said no. */
+function mayRetry(
+  retryIf: NonNullable<RetryPolicy['retryIf']>,
+  error: unknown,
+  message: { readonly id: string | undefined; readonly attempt: number },
+): boolean {
+  try {
+    return retryIf(error, message);
+  } catch {
+    return true;
+  }
+}
+
+function has(error: unknown, brand: symbol): boolean {
+  return typeof error === 'object' && error !== null && brand in error;
+}

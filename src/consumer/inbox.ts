@@ -1,0 +1,43 @@
+import type { ReceivedMessage } from './message.js';
+import type { Session } from './session.js';
+
+/** The messages that came and that nobody has looked at yet, in order. Bounded by the prefetch. */
+export class Inbox {
+  #messages: ReceivedMessage[] = [];
+  #head = 0;
+
+  get length(): number {
+    return this.#messages.length - this.#head;
+  }
+
+  push(message: ReceivedMessage): void {
+    this.#messages.push(message);
+  }
+
+  take(): ReceivedMessage | undefined {
+    const message = this.#messages[this.#head];
+    if (!message) return undefined;
+    this.#head++;
+    if (this.#head === this.#messages.length) {
+      this.#messages.length = 0;
+      this.#head = 0;
+    } else if (this.#head >= 1_024) {
+      this.#messages.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return message;
+  }
+
+  /** Forgets the messages of a session that is lost: the server delivers them again. */
+  dropSession(session: Session): void {
+    this.#messages = this.#messages.slice(this.#head).filter((message) => message.session !== session);
+    this.#head = 0;
+  }
+
+  /** Gives every message back. */
+  giveBack(): void {
+    for (let message = this.take(); message; message = this.take()) {
+      message.session.requeueUnseen(message.delivery.deliveryTag);
+    }
+  }
+}

@@ -1,0 +1,179 @@
+import type { Deadlined } from '../deadlines.js';
+import { ATTEMPT_HEADER, ownHeaders } from '../headers.js';
+import { checkOptions } from '../options.js';
+import type { Delivery } from '../transport/port.js';
+import { attemptOf } from './attempt.js';
+import { retryLaterChecks } from './failure-policy.js';
+import type { Session } from './session.js';
+
+/** A message as a handler, or the body of a `for await` loop, gets it. */
+export interface Message<Body = unknown> {
+  /** What the schema made of the body. */
+  readonly body: Body;
+  /** The id that its sender gave it; undefined when there is none. */
+  readonly id: string | undefined;
+  /**
+   * Which run of the handler this is: 1 on the first, 2 on a first redelivery. Counts failed runs and returns as far as the
+   * server tells: RabbitMQ before 4.3 also counts messages that were given back unseen.
+   */
+  readonly attempt: number;
+  /** The server has delivered it before, to this consumer or another. */
+  readonly redelivered: boolean;
+  /** The headers of its sender; those of the server are left out. Never an object with a prototype. */
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly routingKey: string;
+  /** The exchange it was sent to; empty for a message sent to the queue itself. */
+  readonly exchange: string;
+  readonly correlationId: string | undefined;
+  /** When it was sent, to the second, by the sender's clock. */
+  readonly timestamp: Date | undefined;
+  /**
+   * Aborts when there is no more use in going on: the delivery is lost (the server gives the message to somebody again), the
+   * handler's time is over, or the consumer is closed and its deadline has passed.
+   */
+  readonly signal: AbortSignal;
+  /** The bytes of the body as they came. */
+  readonly raw: Uint8Array;
+  /** Done: removes it from the queue. Each message takes one verdict; a later one does nothing and returns false. */
+  ack(): boolean;
+  /**
+   * Failed: tries again after a delay, or dead-letters when it was the last attempt.
+   *
+   * @param options - `delayMs`: 0 to 1 200 000 (20 minutes); the delay of the retry policy by default
+   * @throws ConfigurationError for a delay out of range
+   */
+  retry(options?: { readonly delayMs?: number }): boolean;
+  /** Hopeless: to the dead-letter queue, with the reason. */
+  deadLetter(reason?: string): boolean;
+  /** Gives it back at once, for any consumer to take. Does not count as an attempt where the server can tell (4.3). */
+  requeue(): boolean;
+}
+
+/** What is to become of a message. */
+export type Verdict =
+  | { readonly kind: 'ack' }
+  | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs?: number | undefined }
+  | { readonly kind: 'dead-letter'; readonly error: unknown }
+  | { readonly kind: 'requeue' }
+  | { readonly kind: 'reject' };
+
+/** Where verdicts go. */
+export interface Judge {
+  /** Carries out the verdict. False when the delivery is stale, so that nothing can be done. */
+  settle(message: ReceivedMessage, verdict: Verdict): boolean;
+  /** The error of a verdict that has none: `message.deadLetter('reason')`. */
+  complaint(message: ReceivedMessage, verdict: 'retry' | 'dead-letter', reason: string | undefined): Error;
+}
+
+/** The message behind {@link Message}: one delivery of one session, which takes one verdict. */
+export class ReceivedMessage implements Message, Deadlined {
+  readonly delivery: Delivery;
+  readonly session: Session;
+  readonly #judge: Judge;
+  body: unknown;
+  bucket: Deadlined['bucket'];
+  slot = 0;
+  /** True while it takes up one of the consumer's places. */
+  holdsSlot = false;
+  #verdict: Verdict | undefined;
+  #controller: AbortController | undefined;
+  #abortReason: Error | undefined;
+  #headers: Record<string, unknown> | undefined;
+  #attempt: number | undefined;
+
+  constructor(delivery: Delivery, session: Session, judge: Judge) {
+    this.delivery = delivery;
+    this.session = session;
+    this.#judge = judge;
+  }
+
+  get id(): string | undefined {
+    return text(this.delivery.properties.messageId);
+  }
+
+  get attempt(): number {
+    if (this.#attempt === undefined) this.#attempt = attemptOf(this.delivery, this.session.queueType);
+    return this.#attempt;
+  }
+
+  get redelivered(): boolean {
+    return this.delivery.redelivered;
+  }
+
+  get headers(): Readonly<Record<string, unknown>> {
+    if (!this.#headers) {
+      this.#headers = ownHeaders(this.delivery.properties.headers);
+      delete this.#headers[ATTEMPT_HEADER];
+    }
+    return this.#headers;
+  }
+
+  get routingKey(): string {
+    return this.delivery.routingKey;
+  }
+
+  get exchange(): string {
+    return this.delivery.exchange;
+  }
+
+  get correlationId(): string | undefined {
+    return text(this.delivery.properties.correlationId);
+  }
+
+  get timestamp(): Date | undefined {
+    const { timestamp } = this.delivery.properties;
+    return typeof timestamp === 'number' ? new Date(timestamp * 1_000) : undefined;
+  }
+
+  /** Made when it is first asked for: a signal for each message costs more than everything else about it. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#abortReason) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  get raw(): Uint8Array {
+    return this.delivery.content;
+  }
+
+  get hasVerdict(): boolean {
+    return this.#verdict !== undefined;
+  }
+
+  ack(): boolean {
+    return this.settle({ kind: 'ack' });
+  }
+
+  retry(options?: { readonly delayMs?: number }): boolean {
+    checkOptions('message.retry', options, retryLaterChecks);
+    const error = this.#judge.complaint(this, 'retry', undefined);
+    return this.settle({ kind: 'retry', error, delayMs: options?.delayMs });
+  }
+
+  deadLetter(reason?: string): boolean {
+    return this.settle({ kind: 'dead-letter', error: this.#judge.complaint(this, 'dead-letter', reason) });
+  }
+
+  requeue(): boolean {
+    return this.settle({ kind: 'requeue' });
+  }
+
+  /** The first verdict counts; the others do nothing and return false. */
+  settle(verdict: Verdict): boolean {
+    if (this.#verdict) return false;
+    this.#verdict = verdict;
+    return this.#judge.settle(this, verdict);
+  }
+
+  abort(reason: Error): void {
+    if (this.#abortReason) return;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

@@ -1,0 +1,63 @@
+import type { QueueContract } from '../contracts/queue.js';
+import { deadLetterTopologyOf } from '../contracts/topology.js';
+import { ConfigurationError, UnroutableError } from '../errors.js';
+import type { Outbox } from '../producer/outbox.js';
+import type { Connection } from '../transport/connection.js';
+import { declarerOf } from '../transport/declarer.js';
+import type { OutgoingMessage } from '../transport/port.js';
+import { type CopyOptions, deadLetterCopy, retryCopy } from './dead-letter.js';
+import type { ReceivedMessage } from './message.js';
+
+/** How long a copy may take to be confirmed. */
+const TIMEOUT_MS = 30_000;
+
+/** Publishes copies of messages whose work failed, for all consumers of a broker. */
+export class Republisher {
+  readonly #outbox: Outbox;
+  readonly #connection: Connection;
+
+  constructor(outbox: Outbox, connection: Connection) {
+    this.#outbox = outbox;
+    this.#connection = connection;
+  }
+
+  /** Resolves when the dead letter is confirmed. Rejects when that is not sure. */
+  async deadLetter(
+    message: ReceivedMessage,
+    contract: QueueContract,
+    error: unknown,
+    failedAt: Date,
+  ): Promise<void> {
+    const publish = () =>
+      this.#publish((options) => deadLetterCopy(message, contract, error, failedAt, options));
+    try {
+      await publish();
+    } catch (reason) {
+      const steps = deadLetterTopologyOf(contract);
+      if (!(reason instanceof UnroutableError) || steps.length === 0) throw reason;
+      // Somebody deleted the dead-letter queue.
+      await declarerOf(await this.#connection.link()).declareAll(steps, { again: true });
+      await publish();
+    }
+  }
+
+  /** Resolves when the copy for the next attempt is confirmed. Rejects when that is not sure. */
+  async retry(message: ReceivedMessage, contract: QueueContract): Promise<void> {
+    await this.#publish((options) => retryCopy(message, contract, options));
+  }
+
+  async #publish(makeCopy: (options: CopyOptions) => OutgoingMessage): Promise<void> {
+    try {
+      await this.#add(makeCopy({ withoutHeaders: false }));
+    } catch (reason) {
+      // Another client's headers can hold what amqplib decodes and does not encode.
+      if (!(reason instanceof ConfigurationError)) throw reason;
+      await this.#add(makeCopy({ withoutHeaders: true }));
+    }
+  }
+
+  async #add(copy: OutgoingMessage): Promise<void> {
+    const receipt = { messageId: copy.properties.messageId ?? '' };
+    await this.#outbox.add(copy, receipt, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true });
+  }
+}

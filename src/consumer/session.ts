@@ -1,0 +1,179 @@
+import type { QueueType } from '../contracts/queue-options.js';
+import { deferred } from '../deferred.js';
+import {
+  type Channel,
+  type ConsumeOptions,
+  type Delivery,
+  type Link,
+  TransportError,
+} from '../transport/port.js';
+import { AckWindow } from './ack-window.js';
+
+export interface SessionOptions {
+  readonly queue: string;
+  readonly queueType: QueueType;
+  readonly prefetch: number;
+  readonly consume: ConsumeOptions;
+  readonly onDelivery: (delivery: Delivery, session: Session) => void;
+}
+
+/**
+ * One incarnation of a consumer: its channel from opening to closing, and the deliveries that came over it. Settling a
+ * delivery after its session has ended is impossible: its tag means another message on the next channel.
+ */
+export class Session {
+  readonly queueType: QueueType;
+  /** Resolves, with the reason, when nothing will be delivered any more. Never rejects. */
+  readonly ended: Promise<TransportError>;
+  readonly #options: SessionOptions;
+  readonly #end = deferred<TransportError>();
+  #channel!: Channel;
+  #window!: AckWindow;
+  readonly #unsettled = new Map<number, Delivery>();
+  #consumerTag: string | undefined;
+  #resuming: Promise<void> | undefined;
+  #isLive = true;
+  #flushScheduled = false;
+
+  private constructor(options: SessionOptions) {
+    this.#options = options;
+    this.queueType = options.queueType;
+    this.ended = this.#end.promise;
+  }
+
+  /** Opens a channel and, unless it is to begin paused, consumes. Rejects with a `TransportError`. */
+  static async open(link: Link, options: SessionOptions, paused: boolean): Promise<Session> {
+    const session = new Session(options);
+    const channel = await link.openChannel({ confirms: false, onClosed: (error) => session.end(error) });
+    session.#channel = channel;
+    session.#window = new AckWindow(channel);
+    try {
+      if (!options.consume.noAck) await channel.setPrefetch(options.prefetch);
+      if (!paused) await session.resume();
+      return session;
+    } catch (error) {
+      session.end(error as TransportError);
+      await channel.close();
+      throw error;
+    }
+  }
+
+  /** False once the channel is gone or given up: verdicts on its deliveries have no effect any more. */
+  get isLive(): boolean {
+    return this.#isLive;
+  }
+
+  get isConsuming(): boolean {
+    return this.#consumerTag !== undefined;
+  }
+
+  /** What was delivered and has no verdict yet. */
+  get unsettled(): Iterable<Delivery> {
+    return this.#unsettled.values();
+  }
+
+  /** Consumes, again after `pause`. */
+  async resume(): Promise<void> {
+    this.#resuming = this.#consume();
+    await this.#resuming;
+  }
+
+  async #consume(): Promise<void> {
+    this.#consumerTag = await this.#channel.consume(
+      this.#options.queue,
+      this.#options.consume,
+      (delivery) => {
+        if (delivery) this.#deliver(delivery);
+        // The queue is gone, its leader has moved, or the server waited too long for an acknowledgement. In the last case 4.3
+        // answers a late one with a delivery to the cancelled consumer: nothing more may be sent on this channel.
+        else this.end(new TransportError('the server cancelled the consumer'));
+      },
+    );
+  }
+
+  /** Stops deliveries; those that came can still be settled. */
+  async pause(): Promise<void> {
+    // Messages come before the answer that says how to stop them.
+    await this.#resuming?.catch(() => {});
+    const tag = this.#consumerTag;
+    this.#consumerTag = undefined;
+    if (tag !== undefined && this.#isLive) await this.#channel.cancel(tag);
+  }
+
+  /** Acknowledges with the next flush. False when it is too late. */
+  ack(tag: number): boolean {
+    if (!this.#isLive) return false;
+    if (this.#options.consume.noAck) return true;
+    this.#window.ack(tag);
+    this.#unsettled.delete(tag);
+    if (!this.#flushScheduled) {
+      this.#flushScheduled = true;
+      setImmediate(() => this.flush());
+    }
+    return true;
+  }
+
+  /** Gives it back; counts as a failed attempt. */
+  requeueFailed(tag: number): boolean {
+    return this.#settle(tag, () => this.#channel.reject(tag, { requeue: true }));
+  }
+
+  /** Gives it back unseen; 4.3 does not count this as an attempt. */
+  requeueUnseen(tag: number): boolean {
+    return this.#settle(tag, () => this.#channel.nack(tag, { multiple: false, requeue: true }));
+  }
+
+  /** Drops it: to the dead-letter target that the server knows of, if any. */
+  drop(tag: number): boolean {
+    return this.#settle(tag, () => this.#channel.reject(tag, { requeue: false }));
+  }
+
+  /** Sends the gathered acknowledgements. */
+  flush(): void {
+    this.#flushScheduled = false;
+    if (!this.#isLive) return;
+    this.#write(() => this.#window.flush());
+  }
+
+  /** Ends it, so that its deliveries are stale from now on. */
+  end(reason: TransportError): void {
+    if (!this.#isLive) return;
+    this.#isLive = false;
+    this.#end.resolve(reason);
+  }
+
+  /** Sends what is gathered and closes the channel; the server gives unsettled deliveries to others. Never rejects. */
+  async close(): Promise<void> {
+    this.flush();
+    this.end(new TransportError('the consumer was closed'));
+    await this.#channel.close();
+  }
+
+  #deliver(delivery: Delivery): void {
+    if (!this.#isLive) return;
+    if (!this.#options.consume.noAck) {
+      this.#window.delivered(delivery.deliveryTag);
+      this.#unsettled.set(delivery.deliveryTag, delivery);
+    }
+    this.#options.onDelivery(delivery, this);
+  }
+
+  #settle(tag: number, settle: () => void): boolean {
+    if (!this.#isLive) return false;
+    if (this.#options.consume.noAck) return true;
+    // In order: what was acknowledged before is sent before.
+    this.#window.settled(tag);
+    this.#unsettled.delete(tag);
+    return this.#write(settle);
+  }
+
+  #write(write: () => void): boolean {
+    try {
+      write();
+      return true;
+    } catch (error) {
+      this.end(error as TransportError);
+      return false;
+    }
+  }
+}

@@ -1,0 +1,204 @@
+import type { Clock, Timer } from '../clock.js';
+import type { QueueContract } from '../contracts/queue.js';
+import type { Events } from '../events.js';
+import type { Outcome, OutcomeListener } from '../internals.js';
+import type { AckMemory } from './ack-memory.js';
+import { DeadLetter, decide, RetryLater } from './failure-policy.js';
+import type { Judge, ReceivedMessage, Verdict } from './message.js';
+import type { Republisher } from './republisher.js';
+import type { Session } from './session.js';
+
+/** How long a message rests whose copy could not be published, before it goes back: a bare requeue would spin. */
+const SETBACK_MS = 1_000;
+
+export interface SettlementSettings {
+  readonly contract: QueueContract;
+  readonly noAck: boolean;
+  readonly memory: AckMemory;
+  readonly republisher: Republisher;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly onOutcome: OutcomeListener | undefined;
+}
+
+/** Counters of a consumer's verdicts. */
+export interface SettlementCounts {
+  acked: number;
+  retried: number;
+  deadLettered: number;
+  requeued: number;
+  stale: number;
+}
+
+/**
+ * Carries out verdicts. A message leaves its queue only after its work is done or its copy is confirmed somewhere else; a
+ * crash in between delivers it again, and loses nothing.
+ */
+export class Settlement implements Judge {
+  readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
+  readonly #settings: SettlementSettings;
+  /** Messages that wait for their next attempt, unacknowledged. */
+  readonly #resting = new Map<ReceivedMessage, { readonly timer: Timer; readonly then: () => void }>();
+  readonly #publishing = new Set<Promise<void>>();
+  #isClosing = false;
+
+  constructor(settings: SettlementSettings) {
+    this.#settings = settings;
+  }
+
+  settle(message: ReceivedMessage, verdict: Verdict): boolean {
+    // A stale success is remembered, so that the message is not handled again when it comes back.
+    if (verdict.kind === 'ack') {
+      const isDone = this.#ack(message);
+      if (isDone) this.#tell(message, 'acked', undefined);
+      return isDone;
+    }
+    if (!message.session.isLive) return this.#stale();
+    switch (verdict.kind) {
+      case 'requeue':
+        this.#tell(message, 'requeued', undefined);
+        this.counts.requeued++;
+        return message.session.requeueUnseen(message.delivery.deliveryTag);
+      case 'reject':
+        this.#tell(message, 'requeued', undefined);
+        this.counts.requeued++;
+        return message.session.requeueFailed(message.delivery.deliveryTag);
+      case 'dead-letter':
+        this.#deadLetter(message, verdict.error);
+        return true;
+      case 'retry':
+        this.#failed(message, verdict.error, verdict.delayMs);
+        return true;
+    }
+  }
+
+  complaint(_message: ReceivedMessage, verdict: 'retry' | 'dead-letter', reason: string | undefined): Error {
+    return verdict === 'retry' ? new RetryLater() : new DeadLetter(reason);
+  }
+
+  /** The deliveries of a session are stale: nothing rests any more that could be given back. */
+  sessionLost(session: Session): void {
+    for (const [message, { timer }] of this.#resting) {
+      if (message.session !== session) continue;
+      this.#settings.clock.clearTimeout(timer);
+      this.#resting.delete(message);
+    }
+  }
+
+  /** From now on nothing rests, and {@link settled} awaits what is left. */
+  finish(): Promise<void> {
+    this.#isClosing = true;
+    return this.settled();
+  }
+
+  /** Ends the rest of what rests now, and resolves when every copy is confirmed or given up. */
+  async settled(): Promise<void> {
+    for (const [message, { timer, then }] of [...this.#resting]) {
+      this.#settings.clock.clearTimeout(timer);
+      this.#resting.delete(message);
+      then();
+    }
+    while (this.#publishing.size > 0) await Promise.all(this.#publishing);
+  }
+
+  #ack(message: ReceivedMessage): boolean {
+    const { memory, noAck } = this.#settings;
+    const { delivery, session, id } = message;
+    if (session.ack(delivery.deliveryTag)) {
+      this.counts.acked++;
+      if (!noAck) memory.acked(id, delivery.content);
+      return true;
+    }
+    if (!noAck) memory.stale(id, delivery.content);
+    return this.#stale();
+  }
+
+  #tell(message: ReceivedMessage, outcome: Outcome, error: unknown): void {
+    this.#settings.onOutcome?.(this.#settings.contract, message, outcome, error);
+  }
+
+  #stale(): false {
+    this.counts.stale++;
+    return false;
+  }
+
+  #failed(message: ReceivedMessage, error: unknown, delayMs: number | undefined): void {
+    const { contract, clock, noAck } = this.#settings;
+    // At most once: the server has forgotten it already.
+    if (noAck) return;
+    const decision = decide(contract.retry, message, error, delayMs, clock.random);
+    if (decision.kind === 'dead-letter') {
+      this.#deadLetter(message, error);
+      return;
+    }
+    this.counts.retried++;
+    this.#tell(message, 'retried', error);
+    this.#rest(message, decision.delayMs, () => this.#tryAgain(message));
+  }
+
+  #tryAgain(message: ReceivedMessage): void {
+    const { contract, republisher } = this.#settings;
+    const { declare, deliveryLimit, retry } = contract;
+    // Where the server surely counts, the message keeps its place. Elsewhere a copy carries the count.
+    if (declare === true && deliveryLimit !== undefined && retry.attempts <= deliveryLimit) {
+      this.#giveBack(message);
+      return;
+    }
+    this.#publish(message, republisher.retry(message, contract), () => {});
+  }
+
+  #deadLetter(message: ReceivedMessage, error: unknown): void {
+    const { contract, republisher, clock, events } = this.#settings;
+    const { deadLetter } = contract;
+    this.#tell(message, 'dead-lettered', error);
+    if (deadLetter === undefined) {
+      this.counts.deadLettered++;
+      message.session.drop(message.delivery.deliveryTag);
+      return;
+    }
+    const published = republisher.deadLetter(message, contract, error, new Date(clock.wallNow()));
+    this.#publish(message, published, () => {
+      this.counts.deadLettered++;
+      const { id, attempt } = message;
+      events.emit('dead-lettered', {
+        queue: contract.name,
+        deadLetterQueue: deadLetter,
+        messageId: id,
+        attempt,
+        error,
+      });
+    });
+  }
+
+  /** Acknowledges once the copy is confirmed; otherwise the message goes back. */
+  #publish(message: ReceivedMessage, published: Promise<void>, onPublished: () => void): void {
+    const done = published
+      .then(
+        () => {
+          onPublished();
+          // Not remembered as done: the copy has the same id and body, and would be taken for the original that comes back.
+          if (!message.session.ack(message.delivery.deliveryTag)) this.#stale();
+        },
+        () => this.#rest(message, SETBACK_MS, () => this.#giveBack(message)),
+      )
+      .finally(() => this.#publishing.delete(done));
+    this.#publishing.add(done);
+  }
+
+  #giveBack(message: ReceivedMessage): void {
+    message.session.requeueFailed(message.delivery.deliveryTag);
+  }
+
+  #rest(message: ReceivedMessage, delayMs: number, then: () => void): void {
+    if (!message.session.isLive) return;
+    if (delayMs <= 0 || this.#isClosing) {
+      then();
+      return;
+    }
+    const timer = this.#settings.clock.setTimeout(() => {
+      this.#resting.delete(message);
+      then();
+    }, delayMs);
+    this.#resting.set(message, { timer, then });
+  }
+}

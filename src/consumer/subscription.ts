@@ -1,0 +1,124 @@
+import { type Clock, orAborted, pause } from '../clock.js';
+import type { QueueContract } from '../contracts/queue.js';
+import { ClosedError, ConnectionError, TopologyError } from '../errors.js';
+import { Backoff } from '../transport/backoff.js';
+import type { Connection } from '../transport/connection.js';
+import { declarerOf, toTopologyError } from '../transport/declarer.js';
+import { type Delivery, type Link, TransportError } from '../transport/port.js';
+import type { ResolvedConsumerOptions } from './consumer-options.js';
+import { Session } from './session.js';
+
+/** When a consumer whose channel was closed, or could not be opened, tries again on a connection that lives. */
+const CHANNEL_BACKOFF = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 5_000, factor: 2 };
+
+export interface SubscriptionSettings {
+  readonly contract: QueueContract;
+  readonly options: ResolvedConsumerOptions;
+  readonly connection: Connection;
+  readonly clock: Clock;
+  /** Whether the next session is to begin without deliveries. */
+  readonly isPaused: () => boolean;
+  readonly onDelivery: (delivery: Delivery, session: Session) => void;
+  /** The first message came, before the session counts as open: its handler can already stop everything. */
+  readonly onDelivering: (session: Session) => void;
+  readonly onOpened: (session: Session) => void;
+  /** The session is over, or the next one could not be opened yet. */
+  readonly onLost: (reason: Error, session: Session | undefined) => void;
+  /** No further attempt makes sense. */
+  readonly onFailed: (error: Error) => void;
+}
+
+/**
+ * Keeps one session open until it is stopped: declares, opens, consumes, and begins again from there after every loss. A
+ * recovery is the first start once more, and waits for nothing that a lost session has left behind.
+ */
+export class Subscription {
+  readonly #settings: SubscriptionSettings;
+  readonly #backoff: Backoff;
+  readonly #stopping = new AbortController();
+  #wasOpen: boolean;
+
+  /** @param wasOpen - the queue was there before, so that a missing one is no mistake of the program */
+  constructor(settings: SubscriptionSettings, wasOpen: boolean) {
+    this.#settings = settings;
+    this.#backoff = new Backoff(CHANNEL_BACKOFF, settings.clock.random);
+    this.#wasOpen = wasOpen;
+    void this.#run();
+  }
+
+  /** Opens no further session. The one that is open stays as it is. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        const link = await orAborted(this.#settings.connection.link(), signal);
+        const delayMs = await this.#runOn(link);
+        await pause(this.#settings.clock, delayMs, signal);
+      } catch (cause) {
+        if (signal.aborted) return;
+        const error = this.#refusal(cause);
+        if (error) {
+          this.#settings.onFailed(error);
+          return;
+        }
+        this.#settings.onLost(cause as Error, undefined);
+        const delayMs = this.#backoff.afterFailure({ reachedServer: true });
+        await pause(this.#settings.clock, Math.max(1, delayMs), signal);
+      }
+    }
+  }
+
+  /** One session from its beginning to its end. Resolves with the delay before the next. */
+  async #runOn(link: Link): Promise<number> {
+    const { clock, contract, options, isPaused, onDelivery, onDelivering, onOpened, onLost } = this.#settings;
+    const { signal } = this.#stopping;
+    let isKnown = false;
+    const { prefetch, noAck, exclusive, priority } = options;
+    // Although somebody may have declared it on this link: it may be gone since, with its last consumer if with nothing else.
+    await declarerOf(link).declare(contract, { again: true });
+    const session = await Session.open(
+      link,
+      {
+        queue: contract.name,
+        queueType: contract.type,
+        prefetch,
+        consume: { noAck, exclusive, arguments: priority === undefined ? {} : { 'x-priority': priority } },
+        onDelivery: (delivery, session) => {
+          if (!isKnown && !signal.aborted) {
+            isKnown = true;
+            onDelivering(session);
+          }
+          onDelivery(delivery, session);
+        },
+      },
+      isPaused(),
+    );
+    const openedAt = clock.now();
+    this.#wasOpen = true;
+    if (!signal.aborted) onOpened(session);
+    else if (!isKnown) void session.close();
+    const reason = await session.ended;
+    onLost(reason, session);
+    void session.close();
+    return link.isOpen && !this.#stopping.signal.aborted
+      ? this.#backoff.afterLoss(clock.now() - openedAt)
+      : 0;
+  }
+
+  /** The error that ends the consumer, or undefined when another attempt may succeed. */
+  #refusal(cause: unknown): Error | undefined {
+    // Somebody else consumes exclusively: perhaps our own last connection, until the server notices that it is gone.
+    if (cause instanceof TransportError && /in exclusive use/.test(cause.message)) return undefined;
+    const { declare, name } = this.#settings.contract;
+    // Deleted right after it was declared. A missing exchange comes as a TopologyError of the declaration.
+    if (cause instanceof TransportError && cause.replyCode === 404 && declare === true) return undefined;
+    const error = toTopologyError(cause, `The queue '${name}'`);
+    if (error instanceof TopologyError)
+      return error.code === 'NOT_FOUND' && this.#wasOpen ? undefined : error;
+    return error instanceof ConnectionError || error instanceof ClosedError ? error : undefined;
+  }
+}

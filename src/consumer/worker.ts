@@ -1,0 +1,15 @@
+import type { Session } from './session.js';
+
+/** What takes the messages out of a consumer's inbox: its handler, or the loops over it. */
+export interface Worker {
+  /** Messages that it works on. */
+  readonly inFlight: number;
+  /** Takes what it has room for. Called whenever a message has come. */
+  fill(): void;
+  /** The deliveries of a session are lost: aborts the work on them, and makes room. */
+  sessionLost(session: Session, reason: Error): void;
+  /** Begins nothing new, and resolves when what it works on has ended. */
+  finish(): Promise<void>;
+  /** Aborts what it works on, and waits for it no more. */
+  abort(reason: Error): void;
+}

@@ -1,0 +1,246 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { attemptOf } from '../../../src/consumer/attempt.js';
+import { deadLetterCopy, retryCopy } from '../../../src/consumer/dead-letter.js';
+import { DeadLetter } from '../../../src/consumer/failure-policy.js';
+import { queue } from '../../../src/contracts/queue.js';
+import { TimeoutError, ValidationError } from '../../../src/errors.js';
+import { checkHeaders } from '../../../src/headers.js';
+import type { Delivery } from '../../../src/transport/port.js';
+import { delivery, received } from '../support/deliveries.js';
+
+const emails = queue('emails', z.object({ to: z.string() }));
+const failedAt = new Date('2030-01-02T03:04:05.678Z');
+const body = Buffer.from('{"to": 1}');
+
+function deadLetter(
+  properties: Delivery['properties'],
+  error: unknown = new Error('boom'),
+  withoutHeaders = false,
+) {
+  const message = received({ properties: { messageId: 'm1', ...properties }, content: body });
+  return deadLetterCopy(message, emails, error, failedAt, { withoutHeaders });
+}
+
+function headersOf(properties: Delivery['properties'], error?: unknown): Record<string, unknown> {
+  return deadLetter(properties, error).properties.headers as Record<string, unknown>;
+}
+
+const errorText = (error: unknown) => headersOf({}, error)['leveret-error'] as string;
+const bytes = (text: unknown) => Buffer.byteLength(text as string);
+
+describe('a dead letter', () => {
+  it('goes to the dead-letter queue, with its body as it was, and must arrive', () => {
+    expect(deadLetter({})).toMatchObject({
+      exchange: '',
+      routingKey: 'emails.dead',
+      mandatory: true,
+      content: body,
+    });
+  });
+
+  it('says what failed, where, when and how often', () => {
+    const headers = headersOf({ headers: { 'leveret-attempt': 4 } });
+
+    expect(headers).toEqual({
+      'leveret-error': 'Error: boom',
+      'leveret-attempt': 4,
+      'leveret-queue': 'emails',
+      'leveret-failed-at': '2030-01-02T03:04:05.678Z',
+    });
+  });
+
+  it('keeps its id and what its sender said of it, and lives on', () => {
+    const properties = {
+      contentType: 'application/json',
+      contentEncoding: 'utf-8',
+      priority: 3,
+      correlationId: 'c1',
+      replyTo: 'answers',
+      messageId: 'm7',
+      timestamp: 1_700_000_000,
+      type: 'email.created',
+      appId: 'shop',
+    };
+
+    expect(deadLetter(properties).properties).toMatchObject({ ...properties, deliveryMode: 2 });
+  });
+
+  it('does not expire, and is not sent in the name of its sender', () => {
+    const { properties } = deadLetter({ expiration: '1000', userId: 'ada', deliveryMode: 1 });
+
+    expect(properties).not.toHaveProperty('expiration');
+    expect(properties).not.toHaveProperty('userId');
+    expect(properties.deliveryMode).toBe(2);
+  });
+
+  it('leaves out properties that another client wrote in a wrong type', () => {
+    const { properties } = deadLetter({ priority: '3', correlationId: 5, timestamp: 'now', type: {} });
+
+    expect(properties).toMatchObject({ priority: undefined, correlationId: undefined, timestamp: undefined });
+    expect(properties.type).toBeUndefined();
+  });
+
+  it.each([undefined, '', 5])('gets an id of its own when it has %o', (messageId) => {
+    const { properties } = deadLetter({ messageId });
+
+    expect(properties.messageId).toMatch(/^[\da-f]{8}-/);
+  });
+
+  it("keeps its sender's headers, without those of the server and those that would route it again", () => {
+    const headers = headersOf({
+      headers: {
+        tenant: 'a',
+        'x-death': [{ count: 1 }],
+        'x-first-death-queue': 'q',
+        CC: ['other'],
+        BCC: ['more'],
+      },
+    });
+
+    expect(Object.keys(headers).toSorted()).toEqual([
+      'leveret-attempt',
+      'leveret-error',
+      'leveret-failed-at',
+      'leveret-queue',
+      'tenant',
+    ]);
+  });
+
+  it('drops headers that are too large to copy, and says so', () => {
+    const headers = headersOf({ headers: { huge: 'x'.repeat(61 * 1024), tenant: 'a' } });
+
+    expect(headers).toMatchObject({ 'leveret-headers-dropped': true, 'leveret-error': 'Error: boom' });
+    expect(headers).not.toHaveProperty('huge');
+    expect(headers).not.toHaveProperty('tenant');
+  });
+
+  it('drops headers that can not be sent again, and says so', () => {
+    const headers = headersOf({ headers: { ratio: Number.NaN } });
+
+    expect(headers['leveret-headers-dropped']).toBe(true);
+  });
+
+  it("drops the sender's headers when it is told to", () => {
+    const { properties } = deadLetter({ headers: { tenant: 'a' } }, new Error('boom'), true);
+
+    expect(properties.headers).toMatchObject({ 'leveret-headers-dropped': true });
+    expect(properties.headers).not.toHaveProperty('tenant');
+  });
+
+  it('always has headers that can be sent', () => {
+    const error = new ValidationError('x', [{ message: 'm'.repeat(9_000), path: ['p'.repeat(9_000)] }]);
+    const headers = headersOf({ headers: { big: 'x'.repeat(55 * 1024) } }, error);
+
+    expect(checkHeaders(headers)).toHaveProperty('sizeBytes');
+  });
+});
+
+describe('the error of a dead letter', () => {
+  class PaymentError extends Error {
+    override name = 'PaymentError';
+  }
+
+  it.each<[string, unknown, string]>([
+    ['an error of a library', new PaymentError('declined'), 'PaymentError: declined'],
+    [
+      'an error with a code',
+      Object.assign(new Error('no route'), { code: 'EHOSTUNREACH' }),
+      'EHOSTUNREACH: no route',
+    ],
+    ['an error with a number for a code', Object.assign(new Error('x'), { code: 5 }), 'Error: x'],
+    ['one of ours', new TimeoutError('late'), 'TIMEOUT: late'],
+    ['a verdict', new DeadLetter('unknown customer'), 'DeadLetter: unknown customer'],
+    ['a text', 'broken', 'Error: broken'],
+    ['nothing', null, 'Error: null'],
+    ['what can not be shown', Object.create(null), 'Error: an error that can not be shown'],
+  ])('names %s', (_, error, text) => {
+    expect(errorText(error)).toBe(text);
+  });
+
+  it('is cut to 2 KiB', () => {
+    const text = errorText(new Error('x'.repeat(5_000)));
+
+    expect(bytes(text)).toBe(2_048);
+    expect(text).toMatch(/^Error: x+…$/);
+  });
+
+  it.each([0, 1, 2, 3])('is cut between characters, never within one (%i)', (shift) => {
+    const text = errorText(new Error('a'.repeat(shift) + '🐇'.repeat(1_000)));
+
+    expect(bytes(text)).toBeLessThanOrEqual(2_048);
+    expect(text).toMatch(/^Error: a*🐇+…$/u);
+  });
+
+  it('that just fits is not cut', () => {
+    const text = errorText(new Error('x'.repeat(2_048 - 'Error: '.length)));
+
+    expect(text.endsWith('x')).toBe(true);
+  });
+
+  it('of validation comes with the issues as JSON', () => {
+    const issues = [
+      { message: 'expected string', path: ['to'] },
+      { message: 'wrong', path: ['lines', 0] },
+    ];
+    const headers = headersOf({}, new ValidationError("the queue 'emails'", issues));
+
+    expect(JSON.parse(headers['leveret-issues'] as string)).toEqual(issues);
+    expect(headers['leveret-error']).toContain('INVALID_BODY: Invalid body for the queue');
+  });
+
+  it('of validation keeps as many issues as fit into 8 KiB, each cut to 200 bytes', () => {
+    const issues = Array.from({ length: 20 }, (_, index) => ({
+      message: 'm'.repeat(300),
+      path: ['k'.repeat(400), index],
+    }));
+    const text = headersOf({}, new ValidationError('x', issues))['leveret-issues'];
+    const kept = JSON.parse(text as string) as typeof issues;
+
+    expect(bytes(text)).toBeLessThanOrEqual(8_192);
+    expect(kept.length).toBeGreaterThan(10);
+    expect(kept.map(({ message }) => bytes(message))).toEqual(kept.map(() => 200));
+    expect(kept.map(({ path }) => path[1])).toEqual(kept.map((_, index) => index));
+  });
+
+  it('of validation keeps none when not even one fits', () => {
+    const error = new ValidationError('x', [{ message: 'm', path: ['k'.repeat(10_000)] }]);
+
+    expect(headersOf({}, error)['leveret-issues']).toBe('[]');
+  });
+
+  it('of another kind hides the issues of an earlier one', () => {
+    const headers = headersOf({}, new ValidationError('q', [{ message: 'old', path: [] }]));
+
+    expect(headers).toHaveProperty('leveret-issues');
+    expect(headersOf({ headers })).not.toHaveProperty('leveret-issues');
+  });
+
+  it('of another kind has no issues', () => {
+    expect(headersOf({})).not.toHaveProperty('leveret-issues');
+  });
+});
+
+describe('a copy for another attempt', () => {
+  const retried = (headers: Record<string, unknown>) =>
+    retryCopy(received({ properties: { messageId: 'm1', headers }, content: body }, {}), emails, {
+      withoutHeaders: false,
+    });
+
+  it('goes to the end of its own queue, with its id and its headers, and one attempt more', () => {
+    expect(retried({ tenant: 'a', 'leveret-attempt': 2, 'x-death': [] })).toMatchObject({
+      exchange: '',
+      routingKey: 'emails',
+      mandatory: true,
+      content: body,
+      properties: { messageId: 'm1', deliveryMode: 2, headers: { tenant: 'a', 'leveret-attempt': 3 } },
+    });
+  });
+
+  it('of a dead letter, whose queue has a consumer too, counts on', () => {
+    const copy = retried({ 'leveret-attempt': 5, 'leveret-failed-at': 'then' });
+    const again = delivery({ properties: { headers: copy.properties.headers } });
+
+    expect(attemptOf(again, 'quorum')).toBe(2);
+  });
+});
