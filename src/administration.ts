@@ -1,0 +1,106 @@
+import { type Clock, withDeadline } from './clock.js';
+import type { Connections } from './connections.js';
+import { isExchange, isQueue } from './contracts/guards.js';
+import type { QueueContract } from './contracts/queue.js';
+import type { Contract } from './contracts/topology.js';
+import { ConfigurationError, ConnectionError, TimeoutError, TopologyError } from './errors.js';
+import { show } from './options.js';
+import { type Declarer, declarerOf, toTopologyError } from './transport/declarer.js';
+import { TransportError } from './transport/port.js';
+
+/** How long one operation may take in all, reconnects included. */
+const TIMEOUT_MS = 30_000;
+
+/** Declares, counts, purges and deletes on behalf of a broker. All of it can be repeated without harm. */
+export class Administration {
+  readonly #connections: Connections;
+  readonly #clock: Clock;
+
+  constructor(connections: Connections, clock: Clock) {
+    this.#connections = connections;
+    this.#clock = clock;
+  }
+
+  async declare(contracts: readonly Contract[]): Promise<void> {
+    for (const contract of contracts) checkContract('declare', contract);
+    for (const contract of contracts) {
+      await this.#perform(contract, (declarer) => declarer.declare(contract, { again: true }));
+    }
+  }
+
+  async stats(
+    queue: QueueContract | string,
+  ): Promise<{ readonly messages: number; readonly consumers: number }> {
+    const name = nameOf('stats', queue);
+    return this.#perform(queue, (declarer) => declarer.run((channel) => channel.checkQueue(name)));
+  }
+
+  async purge(queue: QueueContract | string): Promise<number> {
+    const name = nameOf('purge', queue);
+    return this.#perform(queue, (declarer) => declarer.run((channel) => channel.purgeQueue(name)));
+  }
+
+  async delete(contract: Contract): Promise<void> {
+    checkContract('delete', contract);
+    const { kind, name } = contract;
+    await this.#perform(contract, (declarer) =>
+      declarer.run((channel) =>
+        kind === 'queue' ? channel.deleteQueue(name) : channel.deleteExchange(name),
+      ),
+    );
+    for (const link of this.#connections.links()) declarerOf(link).forget();
+  }
+
+  /** Does something on a live connection, and once more on the next one when it is lost meanwhile. */
+  async #perform<T>(subject: Contract | string, action: (declarer: Declarer) => Promise<T>): Promise<T> {
+    const target = typeof subject === 'string' ? subject : subject.name;
+    const connections = this.#connections;
+    // An exclusive queue belongs to the connection that declares it: the consumer's, or nobody can consume from it.
+    const belongsToConsumer = isQueue(subject) && subject.exclusive;
+    const late = () => new TimeoutError(`'${target}': the server did not answer within ${TIMEOUT_MS} ms`);
+    let isOver = false;
+    const attempt = async (): Promise<T> => {
+      while (true) {
+        const connection = belongsToConsumer ? connections.consume : connections.forAdministration();
+        const link = await connection.link();
+        // Told that it failed, the caller does not expect a purge or a delete to happen after all.
+        if (isOver) throw late();
+        try {
+          return await action(declarerOf(link));
+        } catch (error) {
+          if (link.isOpen || isOver) throw error;
+        }
+      }
+    };
+    try {
+      return await withDeadline(this.#clock, attempt(), TIMEOUT_MS, late);
+    } catch (error) {
+      throw toPublicError(error, target);
+    } finally {
+      isOver = true;
+    }
+  }
+}
+
+/** @throws ConfigurationError for anything that was not made by `queue()` or `exchange()` */
+export function checkContract(what: string, value: unknown): asserts value is Contract {
+  if (isQueue(value) || isExchange(value)) return;
+  const expected = 'a contract made by queue() or exchange()';
+  throw new ConfigurationError('contract', `broker.${what}: expected ${expected}, got ${show(value)}`);
+}
+
+function nameOf(what: string, queue: unknown): string {
+  if (typeof queue === 'string' && queue !== '') return queue;
+  if (isQueue(queue)) return queue.name;
+  const expected = "a contract made by queue(), or a queue's name";
+  throw new ConfigurationError('queue', `broker.${what}: expected ${expected}, got ${show(queue)}`);
+}
+
+function toPublicError(error: unknown, target: string): unknown {
+  const refusal = toTopologyError(error, `'${target}'`);
+  if (!(refusal instanceof TransportError)) return refusal;
+  const { message, replyCode } = refusal;
+  if (replyCode === undefined) return new ConnectionError('CONNECTION_FAILED', message, { cause: refusal });
+  // Such as 405: an exclusive queue of another connection.
+  return new TopologyError('ACCESS_REFUSED', target, `'${target}': ${message}`, { cause: refusal });
+}

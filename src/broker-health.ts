@@ -1,0 +1,73 @@
+import type { ConsumerState } from './consumer/consumer-state.js';
+import type { ConnectionState } from './transport/connection-state.js';
+import type { Role } from './transport/port.js';
+
+/** How a broker is, for a liveness endpoint. */
+export interface BrokerHealth {
+  /** `degraded`: something waits or recovers. `down`: there is no connection. */
+  readonly status: 'up' | 'degraded' | 'down';
+  readonly connections: readonly ConnectionHealth[];
+  readonly consumers: readonly ConsumerHealth[];
+  readonly producers: readonly ProducerHealth[];
+}
+
+/** How one connection is. */
+export interface ConnectionHealth {
+  readonly role: Role;
+  readonly status: ConnectionState['status'];
+  /** The server it is connected to. */
+  readonly address: string | undefined;
+  /** The reason of the server's alarm, while there is one. */
+  readonly blocked: string | undefined;
+  /** Why it is not open. */
+  readonly error: string | undefined;
+}
+
+/** How one consumer is. */
+export interface ConsumerHealth {
+  readonly queue: string;
+  readonly state: ConsumerState['status'];
+  readonly lastDeliveryAt: Date | undefined;
+  /** Messages whose handler, or loop body, is at work. */
+  readonly inFlight: number;
+}
+
+/** How one producer is. */
+export interface ProducerHealth {
+  /** The queue or exchange that it sends to. */
+  readonly target: string;
+  /** Sends that are not settled. */
+  readonly pending: number;
+  /** Messages that are published and not confirmed. */
+  readonly inFlight: number;
+}
+
+/** Puts the parts together. */
+export function healthOf(
+  observed: readonly { readonly role: Role; readonly state: ConnectionState }[],
+  consumers: readonly ConsumerHealth[],
+  producers: readonly ProducerHealth[],
+): BrokerHealth {
+  const connections = observed.filter(({ state }) => state.status !== 'idle').map(connectionHealth);
+  const isUp =
+    connections.every(({ status, blocked }) => status === 'open' && blocked === undefined) &&
+    consumers.every(({ state }) => state === 'running' || state === 'paused' || state === 'idle');
+  const isOpen = connections.some(({ status }) => status === 'open');
+  return { status: isOpen ? (isUp ? 'up' : 'degraded') : 'down', connections, consumers, producers };
+}
+
+function connectionHealth({
+  role,
+  state,
+}: {
+  readonly role: Role;
+  readonly state: ConnectionState;
+}): ConnectionHealth {
+  return {
+    role,
+    status: state.status,
+    address: state.status === 'open' ? state.address : undefined,
+    blocked: state.status === 'open' ? state.blocked : undefined,
+    error: 'error' in state ? state.error?.message : undefined,
+  };
+}

@@ -1,0 +1,123 @@
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { ConfigurationError } from './errors.js';
+import { type Logger, silentLogger } from './events.js';
+import {
+  type Check,
+  checkOptions,
+  isDuration,
+  isFunction,
+  isInteger,
+  isNumber,
+  isRecord,
+  isSignal,
+  isString,
+  show,
+} from './options.js';
+import type { BackoffPolicy } from './transport/backoff.js';
+import type { Credentials } from './transport/port.js';
+
+/** How long to wait between attempts to connect. */
+export interface ReconnectOptions {
+  /** The upper bound of the first delay, in milliseconds. @defaultValue 100 */
+  readonly initialDelayMs?: number;
+  /** Where nobody listens, another attempt is made within this many milliseconds. @defaultValue 1000 */
+  readonly refusedMaxDelayMs?: number;
+  /** Where a server answers and then fails: the upper bound of the delay, in milliseconds. @defaultValue 30000 */
+  readonly maxDelayMs?: number;
+  /** What the bound is multiplied with after each failure, 1 to 100. @defaultValue 2 */
+  readonly factor?: number;
+}
+
+/** The options of a {@link Broker}. */
+export interface BrokerOptions {
+  /** Shown beside each connection in the server's management page. */
+  readonly name?: string;
+  /** How often both sides show that they live, in seconds, 1 to 3600; after two to three of them without a sign the connection counts as lost. @defaultValue 10 */
+  readonly heartbeatSeconds?: number;
+  /** How long the first connection is tried for, in milliseconds, or `Infinity`. Later ones are tried for ever. @defaultValue 30000 */
+  readonly startupTimeoutMs?: number;
+  readonly reconnect?: ReconnectOptions;
+  /**
+   * Asked before every attempt to connect, instead of the URL's user and password. With `expiresAt` the server gets the next
+   * password when 80 % of the time has passed.
+   */
+  readonly credentials?: () => Credentials | Promise<Credentials>;
+  /** For `amqps:` URLs: certificates and keys as Node's `tls.connect` takes them. The server's certificate is verified. */
+  readonly tls?: TlsOptions;
+  /** The largest body that is sent or handled, in bytes, 1 to 128 MiB. @defaultValue 1048576 (1 MiB) */
+  readonly maxBodyBytes?: number;
+  /** Where events are logged: anything with `debug`, `info`, `warn` and `error` in pino's shape. @defaultValue nothing is logged */
+  readonly logger?: Logger;
+  /** Closes the broker, also while it is connecting. */
+  readonly signal?: AbortSignal;
+}
+
+/** {@link BrokerOptions} with every default filled in. */
+export interface ResolvedBrokerOptions {
+  readonly name: string | undefined;
+  readonly heartbeatSeconds: number;
+  readonly startupTimeoutMs: number;
+  readonly reconnect: BackoffPolicy;
+  readonly credentials: (() => Credentials | Promise<Credentials>) | undefined;
+  readonly tls: TlsOptions | undefined;
+  readonly maxBodyBytes: number;
+  readonly logger: Logger;
+  readonly signal: AbortSignal | undefined;
+}
+
+const isLogger: Check = (value) =>
+  isRecord(value) === undefined &&
+  ['debug', 'info', 'warn', 'error'].every(
+    (level) => typeof (value as Record<string, unknown>)[level] === 'function',
+  )
+    ? undefined
+    : 'an object with the functions debug, info, warn and error';
+
+const brokerChecks: Readonly<Record<string, Check>> = {
+  name: isString,
+  heartbeatSeconds: isInteger(1, 3_600),
+  startupTimeoutMs: isDuration(1, { infinity: true }),
+  reconnect: isRecord,
+  credentials: isFunction,
+  tls: isRecord,
+  maxBodyBytes: isInteger(1, 128 * 1024 * 1024),
+  logger: isLogger,
+  signal: isSignal,
+};
+
+const reconnectChecks: Readonly<Record<string, Check>> = {
+  initialDelayMs: isDuration(1),
+  refusedMaxDelayMs: isDuration(1),
+  maxDelayMs: isDuration(1),
+  factor: isNumber(1, 100),
+};
+
+/** Checks the options and fills in the defaults. */
+export function resolveBrokerOptions(options: BrokerOptions = {}): ResolvedBrokerOptions {
+  checkOptions('Broker', options, brokerChecks);
+  checkOptions('Broker: reconnect', options.reconnect, reconnectChecks);
+  const { reconnect = {} } = options;
+  return {
+    name: options.name,
+    heartbeatSeconds: options.heartbeatSeconds ?? 10,
+    startupTimeoutMs: options.startupTimeoutMs ?? 30_000,
+    reconnect: {
+      initialDelayMs: reconnect.initialDelayMs ?? 100,
+      refusedMaxDelayMs: reconnect.refusedMaxDelayMs ?? 1_000,
+      maxDelayMs: reconnect.maxDelayMs ?? 30_000,
+      factor: reconnect.factor ?? 2,
+    },
+    credentials: options.credentials,
+    tls: options.tls,
+    maxBodyBytes: options.maxBodyBytes ?? 1024 * 1024,
+    logger: options.logger ?? silentLogger,
+    signal: options.signal,
+  };
+}
+
+/** The URLs to connect to. A wrong scheme or syntax is found when they are dialled. */
+export function resolveUrls(url: string | readonly string[] = 'amqp://localhost'): readonly string[] {
+  const urls = typeof url === 'string' ? [url] : url;
+  if (Array.isArray(urls) && urls.length > 0 && urls.every((it) => typeof it === 'string')) return urls;
+  throw new ConfigurationError('url', `Broker: expected a URL or a list of at least one, got ${show(url)}`);
+}

@@ -1,0 +1,332 @@
+import { Administration, checkContract } from './administration.js';
+import { type BrokerHealth, healthOf } from './broker-health.js';
+import {
+  type BrokerOptions,
+  type ResolvedBrokerOptions,
+  resolveBrokerOptions,
+  resolveUrls,
+} from './broker-options.js';
+import type { BrokerState } from './broker-state.js';
+import { type Clock, orAborted, systemClock, withDeadline } from './clock.js';
+import { Connections } from './connections.js';
+import { QueueConsumer } from './consumer/consumer.js';
+import type { Consumer } from './consumer/consumer-api.js';
+import { type ConsumerOptions, resolveConsumerOptions } from './consumer/consumer-options.js';
+import type { Message } from './consumer/message.js';
+import { Republisher } from './consumer/republisher.js';
+import type { SubscriptionContract } from './contracts/exchange.js';
+import { isQueue, isSubscription } from './contracts/guards.js';
+import type { QueueContract } from './contracts/queue.js';
+import type { OutputOf, Schema } from './contracts/schema.js';
+import type { Contract } from './contracts/topology.js';
+import { ClosedError, ConfigurationError, TimeoutError } from './errors.js';
+import { type BrokerEvent, type BrokerListener, Events } from './events.js';
+import { type Internals, internalsOf } from './internals.js';
+import { checkOptions, isDuration, isSignal, show } from './options.js';
+import { Outbox } from './producer/outbox.js';
+import { type Producer, type ProducerOptions, QueueProducer } from './producer/producer.js';
+import { makeTransport } from './transport/select.js';
+
+/** The options of {@link Broker.close}. */
+export interface CloseOptions {
+  /** How long running handlers and pending sends may take, in milliseconds. @defaultValue 30000 */
+  readonly timeoutMs?: number;
+  /** Ends the wait as the deadline does. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never
+ * stops acknowledgements. Each is opened when it is needed, and again for ever after it was lost.
+ *
+ * @example
+ * ```ts
+ * await using broker = await Broker.connect('amqp://localhost', { name: 'billing' });
+ * ```
+ */
+export class Broker implements AsyncDisposable {
+  readonly #options: ResolvedBrokerOptions;
+  readonly #clock: Clock;
+  readonly #internals: Internals | undefined;
+  readonly #events: Events;
+  readonly #connections: Connections;
+  readonly #administration: Administration;
+  readonly #producers = new Set<QueueProducer>();
+  readonly #consumers = new Set<QueueConsumer>();
+  /** Consumers that their loops have left, as long as somebody else holds them. */
+  #idleConsumers: WeakRef<QueueConsumer>[] = [];
+  readonly #republished: Outbox;
+  readonly #republisher: Republisher;
+  #life: 'open' | 'closing' | 'closed' = 'open';
+  #closing: Promise<{ clean: boolean }> | undefined;
+
+  /**
+   * Makes a broker without any I/O; {@link Broker.connect} and the first use connect it.
+   *
+   * @param url - `amqp:` or `amqps:`, or a list of them: the hosts of a cluster, tried in random order. `memory:` is a broker
+   * inside this process, of this `Broker` alone; `memory://name` one that all of this process share, for as long as it lives.
+   * With `?as=3.13` or `?as=4.0` it behaves as that version of RabbitMQ instead of 4.3. A malformed URL is reported by the
+   * promise of `connect`
+   * @throws ConfigurationError for an unknown option or a value out of range
+   */
+  constructor(url?: string | readonly string[], options?: BrokerOptions) {
+    this.#options = resolveBrokerOptions(options);
+    this.#internals = internalsOf(options);
+    this.#clock = this.#internals?.clock ?? systemClock;
+    this.#events = new Events(this.#options.logger);
+    this.#connections = new Connections({
+      transport: this.#internals?.transport ?? makeTransport(resolveUrls(url), this.#options, this.#clock),
+      options: this.#options,
+      clock: this.#clock,
+      events: this.#events,
+      onUnblocked: () => this.#flush(),
+    });
+    this.#administration = new Administration(this.#connections, this.#clock);
+    const connection = this.#connections.publish;
+    this.#republished = new Outbox({
+      target: 'the dead-letter queue',
+      connection,
+      clock: this.#clock,
+      contract: undefined,
+      maxInFlight: 1_000,
+      maxBuffered: 10_000,
+    });
+    this.#republisher = new Republisher(this.#republished, connection);
+    const { signal } = this.#options;
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal?.aborted) void this.close();
+  }
+
+  /**
+   * Makes a broker and connects it. Keeps trying for `startupTimeoutMs`, and rejects at once where trying again can not help.
+   *
+   * @param url - `amqp:` or `amqps:`, or a list of them; `amqp://localhost` by default
+   * @throws ConnectionError naming every host that was tried and why it failed: CONNECTION_FAILED after the time is over;
+   * ACCESS_REFUSED, VHOST_NOT_FOUND, TLS_REFUSED or INVALID_URL at once
+   * @throws ConfigurationError for an unknown option or a value out of range; the reason of the `signal` when that aborts
+   */
+  static async connect(url?: string | readonly string[], options?: BrokerOptions): Promise<Broker> {
+    const broker = new Broker(url, options);
+    try {
+      await broker.connect();
+      return broker;
+    } catch (error) {
+      await broker.close();
+      throw error;
+    }
+  }
+
+  /** Connects. Resolves when the first connection is open; at once when it is already. See {@link Broker.connect}. */
+  async connect(): Promise<void> {
+    const { signal } = this.#options;
+    signal?.throwIfAborted();
+    await orAborted(this.#connections.publish.link(), signal);
+  }
+
+  /** What the broker is doing. */
+  get state(): BrokerState {
+    return this.#connections.state(this.#life);
+  }
+
+  /** Calls the listener for each event of this name. What a listener throws is logged and breaks nothing. */
+  on<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): this {
+    this.#events.on(event, listener);
+    return this;
+  }
+
+  /** Calls the listener no more. */
+  off<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): this {
+    this.#events.off(event, listener);
+    return this;
+  }
+
+  /** How everything is. Cheap; never throws. */
+  health(): BrokerHealth {
+    const consumers = [...this.#consumers].map((consumer) => consumer.health);
+    const producers = [...this.#producers].map((producer) => producer.health);
+    return healthOf(this.#connections.observe(), consumers, producers);
+  }
+
+  /**
+   * A producer for a queue or an exchange. Does no I/O; the first send declares what the contract says. Make one and keep it:
+   * each has a channel of its own.
+   *
+   * @throws ConfigurationError for a wrong contract or option
+   */
+  producer<C extends Contract>(contract: C, options: ProducerOptions = {}): Producer<C> {
+    checkContract('producer', contract);
+    const producer = new QueueProducer(contract, options, {
+      connection: this.#connections.publish,
+      clock: this.#clock,
+      maxBodyBytes: this.#options.maxBodyBytes,
+      onProducerClosed: (closed) => this.#producers.delete(closed),
+    });
+    this.#producers.add(producer);
+    return producer as unknown as Producer<C>;
+  }
+
+  /**
+   * A consumer of a queue, or of a private subscription to an exchange, with a handler: the message is acknowledged after the handler's promise resolves. When it rejects,
+   * the contract's retry policy decides. Starts by itself.
+   *
+   * @throws ConfigurationError for a wrong contract, handler or option
+   */
+  consumer<S extends Schema>(
+    contract: QueueContract<S> | SubscriptionContract<S>,
+    handler: (message: Message<OutputOf<S>>) => unknown,
+    options?: ConsumerOptions,
+  ): Consumer<OutputOf<S>>;
+  /**
+   * A consumer of a queue for `for await` loops: each message is acknowledged when the loop asks for the next one. Leaving the
+   * loop gives the message in hand back, as a failed attempt unless it has a verdict, and the unseen ones uncounted. Starts by
+   * itself.
+   *
+   * @throws ConfigurationError for a wrong contract or option
+   */
+  consumer<S extends Schema>(
+    contract: QueueContract<S> | SubscriptionContract<S>,
+    options?: ConsumerOptions,
+  ): Consumer<OutputOf<S>>;
+  consumer(
+    given: QueueContract | SubscriptionContract,
+    handlerOrOptions?: ((message: Message) => unknown) | ConsumerOptions,
+    maybeOptions?: ConsumerOptions,
+  ): Consumer {
+    const contract = isSubscription(given) ? given.toQueue() : given;
+    if (!isQueue(contract)) {
+      throw new ConfigurationError(
+        'contract',
+        `broker.consumer: expected a contract made by queue() or exchange.subscription(), got ${show(given)}`,
+      );
+    }
+    if (contract.type === 'stream') {
+      throw new ConfigurationError(
+        'type',
+        `The queue '${contract.name}' is a stream, which this version can not consume`,
+      );
+    }
+    const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined;
+    if (!handler && maybeOptions !== undefined) {
+      throw new ConfigurationError(
+        'handler',
+        `consumer('${contract.name}'): the handler must be a function, got ${show(handlerOrOptions)}`,
+      );
+    }
+    const options = handler ? maybeOptions : (handlerOrOptions as ConsumerOptions | undefined);
+    const run = handler && (this.#internals?.wrapHandler(handler) ?? handler);
+    return new QueueConsumer(contract, run, resolveConsumerOptions(contract, options), {
+      connection: this.#connections.consume,
+      republisher: this.#republisher,
+      clock: this.#clock,
+      events: this.#events,
+      maxBodyBytes: this.#options.maxBodyBytes,
+      onOutcome: this.#internals?.onOutcome,
+      onConsumerActive: (consumer) => this.#consumers.add(consumer),
+      onConsumerIdle: (consumer) => this.#consumerIdle(consumer),
+    });
+  }
+
+  /**
+   * Declares what the contracts say, ahead of use. Safe to repeat.
+   *
+   * @throws TopologyError naming the argument that differs; ConnectionError, TimeoutError (30 s), ClosedError
+   */
+  declare(...contracts: readonly Contract[]): Promise<void> {
+    return this.#administration.declare(contracts);
+  }
+
+  /**
+   * How many messages of a queue are ready for delivery, and how many consumers it has.
+   *
+   * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError
+   */
+  stats(queue: QueueContract | string): Promise<{ readonly messages: number; readonly consumers: number }> {
+    return this.#administration.stats(queue);
+  }
+
+  /**
+   * Removes every message that is ready for delivery. Resolves with their number.
+   *
+   * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError
+   */
+  purge(queue: QueueContract | string): Promise<number> {
+    return this.#administration.purge(queue);
+  }
+
+  /**
+   * Deletes a queue with its messages, or an exchange. Its dead-letter queue stays. Harmless when it does not exist.
+   *
+   * @throws TopologyError when the server refuses; ConnectionError, TimeoutError (30 s), ClosedError
+   */
+  delete(contract: Contract): Promise<void> {
+    return this.#administration.delete(contract);
+  }
+
+  /**
+   * Ends everything in order: stops deliveries, gives back unseen messages, lets running handlers end, flushes their
+   * acknowledgements, settles pending sends, closes the connections. At the deadline it aborts the handlers' signals, settles
+   * the sends with `ClosedError` and drops the sockets. Resolves also then; never rejects. The same promise each time.
+   * Afterwards nothing keeps the process alive.
+   */
+  close(options: CloseOptions = {}): Promise<{ readonly clean: boolean }> {
+    checkOptions('broker.close', options, { timeoutMs: isDuration(0), signal: isSignal });
+    this.#closing ??= this.#shutDown(options.timeoutMs ?? 30_000, options.signal);
+    return this.#closing;
+  }
+
+  /** The same as {@link Broker.close}, at the end of an `await using` block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #shutDown(timeoutMs: number, signal: AbortSignal | undefined): Promise<{ clean: boolean }> {
+    this.#life = 'closing';
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    let clean = true;
+    try {
+      const late = () => new TimeoutError(`The broker could not be closed within ${timeoutMs} ms`);
+      await orAborted(withDeadline(this.#clock, this.#windDown(), timeoutMs, late), signal);
+    } catch {
+      clean = false;
+      await this.#drop(new ClosedError('The broker was closed before all work was done'));
+    }
+    this.#life = 'closed';
+    this.#events.clear();
+    return { clean };
+  }
+
+  async #windDown(): Promise<void> {
+    for (const idle of this.#idleConsumers) void idle.deref()?.close();
+    const consumersClosed = [...this.#consumers].map((consumer) =>
+      consumer.close({ timeoutMs: Number.POSITIVE_INFINITY }),
+    );
+    await Promise.all(consumersClosed);
+    await Promise.all([...this.#producers].map((producer) => producer.close()));
+    await this.#republished.close();
+    await this.#connections.close();
+  }
+
+  async #drop(reason: Error): Promise<void> {
+    for (const consumer of this.#consumers) consumer.abort(reason);
+    for (const producer of this.#producers) producer.abort();
+    this.#republished.abort();
+    await this.#connections.destroy(reason);
+  }
+
+  #consumerIdle(consumer: QueueConsumer): void {
+    this.#consumers.delete(consumer);
+    this.#idleConsumers = this.#idleConsumers.filter((idle) => {
+      const other = idle.deref();
+      return other !== undefined && other !== consumer;
+    });
+    if (consumer.state.status === 'idle') this.#idleConsumers.push(new WeakRef(consumer));
+  }
+
+  /** Publishes what an alarm held back. */
+  #flush(): void {
+    for (const producer of this.#producers) producer.flush();
+    this.#republished.flush();
+  }
+
+  readonly #onAbort = () => void this.close();
+}

@@ -1,0 +1,124 @@
+import type { ResolvedBrokerOptions } from './broker-options.js';
+import { type BrokerState, isDown, type ObservedConnection, summarise } from './broker-state.js';
+import type { Clock } from './clock.js';
+import type { Events } from './events.js';
+import { Connection } from './transport/connection.js';
+import type { ConnectionEvent, ConnectionState } from './transport/connection-state.js';
+import type { Link, Role, Transport } from './transport/port.js';
+
+export interface ConnectionsSettings {
+  readonly transport: Transport;
+  readonly options: ResolvedBrokerOptions;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** The alarm that stopped publishing is over. */
+  readonly onUnblocked: () => void;
+}
+
+/** A broker's two connections, as one thing to its users: one state, and one event for each outage. */
+export class Connections {
+  readonly publish: Connection;
+  readonly consume: Connection;
+  readonly #settings: ConnectionsSettings;
+  readonly #hasBeenOpen: Record<Role, boolean> = { publish: false, consume: false };
+  #wasDown = false;
+  #isClosing = false;
+
+  constructor(settings: ConnectionsSettings) {
+    this.#settings = settings;
+    this.publish = this.#make('publish');
+    this.consume = this.#make('consume');
+  }
+
+  state(life: 'open' | 'closing' | 'closed'): BrokerState {
+    return summarise(this.observe(), life);
+  }
+
+  observe(): readonly (ObservedConnection & { readonly role: Role })[] {
+    return [this.publish, this.consume].map(({ role, state }) => ({
+      role,
+      state,
+      hasBeenOpen: this.#hasBeenOpen[role],
+    }));
+  }
+
+  /** The links that are open. */
+  links(): readonly Link[] {
+    return [this.publish.current, this.consume.current].filter((link) => link !== undefined);
+  }
+
+  /** The one that no alarm can block, when it is open; otherwise the one that is open from the start. */
+  forAdministration(): Connection {
+    const isBlocked = this.publish.current?.blocked !== undefined;
+    return this.consume.current || isBlocked ? this.consume : this.publish;
+  }
+
+  /** Says goodbye on both, and dials no more. Bounded in time; never rejects. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.all([this.publish.close(), this.consume.close()]);
+  }
+
+  /** Drops both at once, without a goodbye. */
+  async destroy(reason: Error): Promise<void> {
+    this.#isClosing = true;
+    this.publish.destroy(reason);
+    this.consume.destroy(reason);
+    await this.close();
+  }
+
+  #make(role: Role): Connection {
+    const { transport, clock, options } = this.#settings;
+    return new Connection({
+      role,
+      transport,
+      clock,
+      backoff: options.reconnect,
+      startupTimeoutMs: options.startupTimeoutMs,
+      credentials: options.credentials,
+      isEstablished: () => this.#isEstablished(),
+      onChange: (state, event) => this.#changed(role, state, event),
+    });
+  }
+
+  #isEstablished(): boolean {
+    return this.#hasBeenOpen.publish || this.#hasBeenOpen.consume;
+  }
+
+  #changed(role: Role, state: ConnectionState, event: ConnectionEvent): void {
+    if (this.#isClosing) return;
+    const { events, onUnblocked } = this.#settings;
+    const isFirst = !this.#isEstablished();
+    if (event.type === 'opened') this.#hasBeenOpen[role] = true;
+    const wasDown = this.#wasDown;
+    this.#wasDown = this.observe().some(isDown);
+    switch (event.type) {
+      case 'opened':
+        if (!this.#wasDown && (wasDown || isFirst)) events.emit('connected', { address: event.address });
+        break;
+      case 'lost':
+        if (!wasDown)
+          events.emit('disconnected', { connection: role, error: event.error, delayMs: event.delayMs });
+        break;
+      case 'failed': {
+        const attempt = state.status === 'waiting' ? state.attempt : 1;
+        events.emit('connect-failed', {
+          connection: role,
+          attempt,
+          error: event.error,
+          delayMs: event.delayMs,
+        });
+        break;
+      }
+      case 'blocked':
+        events.emit('blocked', { reason: event.reason });
+        break;
+      case 'unblocked':
+        events.emit('unblocked', {});
+        onUnblocked();
+        break;
+      default:
+        break;
+    }
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Leveret: a typed messaging client for RabbitMQ.
+ *
+ * @packageDocumentation
+ */
+
+export { Broker, type CloseOptions } from './broker.js';
+export type { BrokerHealth, ConnectionHealth, ConsumerHealth, ProducerHealth } from './broker-health.js';
+export type { BrokerOptions, ReconnectOptions } from './broker-options.js';
+export type { BrokerState } from './broker-state.js';
+export type { Consumer, ConsumerStats } from './consumer/consumer-api.js';
+export type { ConsumerOptions } from './consumer/consumer-options.js';
+export type { ConsumerState } from './consumer/consumer-state.js';
+export { DeadLetter, RetryLater } from './consumer/failure-policy.js';
+export type { Message } from './consumer/message.js';
+export {
+  type BindingArguments,
+  type BoundQueueOptions,
+  type ExchangeContract,
+  type ExchangeOptions,
+  type ExchangeType,
+  exchange,
+  type SubscriptionContract,
+  type SubscriptionOptions,
+} from './contracts/exchange.js';
+export type { CodecName, JsonOf, Travelling } from './contracts/json.js';
+export { type QueueContract, queue, type RetryPolicy } from './contracts/queue.js';
+export type {
+  Binding,
+  ClassicQueueOptions,
+  QueueOptions,
+  QueueType,
+  QuorumQueueOptions,
+  RetryOptions,
+  StreamQueueOptions,
+} from './contracts/queue-options.js';
+export type { InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './contracts/schema.js';
+export type { Contract } from './contracts/topology.js';
+export {
+  BufferFullError,
+  ClosedError,
+  ConfigurationError,
+  ConnectionError,
+  type ConnectionErrorCode,
+  type ErrorCode,
+  type Issue,
+  isLeveretError,
+  LeveretError,
+  MessageTooLargeError,
+  RejectedError,
+  RemoteError,
+  TimeoutError,
+  TopologyError,
+  type TopologyErrorCode,
+  UnroutableError,
+  ValidationError,
+} from './errors.js';
+export type { BrokerEvent, BrokerEvents, BrokerListener, Logger } from './events.js';
+export type { HeaderValue } from './headers.js';
+export type { Receipt } from './producer/pending.js';
+export type { Producer, ProducerOptions } from './producer/producer.js';
+export type {
+  SendAllArguments,
+  SendAllOptions,
+  SendAllProgress,
+  SendAllResult,
+} from './producer/send-all.js';
+export type { SendArguments, SendOptions } from './producer/send-options.js';
+export type { Credentials, Role } from './transport/port.js';

@@ -1,0 +1,35 @@
+import type { BrokerOptions } from './broker-options.js';
+import type { Clock } from './clock.js';
+import type { Message, ReceivedMessage } from './consumer/message.js';
+import type { QueueContract } from './contracts/queue.js';
+import type { Transport } from './transport/port.js';
+
+/** What became of a message that a handler, or a loop, has seen. */
+export type Outcome = 'acked' | 'retried' | 'dead-lettered' | 'requeued';
+
+/** Told of each verdict on a message. */
+export type OutcomeListener = (
+  contract: QueueContract,
+  message: ReceivedMessage,
+  outcome: Outcome,
+  error: unknown,
+) => void;
+
+/** What the testing kit puts into a broker in place of the real thing. Not a part of the public API. */
+export interface Internals {
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly onOutcome: OutcomeListener;
+  wrapHandler(handler: (message: Message) => unknown): (message: Message) => unknown;
+}
+
+/** Under a symbol that nobody else has, options carry more than their type says. */
+const INTERNALS = Symbol('leveret.internals');
+
+export function withInternals(options: BrokerOptions, internals: Internals): BrokerOptions {
+  return { ...options, [INTERNALS]: internals } as BrokerOptions;
+}
+
+export function internalsOf(options: BrokerOptions | undefined): Internals | undefined {
+  return (options as { readonly [INTERNALS]?: Internals } | undefined)?.[INTERNALS];
+}

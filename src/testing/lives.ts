@@ -1,0 +1,30 @@
+import type { Message } from '../consumer/message.js';
+import { isThenable } from '../contracts/schema.js';
+
+/** The lives of a process that crashes on demand: what belongs to an earlier one has no effect any more. */
+export class Lives {
+  #current = 0;
+
+  /** The process dies, and the next one begins. */
+  end(): void {
+    this.#current++;
+  }
+
+  /** A handler that never ends when its process has died meanwhile. */
+  wrap(handler: (message: Message) => unknown): (message: Message) => unknown {
+    return (message) => {
+      const life = this.#current;
+      const result = handler(message);
+      if (!isThenable(result)) return result;
+      return new Promise((resolve, reject) => {
+        const ifAlive = (settle: () => void) => {
+          if (life === this.#current) settle();
+        };
+        result.then(
+          (value) => ifAlive(() => resolve(value)),
+          (error: unknown) => ifAlive(() => reject(error as Error)),
+        );
+      });
+    };
+  }
+}

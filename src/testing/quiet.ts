@@ -1,0 +1,85 @@
+import type { BrokerHealth } from '../broker-health.js';
+import type { MemoryServer } from '../transport/memory/server.js';
+
+/** As many turns of the event loop without any work are taken for the end of it: promises and flushes come in between. */
+const QUIET_TURNS = 4;
+
+/** How long `calm` waits for handlers that do something real, in real milliseconds. */
+const GRACE_MS = 50;
+
+/** Finds out when a broker and its server have nothing left to do at this time. */
+export class Quiet {
+  readonly #server: MemoryServer;
+  readonly #broker: { health(): BrokerHealth };
+  /** Handlers that did not end within the grace: nobody waits for them again. */
+  #stuck = 0;
+
+  constructor(server: MemoryServer, broker: { health(): BrokerHealth }) {
+    this.#server = server;
+    this.#broker = broker;
+  }
+
+  /** One turn of the event loop. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Lets everything happen that needs no more than a few turns, or a moment of real time. */
+  async calm(): Promise<void> {
+    let waitingSince: number | undefined;
+    for (let quiet = 0; quiet < QUIET_TURNS; ) {
+      await this.turn();
+      const running = this.#handlers();
+      this.#stuck = Math.min(this.#stuck, running);
+      if (this.#isBusy()) {
+        quiet = 0;
+      } else if (running > this.#stuck) {
+        quiet = 0;
+        waitingSince ??= performance.now();
+        if (performance.now() - waitingSince > GRACE_MS) this.#stuck = running;
+        else await moment();
+      } else {
+        waitingSince = undefined;
+        quiet++;
+      }
+    }
+  }
+
+  /** Waits for handlers and sends too. Resolves with what still runs when that takes too long. */
+  async settled(timeoutMs: number): Promise<string | undefined> {
+    const deadline = performance.now() + timeoutMs;
+    while (true) {
+      await this.calm();
+      const running = this.#running();
+      if (running === undefined || performance.now() > deadline) return running;
+      await moment();
+    }
+  }
+
+  #isBusy(): boolean {
+    for (const link of this.#server.links) if (link.isBusy) return true;
+    return false;
+  }
+
+  #handlers(): number {
+    return this.#broker.health().consumers.reduce((sum, { inFlight }) => sum + inFlight, 0);
+  }
+
+  #running(): string | undefined {
+    const { consumers, producers, connections } = this.#broker.health();
+    const parts = consumers
+      .filter(({ inFlight }) => inFlight > 0)
+      .map(({ queue, inFlight }) => `${inFlight} at work in a handler or loop of the queue '${queue}'`);
+    // What waits for a connection, or for the end of an alarm, waits for a later time.
+    const canSend = connections.some(
+      ({ role, status, blocked }) => role === 'publish' && status === 'open' && blocked === undefined,
+    );
+    for (const { target, pending } of producers)
+      if (canSend && pending > 0) parts.push(`${pending} on the way to ${target}`);
+    return parts.length === 0 ? undefined : parts.join(', ');
+  }
+}
+
+function moment(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
+}

@@ -1,0 +1,136 @@
+import type { ReceivedMessage } from '../consumer/message.js';
+import { codecs } from '../contracts/codec.js';
+import type { CodecName } from '../contracts/json.js';
+import type { QueueContract } from '../contracts/queue.js';
+import type { Contract } from '../contracts/topology.js';
+import { ValidationError } from '../errors.js';
+import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../headers.js';
+import type { Outcome } from '../internals.js';
+import type { StoredMessage } from '../transport/memory/message.js';
+import type { ServerLink, ServerObserver } from '../transport/memory/server.js';
+
+/** A message that was sent. */
+export interface SentMessage<Body = unknown> {
+  /** As it travels: what the schema takes. */
+  readonly body: Body;
+  readonly id: string | undefined;
+  readonly routingKey: string;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly correlationId: string | undefined;
+}
+
+/** One run of a handler, or of a loop's body, and what became of it. */
+export interface HandledMessage<Body = unknown> {
+  /** What the schema made of it. */
+  readonly body: Body;
+  readonly id: string | undefined;
+  /** Which run it was, from 1. */
+  readonly attempt: number;
+  readonly outcome: Outcome;
+  /** What the handler threw; undefined when it did not fail. */
+  readonly error: unknown;
+}
+
+/** A message that went to the dead-letter queue. */
+export interface DeadLetteredMessage<Body = unknown> {
+  /** As it was sent; undefined when it can not be decoded. */
+  readonly body: Body;
+  readonly id: string | undefined;
+  /** Why: the code and the message of the error, or the server's own reason, such as `expired`. */
+  readonly error: { readonly code: string; readonly message: string };
+  /** How often it was tried, when a handler gave it up. */
+  readonly attempt: number | undefined;
+}
+
+/** Everything that happened in a test, in order. */
+export class Records implements ServerObserver {
+  readonly #published: { readonly message: StoredMessage; readonly link: ServerLink }[] = [];
+  readonly #enqueued: { readonly queue: string; readonly message: StoredMessage }[] = [];
+  readonly #handled: { readonly queue: string; readonly record: HandledMessage }[] = [];
+
+  onPublished(message: StoredMessage, link: ServerLink): void {
+    const { messageId } = message.properties;
+    // What was not confirmed is published again on the next connection, under the same id.
+    const isAgain =
+      messageId !== undefined &&
+      this.#published.some((it) => it.message.properties.messageId === messageId && it.link !== link);
+    if (!isAgain) this.#published.push({ message, link });
+  }
+
+  onEnqueued(queue: string, message: StoredMessage): void {
+    this.#enqueued.push({ queue, message });
+  }
+
+  onOutcome(contract: QueueContract, message: ReceivedMessage, outcome: Outcome, error: unknown): void {
+    // The handler has not seen what is invalid.
+    if (error instanceof ValidationError && message.body === undefined) return;
+    const { body, id, attempt } = message;
+    this.#handled.push({ queue: contract.name, record: { body, id, attempt, outcome, error } });
+  }
+
+  sent(contract: Contract): SentMessage[] {
+    const { kind, name, codec } = contract;
+    return this.#published
+      .map(({ message }) => message)
+      .filter((message) =>
+        kind === 'exchange'
+          ? message.exchange === name
+          : message.exchange === '' && message.routingKey === name && !isCopy(message),
+      )
+      .map((message) => ({
+        body: bodyOf(codec, message),
+        id: message.properties.messageId,
+        routingKey: message.routingKey,
+        headers: { ...ownHeaders(message.headers) },
+        correlationId: message.properties.correlationId,
+      }));
+  }
+
+  handled({ name }: QueueContract): HandledMessage[] {
+    return this.#handled.filter(({ queue }) => queue === name).map(({ record }) => record);
+  }
+
+  deadLettered({ name, deadLetter, codec }: QueueContract): DeadLetteredMessage[] {
+    return this.#enqueued
+      .filter(({ queue, message }) => queue === deadLetter && originOf(message) === name)
+      .map(({ message }) => ({
+        body: bodyOf(codec, message),
+        id: message.properties.messageId,
+        error: errorOf(message),
+        attempt: numberIn(message.headers[ATTEMPT_HEADER]),
+      }));
+  }
+}
+
+/** A copy for another attempt: it was sent before. */
+function isCopy({ headers }: StoredMessage): boolean {
+  return (numberIn(headers[ATTEMPT_HEADER]) ?? 1) > 1 && headers[FAILED_AT_HEADER] === undefined;
+}
+
+function bodyOf(codec: CodecName, { content, properties }: StoredMessage): unknown {
+  const decoded = codecs[codec].decode(
+    Buffer.from(content),
+    properties.contentType,
+    properties.contentEncoding,
+  );
+  return 'value' in decoded ? decoded.value : undefined;
+}
+
+/** The queue that a dead letter comes from, whether a consumer or the server sent it there. */
+function originOf({ headers }: StoredMessage): unknown {
+  return headers['leveret-queue'] ?? headers['x-first-death-queue'];
+}
+
+function errorOf({ headers }: StoredMessage): { code: string; message: string } {
+  const text = headers['leveret-error'];
+  if (typeof text !== 'string') {
+    const reason = String(headers['x-first-death-reason'] ?? 'unknown');
+    return { code: reason, message: `The server dead-lettered it: ${reason}` };
+  }
+  const [, code = '', message = ''] = /^(.*?): (.*)$/s.exec(text) ?? [];
+  return { code, message };
+}
+
+function numberIn(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined;
+}

@@ -1,0 +1,208 @@
+import { Broker, type CloseOptions } from '../broker.js';
+import type { BrokerOptions } from '../broker-options.js';
+import type { QueueContract } from '../contracts/queue.js';
+import type { InputOf, OutputOf, Schema } from '../contracts/schema.js';
+import type { Contract } from '../contracts/topology.js';
+import { ConfigurationError, TimeoutError } from '../errors.js';
+import { withInternals } from '../internals.js';
+import { show } from '../options.js';
+import { MemoryServer, type ServerLink } from '../transport/memory/server.js';
+import { MemoryTransport } from '../transport/memory/transport.js';
+import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';
+import { type Duration, toMs } from './duration.js';
+import { Lives } from './lives.js';
+import { Quiet } from './quiet.js';
+import { type DeadLetteredMessage, type HandledMessage, Records, type SentMessage } from './records.js';
+import { VirtualClock } from './virtual-clock.js';
+
+/** The options of {@link TestBroker.start}: those of a broker, and two of its server. */
+export interface TestBrokerOptions extends BrokerOptions {
+  /** The version of RabbitMQ that it behaves as: '3.13', '4.0' or '4.3'. @defaultValue '4.3' */
+  readonly as?: ServerVersion;
+  /** The time of day that the virtual clock begins at. @defaultValue the time of the start */
+  readonly startAt?: Date;
+}
+
+/** How long handlers and sends may take to come to an end by themselves, in real milliseconds. */
+const SETTLE_MS = 5_000;
+
+/** How long `close` waits for handlers that do not end, in real milliseconds. */
+const CLOSE_MS = 1_000;
+
+/**
+ * A broker on an embedded server of its own, with virtual time: delays, retries, expiries, deadlines and reconnects happen
+ * when {@link TestBroker.advance} says so, and a delay with jitter has its full length. Everything else is the code that
+ * talks to RabbitMQ.
+ *
+ * @example
+ * ```ts
+ * await using broker = await TestBroker.start();
+ * broker.consumer(emails, deliver);
+ * await broker.producer(emails).send({ to: 'ada@example.com', subject: 'Hello' });
+ * await broker.advance('10m');
+ * expect(broker.handled(emails)).toMatchObject([{ outcome: 'retried' }, { outcome: 'acked', attempt: 2 }]);
+ * ```
+ */
+export class TestBroker extends Broker {
+  readonly #clock: VirtualClock;
+  readonly #server: MemoryServer;
+  readonly #transport: MemoryTransport;
+  readonly #records: Records;
+  readonly #lives: Lives;
+  readonly #quiet: Quiet;
+  #moving: Promise<void> = Promise.resolve();
+
+  /** Use {@link TestBroker.start}, which connects it too. */
+  constructor(options: TestBrokerOptions = {}) {
+    const { as = '4.3', startAt = new Date(), ...brokerOptions } = options;
+    if (!Object.hasOwn(BEHAVIOURS, as)) {
+      const known = Object.keys(BEHAVIOURS).join("', '");
+      throw new ConfigurationError(
+        'as',
+        `TestBroker: option 'as' must be one of '${known}', got ${show(as)}`,
+      );
+    }
+    const clock = new VirtualClock(startAt.getTime());
+    const server = new MemoryServer(clock, as);
+    const transport = new MemoryTransport(server);
+    const records = new Records();
+    const lives = new Lives();
+    server.observer = records;
+    super(
+      'memory:',
+      withInternals(brokerOptions, {
+        clock,
+        transport,
+        onOutcome: (...outcome) => records.onOutcome(...outcome),
+        wrapHandler: (handler) => lives.wrap(handler),
+      }),
+    );
+    this.#clock = clock;
+    this.#server = server;
+    this.#transport = transport;
+    this.#records = records;
+    this.#lives = lives;
+    this.#quiet = new Quiet(server, this);
+  }
+
+  /** Makes one and connects it. */
+  static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
+    const broker = new TestBroker(options);
+    await broker.connect();
+    return broker;
+  }
+
+  /** The virtual time of day. */
+  get now(): Date {
+    return new Date(this.#clock.wallNow());
+  }
+
+  /**
+   * Moves the time on, and lets everything that is due happen in order: each retry, expiry, deadline and reconnect at its own
+   * moment. A handler that runs meanwhile is given a little real time to end; one that does not is left running.
+   *
+   * @throws ConfigurationError for anything but milliseconds or a text such as '10m'
+   */
+  async advance(duration: Duration): Promise<void> {
+    const ms = toMs('TestBroker.advance', duration);
+    const moved = this.#moving.then(() => this.#advance(ms));
+    this.#moving = moved.catch(() => {});
+    await moved;
+  }
+
+  /**
+   * Resolves when nothing is left to do at this time: every message that a running consumer can take is handled, every send
+   * confirmed. What waits for a later time, such as a retry, is not waited for.
+   *
+   * @throws TimeoutError naming what still runs, after 5 real seconds
+   */
+  async settled(): Promise<void> {
+    const running = await this.#quiet.settled(SETTLE_MS);
+    if (running === undefined) return;
+    throw new TimeoutError(`TestBroker.settled: after ${SETTLE_MS / 1_000} s there is still ${running}`);
+  }
+
+  /** The messages that were sent to a queue or an exchange, in order, by anybody. Each once, however often it was tried. */
+  sent<C extends Contract>(contract: C): SentMessage<InputOf<C['schema']>>[] {
+    return this.#records.sent(contract) as SentMessage<InputOf<C['schema']>>[];
+  }
+
+  /** The runs of a queue's handlers that came to an end, in order, with what they threw. */
+  handled<S extends Schema>(contract: QueueContract<S>): HandledMessage<OutputOf<S>>[] {
+    return this.#records.handled(contract) as HandledMessage<OutputOf<S>>[];
+  }
+
+  /** The messages of a queue that went to its dead-letter queue, in order, also those that were replayed since. */
+  deadLettered<S extends Schema>(contract: QueueContract<S>): DeadLetteredMessage<InputOf<S>>[] {
+    return this.#records.deadLettered(contract) as DeadLetteredMessage<InputOf<S>>[];
+  }
+
+  /**
+   * Drops the connections, as a failing network does. They come back with the usual delay: advance the time.
+   *
+   * @param options - `for`: how long the server can not be reached
+   */
+  async disconnect(options: { readonly for?: Duration } = {}): Promise<void> {
+    if (options.for !== undefined) {
+      const ms = toMs('TestBroker.disconnect', options.for);
+      this.#transport.setReachable(false);
+      this.#clock.setTimeout(() => this.#transport.setReachable(true), ms);
+    }
+    await this.#drop(() => true, 'the connection was lost');
+  }
+
+  /**
+   * Raises an alarm, such as that of a full disk: sends wait, acknowledgements go on. As RabbitMQ does, it stops a connection
+   * that has published at once, and any other when it publishes.
+   */
+  async block(reason = 'low on disk'): Promise<void> {
+    this.#server.setAlarm(reason);
+    await this.#quiet.calm();
+  }
+
+  /** Ends the alarm. */
+  async unblock(): Promise<void> {
+    this.#server.setAlarm(undefined);
+    await this.#quiet.calm();
+  }
+
+  /**
+   * Has the server cancel its consumers, as when a queue moves to another node. They come back with the usual delay: advance
+   * the time.
+   *
+   * @param contract - only those of this queue
+   */
+  async cancelConsumers(contract?: QueueContract): Promise<void> {
+    for (const queue of [...this.#server.queues])
+      if (contract === undefined || queue.name === contract.name) queue.cancelConsumers();
+    await this.#quiet.calm();
+  }
+
+  /**
+   * Kills the consuming side in the middle of its work, as when its process dies: what a running handler still does has no
+   * effect, and its message is delivered again. It comes back with the usual delay: advance the time.
+   */
+  async crashConsumer(): Promise<void> {
+    await this.#quiet.turn();
+    this.#lives.end();
+    await this.#drop(({ role }) => role === 'consume', 'the consumer has crashed');
+  }
+
+  /** As for any broker; handlers that do not end are waited for one real second. */
+  override close(options: CloseOptions = {}): Promise<{ readonly clean: boolean }> {
+    return super.close({ signal: AbortSignal.timeout(CLOSE_MS), ...options });
+  }
+
+  async #advance(ms: number): Promise<void> {
+    const until = this.#clock.now() + ms;
+    await this.#quiet.calm();
+    while (this.#clock.fireNext(until)) await this.#quiet.calm();
+    this.#clock.moveTo(until);
+    await this.#quiet.calm();
+  }
+
+  async #drop(isMeant: (link: ServerLink) => boolean, reason: string): Promise<void> {
+    for (const link of [...this.#server.links]) if (isMeant(link)) link.drop(new Error(reason));
+    await this.#quiet.calm();
+  }
+}
