@@ -1,0 +1,83 @@
+import type { Judge, Verdict } from '../../../src/consumer/message.js';
+import { ReceivedMessage } from '../../../src/consumer/message.js';
+import type { Session } from '../../../src/consumer/session.js';
+import type { QueueType } from '../../../src/contracts/queue-options.js';
+import type { Delivery } from '../../../src/transport/port.js';
+
+/** A delivery of a JSON message, with whatever is to be different about it. */
+export function delivery(different: Partial<Delivery> = {}): Delivery {
+  return {
+    deliveryTag: 1,
+    redelivered: false,
+    exchange: '',
+    routingKey: 'emails',
+    properties: {},
+    content: Buffer.from('{}'),
+    ...different,
+  };
+}
+
+/** A session that writes down which deliveries are given back. */
+export class FakeSession {
+  readonly queueType: QueueType;
+  readonly log: string[] = [];
+  isLive = true;
+
+  constructor(queueType: QueueType = 'quorum') {
+    this.queueType = queueType;
+  }
+
+  get asSession(): Session {
+    return this as unknown as Session;
+  }
+
+  ack(tag: number): boolean {
+    return this.#note(`ack ${tag}`);
+  }
+
+  requeueUnseen(tag: number): boolean {
+    return this.#note(`unseen ${tag}`);
+  }
+
+  requeueFailed(tag: number): boolean {
+    return this.#note(`failed ${tag}`);
+  }
+
+  drop(tag: number): boolean {
+    return this.#note(`drop ${tag}`);
+  }
+
+  #note(what: string): boolean {
+    if (this.isLive) this.log.push(what);
+    return this.isLive;
+  }
+}
+
+/** Takes every verdict, and keeps it. */
+export class FakeJudge implements Judge {
+  readonly verdicts: (Verdict & { readonly tag: number })[] = [];
+  /** What it answers: false for a stale delivery. */
+  answer = true;
+
+  /** The verdicts in short: `ack 1`, `retry 2`. */
+  get short(): string[] {
+    return this.verdicts.map(({ kind, tag }) => `${kind} ${tag}`);
+  }
+
+  settle(message: ReceivedMessage, verdict: Verdict): boolean {
+    this.verdicts.push({ ...verdict, tag: message.delivery.deliveryTag });
+    return this.answer;
+  }
+
+  complaint(_message: ReceivedMessage, verdict: 'retry' | 'dead-letter', reason: string | undefined): Error {
+    return new Error(`${verdict}: ${reason}`);
+  }
+}
+
+/** A message as a consumer gets it. */
+export function received(
+  different: Partial<Delivery> = {},
+  { session = new FakeSession(), judge = new FakeJudge() as Judge } = {},
+): ReceivedMessage {
+  return new ReceivedMessage(delivery(different), session.asSession, judge);
+}

@@ -1,0 +1,69 @@
+import { HandlerWorker } from '../../../src/consumer/handler-worker.js';
+import { Inbox } from '../../../src/consumer/inbox.js';
+import type { Message, ReceivedMessage } from '../../../src/consumer/message.js';
+import { type Deferred, deferred } from '../../../src/deferred.js';
+import { FakeJudge, FakeSession, received } from './deliveries.js';
+import { FakeClock, turn } from './fake-clock.js';
+
+export const tagOf = (message: Message) => (message as ReceivedMessage).delivery.deliveryTag;
+
+interface BenchOptions {
+  readonly concurrency?: number;
+  readonly handlerTimeoutMs?: number;
+  /** By default one that runs until the test ends it. */
+  readonly handler?: (message: Message) => unknown;
+  readonly admit?: (message: ReceivedMessage) => boolean | Promise<boolean>;
+}
+
+/** A worker whose handlers the test begins by delivering, and ends by hand. */
+export class HandlerBench {
+  readonly clock = new FakeClock();
+  readonly inbox = new Inbox();
+  readonly judge = new FakeJudge();
+  readonly session = new FakeSession();
+  readonly worker: HandlerWorker;
+  /** The tags of the messages that a handler got, in order. */
+  readonly started: number[] = [];
+  readonly errors: [number, unknown][] = [];
+  readonly #running = new Map<number, Deferred<void>>();
+
+  constructor(options: BenchOptions = {}) {
+    const { concurrency = 1, handlerTimeoutMs = 1_000, admit = () => true } = options;
+    const handler = options.handler ?? ((message) => this.#untilTold(message));
+    this.worker = new HandlerWorker({
+      handler: (message) => {
+        this.started.push(tagOf(message));
+        return handler(message);
+      },
+      concurrency,
+      handlerTimeoutMs,
+      inbox: this.inbox,
+      clock: this.clock,
+      admit,
+      onError: (message, error) => this.errors.push([tagOf(message), error]),
+    });
+  }
+
+  deliver(tags: readonly number[], session = this.session): ReceivedMessage[] {
+    return tags.map((deliveryTag) => {
+      const message = received({ deliveryTag }, { session, judge: this.judge });
+      this.inbox.push(message);
+      this.worker.fill();
+      return message;
+    });
+  }
+
+  /** The handler of this message ends. */
+  async end(tag: number): Promise<void> {
+    const handler = this.#running.get(tag);
+    if (!handler) throw new Error(`the handler of ${tag} does not run`);
+    handler.resolve();
+    await turn();
+  }
+
+  #untilTold(message: Message): Promise<void> {
+    const done = deferred<void>();
+    this.#running.set(tagOf(message), done);
+    return done.promise;
+  }
+}

@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { queue } from '../../../src/contracts/queue.js';
+import type { Contract } from '../../../src/contracts/topology.js';
+import { Outbox } from '../../../src/producer/outbox.js';
+import type { Receipt } from '../../../src/producer/pending.js';
+import type { OutgoingMessage } from '../../../src/transport/port.js';
+import { FakeClock, turn } from './fake-clock.js';
+import { FakeConnection } from './fake-connection.js';
+import type { FakeChannel, FakeLink } from './fake-link.js';
+import { type Tracked, track } from './track.js';
+
+/** A queue whose declaration is one step. */
+export const emails = queue('emails', z.any(), { deadLetter: false });
+
+interface OutboxOptions {
+  readonly contract?: Contract | undefined;
+  readonly maxInFlight?: number;
+  readonly maxBuffered?: number;
+}
+
+interface SendOptions {
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+  readonly bodyBytes?: number;
+  readonly hasOwnId?: boolean;
+}
+
+/** An outbox between the test, which sends, and the test, which is the server. */
+export class OutboxBench {
+  readonly clock = new FakeClock();
+  readonly connection = new FakeConnection();
+  readonly outbox: Outbox;
+  readonly #contract: Contract | undefined;
+
+  constructor(options: OutboxOptions = {}) {
+    this.#contract = 'contract' in options ? options.contract : emails;
+    this.outbox = new Outbox({
+      target: "the queue 'emails'",
+      connection: this.connection.asConnection,
+      clock: this.clock,
+      contract: this.#contract,
+      maxInFlight: options.maxInFlight ?? 1_000,
+      maxBuffered: options.maxBuffered ?? 10_000,
+    });
+  }
+
+  /** One whose connection is open. */
+  static connected(options: OutboxOptions = {}): OutboxBench {
+    const bench = new OutboxBench(options);
+    bench.connection.open();
+    return bench;
+  }
+
+  /** The link that was opened last. */
+  get link(): FakeLink {
+    const link = this.connection.links.at(-1);
+    if (!link) throw new Error('the connection was never open');
+    return link;
+  }
+
+  /** The channel that it publishes on. */
+  get channel(): FakeChannel {
+    return this.link.publisher;
+  }
+
+  /** Sends, without waiting: each with its own outcome. */
+  send(id: string, options: SendOptions = {}): Tracked<Receipt> {
+    const { timeoutMs = 30_000, signal, bodyBytes = 2, hasOwnId = false } = options;
+    const isExchange = this.#contract?.kind === 'exchange';
+    const message: OutgoingMessage = {
+      exchange: isExchange ? 'orders' : '',
+      routingKey: isExchange ? 'eu' : 'emails',
+      mandatory: true,
+      properties: { messageId: id },
+      content: Buffer.alloc(bodyBytes),
+    };
+    return track(this.outbox.add(message, { messageId: id }, { timeoutMs, signal, hasOwnId }));
+  }
+
+  /** Sends several, and lets them out. */
+  async sendAll(...ids: string[]): Promise<Record<string, Tracked<Receipt>>> {
+    const sends = Object.fromEntries(ids.map((id) => [id, this.send(id)]));
+    await turn();
+    return sends;
+  }
+}
+
+/** What has become of each send. */
+export function states(sends: Readonly<Record<string, Tracked<unknown>>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(sends).map(([id, { state, error }]) => [
+      id,
+      state === 'rejected' ? ((error as { code?: string }).code ?? String(error)) : state,
+    ]),
+  );
+}

@@ -1,0 +1,211 @@
+import { exchange, isLeveretError, queue } from 'leveret';
+import { TestBroker } from 'leveret/testing';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { recordEvents } from '../../helpers/recorded-events.js';
+
+const emails = queue('emails', z.object({ to: z.string(), urgent: z.boolean().default(false) }), {
+  retry: { attempts: 3, initialDelayMs: 600_000, maxDelayMs: 3_600_000 },
+});
+
+/** A promise that somebody else resolves. */
+function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, opened };
+}
+
+describe('a test broker', () => {
+  it('shows what was sent and what became of it, with its types', async () => {
+    await using broker = await TestBroker.start();
+    broker.consumer(emails, () => undefined);
+    const { messageId } = await broker.producer(emails).send({ to: 'ada' }, { headers: { tenant: 'a' } });
+    await broker.settled();
+    expect(broker.sent(emails)).toEqual([
+      {
+        body: { to: 'ada' },
+        id: messageId,
+        routingKey: 'emails',
+        headers: { tenant: 'a' },
+        correlationId: undefined,
+      },
+    ]);
+    const [handled] = broker.handled(emails);
+    expect(handled?.body.urgent).toBe(false);
+    expect(handled).toEqual({
+      body: { to: 'ada', urgent: false },
+      id: messageId,
+      attempt: 1,
+      outcome: 'acked',
+      error: undefined,
+    });
+    expect(broker.deadLettered(emails)).toEqual([]);
+  });
+
+  it('retries after ten minutes in no time, and not before', async () => {
+    await using broker = await TestBroker.start();
+    const error = new Error('the mail server is down');
+    broker.consumer(emails, (message) => {
+      if (message.attempt === 1) throw error;
+    });
+    await broker.producer(emails).send({ to: 'ada' });
+    await broker.advance('9m');
+    expect(broker.handled(emails)).toMatchObject([{ outcome: 'retried', attempt: 1, error }]);
+    await broker.advance('1m');
+    expect(broker.handled(emails)).toMatchObject([{ outcome: 'retried' }, { outcome: 'acked', attempt: 2 }]);
+    expect(broker.sent(emails)).toHaveLength(1);
+  });
+
+  it('dead-letters when the attempts are used up', async () => {
+    await using broker = await TestBroker.start();
+    broker.consumer(emails, async () => {
+      throw new Error('never');
+    });
+    const { messageId } = await broker.producer(emails).send({ to: 'ada' });
+    await broker.advance('2h');
+    expect(broker.handled(emails).map(({ outcome }) => outcome)).toEqual([
+      'retried',
+      'retried',
+      'dead-lettered',
+    ]);
+    expect(broker.deadLettered(emails)).toEqual([
+      { body: { to: 'ada' }, id: messageId, error: { code: 'Error', message: 'never' }, attempt: 3 },
+    ]);
+    await expect(broker.stats('emails.dead')).resolves.toMatchObject({ messages: 1 });
+  });
+
+  it('shows what the server dead-letters', async () => {
+    await using broker = await TestBroker.start();
+    const brief = queue('brief', z.string(), { messageTtlMs: 60_000 });
+    await broker.producer(brief).send('too late');
+    await broker.advance('59s');
+    expect(broker.deadLettered(brief)).toEqual([]);
+    await broker.advance('1s');
+    expect(broker.deadLettered(brief)).toMatchObject([{ body: 'too late', error: { code: 'expired' } }]);
+  });
+
+  it('shows what was sent to an exchange', async () => {
+    await using broker = await TestBroker.start();
+    const orders = exchange('orders', z.object({ id: z.number() }));
+    await broker.declare(orders.queue('billing', 'eu.*'));
+    await broker.producer(orders).send({ id: 1 }, { routingKey: 'eu.de' });
+    expect(broker.sent(orders)).toMatchObject([{ body: { id: 1 }, routingKey: 'eu.de' }]);
+    await expect(broker.stats('billing')).resolves.toMatchObject({ messages: 1 });
+  });
+
+  it('waits for handlers that do something real', async () => {
+    await using broker = await TestBroker.start();
+    broker.consumer(emails, () => new Promise((resolve) => setTimeout(resolve, 120)));
+    await broker.producer(emails).send({ to: 'ada' });
+    await broker.settled();
+    expect(broker.handled(emails)).toHaveLength(1);
+  });
+
+  it('fires the deadline of a handler that never ends, and closes all the same', async () => {
+    await using broker = await TestBroker.start();
+    broker.consumer(emails, () => new Promise(() => {}), { handlerTimeoutMs: 5_000 });
+    await broker.producer(emails).send({ to: 'ada' });
+    await broker.advance('4s');
+    expect(broker.handled(emails)).toEqual([]);
+    await broker.advance('2s');
+    const [{ error } = { error: undefined }] = broker.handled(emails);
+    expect(isLeveretError(error) && error.code).toBe('TIMEOUT');
+  });
+
+  it('refuses a duration that it does not understand', async () => {
+    await using broker = await TestBroker.start();
+    // @ts-expect-error: not a duration
+    await expect(broker.advance('ten minutes')).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+  });
+
+  it('has a clock of its own', async () => {
+    await using broker = await TestBroker.start({ startAt: new Date('2030-01-01T00:00:00Z') });
+    await broker.advance('1d');
+    expect(broker.now.toISOString()).toBe('2030-01-02T00:00:00.000Z');
+  });
+
+  it('leaves other brokers alone', async () => {
+    await using one = await TestBroker.start();
+    await using two = await TestBroker.start();
+    await one.producer(emails).send({ to: 'ada' });
+    expect(two.sent(emails)).toEqual([]);
+  });
+});
+
+describe('faults on demand', () => {
+  it('lose the connections: sends wait, and arrive once they are back', async () => {
+    await using broker = await TestBroker.start();
+    const events = recordEvents(broker);
+    const consumer = broker.consumer(emails, () => undefined);
+    await consumer.ready;
+    await broker.disconnect({ for: '5m' });
+    expect(broker.state.status).toBe('reconnecting');
+    const sent = broker.producer(emails).send({ to: 'ada' }, { timeoutMs: Number.POSITIVE_INFINITY });
+    await broker.advance('4m');
+    expect(broker.handled(emails)).toEqual([]);
+    await broker.advance('2m');
+    await sent;
+    expect(broker.handled(emails)).toHaveLength(1);
+    expect(broker.sent(emails)).toHaveLength(1);
+    expect(events.names).toContain('consumer-recovered');
+  });
+
+  it('block publishing, and nothing else', async () => {
+    await using broker = await TestBroker.start();
+    const producer = broker.producer(emails);
+    await producer.send({ to: 'ada' });
+    await broker.block('low on memory');
+    expect(broker.state).toMatchObject({ status: 'blocked' });
+    broker.consumer(emails, () => undefined);
+    const sent = producer.send({ to: 'bob' });
+    await broker.settled();
+    expect(broker.handled(emails)).toMatchObject([{ body: { to: 'ada' }, outcome: 'acked' }]);
+    await broker.unblock();
+    await sent;
+    await broker.settled();
+    expect(broker.handled(emails)).toHaveLength(2);
+  });
+
+  it('time a send out that an alarm holds up', async () => {
+    await using broker = await TestBroker.start();
+    const producer = broker.producer(emails);
+    await producer.send({ to: 'ada' });
+    await broker.block();
+    const sent = expect(producer.send({ to: 'bob' })).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      maybeDelivered: false,
+    });
+    await broker.advance('31s');
+    await sent;
+  });
+
+  it('cancel consumers, which come back', async () => {
+    await using broker = await TestBroker.start();
+    const consumer = broker.consumer(emails, () => undefined);
+    await consumer.ready;
+    await broker.cancelConsumers(emails);
+    expect(consumer.state.status).toBe('recovering');
+    await broker.producer(emails).send({ to: 'ada' });
+    await broker.advance('1s');
+    expect(broker.handled(emails)).toHaveLength(1);
+  });
+
+  it('crash a consumer in the middle of its work: its message runs again', async () => {
+    await using broker = await TestBroker.start();
+    const first = gate();
+    const attempts: number[] = [];
+    broker.consumer(emails, async ({ attempt }) => {
+      attempts.push(attempt);
+      if (attempt === 1) await first.opened;
+    });
+    await broker.producer(emails).send({ to: 'ada' });
+    await broker.advance(0);
+    await broker.crashConsumer();
+    first.open();
+    await broker.advance('1s');
+    expect(attempts).toEqual([1, 2]);
+    expect(broker.handled(emails)).toMatchObject([{ outcome: 'acked', attempt: 2 }]);
+  });
+});
