@@ -1,0 +1,25 @@
+import type { Message } from 'leveret';
+
+/** A handler that keeps what it gets, and can be waited for. */
+export class Seen<Body> {
+  readonly messages: Message<Body>[] = [];
+
+  get bodies(): readonly Body[] {
+    return this.messages.map(({ body }) => body);
+  }
+
+  readonly handler = (message: Message<Body>): void => {
+    this.messages.push(message);
+  };
+}
+
+/** A promise that somebody else resolves. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
+}
+
+export { until } from './port/peer.js';

@@ -1,0 +1,300 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { until } from './peer.js';
+import type { PortCase } from './suite.js';
+import { suite } from './suite.js';
+
+for (const type of ['classic', 'quorum'] as const) {
+  const kind = { 'x-queue-type': type };
+  const dead = { ...kind, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
+
+  const deaths = (properties: { headers?: unknown }) =>
+    ((properties.headers as Record<string, unknown>)['x-death'] as Record<string, unknown>[]).map(
+      ({ time: _time, ...rest }) => rest,
+    );
+
+  const cases: Record<string, PortCase> = {
+    'that were rejected say so': async (peer, { family }) => {
+      const probe = await peer.channel();
+      await probe.queue('dead');
+      await probe.queue('q', dead);
+      await probe.publish('q', 'm', { properties: { expiration: '100000', headers: { own: 1 } } });
+      const consumer = await probe.consume('q', 1);
+      await until(() => consumer.received.length === 1);
+      probe.channel.reject(1, { requeue: false });
+      await until(async () => (await probe.ready('dead')) === 1);
+      const letter = await probe.take('dead');
+      expect(letter).toMatchObject({
+        exchange: '',
+        routingKey: 'dead',
+        text: 'm',
+        redelivered: family === '4.3',
+      });
+      expect(letter.properties.expiration).toBeUndefined();
+      expect(deaths(letter.properties)).toEqual([
+        {
+          count: 1,
+          reason: 'rejected',
+          queue: 'q',
+          exchange: '',
+          'routing-keys': ['q'],
+          'original-expiration': '100000',
+        },
+      ]);
+      const first = {
+        own: 1,
+        'x-first-death-exchange': '',
+        'x-first-death-queue': 'q',
+        'x-first-death-reason': 'rejected',
+      };
+      const last = {
+        'x-last-death-exchange': '',
+        'x-last-death-queue': 'q',
+        'x-last-death-reason': 'rejected',
+      };
+      const { 'x-death': _rows, ...others } = letter.properties.headers as Record<string, unknown>;
+      expect(others).toEqual(family === '3.13' ? first : { ...first, ...last });
+    },
+
+    'of a queue that is its own target count their deaths': async (peer) => {
+      const probe = await peer.channel();
+      await probe.queue('q', { ...kind, 'x-dead-letter-exchange': '' });
+      await probe.publish('q', 'm');
+      const consumer = await probe.consume('q', 1);
+      for (const at of [1, 2]) {
+        await until(() => consumer.received.length === at);
+        probe.channel.reject(at, { requeue: false });
+      }
+      await until(() => consumer.received.length === 3);
+      expect(
+        consumer.received.map(({ properties }) => (properties.headers as Record<string, unknown>)['x-death']),
+      ).toMatchObject([{}, [{ count: 1 }], [{ count: 2 }]].map((it) => (Array.isArray(it) ? it : undefined)));
+    },
+
+    'that nobody rejected do not go in circles': async (peer) => {
+      const probe = await peer.channel();
+      await probe.queue('q', { ...kind, 'x-dead-letter-exchange': '', 'x-message-ttl': 50 });
+      await probe.publish('q', 'm');
+      await delay(300);
+      expect(await probe.ready('q')).toBe(0);
+    },
+
+    'come when the time of the queue is over': async (peer) => {
+      const probe = await peer.channel();
+      await probe.queue('dead');
+      await probe.queue('q', { ...dead, 'x-message-ttl': 50 });
+      await probe.publish('q', 'm');
+      const { properties, redelivered } = await probe.take('dead');
+      expect(redelivered).toBe(false);
+      expect(deaths(properties)).toEqual([
+        { count: 1, reason: 'expired', queue: 'q', exchange: '', 'routing-keys': ['q'] },
+      ]);
+    },
+
+    'come when the time of the message is over, though not behind one that may wait': async (peer) => {
+      const probe = await peer.channel();
+      await probe.queue('dead');
+      await probe.queue('q', dead);
+      await probe.publish('q', 'long', { properties: { expiration: '60000' } });
+      await probe.publish('q', 'short', { properties: { expiration: '30' } });
+      await delay(250);
+      expect(await probe.ready('q')).toBe(2);
+      expect((await probe.take('q')).text).toBe('long');
+      expect((await probe.take('dead')).text).toBe('short');
+    },
+
+    'of no time at all come unless somebody waits for them': async (peer) => {
+      const [probe, other] = [await peer.channel(), await peer.channel()];
+      await probe.queue('dead');
+      await probe.queue('q', dead);
+      await probe.publish('q', 'late', { properties: { expiration: '0' } });
+      expect((await probe.take('dead')).text).toBe('late');
+      const consumer = await other.consume('q', 1);
+      await probe.publish('q', 'now', { properties: { expiration: '0' } });
+      await until(() => consumer.received.length === 1);
+      expect(consumer.received[0]?.text).toBe('now');
+    },
+
+    'are the oldest of a queue that is full': async (peer) => {
+      const probe = await peer.channel();
+      await probe.queue('dead');
+      await probe.queue('q', { ...dead, 'x-max-length': 2 });
+      for (const text of ['1', '2', '3']) expect(await probe.publish('q', text)).toBe('ack');
+      const { text, properties } = await probe.take('dead');
+      expect(text).toBe('1');
+      expect(deaths(properties)).toMatchObject([{ reason: 'maxlen', count: 1 }]);
+      expect(await probe.ready('q')).toBe(2);
+    },
+
+    'make room by their bytes': async (peer, { family }) => {
+      const probe = await peer.channel();
+      await probe.queue('dead');
+      await probe.queue('q', { ...dead, 'x-max-length-bytes': 40 });
+      for (const text of ['1', '2', '3', '4', '5']) await probe.publish('q', text.repeat(10));
+      await until(async () => (await probe.ready('dead')) > 0);
+      // 4.3 counts what the properties take in a quorum queue.
+      expect(await probe.ready('q')).toBe(type === 'quorum' && family === '4.3' ? 2 : 4);
+    },
+
+    'of a queue that refuses: none, but a nack': async (peer) => {
+      const probe = await peer.channel();
+      await probe.queue('q', { ...kind, 'x-max-length': 10, 'x-overflow': 'reject-publish' });
+      const outcomes: string[] = [];
+      for (let at = 0; at < 13; at++) outcomes.push(await probe.publish('q', `${at}`));
+      // A quorum queue notices when it is over its limit.
+      const taken = type === 'quorum' ? 11 : 10;
+      expect(outcomes).toEqual(Array.from({ length: 13 }, (_, at) => (at < taken ? 'ack' : 'nack')));
+      expect(await probe.ready('q')).toBe(taken);
+    },
+
+    'keep their place with their keys when the target has none of its own': async (peer) => {
+      const probe = await peer.channel();
+      await probe.exchange('graves', 'topic');
+      await probe.queue('dead');
+      await probe.bind('dead', 'graves', 'q');
+      await probe.queue('q', { ...kind, 'x-dead-letter-exchange': 'graves' });
+      await probe.publish('q', 'm');
+      const consumer = await probe.consume('q', 1);
+      await until(() => consumer.received.length === 1);
+      probe.channel.nack(1, { multiple: false, requeue: false });
+      expect(await probe.take('dead')).toMatchObject({ exchange: 'graves', routingKey: 'q' });
+    },
+
+    'whose exchange is missing are dropped': async (peer) => {
+      const probe = await peer.channel();
+      await probe.queue('q', { ...kind, 'x-dead-letter-exchange': 'nix' });
+      await probe.publish('q', 'm');
+      const consumer = await probe.consume('q', 1);
+      await until(() => consumer.received.length === 1);
+      probe.channel.reject(1, { requeue: false });
+      expect(await probe.ready('q')).toBe(0);
+      expect(probe.error).toBeUndefined();
+    },
+  };
+  suite(`dead letters of a ${type} queue`, cases);
+}
+
+suite('dead letters', {
+  'of 4.3 say that they were delivered before, but not to a consumer that waits at a classic queue': async (
+    peer,
+    { family },
+  ) => {
+    const found: boolean[] = [];
+    for (const source of ['classic', 'quorum']) {
+      for (const target of ['classic', 'quorum']) {
+        const [probe, waiting] = [await peer.channel(), await peer.channel()];
+        const [q, dead] = [`${source}-${target}`, `${source}-${target}-dead`];
+        await probe.queue(dead, { 'x-queue-type': target });
+        const to = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': dead };
+        await probe.queue(q, { 'x-queue-type': source, ...to });
+        const first = await waiting.consume(dead, 1);
+        const consumer = await probe.consume(q, 1);
+        for (const at of [1, 2]) {
+          await probe.publish(q, 'm');
+          await until(() => consumer.received.length === at);
+          probe.channel.reject(at, { requeue: false });
+          if (at === 1) {
+            await until(() => first.received.length === 1);
+            await waiting.channel.cancel(first.tag);
+          } else {
+            await until(async () => (await probe.ready(dead)) === 1);
+          }
+        }
+        found.push(first.received[0]?.redelivered === true, (await probe.take(dead)).redelivered);
+      }
+    }
+    const expected = {
+      '3.13': [false, false, false, false, false, false, false, false],
+      '4.0': [false, false, false, false, false, false, true, true],
+      '4.3': [false, true, true, true, false, true, true, true],
+    };
+    expect(found).toEqual(expected[family]);
+  },
+});
+
+suite('the delivery limit', {
+  'dead-letters after one more delivery than it says': async (peer) => {
+    const probe = await peer.channel();
+    await probe.queue('dead');
+    const target = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
+    await probe.queue('q', { 'x-queue-type': 'quorum', 'x-delivery-limit': 2, ...target });
+    await probe.publish('q', 'm');
+    const consumer = await probe.consume('q', 1);
+    for (const at of [1, 2, 3]) {
+      await until(() => consumer.received.length === at);
+      probe.channel.reject(at, { requeue: true });
+    }
+    const { properties } = await probe.take('dead');
+    expect((properties.headers as Record<string, unknown>)['x-first-death-reason']).toBe('delivery_limit');
+    expect(consumer.received).toHaveLength(3);
+  },
+
+  'counts what is given back before 4.3': async (peer, { family }) => {
+    const probe = await peer.channel();
+    await probe.queue('q', { 'x-queue-type': 'quorum', 'x-delivery-limit': 2 });
+    await probe.publish('q', 'm');
+    const consumer = await probe.consume('q', 1);
+    for (let at = 1; at <= 6; at++) {
+      // Gone after the third, it would never come again.
+      if (at > 3 && family !== '4.3') break;
+      await until(() => consumer.received.length === at);
+      probe.channel.nack(at, { multiple: false, requeue: true });
+    }
+    await delay(200);
+    expect(consumer.received.length).toBe(family === '4.3' ? 7 : 3);
+  },
+
+  'of nothing lets a message come once': async (peer) => {
+    const probe = await peer.channel();
+    await probe.queue('q', { 'x-queue-type': 'quorum', 'x-delivery-limit': 0 });
+    await probe.publish('q', 'm');
+    const consumer = await probe.consume('q', 1);
+    await until(() => consumer.received.length === 1);
+    probe.channel.reject(1, { requeue: true });
+    await delay(200);
+    expect(consumer.received).toHaveLength(1);
+    expect(await probe.ready('q')).toBe(0);
+  },
+
+  'that is not given is 20 from 4.0': async (peer, { family }) => {
+    const probe = await peer.channel();
+    await probe.queue('q', { 'x-queue-type': 'quorum' });
+    await probe.publish('q', 'm');
+    const consumer = await probe.consume('q', 1);
+    for (let at = 1; at <= 25; at++) {
+      await until(() => consumer.received.length === at || (at > 21 && family !== '3.13'));
+      if (consumer.received.length < at) break;
+      probe.channel.reject(at, { requeue: true });
+      if (at === 21) await delay(200);
+    }
+    await delay(100);
+    expect(consumer.received).toHaveLength(family === '3.13' ? 26 : 21);
+  },
+
+  'is carried on by 4.3 where a message dies from one quorum queue into another': async (
+    peer,
+    { family },
+  ) => {
+    const probe = await peer.channel();
+    const quorum = { 'x-queue-type': 'quorum', 'x-delivery-limit': 20 };
+    await probe.queue('next', quorum);
+    await probe.queue('q', { ...quorum, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'next' });
+    await probe.publish('q', 'm');
+    const consumer = await probe.consume('q', 1);
+    for (const at of [1, 2, 3]) {
+      await until(() => consumer.received.length === at);
+      probe.channel.reject(at, { requeue: at < 3 });
+    }
+    const { properties, redelivered } = await probe.take('next');
+    const { 'x-delivery-count': count, 'x-acquired-count': acquired } = properties.headers as Record<
+      string,
+      unknown
+    >;
+    const expected = {
+      '3.13': [false, undefined, undefined],
+      '4.0': [true, 1, undefined],
+      '4.3': [true, 3, 3],
+    };
+    expect([redelivered, count, acquired]).toEqual(expected[family]);
+  },
+});

@@ -1,0 +1,101 @@
+import { expect } from 'vitest';
+import { counts, texts, until } from './peer.js';
+import { suite } from './suite.js';
+
+const quorum = { 'x-queue-type': 'quorum' };
+
+suite('requeueing', {
+  'on a classic queue restores the original order': async (peer) => {
+    const probe = await peer.channel();
+    await probe.queue('q');
+    for (const text of ['1', '2', '3', '4']) await probe.publish('q', text);
+    const consumer = await probe.consume('q', 3);
+    await until(() => consumer.received.length === 3);
+    await probe.channel.cancel(consumer.tag);
+    for (const tag of [2, 1, 3]) probe.channel.reject(tag, { requeue: true });
+    const again = await probe.consume('q', 10);
+    await until(() => again.received.length === 4);
+    expect(texts(again.received)).toBe('1r 2r 3r 4');
+  },
+
+  'on a quorum queue keeps the order of the returns': async (peer) => {
+    const probe = await peer.channel();
+    await probe.queue('q', { ...quorum, 'x-delivery-limit': 20 });
+    for (const text of ['1', '2', '3', '4']) await probe.publish('q', text);
+    const consumer = await probe.consume('q', 3);
+    await until(() => consumer.received.length === 3);
+    await probe.channel.cancel(consumer.tag);
+    for (const tag of [2, 1, 3]) probe.channel.reject(tag, { requeue: true });
+    await until(async () => (await probe.ready('q')) === 4);
+    const again = await probe.consume('q', 10);
+    await until(() => again.received.length === 4);
+    expect(texts(again.received)).toBe('2r 1r 3r 4');
+  },
+
+  'on a quorum queue without a limit goes to the end on 3.x': async (peer, { family }) => {
+    const probe = await peer.channel();
+    await probe.queue('q', quorum);
+    for (const text of ['1', '2', '3']) await probe.publish('q', text);
+    const consumer = await probe.consume('q', 1);
+    await until(() => consumer.received.length === 1);
+    await probe.channel.cancel(consumer.tag);
+    probe.channel.reject(1, { requeue: true });
+    await until(async () => (await probe.ready('q')) === 3);
+    const again = await probe.consume('q', 10);
+    await until(() => again.received.length === 3);
+    expect(texts(again.received)).toBe(family === '3.13' ? '2 3 1r' : '1r 2 3');
+  },
+
+  'by reject counts as a failed delivery': async (peer, { family }) => {
+    const probe = await peer.channel();
+    await probe.queue('q', { ...quorum, 'x-delivery-limit': 20 });
+    await probe.publish('q', '1');
+    const consumer = await probe.consume('q', 1);
+    for (const at of [1, 2]) {
+      await until(() => consumer.received.length === at);
+      probe.channel.reject(at, { requeue: true });
+    }
+    await until(() => consumer.received.length === 3);
+    const expected = family === '4.3' ? ['---', 'r11', 'r22'] : ['---', 'r1-', 'r2-'];
+    expect(consumer.received.map(counts)).toEqual(expected);
+  },
+
+  'by nack counts before 4.3': async (peer, { family }) => {
+    const probe = await peer.channel();
+    await probe.queue('q', { ...quorum, 'x-delivery-limit': 20 });
+    await probe.publish('q', '1');
+    const consumer = await probe.consume('q', 1);
+    for (const at of [1, 2]) {
+      await until(() => consumer.received.length === at);
+      probe.channel.nack(at, { multiple: false, requeue: true });
+    }
+    await until(() => consumer.received.length === 3);
+    const expected = family === '4.3' ? ['---', 'r-1', 'r-2'] : ['---', 'r1-', 'r2-'];
+    expect(consumer.received.map(counts)).toEqual(expected);
+  },
+
+  'by a lost link counts as a failed delivery': async (peer, { family }) => {
+    const link = await peer.link();
+    const lost = await peer.channel(link);
+    await lost.queue('q', { ...quorum, 'x-delivery-limit': 20 });
+    await lost.publish('q', '1');
+    const consumer = await lost.consume('q', 1);
+    await until(() => consumer.received.length === 1);
+    link.destroy(new Error('lost'));
+    const other = await peer.channel();
+    const again = await other.consume('q', 1);
+    await until(() => again.received.length === 1);
+    expect(again.received.map(counts)).toEqual([family === '4.3' ? 'r11' : 'r1-']);
+  },
+
+  'on a classic queue only says that it came before': async (peer) => {
+    const probe = await peer.channel();
+    await probe.queue('q');
+    await probe.publish('q', '1');
+    const consumer = await probe.consume('q', 1);
+    await until(() => consumer.received.length === 1);
+    probe.channel.reject(1, { requeue: true });
+    await until(() => consumer.received.length === 2);
+    expect(consumer.received.map(counts)).toEqual(['---', 'r--']);
+  },
+});

@@ -1,0 +1,98 @@
+import { queue } from 'leveret';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { Seen, until } from './helpers.js';
+import { suite } from './suite.js';
+
+suite('queues', {
+  'of a single active consumer hand over to the next one': async (bench) => {
+    const broker = await bench.connect();
+    const single = queue('single', z.number(), { singleActiveConsumer: true });
+    const [first, second] = [new Seen<number>(), new Seen<number>()];
+    const active = broker.consumer(single, first.handler);
+    await active.ready;
+    await broker.consumer(single, second.handler).ready;
+    const producer = broker.producer(single);
+    await producer.send(1);
+    await until(() => first.messages.length === 1);
+    await active.close();
+    await producer.send(2);
+    await until(() => second.messages.length === 1);
+    expect([first.bodies, second.bodies]).toEqual([[1], [2]]);
+  },
+
+  'of priorities deliver the highest first': async (bench) => {
+    const broker = await bench.connect();
+    const ranked = queue('ranked', z.string(), { type: 'classic', maxPriority: 5 });
+    const producer = broker.producer(ranked);
+    for (const [text, priority] of [
+      ['low', 1],
+      ['high', 5],
+      ['middle', 3],
+    ] as const)
+      await producer.send(text, { priority });
+    const seen = new Seen<string>();
+    broker.consumer(ranked, seen.handler);
+    await until(() => seen.messages.length === 3);
+    expect(seen.bodies).toEqual(['high', 'middle', 'low']);
+  },
+
+  'of an exclusive consumer let nobody else in until it leaves': async (bench) => {
+    const broker = await bench.connect();
+    const guarded = queue('guarded', z.number(), { type: 'classic' });
+    const first = broker.consumer(guarded, () => undefined, { exclusive: true });
+    await first.ready;
+    const second = broker.consumer(guarded, () => undefined);
+    const isReady = { now: false };
+    void second.ready.then(() => {
+      isReady.now = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(isReady.now).toBe(false);
+    await first.close();
+    await second.ready;
+  },
+
+  'of a length drop the oldest to the dead letters': async (bench) => {
+    const broker = await bench.connect();
+    const short = queue('short', z.number(), { maxLength: 2, overflow: 'drop-head' });
+    await broker.producer(short).sendAll([1, 2, 3]);
+    await until(async () => (await broker.stats('short.dead')).messages === 1);
+    const dead = new Seen<number>();
+    broker.consumer(queue('short.dead', z.number(), { declare: false, deadLetter: false }), dead.handler);
+    await until(() => dead.messages.length === 1);
+    expect(dead.bodies).toEqual([1]);
+  },
+
+  'of a short life end without use': async (bench) => {
+    const broker = await bench.connect();
+    await broker.declare(queue('brief', z.string(), { type: 'classic', expiresMs: 100, deadLetter: false }));
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    await expect(broker.stats('brief')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  },
+
+  'that other clients declare by default are the same queue': async (bench) => {
+    const broker = await bench.connect();
+    const plain = queue('plain', z.string(), { type: 'classic', retry: false, deadLetter: false });
+    await broker.declare(plain);
+    await expect(
+      broker.declare(queue('plain', z.string(), { type: 'classic', deadLetter: false })),
+    ).resolves.toBeUndefined();
+  },
+
+  'take text and bytes as they are': async (bench) => {
+    const broker = await bench.connect();
+    const lines = queue('lines', z.string(), { codec: 'text' });
+    const blobs = queue('blobs', z.instanceof(Uint8Array), { codec: 'bytes' });
+    const [text, bytes] = [new Seen<string>(), new Seen<Uint8Array>()];
+    broker.consumer(lines, text.handler);
+    broker.consumer(blobs, bytes.handler);
+    await broker.producer(lines).send('grüße');
+    const blob = new Uint8Array([0, 255, 128]);
+    await broker.producer(blobs).send(blob);
+    blob.fill(7);
+    await until(() => text.messages.length + bytes.messages.length === 2);
+    expect(text.bodies).toEqual(['grüße']);
+    expect([...(bytes.bodies[0] ?? [])]).toEqual([0, 255, 128]);
+  },
+});

@@ -1,0 +1,40 @@
+import { Broker, type BrokerOptions } from 'leveret';
+import { describe, it } from 'vitest';
+import { type Target, targets } from './targets.js';
+
+/** What a case gets: brokers on one target, closed at its end. */
+export class Bench implements AsyncDisposable {
+  readonly target: Target;
+  readonly #brokers: Broker[] = [];
+
+  constructor(target: Target) {
+    this.target = target;
+  }
+
+  async connect(options?: BrokerOptions): Promise<Broker> {
+    const broker = await Broker.connect(this.target.url, options);
+    this.#brokers.push(broker);
+    return broker;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#brokers.map((broker) => broker.close({ timeoutMs: 2_000 })));
+    await this.target[Symbol.asyncDispose]();
+  }
+}
+
+export type Case = (bench: Bench) => Promise<void>;
+
+/** Runs cases against every target, each fresh and empty. */
+export function suite(title: string, cases: Readonly<Record<string, Case>>): void {
+  for (const kind of targets) {
+    describe(`${kind.name}: ${title}`, () => {
+      for (const [name, run] of Object.entries(cases)) {
+        it(name, async () => {
+          await using bench = new Bench(await kind.open());
+          await run(bench);
+        });
+      }
+    });
+  }
+}
