@@ -1,0 +1,147 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { describe, expect, it } from 'vitest';
+import { createVhost } from '../helpers/server/index.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = join(root, 'reports', 'fences');
+
+/** What the shorter samples take as given. */
+const CONTEXT = `
+import { Broker, DeadLetter, exchange, isLeveretError, queue, RetryLater } from 'leveret';
+import type { Logger } from 'leveret';
+import { z } from 'zod';
+declare const given: {
+  broker: Broker;
+  deliver(body: { to: string; subject: string }, options?: { signal: AbortSignal }): Promise<void>;
+  readTasks(): AsyncIterable<{ to: string; subject: string }>;
+  readSecret(): Promise<string>;
+  pino(): Logger;
+  customer: object | undefined;
+};
+const { deliver, readTasks, readSecret, pino, customer } = given;
+void [Broker, DeadLetter, exchange, isLeveretError, queue, RetryLater, deliver, readTasks, readSecret, pino, customer];
+`;
+const DECLARED = {
+  broker: 'const { broker } = given;',
+  emails: "const emails = queue('emails', z.object({ to: z.email(), subject: z.string() }));",
+  orders:
+    "const orders = exchange('orders', z.object({ id: z.string(), total: z.number() }), { type: 'topic' });",
+};
+
+interface Fence {
+  readonly origin: string;
+  readonly code: string;
+}
+
+/** Every `ts` fence of a document, and of the comments of a source file. */
+function fencesOf(path: string): Fence[] {
+  const text = readFileSync(join(root, path), 'utf8');
+  const plain = path.endsWith('.ts') ? text.replaceAll(/^ *\* ?/gm, '') : text;
+  return [...plain.matchAll(/^```ts\n(.*?)^```$/gms)].map((match) => ({
+    origin: `${path}: ${match[1]?.trim().split('\n')[0]}`,
+    code: match[1] ?? '',
+  }));
+}
+
+/** A sample as a module: with its own imports as it stands, otherwise with what samples take as given. */
+function moduleOf({ code }: Fence): string {
+  if (/^import /m.test(code)) return code;
+  const missing = Object.entries(DECLARED).filter(
+    ([name]) => !new RegExp(`(const|using) ${name}\\b`).test(code),
+  );
+  return [CONTEXT, ...missing.map(([, line]) => line), code, 'export {};'].join('\n');
+}
+
+/** What the compiler says about these modules, by their origin. */
+function complaintsAbout(fences: readonly Fence[]): string[] {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const paths = fences.map((fence, index) => {
+    const path = join(folder, `fence-${index}.ts`);
+    writeFileSync(path, moduleOf(fence));
+    return path;
+  });
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
+  const program = ts.createProgram(paths, { ...options, noUnusedLocals: false, noEmit: true });
+  return ts.getPreEmitDiagnostics(program).map(({ file, messageText }) => {
+    const origin = fences[paths.indexOf(file?.fileName ?? '')]?.origin ?? file?.fileName;
+    return `${origin}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`;
+  });
+}
+
+describe('the documents', () => {
+  it('have samples that compile', { timeout: 60_000 }, () => {
+    const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
+    const modules = sources.filter((path) => path.endsWith('.ts')).map((path) => join('src', path));
+    const paths = ['README.md', ...modules];
+    const fences = paths.flatMap(fencesOf);
+    expect(fences.length).toBeGreaterThanOrEqual(10);
+    expect(complaintsAbout(fences)).toEqual([]);
+  });
+
+  it('are checked for real: a wrong sample is found', { timeout: 60_000 }, () => {
+    const wrong = {
+      origin: 'here',
+      code: "await broker.producer(emails).send({ to: 'ada@example.com' });\n",
+    };
+    expect(complaintsAbout([wrong])).toEqual([expect.stringContaining("'subject' is missing")]);
+  });
+
+  it('have a sample test that passes', { timeout: 60_000 }, async () => {
+    const sample = fencesOf('README.md').find(({ code }) => code.includes('leveret/testing'));
+    expect(sample?.code.trim().split('\n').length).toBeLessThan(20);
+    const home = join(root, 'reports', 'sample-test');
+    mkdirSync(home, { recursive: true });
+    writeFileSync(join(home, 'sample.test.ts'), sample?.code ?? '');
+    const alias = {
+      'leveret/testing': join(root, 'src/testing/index.ts'),
+      leveret: join(root, 'src/index.ts'),
+    };
+    writeFileSync(
+      join(home, 'vitest.config.ts'),
+      `export default ${JSON.stringify({ root: home, resolve: { alias } })};`,
+    );
+    const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+    const child = spawn(process.execPath, [vitest, 'run', '--root', home], {
+      cwd: home,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+      });
+    }
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/1 passed/) });
+  });
+
+  it('begin with a sample that runs as it stands', { timeout: 60_000 }, async () => {
+    await using vhost = await createVhost();
+    const [sample] = fencesOf('README.md');
+    const path = join(root, 'reports', 'first-sample.ts');
+    writeFileSync(path, sample?.code ?? '');
+    const child = spawn(process.execPath, ['--import', 'tsx', path], {
+      cwd: root,
+      env: { ...process.env, RABBITMQ_URL: vhost.url },
+    });
+    let output = '';
+    let errors = '';
+    child.stdout.on('data', (chunk) => {
+      output += chunk;
+      if (output.includes('To ada@example.com: Hello') && output.includes('confirmed')) child.kill('SIGINT');
+    });
+    child.stderr.on('data', (chunk) => {
+      errors += chunk;
+    });
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    expect({ code, errors }).toEqual({ code: 0, errors: '' });
+    expect(output).toMatch(/^[0-9a-f-]{36} is confirmed and in its queue$/m);
+    expect(output).toContain('To ada@example.com: Hello');
+  });
+});
