@@ -1,0 +1,82 @@
+// Installs the packed package into an empty project, as a user would, and uses it from every kind of module.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
+const folder = mkdtempSync(join(tmpdir(), 'leveret-package-'));
+const shell = process.platform === 'win32';
+
+function run(command, args, cwd = folder) {
+  try {
+    return execFileSync(command, args, { cwd, shell, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    throw new Error(`${command} ${args.join(' ')} failed:\n${error.stdout}${error.stderr}`);
+  }
+}
+
+const module = `
+  const isClass = (value) => typeof value === 'function' && /^class\\b/.test(String(value));
+  if (!isClass(leveret.Broker)) throw new Error('leveret exports no class Broker');
+  for (const name of ['queue', 'exchange']) {
+    if (typeof leveret[name] !== 'function') throw new Error(\`leveret exports no function \${name}\`);
+  }`;
+
+const consumer = `
+  import { Broker, exchange, queue } from 'leveret';
+  import { z } from 'zod';
+
+  const emails = queue('emails', z.object({ to: z.string() }));
+  const orders = exchange('orders', z.object({ id: z.string() }), { type: 'topic' });
+
+  export async function main(): Promise<void> {
+    await using broker = await Broker.connect('amqp://localhost', { name: 'consumer' });
+    await broker.producer(orders).send({ id: '1' }, { routingKey: 'eu.order' });
+    await broker.producer(emails).send({ to: 'ada@example.com' });
+    // @ts-expect-error: a body that does not fit the schema
+    await broker.producer(emails).send({ to: 1 });
+  }`;
+
+const compilerOptions = {
+  target: 'ES2022',
+  lib: ['ES2023', 'ESNext.Disposable'],
+  module: 'NodeNext',
+  types: ['node'],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  skipLibCheck: false,
+  noEmit: true,
+};
+
+try {
+  for (const file of readdirSync('dist').filter((name) => /\.d\.c?ts$/.test(name))) {
+    const text = readFileSync(join('dist', file), 'utf8');
+    assert(!text.includes('amqplib'), `dist/${file} mentions amqplib: its types must stay inside`);
+  }
+
+  const [{ filename }] = JSON.parse(
+    run('npm', ['pack', '--json', '--pack-destination', folder], process.cwd()),
+  );
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true }));
+  const companions = ['zod', 'typescript', '@types/node'].map(
+    (name) => `${name}@${manifest.devDependencies[name]}`,
+  );
+  run('npm', ['install', '--no-audit', '--no-fund', `./${filename}`, ...companions]);
+
+  writeFileSync(join(folder, 'esm.mjs'), `import * as leveret from 'leveret';${module}`);
+  writeFileSync(join(folder, 'cjs.cjs'), `const leveret = require('leveret');${module}`);
+  run(process.execPath, ['esm.mjs']);
+  // Without require() of ES modules, which jest and older releases do not have.
+  run(process.execPath, ['--no-experimental-require-module', 'cjs.cjs']);
+
+  writeFileSync(join(folder, 'consumer.mts'), consumer);
+  writeFileSync(join(folder, 'consumer.cts'), consumer);
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['consumer.*'] }));
+  run(process.execPath, ['node_modules/typescript/bin/tsc']);
+
+  console.log('The packed package works from ES modules, CommonJS and TypeScript.');
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
