@@ -11,18 +11,19 @@ import { type Clock, orAborted, systemClock, withDeadline } from './clock.js';
 import { Connections } from './connections.js';
 import { QueueConsumer } from './consumer/consumer.js';
 import type { Consumer } from './consumer/consumer-api.js';
-import { type ConsumerOptions, resolveConsumerOptions } from './consumer/consumer-options.js';
+import { parseConsumerArguments } from './consumer/consumer-arguments.js';
+import type { ConsumerOptions } from './consumer/consumer-options.js';
 import type { Message } from './consumer/message.js';
 import { Republisher } from './consumer/republisher.js';
 import type { SubscriptionContract } from './contracts/exchange.js';
-import { isQueue, isSubscription } from './contracts/guards.js';
 import type { QueueContract } from './contracts/queue.js';
 import type { OutputOf, Schema } from './contracts/schema.js';
 import type { Contract } from './contracts/topology.js';
-import { ClosedError, ConfigurationError, TimeoutError } from './errors.js';
+import { ClosedError, TimeoutError } from './errors.js';
 import { type BrokerEvent, type BrokerListener, Events } from './events.js';
 import { type Internals, internalsOf } from './internals.js';
-import { checkOptions, isDuration, isSignal, show } from './options.js';
+import { Members } from './members.js';
+import { checkOptions, isDuration, isSignal } from './options.js';
 import { Outbox } from './producer/outbox.js';
 import { type Producer, type ProducerOptions, QueueProducer } from './producer/producer.js';
 import { makeTransport } from './transport/select.js';
@@ -51,11 +52,7 @@ export class Broker implements AsyncDisposable {
   readonly #events: Events;
   readonly #connections: Connections;
   readonly #administration: Administration;
-  readonly #producers = new Set<QueueProducer>();
-  readonly #consumers = new Set<QueueConsumer>();
-  /** Consumers that their loops have left, as long as somebody else holds them. */
-  #idleConsumers: WeakRef<QueueConsumer>[] = [];
-  readonly #republished: Outbox;
+  readonly #members = new Members();
   readonly #republisher: Republisher;
   #life: 'open' | 'closing' | 'closed' = 'open';
   #closing: Promise<{ clean: boolean }> | undefined;
@@ -79,11 +76,11 @@ export class Broker implements AsyncDisposable {
       options: this.#options,
       clock: this.#clock,
       events: this.#events,
-      onUnblocked: () => this.#flush(),
+      onUnblocked: () => this.#members.flush(),
     });
     this.#administration = new Administration(this.#connections, this.#clock);
     const connection = this.#connections.publish;
-    this.#republished = new Outbox({
+    const republished = new Outbox({
       target: 'the dead-letter queue',
       connection,
       clock: this.#clock,
@@ -91,7 +88,8 @@ export class Broker implements AsyncDisposable {
       maxInFlight: 1_000,
       maxBuffered: 10_000,
     });
-    this.#republisher = new Republisher(this.#republished, connection);
+    this.#members.addPublisher(republished);
+    this.#republisher = new Republisher(republished, connection);
     const { signal } = this.#options;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) void this.close();
@@ -142,9 +140,8 @@ export class Broker implements AsyncDisposable {
 
   /** How everything is. Cheap; never throws. */
   health(): BrokerHealth {
-    const consumers = [...this.#consumers].map((consumer) => consumer.health);
-    const producers = [...this.#producers].map((producer) => producer.health);
-    return healthOf(this.#connections.observe(), consumers, producers);
+    const { consumerHealth, producerHealth } = this.#members;
+    return healthOf(this.#connections.observe(), consumerHealth, producerHealth);
   }
 
   /**
@@ -159,9 +156,9 @@ export class Broker implements AsyncDisposable {
       connection: this.#connections.publish,
       clock: this.#clock,
       maxBodyBytes: this.#options.maxBodyBytes,
-      onProducerClosed: (closed) => this.#producers.delete(closed),
+      onProducerClosed: (closed) => this.#members.removeProducer(closed),
     });
-    this.#producers.add(producer);
+    this.#members.addProducer(producer);
     return producer as unknown as Producer<C>;
   }
 
@@ -192,37 +189,17 @@ export class Broker implements AsyncDisposable {
     handlerOrOptions?: ((message: Message) => unknown) | ConsumerOptions,
     maybeOptions?: ConsumerOptions,
   ): Consumer {
-    const contract = isSubscription(given) ? given.toQueue() : given;
-    if (!isQueue(contract)) {
-      throw new ConfigurationError(
-        'contract',
-        `broker.consumer: expected a contract made by queue() or exchange.subscription(), got ${show(given)}`,
-      );
-    }
-    if (contract.type === 'stream') {
-      throw new ConfigurationError(
-        'type',
-        `The queue '${contract.name}' is a stream, which this version can not consume`,
-      );
-    }
-    const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined;
-    if (!handler && maybeOptions !== undefined) {
-      throw new ConfigurationError(
-        'handler',
-        `consumer('${contract.name}'): the handler must be a function, got ${show(handlerOrOptions)}`,
-      );
-    }
-    const options = handler ? maybeOptions : (handlerOrOptions as ConsumerOptions | undefined);
+    const { contract, handler, options } = parseConsumerArguments(given, handlerOrOptions, maybeOptions);
     const run = handler && (this.#internals?.wrapHandler(handler) ?? handler);
-    return new QueueConsumer(contract, run, resolveConsumerOptions(contract, options), {
+    return new QueueConsumer(contract, run, options, {
       connection: this.#connections.consume,
       republisher: this.#republisher,
       clock: this.#clock,
       events: this.#events,
       maxBodyBytes: this.#options.maxBodyBytes,
       onOutcome: this.#internals?.onOutcome,
-      onConsumerActive: (consumer) => this.#consumers.add(consumer),
-      onConsumerIdle: (consumer) => this.#consumerIdle(consumer),
+      onConsumerActive: (consumer) => this.#members.addConsumer(consumer),
+      onConsumerIdle: (consumer) => this.#members.consumerIdle(consumer),
     });
   }
 
@@ -296,36 +273,13 @@ export class Broker implements AsyncDisposable {
   }
 
   async #windDown(): Promise<void> {
-    for (const idle of this.#idleConsumers) void idle.deref()?.close();
-    const consumersClosed = [...this.#consumers].map((consumer) =>
-      consumer.close({ timeoutMs: Number.POSITIVE_INFINITY }),
-    );
-    await Promise.all(consumersClosed);
-    await Promise.all([...this.#producers].map((producer) => producer.close()));
-    await this.#republished.close();
+    await this.#members.close();
     await this.#connections.close();
   }
 
   async #drop(reason: Error): Promise<void> {
-    for (const consumer of this.#consumers) consumer.abort(reason);
-    for (const producer of this.#producers) producer.abort();
-    this.#republished.abort();
+    this.#members.abort(reason);
     await this.#connections.destroy(reason);
-  }
-
-  #consumerIdle(consumer: QueueConsumer): void {
-    this.#consumers.delete(consumer);
-    this.#idleConsumers = this.#idleConsumers.filter((idle) => {
-      const other = idle.deref();
-      return other !== undefined && other !== consumer;
-    });
-    if (consumer.state.status === 'idle') this.#idleConsumers.push(new WeakRef(consumer));
-  }
-
-  /** Publishes what an alarm held back. */
-  #flush(): void {
-    for (const producer of this.#producers) producer.flush();
-    this.#republished.flush();
   }
 
   readonly #onAbort = () => void this.close();

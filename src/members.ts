@@ -1,0 +1,81 @@
+import type { ConsumerHealth, ProducerHealth } from './broker-health.js';
+import type { QueueConsumer } from './consumer/consumer.js';
+import type { QueueProducer } from './producer/producer.js';
+
+/** Something else that publishes for a broker, such as its dead letters. */
+export interface Publisher {
+  /** Takes no more and waits for what is under way. */
+  close(): Promise<void>;
+  /** Takes no more and gives up what is under way. */
+  abort(): void;
+  /** Publishes what an alarm held back. */
+  flush(): void;
+}
+
+/** Everything that works for one broker, and the order in which it ends. */
+export class Members {
+  readonly #consumers = new Set<QueueConsumer>();
+  readonly #producers = new Set<QueueProducer>();
+  /** Closed after the consumers, whose last handlers may need them. */
+  readonly #publishers: Publisher[] = [];
+  /** Consumers that their loops have left, as long as somebody else holds them. */
+  #idleConsumers: WeakRef<QueueConsumer>[] = [];
+
+  get consumerHealth(): ConsumerHealth[] {
+    return [...this.#consumers].map((consumer) => consumer.health);
+  }
+
+  get producerHealth(): ProducerHealth[] {
+    return [...this.#producers].map((producer) => producer.health);
+  }
+
+  addPublisher(publisher: Publisher): void {
+    this.#publishers.push(publisher);
+  }
+
+  addProducer(producer: QueueProducer): void {
+    this.#producers.add(producer);
+  }
+
+  removeProducer(producer: QueueProducer): void {
+    this.#producers.delete(producer);
+  }
+
+  addConsumer(consumer: QueueConsumer): void {
+    this.#consumers.add(consumer);
+  }
+
+  /** It is closed, or was left by its last loop and may be used again. */
+  consumerIdle(consumer: QueueConsumer): void {
+    this.#consumers.delete(consumer);
+    this.#idleConsumers = this.#idleConsumers.filter((idle) => {
+      const other = idle.deref();
+      return other !== undefined && other !== consumer;
+    });
+    if (consumer.state.status === 'idle') this.#idleConsumers.push(new WeakRef(consumer));
+  }
+
+  /** Lets all work end: first what consumes, then what publishes. Takes as long as the handlers do. */
+  async close(): Promise<void> {
+    for (const idle of this.#idleConsumers) void idle.deref()?.close();
+    const consumersClosed = [...this.#consumers].map((consumer) =>
+      consumer.close({ timeoutMs: Number.POSITIVE_INFINITY }),
+    );
+    await Promise.all(consumersClosed);
+    await Promise.all([...this.#producers].map((producer) => producer.close()));
+    await Promise.all(this.#publishers.map((publisher) => publisher.close()));
+  }
+
+  /** Ends everything at once. */
+  abort(reason: Error): void {
+    for (const consumer of this.#consumers) consumer.abort(reason);
+    for (const producer of this.#producers) producer.abort();
+    for (const publisher of this.#publishers) publisher.abort();
+  }
+
+  /** Publishes what an alarm held back. */
+  flush(): void {
+    for (const producer of this.#producers) producer.flush();
+    for (const publisher of this.#publishers) publisher.flush();
+  }
+}
