@@ -1,35 +1,22 @@
-import { type Clock, withDeadline } from '../clock.js';
+import { withDeadline } from '../clock.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { deferred } from '../deferred.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
-import type { Events } from '../events.js';
-import type { OutcomeListener } from '../internals.js';
 import { checkOptions, isDuration } from '../options.js';
 import type { Connection } from '../transport/connection.js';
-import { type Delivery, TransportError } from '../transport/port.js';
-import { AckMemory } from './ack-memory.js';
+import { TransportError } from '../transport/port.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';
 import { type ConsumerEvent, type ConsumerState, isPaused, transition } from './consumer-state.js';
-import { HandlerWorker } from './handler-worker.js';
-import { Inbox } from './inbox.js';
-import { Intake } from './intake.js';
-import { type Message, ReceivedMessage } from './message.js';
-import { MessageStream } from './message-stream.js';
-import type { Republisher } from './republisher.js';
+import { Flow } from './flow.js';
+import type { Message } from './message.js';
+import { Processing, type ProcessingHost } from './processing.js';
 import type { Session } from './session.js';
-import { Settlement } from './settlement.js';
 import { Subscription } from './subscription.js';
-import type { Worker } from './worker.js';
 
 /** What a consumer needs of its broker. */
-export interface ConsumerHost {
+export interface ConsumerHost extends ProcessingHost {
   readonly connection: Connection;
-  readonly republisher: Republisher;
-  readonly clock: Clock;
-  readonly events: Events;
-  readonly maxBodyBytes: number;
-  readonly onOutcome: OutcomeListener | undefined;
   /** It uses the broker: from the start, and again when a loop over it begins. */
   onConsumerActive(consumer: QueueConsumer): void;
   /** It does not any more: closed, or left by its last loop. */
@@ -45,12 +32,8 @@ export class QueueConsumer implements Consumer {
   readonly closed: Promise<Error | undefined>;
   readonly #options: ResolvedConsumerOptions;
   readonly #host: ConsumerHost;
-  readonly #inbox = new Inbox();
-  readonly #memory: AckMemory;
-  readonly #settlement: Settlement;
-  readonly #worker: Worker;
-  readonly #stream: MessageStream | undefined;
-  readonly #intake: Intake;
+  readonly #processing: Processing;
+  readonly #flow: Flow;
   readonly #ready = deferred<void>();
   readonly #closed = deferred<Error | undefined>();
   #state: ConsumerState = { status: 'starting', paused: false };
@@ -59,9 +42,6 @@ export class QueueConsumer implements Consumer {
   #wasOpen = false;
   #lostAt: number | undefined;
   #closing: Promise<{ clean: boolean }> | undefined;
-  #lastDeliveryAt: number | undefined;
-  /** Commands to the server, one at a time. */
-  #commands: Promise<void> = Promise.resolve();
 
   constructor(
     contract: QueueContract,
@@ -74,31 +54,11 @@ export class QueueConsumer implements Consumer {
     this.closed = this.#closed.promise;
     this.#options = options;
     this.#host = host;
-    const { clock, events, republisher, maxBodyBytes, onOutcome } = host;
-    this.#memory = new AckMemory(options.prefetch, clock);
-    this.#intake = new Intake({ contract, memory: this.#memory, maxBodyBytes, events });
-    this.#settlement = new Settlement({
-      contract,
-      noAck: options.noAck,
-      memory: this.#memory,
-      republisher,
-      events,
-      clock,
-      onOutcome,
+    this.#processing = new Processing(contract, handler, options, host, {
+      onFirst: () => this.#attach(),
+      onLast: (giveBack) => this.#detach(giveBack),
     });
-    const common = { inbox: this.#inbox, admit: (message: ReceivedMessage) => this.#intake.admit(message) };
-    if (handler) {
-      const { concurrency, handlerTimeoutMs } = options;
-      const onError = (message: ReceivedMessage, error: unknown) => this.#handlerFailed(message, error);
-      this.#worker = new HandlerWorker({ ...common, handler, concurrency, handlerTimeoutMs, clock, onError });
-    } else {
-      this.#stream = new MessageStream({
-        ...common,
-        onFirst: () => this.#attach(),
-        onLast: (giveBack) => this.#detach(giveBack),
-      });
-      this.#worker = this.#stream;
-    }
+    this.#flow = new Flow(this.#processing, () => ({ session: this.#session, state: this.#state }));
     host.onConsumerActive(this);
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (options.signal?.aborted) void this.close();
@@ -110,31 +70,27 @@ export class QueueConsumer implements Consumer {
   }
 
   get stats(): ConsumerStats {
-    return {
-      ...this.#settlement.counts,
-      ...this.#intake.counts,
-      inFlight: this.#worker.inFlight,
-      waiting: this.#inbox.length,
-    };
+    return this.#processing.stats;
   }
 
   get health() {
+    const { inFlight, lastDeliveryAt } = this.#processing;
     return {
       queue: this.contract.name,
       state: this.#state.status,
-      lastDeliveryAt: this.#lastDeliveryAt === undefined ? undefined : new Date(this.#lastDeliveryAt),
-      inFlight: this.#worker.inFlight,
+      lastDeliveryAt: lastDeliveryAt === undefined ? undefined : new Date(lastDeliveryAt),
+      inFlight,
     };
   }
 
   async pause(): Promise<void> {
     this.#apply({ type: 'pause' });
-    await this.#reconcile();
+    await this.#flow.reconcile();
   }
 
   async resume(): Promise<void> {
     this.#apply({ type: 'resume' });
-    await this.#reconcile();
+    await this.#flow.reconcile();
   }
 
   close(options?: { readonly timeoutMs?: number }): Promise<{ readonly clean: boolean }> {
@@ -146,7 +102,7 @@ export class QueueConsumer implements Consumer {
   /** Stops at once: aborts the work, and leaves the channel to the closing connection. */
   abort(reason: Error): void {
     this.#subscription?.stop();
-    this.#worker.abort(reason);
+    this.#processing.abort(reason);
     this.#session?.end(new TransportError(reason.message));
   }
 
@@ -155,7 +111,8 @@ export class QueueConsumer implements Consumer {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    if (this.#stream) return this.#stream.iterate();
+    const loop = this.#processing.iterate();
+    if (loop) return loop;
     throw new ConfigurationError(
       'handler',
       `The consumer of the queue '${this.contract.name}' has a handler, which gets its messages. For a loop, make one without a handler`,
@@ -172,7 +129,10 @@ export class QueueConsumer implements Consumer {
         connection,
         clock,
         isPaused: () => isPaused(this.#state),
-        onDelivery: (delivery, session) => this.#deliver(delivery, session),
+        onDelivery: (delivery, session) => {
+          this.#processing.deliver(delivery, session);
+          if (!isPaused(this.#state)) this.#processing.fill();
+        },
         onDelivering: (session) => {
           this.#session = session;
         },
@@ -187,9 +147,9 @@ export class QueueConsumer implements Consumer {
   #opened(session: Session): void {
     const { clock, events } = this.#host;
     this.#session = session;
-    this.#memory.channelOpened();
+    this.#processing.sessionOpened();
     this.#apply({ type: 'opened' });
-    void this.#reconcile();
+    void this.#flow.reconcile();
     this.#wasOpen = true;
     this.#ready.resolve();
     if (this.#lostAt === undefined) return;
@@ -206,13 +166,7 @@ export class QueueConsumer implements Consumer {
       // A loop that was left and begun again has another one already.
       isReplaced = this.#session !== undefined && this.#session !== session;
       if (!isReplaced) this.#session = undefined;
-      this.#inbox.dropSession(session);
-      this.#settlement.sessionLost(session);
-      this.#memory.channelLost(session.unsettled);
-      this.#worker.sessionLost(
-        session,
-        new ClosedError(`The delivery was lost: ${reason.message}`, { cause: reason }),
-      );
+      this.#processing.sessionLost(session, reason);
       if (!isReplaced && (this.#state.status === 'running' || this.#state.status === 'paused'))
         this.#lostAt = this.#host.clock.now();
     }
@@ -221,8 +175,7 @@ export class QueueConsumer implements Consumer {
 
   #fail(error: Error): void {
     this.#subscription?.stop();
-    void this.#stream?.finish(error);
-    if (!this.#stream) this.#worker.abort(error);
+    this.#processing.fail(error);
     this.#closing ??= Promise.resolve({ clean: false });
     this.#finished(error);
   }
@@ -242,7 +195,7 @@ export class QueueConsumer implements Consumer {
       );
     } catch {
       clean = false;
-      this.#worker.abort(reason);
+      this.#processing.abort(reason);
       session?.flush();
       session?.end(new TransportError(reason.message));
       void session?.close();
@@ -252,15 +205,15 @@ export class QueueConsumer implements Consumer {
   }
 
   async #windDown(session: Session | undefined): Promise<void> {
-    const finished = this.#worker.finish();
+    const finished = this.#processing.finishWork();
     await session?.pause().catch(() => {});
-    this.#inbox.giveBack();
+    this.#processing.giveBackUnseen();
     // Not before: as long as it consumes, this consumer would get them itself.
-    const settled = this.#settlement.finish();
+    const settled = this.#processing.settleAll();
     await finished;
     await settled;
     // What the last handlers left.
-    await this.#settlement.finish();
+    await this.#processing.settleAll();
     await session?.close();
   }
 
@@ -276,25 +229,6 @@ export class QueueConsumer implements Consumer {
   }
 
   readonly #onAbort = () => void this.close();
-
-  /** Makes the session consume, or not, as the state says. One at a time, since each takes a round trip. */
-  #reconcile(): Promise<void> {
-    this.#commands = this.#commands.then(async () => {
-      const session = this.#session;
-      if (!session?.isLive) return;
-      try {
-        if (this.#state.status === 'running' && !session.isConsuming) await session.resume();
-        if (this.#state.status === 'paused' && session.isConsuming) await session.pause();
-        if (this.#state.status === 'paused') this.#inbox.giveBack();
-        // What came while it was paused, and was not given back before it went on: nothing else may ever come.
-        if (this.#state.status === 'running') this.#worker.fill();
-      } catch (error) {
-        // Started again, it does what the state says.
-        session.end(error as TransportError);
-      }
-    });
-    return this.#commands;
-  }
 
   /** A loop begins over a consumer that its last loop had left. */
   #attach(): void {
@@ -316,21 +250,11 @@ export class QueueConsumer implements Consumer {
     this.#lostAt = undefined;
     await session?.pause().catch(() => {});
     giveBack();
-    this.#inbox.giveBack();
+    this.#processing.giveBackUnseen();
     // The verdict on the message in hand, given before the loop was left, may still be under way.
-    await this.#settlement.settled();
+    await this.#processing.settled();
     await session?.close();
     if (this.#state.status === 'idle') this.#host.onConsumerIdle(this);
-  }
-
-  #deliver(delivery: Delivery, session: Session): void {
-    this.#lastDeliveryAt = this.#host.clock.wallNow();
-    this.#inbox.push(new ReceivedMessage(delivery, session, this.#settlement));
-    if (!isPaused(this.#state)) this.#worker.fill();
-  }
-
-  #handlerFailed({ id, attempt }: ReceivedMessage, error: unknown): void {
-    this.#host.events.emit('handler-error', { queue: this.contract.name, messageId: id, attempt, error });
   }
 
   #apply(event: ConsumerEvent): void {

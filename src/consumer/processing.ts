@@ -1,0 +1,145 @@
+import type { Clock } from '../clock.js';
+import type { QueueContract } from '../contracts/queue.js';
+import { ClosedError } from '../errors.js';
+import type { Events } from '../events.js';
+import type { OutcomeListener } from '../internals.js';
+import type { Delivery } from '../transport/port.js';
+import { AckMemory } from './ack-memory.js';
+import type { ConsumerStats } from './consumer-api.js';
+import type { ResolvedConsumerOptions } from './consumer-options.js';
+import { HandlerWorker } from './handler-worker.js';
+import { Inbox } from './inbox.js';
+import { Intake } from './intake.js';
+import { type Message, ReceivedMessage } from './message.js';
+import { MessageStream, type MessageStreamSettings } from './message-stream.js';
+import type { Republisher } from './republisher.js';
+import type { Session } from './session.js';
+import { Settlement } from './settlement.js';
+import type { Worker } from './worker.js';
+
+/** What the processing of messages needs of the broker. */
+export interface ProcessingHost {
+  readonly republisher: Republisher;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly maxBodyBytes: number;
+  readonly onOutcome: OutcomeListener | undefined;
+}
+
+/** A message's way through a consumer, from its delivery to its verdict: inbox, intake, handler or loop, settlement. */
+export class Processing {
+  readonly #inbox = new Inbox();
+  readonly #memory: AckMemory;
+  readonly #intake: Intake;
+  readonly #settlement: Settlement;
+  readonly #worker: Worker;
+  /** The worker, when it is loops that take the messages. */
+  readonly #stream: MessageStream | undefined;
+  readonly #clock: Clock;
+  #lastDeliveryAt: number | undefined;
+
+  constructor(
+    contract: QueueContract,
+    handler: ((message: Message) => unknown) | undefined,
+    options: ResolvedConsumerOptions,
+    { clock, events, republisher, maxBodyBytes, onOutcome }: ProcessingHost,
+    loops: Pick<MessageStreamSettings, 'onFirst' | 'onLast'>,
+  ) {
+    this.#clock = clock;
+    const { noAck, prefetch, concurrency, handlerTimeoutMs } = options;
+    const memory = new AckMemory(prefetch, clock);
+    this.#memory = memory;
+    this.#intake = new Intake({ contract, memory, maxBodyBytes, events });
+    this.#settlement = new Settlement({ contract, noAck, memory, republisher, events, clock, onOutcome });
+    const common = { inbox: this.#inbox, admit: (message: ReceivedMessage) => this.#intake.admit(message) };
+    if (handler) {
+      const onError = ({ id, attempt }: ReceivedMessage, error: unknown) => {
+        events.emit('handler-error', { queue: contract.name, messageId: id, attempt, error });
+      };
+      this.#worker = new HandlerWorker({ ...common, handler, concurrency, handlerTimeoutMs, clock, onError });
+    } else {
+      this.#stream = new MessageStream({ ...common, ...loops });
+      this.#worker = this.#stream;
+    }
+  }
+
+  get stats(): ConsumerStats {
+    return {
+      ...this.#settlement.counts,
+      ...this.#intake.counts,
+      inFlight: this.#worker.inFlight,
+      waiting: this.#inbox.length,
+    };
+  }
+
+  get inFlight(): number {
+    return this.#worker.inFlight;
+  }
+
+  /** Milliseconds since 1970. */
+  get lastDeliveryAt(): number | undefined {
+    return this.#lastDeliveryAt;
+  }
+
+  /** A new loop; undefined where a handler gets the messages. */
+  iterate(): AsyncIterableIterator<Message> | undefined {
+    return this.#stream?.iterate();
+  }
+
+  /** Keeps a delivery until {@link fill} finds room for it. */
+  deliver(delivery: Delivery, session: Session): void {
+    this.#lastDeliveryAt = this.#clock.wallNow();
+    this.#inbox.push(new ReceivedMessage(delivery, session, this.#settlement));
+  }
+
+  /** Begins what there is room for. */
+  fill(): void {
+    this.#worker.fill();
+  }
+
+  sessionOpened(): void {
+    this.#memory.channelOpened();
+  }
+
+  /** The deliveries of the session are stale. */
+  sessionLost(session: Session, reason: Error): void {
+    this.#inbox.dropSession(session);
+    this.#settlement.sessionLost(session);
+    this.#memory.channelLost(session.unsettled);
+    this.#worker.sessionLost(
+      session,
+      new ClosedError(`The delivery was lost: ${reason.message}`, { cause: reason }),
+    );
+  }
+
+  /** Gives back what nobody has looked at. */
+  giveBackUnseen(): void {
+    this.#inbox.giveBack();
+  }
+
+  /** Begins nothing new, and resolves when what is at work has ended. */
+  finishWork(): Promise<void> {
+    return this.#worker.finish();
+  }
+
+  /** Resolves when every verdict so far is carried out. */
+  settled(): Promise<void> {
+    return this.#settlement.settled();
+  }
+
+  /** The same, and from now on no message rests before its next attempt. */
+  settleAll(): Promise<void> {
+    return this.#settlement.finish();
+  }
+
+  /** The consumer can not go on: loops throw the error, handlers are aborted with it. */
+  fail(error: Error): void {
+    if (this.#stream) void this.#stream.finish(error);
+    else this.#worker.abort(error);
+  }
+
+  /** Aborts what is at work, and waits for it no more. */
+  abort(reason: Error): void {
+    this.#worker.abort(reason);
+  }
+}
