@@ -37,7 +37,10 @@ const CLOSE_MS = 1_000;
  * @example
  * ```ts
  * await using broker = await TestBroker.start();
- * broker.consumer(emails, deliver);
+ * broker.consumer(emails, async ({ body, attempt }) => {
+ *   if (attempt === 1) throw new Error('the mail server is down');
+ *   await deliver(body);
+ * });
  * await broker.producer(emails).send({ to: 'ada@example.com', subject: 'Hello' });
  * await broker.advance('10m');
  * expect(broker.handled(emails)).toMatchObject([{ outcome: 'retried' }, { outcome: 'acked', attempt: 2 }]);

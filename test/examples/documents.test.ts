@@ -13,6 +13,8 @@ const folder = join(root, 'reports', 'fences');
 const CONTEXT = `
 import { Broker, DeadLetter, exchange, isLeveretError, queue, RetryLater } from 'leveret';
 import type { Logger } from 'leveret';
+import { TestBroker } from 'leveret/testing';
+import { expect } from 'vitest';
 import { z } from 'zod';
 declare const given: {
   broker: Broker;
@@ -23,7 +25,7 @@ declare const given: {
   customer: object | undefined;
 };
 const { deliver, readTasks, readSecret, pino, customer } = given;
-void [Broker, DeadLetter, exchange, isLeveretError, queue, RetryLater, deliver, readTasks, readSecret, pino, customer];
+void [Broker, DeadLetter, exchange, expect, isLeveretError, queue, RetryLater, TestBroker, deliver, readTasks, readSecret, pino, customer];
 `;
 const DECLARED = {
   broker: 'const { broker } = given;',
