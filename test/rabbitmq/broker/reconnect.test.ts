@@ -152,13 +152,13 @@ describe('a listener', () => {
       reconnect: { initialDelayMs: 10 },
     });
     const thrown = new Error('a listener of the test');
+    const rejected = new Error('an asynchronous listener of the test');
+    const rejecting = (): unknown => Promise.reject(rejected);
     for (const name of ['disconnected', 'connected', 'consumer-recovered', 'handler-error'] as const) {
       broker.on(name, () => {
         throw thrown;
       });
-      broker.on(name, async () => {
-        throw thrown;
-      });
+      broker.on(name, rejecting);
     }
     const events = recordEvents(broker);
     const handled: number[] = [];
@@ -172,7 +172,8 @@ describe('a listener', () => {
     await broker.producer(failing).send({ n: 2 });
     await expect.poll(() => handled).toContain(2);
     expect(events.names).toEqual(expect.arrayContaining(['handler-error', 'disconnected', 'connected']));
-    expect(logged).toContainEqual(['a listener threw', expect.objectContaining({ err: thrown })]);
+    for (const err of [thrown, rejected])
+      expect(logged).toContainEqual(['a listener threw', expect.objectContaining({ err })]);
   });
 
   it('is not called any more once it was taken off', async () => {
