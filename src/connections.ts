@@ -4,6 +4,8 @@ import type { Clock } from './clock.js';
 import type { Events } from './events.js';
 import { Connection } from './transport/connection.js';
 import type { ConnectionEvent, ConnectionState } from './transport/connection-state.js';
+import { DeclarationTurns } from './transport/declaration-turns.js';
+import { declareInTurn } from './transport/declarer.js';
 import type { Link, Role, Transport } from './transport/port.js';
 
 export interface ConnectionsSettings {
@@ -20,12 +22,14 @@ export class Connections {
   readonly publish: Connection;
   readonly consume: Connection;
   readonly #settings: ConnectionsSettings;
+  readonly #turns: DeclarationTurns;
   readonly #hasBeenOpen: Record<Role, boolean> = { publish: false, consume: false };
   #wasDown = false;
   #isClosing = false;
 
   constructor(settings: ConnectionsSettings) {
     this.#settings = settings;
+    this.#turns = new DeclarationTurns(settings.clock);
     this.publish = this.#make('publish');
     this.consume = this.#make('consume');
   }
@@ -89,7 +93,11 @@ export class Connections {
     if (this.#isClosing) return;
     const { events, onUnblocked } = this.#settings;
     const isFirst = !this.#isEstablished();
-    if (event.type === 'opened') this.#hasBeenOpen[role] = true;
+    if (event.type === 'opened') {
+      this.#hasBeenOpen[role] = true;
+      const link = this[role].current;
+      if (link) declareInTurn(link, this.#turns);
+    }
     const wasDown = this.#wasDown;
     this.#wasDown = this.observe().some(isDown);
     switch (event.type) {

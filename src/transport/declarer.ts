@@ -1,5 +1,6 @@
 import { type Contract, type TopologyStep, topologyOf } from '../contracts/topology.js';
 import { TopologyError, type TopologyErrorCode } from '../errors.js';
+import type { DeclarationTurns } from './declaration-turns.js';
 import { type Channel, type Link, TransportError } from './port.js';
 
 /**
@@ -8,13 +9,15 @@ import { type Channel, type Link, TransportError } from './port.js';
  */
 export class Declarer {
   readonly #link: Link;
+  readonly #turns: DeclarationTurns | undefined;
   readonly #declared = new Map<string, Promise<void>>();
   #channel: Channel | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
-  constructor(link: Link) {
+  constructor(link: Link, turns?: DeclarationTurns) {
     this.#link = link;
+    this.#turns = turns;
   }
 
   /**
@@ -52,9 +55,10 @@ export class Declarer {
     const key = JSON.stringify(step);
     const before = this.#declared.get(key);
     if (before && !again) return before;
-    const done = this.run((channel) => perform(channel, step)).catch((error: unknown) =>
-      this.#refused(error, step),
-    );
+    const declare = () => this.run((channel) => perform(channel, step));
+    const declared =
+      step.kind === 'queue' && this.#turns ? this.#turns.take(step.queue.name, declare) : declare();
+    const done = declared.catch((error: unknown) => this.#refused(error, step));
     this.#declared.set(key, done);
     try {
       await done;
@@ -101,6 +105,11 @@ export function declarerOf(link: Link): Declarer {
     declarers.set(link, declarer);
   }
   return declarer;
+}
+
+/** From now on the link declares in turn with the others that have the same turns. To be called before its first use. */
+export function declareInTurn(link: Link, turns: DeclarationTurns): void {
+  declarers.set(link, new Declarer(link, turns));
 }
 
 /**

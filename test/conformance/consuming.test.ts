@@ -161,7 +161,8 @@ for (const contract of [jobs, classic]) {
         },
         { concurrency: 3 },
       );
-      await broker.producer(contract).sendAll([1, 2, 3, 4, 5].map((n) => ({ n })));
+      const { failed } = await broker.producer(contract).sendAll([1, 2, 3, 4, 5].map((n) => ({ n })));
+      expect(failed).toEqual([]);
       await until(() => running === 3);
       held.open();
       await until(() => consumer.stats.acked === 5);

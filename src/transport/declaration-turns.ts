@@ -1,0 +1,37 @@
+import { type Clock, pause } from '../clock.js';
+
+/** How long one declaration may keep others waiting: that of a dead or blocked connection says nothing for a long time. */
+const MAX_WAIT_MS = 1_000;
+
+/**
+ * Lets the links of one broker declare the same queue one after the other. RabbitMQ answers the second of two declarations of
+ * a quorum queue at once, also while the first is still electing a leader, and until there is one it refuses every message
+ * (`basic.nack`; seen on 3.10.8).
+ */
+export class DeclarationTurns {
+  readonly #clock: Clock;
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Runs the declaration once those before it, of the same queue, are through. Settles as it does. */
+  take<T>(queue: string, declare: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(queue);
+    const result = before ? this.#through(before).then(declare) : declare();
+    this.#last.set(queue, result);
+    const forget = () => {
+      if (this.#last.get(queue) === result) this.#last.delete(queue);
+    };
+    result.then(forget, forget);
+    return result;
+  }
+
+  async #through(before: Promise<unknown>): Promise<void> {
+    const over = new AbortController();
+    const settled = () => over.abort();
+    before.then(settled, settled);
+    await pause(this.#clock, MAX_WAIT_MS, over.signal);
+  }
+}
