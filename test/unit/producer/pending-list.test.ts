@@ -25,7 +25,9 @@ function names(list: PendingList): string[] {
   for (let it = list.first; it; it = it.next) forwards.push(it);
   const backwards: Pending[] = [];
   for (let it = forwards.at(-1); it; it = it.previous) backwards.push(it);
-  expect(backwards.toReversed()).toEqual(forwards);
+  // One by one: the elements hold each other, and a deep comparison would walk through all of them for each.
+  expect(backwards.length).toBe(forwards.length);
+  expect(backwards.every((it, index) => it === forwards[forwards.length - 1 - index])).toBe(true);
   return forwards.map(({ receipt }) => receipt.messageId);
 }
 
@@ -107,6 +109,6 @@ describe('the list of sends that wait', () => {
       }
     });
 
-    fc.assert(property, { numRuns: 100 });
+    fc.assert(property, { numRuns: 50 });
   });
 });
