@@ -63,7 +63,8 @@ export interface ChannelOptions {
 /**
  * One live channel. Methods without a promise write at once and throw a `TransportError` when the channel is gone. Those
  * with one reject with a `TransportError` when the server refuses, the channel or the link dies, or no answer comes within
- * the round-trip limit; after a missing answer the link is destroyed, for nothing on it can be trusted.
+ * the round-trip limit; after a missing answer the link is destroyed, for nothing on it can be trusted. The limit does not run
+ * while an alarm blocks the link: the server reads nothing then, and answers when the alarm is over.
  */
 export interface Channel {
   readonly isOpen: boolean;
@@ -88,7 +89,7 @@ export interface Channel {
   purgeQueue(name: string): Promise<number>;
   deleteQueue(name: string): Promise<void>;
   deleteExchange(name: string): Promise<void>;
-  /** Closes. Bounded in time; never rejects. */
+  /** Closes; does not wait for the answer of a blocked link. Bounded in time; never rejects. */
   close(): Promise<void>;
 }
 

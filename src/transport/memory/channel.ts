@@ -133,7 +133,9 @@ export class MemoryChannel implements Channel {
     if (!this.isOpen) return;
     this.#isOpen = false;
     try {
-      await this.#link.request(() => this.#stopServing());
+      const closed = this.#link.request(() => this.#stopServing());
+      if (this.#link.isHeld) closed.catch(() => {});
+      else await closed;
     } catch {
       // The link is gone, and the channel with it.
     }

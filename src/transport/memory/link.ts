@@ -1,11 +1,8 @@
-import { type Clock, type Timer, withDeadline } from '../../clock.js';
+import type { Clock, Timer } from '../../clock.js';
 import { deferred } from '../../deferred.js';
 import { type Channel, type ChannelOptions, type Link, type Role, TransportError } from '../port.js';
 import { MemoryChannel } from './channel.js';
 import type { MemoryServer, ServerLink } from './server.js';
-
-/** How long an answer may take: no longer than one of RabbitMQ. Only an alarm can hold one up. */
-const ROUND_TRIP_MS = 15_000;
 
 /** How many answers and deliveries are handed over before other I/O gets its turn. */
 const BATCH = 512;
@@ -58,6 +55,11 @@ export class MemoryLink implements Link, ServerLink {
 
   get blocked(): string | undefined {
     return this.#blocked;
+  }
+
+  /** While an alarm stops the server from reading. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
   }
 
   openChannel(options: ChannelOptions): Promise<Channel> {
@@ -132,11 +134,10 @@ export class MemoryLink implements Link, ServerLink {
     this.command(command);
   }
 
-  /** Asks the server, and waits for its answer. Rejects with a `TransportError`. */
+  /** Asks the server, and waits for its answer, which only an alarm holds up. Rejects with a `TransportError`. */
   request<T>(ask: () => T): Promise<T> {
     if (!this.#isOpen) return Promise.reject(new TransportError('the connection is closed'));
-    const wasHeld = this.#held !== undefined;
-    const answer = new Promise<T>((resolve, reject) => {
+    return new Promise<T>((resolve, reject) => {
       this.#requests.add(reject);
       this.command(() => {
         try {
@@ -152,12 +153,6 @@ export class MemoryLink implements Link, ServerLink {
           });
         }
       });
-    });
-    if (!wasHeld) return answer;
-    return withDeadline(this.#clock, answer, ROUND_TRIP_MS, () => {
-      const error = new TransportError(`the server did not answer within ${ROUND_TRIP_MS / 1_000} s`);
-      this.destroy(error);
-      return error;
     });
   }
 

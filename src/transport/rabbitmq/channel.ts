@@ -12,18 +12,23 @@ import {
 } from '../port.js';
 import { toTransportError } from './failures.js';
 
-type Request = <T>(answer: Promise<T>) => Promise<T>;
+/** How its link waits for answers. */
+export interface Requests {
+  ask<T>(answer: Promise<T>): Promise<T>;
+  /** Waits as long as the answer to a `close` is worth it. */
+  close(answer: Promise<unknown>): Promise<void>;
+}
 
 /** One channel of amqplib. */
 export class RabbitChannel implements Channel {
   readonly #channel: AmqpChannel | ConfirmChannel;
-  readonly #request: Request;
+  readonly #requests: Requests;
   #error: TransportError | undefined;
   #isOpen = true;
 
-  constructor(channel: AmqpChannel | ConfirmChannel, options: ChannelOptions, request: Request) {
+  constructor(channel: AmqpChannel | ConfirmChannel, options: ChannelOptions, requests: Requests) {
     this.#channel = channel;
-    this.#request = request;
+    this.#requests = requests;
     channel.on('error', (error) => {
       this.#error ??= toTransportError(error);
     });
@@ -133,7 +138,7 @@ export class RabbitChannel implements Channel {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     try {
-      await this.#request(this.#channel.close());
+      await this.#requests.close(this.#channel.close());
     } catch {
       // It was gone already, or the link is now.
     }
@@ -152,7 +157,7 @@ export class RabbitChannel implements Channel {
 
   async #ask<T>(ask: () => Promise<T>): Promise<T> {
     try {
-      return await this.#request(ask());
+      return await this.#requests.ask(ask());
     } catch (error) {
       // The channel's own error has the server's words; the rejection often says only that the channel is closed.
       throw this.#error ?? toTransportError(error);

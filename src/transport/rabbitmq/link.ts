@@ -1,12 +1,13 @@
 import type { ChannelModel } from 'amqplib';
 import { type Clock, orAborted, withDeadline } from '../../clock.js';
 import { deferred } from '../../deferred.js';
+import { AnswerLimit } from '../answer-limit.js';
 import { type Channel, type ChannelOptions, type Link, TransportError } from '../port.js';
 import { RabbitChannel } from './channel.js';
 import { toTransportError } from './failures.js';
 
 /** How long the server may take to answer one request. amqplib itself waits for ever. */
-export const ROUND_TRIP_MS = 15_000;
+const ROUND_TRIP_MS = 15_000;
 
 /** How long a goodbye may take before the socket is dropped. */
 const GOODBYE_MS = 3_000;
@@ -27,6 +28,7 @@ export class RabbitLink implements Link {
   readonly #clock: Clock;
   readonly #socket: AbortController;
   readonly #closed = deferred<Error>();
+  readonly #limit: AnswerLimit;
   #isOpen: boolean;
   #blocked: string | undefined;
   #cause: Error | undefined;
@@ -36,6 +38,7 @@ export class RabbitLink implements Link {
     this.address = address;
     this.#clock = clock;
     this.#socket = socket;
+    this.#limit = new AnswerLimit(clock, ROUND_TRIP_MS);
     this.closed = this.#closed.promise;
     // amqplib can report success for a connection that the server closed in the same packet: nobody would ever hear of it.
     const stream = this.#stream;
@@ -62,17 +65,15 @@ export class RabbitLink implements Link {
   async openChannel(options: ChannelOptions): Promise<Channel> {
     const opening = options.confirms ? this.#model.createConfirmChannel() : this.#model.createChannel();
     const channel = await this.request(opening);
-    return new RabbitChannel(channel, options, (promise) => this.request(promise));
+    return new RabbitChannel(channel, options, {
+      ask: (answer) => this.request(answer),
+      close: (answer) => this.#limit.unlessHeld(this.request(answer)),
+    });
   }
 
   async updateSecret(secret: string): Promise<void> {
     const updated = this.#orGone(this.#model.updateSecret(Buffer.from(secret), 'the old secret expires'));
-    await withDeadline(
-      this.#clock,
-      updated,
-      ROUND_TRIP_MS,
-      () => new TransportError('update-secret was not answered'),
-    );
+    await this.#limit.within(updated, () => new TransportError('update-secret was not answered'));
   }
 
   async close(): Promise<void> {
@@ -91,10 +92,13 @@ export class RabbitLink implements Link {
     this.#gone(this.#cause);
   }
 
-  /** Waits for an answer within the round-trip limit. Without one nothing on this connection can be trusted any more. */
+  /**
+   * Waits for an answer within the round-trip limit, in which an alarm does not count. Without one nothing on this connection
+   * can be trusted any more.
+   */
   async request<T>(answer: Promise<T>): Promise<T> {
     try {
-      return await withDeadline(this.#clock, this.#orGone(answer), ROUND_TRIP_MS, () => {
+      return await this.#limit.within(this.#orGone(answer), () => {
         const error = new TransportError(`the server did not answer within ${ROUND_TRIP_MS / 1000} s`);
         this.destroy(error);
         return error;
@@ -126,6 +130,8 @@ export class RabbitLink implements Link {
 
   #setBlocked(reason: string | undefined): void {
     this.#blocked = reason;
+    if (reason === undefined) this.#limit.release();
+    else this.#limit.hold();
     this.onBlocked?.(reason);
   }
 

@@ -8,8 +8,10 @@ import {
   queueDepth,
   startPrivateServer,
 } from '../../helpers/server/index.js';
+import { TcpProxy } from '../../helpers/tcp-proxy.js';
 
 const numbers = queue('numbers', z.object({ n: z.number() }));
+const late = queue('late', z.object({ n: z.number() }));
 const failing = queue('failing', z.object({ n: z.number() }), { retry: false });
 
 describe('while the server has run out of memory', () => {
@@ -100,6 +102,68 @@ describe('while the server has run out of memory', () => {
       await expect.poll(() => events.of('dead-lettered').length).toBe(1);
       await expect.poll(() => broker.stats('failing.dead')).toMatchObject({ messages: 1 });
       expect(runs).toBe(1);
+    } finally {
+      await clearAlarm();
+    }
+  });
+
+  it('a producer made meanwhile waits for the end, however long that takes, and its connection lives', {
+    timeout: 60_000,
+  }, async () => {
+    await using vhost = await createVhost(server);
+    try {
+      await using it = await blockedBroker(vhost.url);
+      const { broker, events } = it;
+      const producer = broker.producer(late);
+      const sent = producer.send({ n: 1 }, { timeoutMs: Number.POSITIVE_INFINITY });
+      await expect(producer.send({ n: 2 }, { timeoutMs: 16_000 })).rejects.toMatchObject({
+        code: 'TIMEOUT',
+        maybeDelivered: false,
+        message: expect.stringMatching(/blocks publishing/),
+      });
+      // Asked on the connection that nothing blocks.
+      await broker.declare(late);
+      expect(await broker.stats(late)).toEqual({ messages: 0, consumers: 0 });
+      expect(producer.pending).toBe(1);
+      await clearAlarm();
+      await Promise.all([sent, it.first]);
+      expect(events.names).toEqual(['blocked', 'unblocked']);
+    } finally {
+      await clearAlarm();
+    }
+  });
+
+  it('a producer made meanwhile sends on the next connection when the blocked one is lost', async () => {
+    await using vhost = await createVhost(server);
+    await using proxy = await TcpProxy.listen(vhost.url);
+    try {
+      await using it = await blockedBroker(proxy.via(vhost.url));
+      const sent = it.broker.producer(late).send({ n: 1 });
+      // Answered after it was written.
+      await it.broker.stats(numbers);
+      await proxy.refuse(true);
+      proxy.cutAll();
+      await clearAlarm();
+      await proxy.refuse(false);
+      await Promise.all([sent, it.first]);
+      expect(it.events.of('disconnected')).toHaveLength(1);
+    } finally {
+      await clearAlarm();
+    }
+  });
+
+  it('a producer can be closed', async () => {
+    await using vhost = await createVhost(server);
+    try {
+      await using it = await blockedBroker(vhost.url);
+      const producer = it.broker.producer(numbers);
+      await expect(producer.send({ n: 2 }, { timeoutMs: 100 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+      const startedAt = performance.now();
+      await producer.close();
+      expect(performance.now() - startedAt).toBeLessThan(5_000);
+      expect(it.events.names).toEqual(['blocked']);
+      await clearAlarm();
+      await it.first;
     } finally {
       await clearAlarm();
     }

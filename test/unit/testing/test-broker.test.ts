@@ -181,6 +181,34 @@ describe('faults on demand', () => {
     await sent;
   });
 
+  it('hold up a producer that is made meanwhile, for as long as it takes, and nothing else', async () => {
+    await using broker = await TestBroker.start();
+    const events = recordEvents(broker);
+    await broker.producer(emails).send({ to: 'ada' });
+    await broker.block();
+    const producer = broker.producer(queue('others', z.any()));
+    const sent = producer.send('hello', { timeoutMs: 60 * 60_000 });
+    const late = expect(producer.send('hello')).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      maybeDelivered: false,
+    });
+    await broker.advance('10m');
+    await late;
+    expect(producer.pending).toBe(1);
+    await broker.unblock();
+    await sent;
+    expect(events.names).toEqual(['blocked', 'unblocked']);
+  });
+
+  it('do not hold up a producer that is closed', async () => {
+    await using broker = await TestBroker.start();
+    const producer = broker.producer(emails);
+    await producer.send({ to: 'ada' });
+    await broker.block();
+    await producer.close();
+    expect(producer.pending).toBe(0);
+  });
+
   it('cancel consumers, which come back', async () => {
     await using broker = await TestBroker.start();
     const consumer = broker.consumer(emails, () => undefined);

@@ -1,0 +1,80 @@
+import type { Clock, Timer } from '../clock.js';
+
+/** An answer that is waited for. */
+interface Wait {
+  timer: Timer | undefined;
+  readonly end: () => void;
+}
+
+/**
+ * How long the server may take to answer. While an alarm blocks a connection the server reads nothing from it: that time does
+ * not count, since a connection dropped over it would only be blocked again, for as long as the alarm lasts.
+ */
+export class AnswerLimit {
+  readonly #clock: Clock;
+  readonly #limitMs: number;
+  readonly #waits = new Set<Wait>();
+  /** Those who need not wait while it is held. */
+  readonly #impatient = new Set<() => void>();
+  #isHeld = false;
+
+  constructor(clock: Clock, limitMs: number) {
+    this.#clock = clock;
+    this.#limitMs = limitMs;
+  }
+
+  /** Settles as the answer does, or rejects with what `onLate` makes when the limit is over. */
+  within<T>(answer: Promise<T>, onLate: () => Error): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const wait: Wait = {
+        timer: undefined,
+        end: () => {
+          this.#waits.delete(wait);
+          reject(onLate());
+        },
+      };
+      this.#waits.add(wait);
+      if (!this.#isHeld) this.#arm(wait);
+      const ended = () => {
+        this.#waits.delete(wait);
+        this.#disarm(wait);
+      };
+      answer.finally(ended).then(resolve, reject);
+    });
+  }
+
+  /** Resolves when the answer is there, whatever it is, or as soon as none can come for a while. */
+  unlessHeld(answer: Promise<unknown>): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#impatient.delete(done);
+        resolve();
+      };
+      answer.then(done, done);
+      if (this.#isHeld) done();
+      else this.#impatient.add(done);
+    });
+  }
+
+  /** The server reads nothing from now on. */
+  hold(): void {
+    this.#isHeld = true;
+    for (const wait of this.#waits) this.#disarm(wait);
+    for (const done of [...this.#impatient]) done();
+  }
+
+  /** It reads again, and has the whole limit for what it was asked. */
+  release(): void {
+    this.#isHeld = false;
+    for (const wait of this.#waits) if (!wait.timer) this.#arm(wait);
+  }
+
+  #arm(wait: Wait): void {
+    wait.timer = this.#clock.setTimeout(wait.end, this.#limitMs);
+  }
+
+  #disarm(wait: Wait): void {
+    if (wait.timer) this.#clock.clearTimeout(wait.timer);
+    wait.timer = undefined;
+  }
+}

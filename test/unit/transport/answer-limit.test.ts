@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { deferred } from '../../../src/deferred.js';
+import { AnswerLimit } from '../../../src/transport/answer-limit.js';
+import { FakeClock, turn } from '../support/fake-clock.js';
+import { track } from '../support/track.js';
+
+function bench() {
+  const clock = new FakeClock();
+  const limit = new AnswerLimit(clock, 15_000);
+  const answer = deferred<string>();
+  const asked = () => track(limit.within(answer.promise, () => new Error('too late')));
+  return { clock, limit, answer, asked };
+}
+
+describe('the limit of an answer', () => {
+  it('passes the answer on, and leaves no timer', async () => {
+    const { clock, answer, asked } = bench();
+    const asking = asked();
+    answer.resolve('here');
+    await turn();
+    expect(asking).toMatchObject({ state: 'resolved', value: 'here' });
+    expect(clock.armed).toBe(0);
+  });
+
+  it('passes a refusal on, and leaves no timer', async () => {
+    const { clock, answer, asked } = bench();
+    const asking = asked();
+    answer.reject(new Error('refused'));
+    await turn();
+    expect(asking).toMatchObject({ state: 'rejected', error: { message: 'refused' } });
+    expect(clock.armed).toBe(0);
+  });
+
+  it('ends the wait when it is over', async () => {
+    const { clock, asked } = bench();
+    const asking = asked();
+    await clock.pass(14_999);
+    expect(asking.state).toBe('pending');
+    await clock.pass(1);
+    expect(asking).toMatchObject({ state: 'rejected', error: { message: 'too late' } });
+  });
+
+  it.each(['before', 'after'] as const)(
+    'does not run while it is held, from %s the question on',
+    async (when) => {
+      const { clock, limit, answer, asked } = bench();
+      if (when === 'before') limit.hold();
+      const asking = asked();
+      if (when === 'after') limit.hold();
+      await clock.pass(24 * 60 * 60_000);
+      expect(asking.state).toBe('pending');
+      expect(clock.armed).toBe(0);
+      answer.resolve('at last');
+      await turn();
+      expect(asking.value).toBe('at last');
+    },
+  );
+
+  it('begins again when it is released', async () => {
+    const { clock, limit, asked } = bench();
+    const asking = asked();
+    await clock.pass(14_000);
+    limit.hold();
+    limit.hold();
+    await clock.pass(60_000);
+    limit.release();
+    limit.release();
+    await clock.pass(14_999);
+    expect(asking.state).toBe('pending');
+    await clock.pass(1);
+    expect(asking.state).toBe('rejected');
+    expect(clock.armed).toBe(0);
+  });
+
+  it('lets go of an answer that nobody needs as soon as it is held', async () => {
+    const { clock, limit, answer } = bench();
+    const first = track(limit.unlessHeld(answer.promise));
+    await turn();
+    expect(first.state).toBe('pending');
+    limit.hold();
+    await turn();
+    expect(first.state).toBe('resolved');
+    const second = track(limit.unlessHeld(answer.promise));
+    await turn();
+    expect(second.state).toBe('resolved');
+    limit.release();
+    const third = track(limit.unlessHeld(answer.promise));
+    await turn();
+    expect(third.state).toBe('pending');
+    answer.reject(new Error('gone'));
+    await turn();
+    expect(third.state).toBe('resolved');
+    expect(clock.armed).toBe(0);
+  });
+});
