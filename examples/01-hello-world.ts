@@ -4,20 +4,22 @@ import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 import { until } from './support/until.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const TOTAL = 1_000;
 
 // Both sides import this. Whichever comes first declares the queue; to declare it once more changes nothing.
 const hello = queue('example.hello', z.object({ number: z.int().positive(), text: z.string() }));
 
 async function produce(): Promise<void> {
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'producer' });
+  await using broker = await Broker.connect(url, { name: 'producer' });
   const messages = Array.from({ length: TOTAL }, (_, index) => ({ number: index + 1, text: 'Hello World!' }));
   const { sent } = await broker.producer(hello).sendAll(messages);
   console.log(`  producer: sent ${sent} messages, each of them confirmed by the server`);
 }
 
 async function startConsumer(): Promise<{ finish: () => Promise<void> }> {
-  const broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'consumer' });
+  const broker = await Broker.connect(url, { name: 'consumer' });
   const numbers: number[] = [];
   const consumer = broker.consumer(hello, ({ body }) => {
     numbers.push(body.number);
@@ -41,14 +43,14 @@ async function startConsumer(): Promise<{ finish: () => Promise<void> }> {
 
 {
   console.log('The consumer starts first:');
-  await using _queues = await freshQueues(hello);
+  await using _queues = await freshQueues(url, hello);
   const consumer = await startConsumer();
   await produce();
   await consumer.finish();
 }
 {
   console.log('The producer starts first:');
-  await using _queues = await freshQueues(hello);
+  await using _queues = await freshQueues(url, hello);
   await produce();
   const consumer = await startConsumer();
   await consumer.finish();

@@ -3,13 +3,15 @@ import { Broker, queue } from 'leveret';
 import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const TOTAL = 500;
 
 // The queue is durable and the messages are persistent: the server may be restarted between the two stages.
 const reports = queue('example.reports', z.object({ report: z.int(), title: z.string() }));
 
 async function sendAndStop(): Promise<void> {
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'stage 1' });
+  await using broker = await Broker.connect(url, { name: 'stage 1' });
   const bodies = Array.from({ length: TOTAL }, (_, index) => ({
     report: index + 1,
     title: `Sales of day ${index + 1}`,
@@ -19,13 +21,13 @@ async function sendAndStop(): Promise<void> {
 }
 
 async function lookAtTheQueue(): Promise<void> {
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL);
+  await using broker = await Broker.connect(url);
   const { messages, consumers } = await broker.stats(reports);
   console.log(`Between: ${messages} messages wait in the queue, ${consumers} consumers are there.`);
 }
 
 async function consumeLater(): Promise<void> {
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'stage 2' });
+  await using broker = await Broker.connect(url, { name: 'stage 2' });
   const received = new Set<number>();
   for await (const message of broker.consumer(reports)) {
     received.add(message.body.report);
@@ -38,7 +40,7 @@ async function consumeLater(): Promise<void> {
   console.log(`Afterwards: ${messages} messages wait in the queue.`);
 }
 
-await using _queues = await freshQueues(reports);
+await using _queues = await freshQueues(url, reports);
 await sendAndStop();
 await lookAtTheQueue();
 await consumeLater();

@@ -4,10 +4,12 @@ import { Broker, queue } from 'leveret';
 import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const letters = queue('example.letters', z.object({ text: z.string() }));
 
-await using _queues = await freshQueues(letters);
-await using broker = await Broker.connect(process.env.RABBITMQ_URL);
+await using _queues = await freshQueues(url, letters);
+await using broker = await Broker.connect(url);
 await broker.declare(letters);
 const producer = broker.producer(letters);
 const steps = new EventEmitter();

@@ -5,6 +5,8 @@ import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 import { until } from './support/until.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const WORK_MS = 25;
 const TASKS = 180;
 const TASKS_PER_PHASE = 45;
@@ -13,7 +15,7 @@ const tasks = queue('example.tasks', z.object({ task: z.int() }));
 
 /** One instance, as if it were a process or a machine of its own. */
 async function startWorker(name: string) {
-  const broker = await Broker.connect(process.env.RABBITMQ_URL, { name });
+  const broker = await Broker.connect(url, { name });
   const worker = { name, handled: 0, stop: () => broker.close() };
   const consumer = broker.consumer(
     tasks,
@@ -27,8 +29,8 @@ async function startWorker(name: string) {
   return worker;
 }
 
-await using _queues = await freshQueues(tasks);
-await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'producer' });
+await using _queues = await freshQueues(url, tasks);
+await using broker = await Broker.connect(url, { name: 'producer' });
 await broker.producer(tasks).sendAll(Array.from({ length: TASKS }, (_, index) => ({ task: index + 1 })));
 console.log(`${TASKS} tasks wait; each takes ${WORK_MS} ms of work.`);
 

@@ -5,10 +5,12 @@ import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 import { until } from './support/until.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const photos = queue('example.photos', z.object({ photo: z.string() }));
 
-await using _queues = await freshQueues(photos);
-await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'producer' });
+await using _queues = await freshQueues(url, photos);
+await using broker = await Broker.connect(url, { name: 'producer' });
 await broker.producer(photos).send({ photo: 'hare.jpg' });
 
 async function show(what: string, unacknowledged: number): Promise<void> {
@@ -24,7 +26,7 @@ async function resize({ body, attempt, signal }: Message<{ photo: string }>): Pr
 
 await show('The message is sent', 0);
 {
-  await using workerBroker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'impatient worker' });
+  await using workerBroker = await Broker.connect(url, { name: 'impatient worker' });
   const worker = workerBroker.consumer(photos, resize);
   await until(() => worker.stats.inFlight === 1);
   await show('The worker has it, and is not done', worker.stats.inFlight);
@@ -33,7 +35,7 @@ await show('The message is sent', 0);
   await show('The worker left in mid-task: it is back', 0);
 }
 {
-  await using workerBroker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'patient worker' });
+  await using workerBroker = await Broker.connect(url, { name: 'patient worker' });
   const worker = workerBroker.consumer(photos, resize);
   await until(() => worker.stats.inFlight === 1);
   await show('Another worker has it, and is not done', worker.stats.inFlight);

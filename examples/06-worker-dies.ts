@@ -8,11 +8,14 @@ import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 import { until } from './support/until.js';
 
+// Each worker is a process, so this takes a real server: a broker in memory is inside one process.
+const url = process.env.RABBITMQ_URL ?? 'amqp://localhost';
+
 const invoices = queue('example.invoices', z.object({ invoice: z.int() }));
 
 /** What a worker process does: it is this same file, started with a name. It tells its parent how far it is. */
 async function runWorker(name: string): Promise<void> {
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name });
+  await using broker = await Broker.connect(url, { name });
   const consumer = broker.consumer(invoices, async ({ body, attempt, redelivered }) => {
     const what = `invoice ${body.invoice}`;
     console.log(`  ${name} takes ${what}: attempt ${attempt}, ${redelivered ? '' : 'not '}redelivered`);
@@ -41,8 +44,8 @@ async function startWorker(name: string): Promise<Worker> {
 }
 
 async function main(): Promise<void> {
-  await using _queues = await freshQueues(invoices);
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'producer' });
+  await using _queues = await freshQueues(url, invoices);
+  await using broker = await Broker.connect(url, { name: 'producer' });
   const [one, other] = await Promise.all([startWorker('worker 1'), startWorker('worker 2')]);
   await broker.producer(invoices).send({ invoice: 42 });
   console.log('invoice 42 is sent');

@@ -8,6 +8,9 @@ import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 import { until } from './support/until.js';
 
+// Each worker is a process, so this takes a real server: a broker in memory is inside one process.
+const url = process.env.RABBITMQ_URL ?? 'amqp://localhost';
+
 const TASKS = 10;
 const WORK_MS = 100;
 
@@ -15,7 +18,7 @@ const payments = queue('example.payments', z.object({ payment: z.int() }));
 
 /** The worker process: this same file, started with the mode. It tells its parent when it is in the middle of a task. */
 async function runWorker(mode: string): Promise<void> {
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: `worker, ${mode}` });
+  await using broker = await Broker.connect(url, { name: `worker, ${mode}` });
   broker.consumer(
     payments,
     async ({ body }) => {
@@ -29,8 +32,8 @@ async function runWorker(mode: string): Promise<void> {
 }
 
 async function crashInTheFourth(mode: 'automatic' | 'after the work'): Promise<void> {
-  await using _queues = await freshQueues(payments);
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'producer' });
+  await using _queues = await freshQueues(url, payments);
+  await using broker = await Broker.connect(url, { name: 'producer' });
   const bodies = Array.from({ length: TASKS }, (_, index) => ({ payment: index + 1 }));
   const { sent } = await broker.producer(payments).sendAll(bodies);
 

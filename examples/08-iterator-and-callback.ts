@@ -4,12 +4,14 @@ import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 import { until } from './support/until.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const WORDS = ['one', 'two', 'three', 'four', 'five'];
 
 const words = queue('example.words', z.object({ word: z.string() }));
 
-await using _queues = await freshQueues(words);
-await using broker = await Broker.connect(process.env.RABBITMQ_URL);
+await using _queues = await freshQueues(url, words);
+await using broker = await Broker.connect(url);
 const producer = broker.producer(words);
 const send = () => producer.sendAll(WORDS.map((word) => ({ word })));
 

@@ -3,14 +3,16 @@ import { Broker, queue, UnroutableError } from 'leveret';
 import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const Parcel = z.object({ parcel: z.int() });
 
 // `declare: false`: somebody else is to declare this queue. Without it, the first send would do so, and succeed.
 const undeclared = queue('example.parcels', Parcel, { declare: false });
 const parcels = queue('example.parcels', Parcel);
 
-await using _queues = await freshQueues(parcels);
-await using broker = await Broker.connect(process.env.RABBITMQ_URL);
+await using _queues = await freshQueues(url, parcels);
+await using broker = await Broker.connect(url);
 const producer = broker.producer(undeclared);
 
 try {

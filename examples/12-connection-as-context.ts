@@ -3,12 +3,14 @@ import { Broker, queue } from 'leveret';
 import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const readings = queue('example.readings', z.object({ sensor: z.string(), celsius: z.number() }));
 
-await using _queues = await freshQueues(readings);
+await using _queues = await freshQueues(url, readings);
 
 async function measure(count: number): Promise<Broker> {
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'sensor' });
+  await using broker = await Broker.connect(url, { name: 'sensor' });
   console.log(`  inside: the broker is ${broker.state.status}`);
   const producer = broker.producer(readings);
   for (let index = 0; index < count; index++) {
@@ -26,7 +28,7 @@ console.log(`  outside: the broker is ${used.state.status}`);
 console.log('A block that throws:');
 const seen: Broker[] = [];
 try {
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'sensor' });
+  await using broker = await Broker.connect(url, { name: 'sensor' });
   seen.push(broker);
   console.log(`  inside: the broker is ${broker.state.status}`);
   throw new Error('the sensor has failed');
@@ -34,6 +36,6 @@ try {
   console.log(`  outside: the broker is ${seen[0]?.state.status}, and the error is there: ${error}`);
 }
 
-await using broker = await Broker.connect(process.env.RABBITMQ_URL);
+await using broker = await Broker.connect(url);
 const { messages } = await broker.stats(readings);
 console.log(`The queue holds ${messages} of 100 readings.`);

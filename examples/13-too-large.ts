@@ -7,11 +7,13 @@ import { Broker, MessageTooLargeError, queue } from 'leveret';
 import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const scansInside = queue('example.scans-inside', z.object({ title: z.string(), image: z.base64() }));
 const scans = queue('example.scans', z.object({ title: z.string(), path: z.string() }));
 
-await using _queues = await freshQueues(scansInside, scans);
-await using broker = await Broker.connect(process.env.RABBITMQ_URL);
+await using _queues = await freshQueues(url, scansInside, scans);
+await using broker = await Broker.connect(url);
 const scan = randomBytes(3 * 1024 * 1024);
 
 try {

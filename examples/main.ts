@@ -7,6 +7,8 @@ import { z } from 'zod';
 import { freshQueues } from './support/fresh-queues.js';
 import { until } from './support/until.js';
 
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+
 const Order = z.object({
   id: z.string().regex(/^SO-\d{5}$/),
   placedAt: z.iso.datetime().transform((text) => new Date(text)),
@@ -47,7 +49,7 @@ async function handle(worker: string, { body: order, attempt }: Message<Order>):
 }
 
 async function startWorker(name: string) {
-  const broker = await Broker.connect(process.env.RABBITMQ_URL, { name });
+  const broker = await Broker.connect(url, { name });
   broker.on('invalid-message', ({ messageId, issues }) => {
     console.log(`${name}  ${messageId}  does not fit the schema (${issues.length} issues)`);
   });
@@ -60,8 +62,8 @@ async function startWorker(name: string) {
   return { name, consumer, stop: () => broker.close() };
 }
 
-await using _queues = await freshQueues(orders);
-await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'shop' });
+await using _queues = await freshQueues(url, orders);
+await using broker = await Broker.connect(url, { name: 'shop' });
 const workers = [await startWorker('worker 1'), await startWorker('worker 2')];
 const startedAt = performance.now();
 

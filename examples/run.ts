@@ -1,12 +1,17 @@
-/** Runs an example, on the server in RABBITMQ_URL or on one that it starts for this: `npm run example -- 01-hello-world`. */
+/**
+ * Runs an example: `npm run example -- 01-hello-world`. On the server in RABBITMQ_URL; without it in memory, or, where an
+ * example takes a real server, on one that is started for it.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { startSharedServer } from '../test/helpers/server/private-server.js';
 
 const folder = new URL('./', import.meta.url);
 const names = readdirSync(folder).flatMap((file) => /^(main|\d\d-.*)\.ts$/.exec(file)?.[1] ?? []);
+
+/** Their workers are processes of their own, which a broker in memory does not reach. */
+const takesServer: ReadonlySet<string> = new Set(['06-worker-dies', '07-automatic-acknowledgement']);
 
 /** The exit code after an interrupt, as shells have it. */
 const INTERRUPTED = 130;
@@ -18,7 +23,7 @@ function find(wanted: string): string | undefined {
 }
 
 /** In a process of its own, with what this one was started with: a loader of TypeScript. Resolves with its exit code. */
-async function run(name: string, url: string): Promise<number> {
+async function run(name: string, url: string | undefined): Promise<number> {
   const file = fileURLToPath(new URL(`${name}.ts`, folder));
   const example = spawn(process.execPath, [...process.execArgv, file], {
     stdio: 'inherit',
@@ -29,7 +34,8 @@ async function run(name: string, url: string): Promise<number> {
 }
 
 async function runOnNewServer(name: string): Promise<number> {
-  console.log('RABBITMQ_URL is not set: starting a RabbitMQ for this example …');
+  console.log('This example takes a real server and RABBITMQ_URL is not set: starting a RabbitMQ for it …');
+  const { startSharedServer } = await import('../test/helpers/server/private-server.js');
   const server = await startSharedServer();
   try {
     console.log(`RabbitMQ ${server.version}: ${server.description}, at ${new URL(server.url).host}\n`);
@@ -37,6 +43,11 @@ async function runOnNewServer(name: string): Promise<number> {
   } finally {
     await server.stop();
   }
+}
+
+function runInMemory(name: string): Promise<number> {
+  console.log('In memory. To run it on a RabbitMQ, set RABBITMQ_URL.\n');
+  return run(name, undefined);
 }
 
 const wanted = process.argv[2] ?? 'main';
@@ -50,5 +61,6 @@ if (name === undefined) {
     isInterrupted = true;
   });
   const url = process.env.RABBITMQ_URL;
-  process.exitCode = url ? await run(name, url) : await runOnNewServer(name);
+  if (url) process.exitCode = await run(name, url);
+  else process.exitCode = await (takesServer.has(name) ? runOnNewServer(name) : runInMemory(name));
 }

@@ -5,13 +5,16 @@ import { z } from 'zod';
  * Removes the queues, and their dead-letter queues, that an earlier run may have left, and removes them again at the end.
  * Only an example needs this: a queue is there to stay.
  */
-export async function freshQueues(...queues: readonly QueueContract[]): Promise<AsyncDisposable> {
-  await remove(queues);
-  return { [Symbol.asyncDispose]: () => remove(queues) };
+export async function freshQueues(
+  url: string,
+  ...queues: readonly QueueContract[]
+): Promise<AsyncDisposable> {
+  await remove(url, queues);
+  return { [Symbol.asyncDispose]: () => remove(url, queues) };
 }
 
-async function remove(queues: readonly QueueContract[]): Promise<void> {
-  await using broker = await Broker.connect(process.env.RABBITMQ_URL);
+async function remove(url: string, queues: readonly QueueContract[]): Promise<void> {
+  await using broker = await Broker.connect(url);
   for (const contract of queues) {
     await broker.delete(contract);
     if (contract.deadLetter) await broker.delete(queue(contract.deadLetter, z.unknown()));

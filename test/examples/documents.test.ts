@@ -123,14 +123,17 @@ describe('the documents', () => {
     expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/1 passed/) });
   });
 
-  it('begin with a sample that runs as it stands', { timeout: 60_000 }, async () => {
-    await using vhost = await createVhost();
+  it.each([
+    ['on a server', createVhost],
+    ['in memory', undefined],
+  ])('begin with a sample that runs as it stands %s', { timeout: 60_000 }, async (_where, open) => {
+    await using vhost = await open?.();
     const [sample] = fencesOf('README.md');
     const path = join(root, 'reports', 'first-sample.ts');
     writeFileSync(path, sample?.code ?? '');
     const child = spawn(process.execPath, ['--import', 'tsx', path], {
       cwd: root,
-      env: { ...process.env, RABBITMQ_URL: vhost.url },
+      env: { ...process.env, RABBITMQ_URL: vhost?.url },
     });
     let output = '';
     let errors = '';

@@ -9,6 +9,9 @@ import { createVhost, type TestVhost } from '../helpers/server/index.js';
 const folder = new URL('../../examples/', import.meta.url);
 const files = readdirSync(folder).filter((file) => file.endsWith('.ts') && file !== 'run.ts');
 
+/** Their workers are processes of their own: in memory there is nothing for these to meet. */
+const onServerOnly = ['06-worker-dies.ts', '07-automatic-acknowledgement.ts'];
+
 /** What each example has to print; its lines are given without the spaces around them. */
 const expectations: Readonly<Record<string, (lines: readonly string[]) => void>> = {
   'main.ts': (lines) => {
@@ -193,9 +196,14 @@ interface Outcome {
 const running = new Set<ChildProcess>();
 
 /** Runs a file of the folder as a newcomer does. */
-async function run(file: string, args: readonly string[], url: string | undefined): Promise<Outcome> {
+async function run(
+  file: string,
+  args: readonly string[],
+  url: string | undefined,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
   const child = spawn(process.execPath, ['--import', 'tsx', fileURLToPath(new URL(file, folder)), ...args], {
-    env: { ...process.env, RABBITMQ_URL: url },
+    env: { ...process.env, ...environment, RABBITMQ_URL: url },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
@@ -237,14 +245,28 @@ describe('each example', () => {
     expect(Object.keys(expectations).sort()).toEqual([...files].sort());
   });
 
-  it.each(files)('%s does what it says, ends by itself and leaves no queue behind', async (file) => {
-    const { exitCode, stdout, stderr, lingeredMs } = await run(file, [], vhost.url);
-    expect(stderr).toBe('');
-    expect(exitCode, stdout).toBe(0);
-    expect(lingeredMs).toBeLessThan(MAX_LINGER_MS);
-    expectations[file]?.(linesOf(stdout));
-    expect(await queueNames()).toEqual([]);
-  });
+  it.each(files)(
+    '%s does on a server what it says, ends by itself and leaves no queue behind',
+    async (file) => {
+      const { exitCode, stdout, stderr, lingeredMs } = await run(file, [], vhost.url);
+      expect(stderr).toBe('');
+      expect(exitCode, stdout).toBe(0);
+      expect(lingeredMs).toBeLessThan(MAX_LINGER_MS);
+      expectations[file]?.(linesOf(stdout));
+      expect(await queueNames()).toEqual([]);
+    },
+  );
+
+  it.each(files.filter((file) => !onServerOnly.includes(file)))(
+    '%s does the same in memory, without RABBITMQ_URL',
+    async (file) => {
+      const { exitCode, stdout, stderr, lingeredMs } = await run(file, [], undefined);
+      expect(stderr).toBe('');
+      expect(exitCode, stdout).toBe(0);
+      expect(lingeredMs).toBeLessThan(MAX_LINGER_MS);
+      expectations[file]?.(linesOf(stdout));
+    },
+  );
 });
 
 describe('the launcher', () => {
@@ -255,15 +277,34 @@ describe('the launcher', () => {
     expectations['09-unroutable.ts']?.(linesOf(stdout));
   });
 
-  it('starts a server of its own without RABBITMQ_URL, and stops it', { timeout: 180_000 }, async () => {
-    const { exitCode, stdout, stderr } = await run('run.ts', ['09'], undefined);
+  it('runs the main job in memory when there is nothing else, within seconds', async () => {
+    // No Docker and no RabbitMQ to be found, nor anything to install one with.
+    const nothing = { PATH: '/nonexistent', DOCKER_HOST: 'tcp://127.0.0.1:1', RABBITMQ_ROOT: '/nonexistent' };
+    const startedAt = performance.now();
+    const { exitCode, stdout, stderr } = await run('run.ts', [], undefined, nothing);
     expect(stderr).toBe('');
     expect(exitCode).toBe(0);
-    const [, host, port] = /^RabbitMQ \d.* at (.+):(\d+)$/m.exec(stdout) ?? [];
-    expectations['09-unroutable.ts']?.(linesOf(stdout).slice(-4));
-    const connected = once(connect(Number(port), host), 'connect');
-    await expect(connected).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    const [first = '', ...lines] = linesOf(stdout);
+    expect(first).toContain('In memory');
+    expectations['main.ts']?.(lines);
+    expect(performance.now() - startedAt).toBeLessThan(20_000);
   });
+
+  it.each(onServerOnly)(
+    'starts a server for %s without RABBITMQ_URL, and stops it',
+    {
+      timeout: 180_000,
+    },
+    async (file) => {
+      const { exitCode, stdout, stderr } = await run('run.ts', [file.slice(0, 2)], undefined);
+      expect(stderr).toBe('');
+      expect(exitCode, stdout).toBe(0);
+      const [found = '', host, port] = /^RabbitMQ \d.* at (.+):(\d+)$/m.exec(stdout) ?? [];
+      expectations[file]?.(linesOf(stdout.slice(stdout.indexOf(found) + found.length)));
+      const connected = once(connect(Number(port), host), 'connect');
+      await expect(connected).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    },
+  );
 
   it('names the examples when there is none of that name', async () => {
     const { exitCode, stdout, stderr } = await run('run.ts', ['99'], vhost.url);
