@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkRunners } from './runners.mjs';
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
 const folder = mkdtempSync(join(tmpdir(), 'leveret-package-'));
@@ -26,6 +27,7 @@ const module = `
 
 const consumer = `
   import { Broker, exchange, queue } from 'leveret';
+  import { type HandledMessage, TestBroker } from 'leveret/testing';
   import { z } from 'zod';
 
   const emails = queue('emails', z.object({ to: z.string() }));
@@ -37,6 +39,10 @@ const consumer = `
     await broker.producer(emails).send({ to: 'ada@example.com' });
     // @ts-expect-error: a body that does not fit the schema
     await broker.producer(emails).send({ to: 1 });
+
+    await using testBroker = await TestBroker.start();
+    const handled: HandledMessage<{ to: string }>[] = testBroker.handled(emails);
+    console.log(handled.length);
   }`;
 
 const compilerOptions = {
@@ -60,10 +66,11 @@ try {
     run('npm', ['pack', '--json', '--pack-destination', folder], process.cwd()),
   );
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true }));
-  const companions = ['zod', 'typescript', '@types/node'].map(
+  const companions = ['zod', 'typescript', '@types/node', 'vitest'].map(
     (name) => `${name}@${manifest.devDependencies[name]}`,
   );
-  run('npm', ['install', '--no-audit', '--no-fund', `./${filename}`, ...companions]);
+  const options = ['--no-audit', '--no-fund', '--prefer-offline'];
+  run('npm', ['install', ...options, `./${filename}`, ...companions, 'jest@30']);
 
   writeFileSync(join(folder, 'esm.mjs'), `import * as leveret from 'leveret';${module}`);
   writeFileSync(join(folder, 'cjs.cjs'), `const leveret = require('leveret');${module}`);
@@ -76,7 +83,11 @@ try {
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['consumer.*'] }));
   run(process.execPath, ['node_modules/typescript/bin/tsc']);
 
-  console.log('The packed package works from ES modules, CommonJS and TypeScript.');
+  await checkRunners(folder);
+
+  console.log(
+    'The packed package works from ES modules, CommonJS and TypeScript, and its tests under vitest, node:test and jest.',
+  );
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
