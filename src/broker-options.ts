@@ -52,6 +52,14 @@ export interface BrokerOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The options of `broker.close()`. */
+export interface CloseOptions {
+  /** How long running handlers and pending sends may take, in milliseconds. @defaultValue 30000 */
+  readonly timeoutMs?: number;
+  /** Ends the wait as the deadline does. */
+  readonly signal?: AbortSignal;
+}
+
 /** {@link BrokerOptions} with every default filled in. */
 export interface ResolvedBrokerOptions {
   readonly name: string | undefined;

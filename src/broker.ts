@@ -2,6 +2,7 @@ import { Administration, checkContract } from './administration.js';
 import { type BrokerHealth, healthOf } from './broker-health.js';
 import {
   type BrokerOptions,
+  type CloseOptions,
   type ResolvedBrokerOptions,
   resolveBrokerOptions,
   resolveUrls,
@@ -9,12 +10,14 @@ import {
 import type { BrokerState } from './broker-state.js';
 import { type Clock, orAborted, systemClock, withDeadline } from './clock.js';
 import { Connections } from './connections.js';
-import { QueueConsumer } from './consumer/consumer.js';
+import type { BatchContext } from './consumer/batch.js';
+import type { BatchConsumerOptions } from './consumer/batch-options.js';
 import type { Consumer } from './consumer/consumer-api.js';
-import { parseConsumerArguments } from './consumer/consumer-arguments.js';
-import type { ConsumerOptions } from './consumer/consumer-options.js';
+import { ConsumerFactory } from './consumer/consumer-factory.js';
+import type { ConsumerOptions, HandlerOptions } from './consumer/consumer-options.js';
 import type { Message } from './consumer/message.js';
 import { Republisher } from './consumer/republisher.js';
+import type { BatchWork } from './consumer/work.js';
 import type { SubscriptionContract } from './contracts/exchange.js';
 import type { QueueContract } from './contracts/queue.js';
 import type { OutputOf, Schema } from './contracts/schema.js';
@@ -27,14 +30,6 @@ import { checkOptions, isDuration, isSignal } from './options.js';
 import { Outbox } from './producer/outbox.js';
 import { type Producer, type ProducerOptions, QueueProducer } from './producer/producer.js';
 import { makeTransport } from './transport/select.js';
-
-/** The options of {@link Broker.close}. */
-export interface CloseOptions {
-  /** How long running handlers and pending sends may take, in milliseconds. @defaultValue 30000 */
-  readonly timeoutMs?: number;
-  /** Ends the wait as the deadline does. */
-  readonly signal?: AbortSignal;
-}
 
 /**
  * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never
@@ -53,7 +48,7 @@ export class Broker implements AsyncDisposable {
   readonly #connections: Connections;
   readonly #administration: Administration;
   readonly #members = new Members();
-  readonly #republisher: Republisher;
+  readonly #consumers: ConsumerFactory;
   #life: 'open' | 'closing' | 'closed' = 'open';
   #closing: Promise<{ clean: boolean }> | undefined;
 
@@ -89,7 +84,19 @@ export class Broker implements AsyncDisposable {
       maxBuffered: 10_000,
     });
     this.#members.addPublisher(republished);
-    this.#republisher = new Republisher(republished, connection);
+    this.#consumers = new ConsumerFactory(
+      {
+        connection: this.#connections.consume,
+        republisher: new Republisher(republished, connection),
+        clock: this.#clock,
+        events: this.#events,
+        maxBodyBytes: this.#options.maxBodyBytes,
+        onOutcome: this.#internals?.onOutcome,
+        onConsumerActive: (consumer) => this.#members.addConsumer(consumer),
+        onConsumerIdle: (consumer) => this.#members.consumerIdle(consumer),
+      },
+      this.#internals,
+    );
     const { signal } = this.#options;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) void this.close();
@@ -171,7 +178,7 @@ export class Broker implements AsyncDisposable {
   consumer<S extends Schema>(
     contract: QueueContract<S> | SubscriptionContract<S>,
     handler: (message: Message<OutputOf<S>>) => unknown,
-    options?: ConsumerOptions,
+    options?: HandlerOptions<OutputOf<S>>,
   ): Consumer<OutputOf<S>>;
   /**
    * A consumer of a queue for `for await` loops: each message is acknowledged when the loop asks for the next one. Leaving the
@@ -186,21 +193,27 @@ export class Broker implements AsyncDisposable {
   ): Consumer<OutputOf<S>>;
   consumer(
     given: QueueContract | SubscriptionContract,
-    handlerOrOptions?: ((message: Message) => unknown) | ConsumerOptions,
-    maybeOptions?: ConsumerOptions,
+    handlerOrOptions?: ((message: Message) => unknown) | HandlerOptions,
+    maybeOptions?: HandlerOptions,
   ): Consumer {
-    const { contract, handler, options } = parseConsumerArguments(given, handlerOrOptions, maybeOptions);
-    const run = handler && (this.#internals?.wrapHandler(handler) ?? handler);
-    return new QueueConsumer(contract, run, options, {
-      connection: this.#connections.consume,
-      republisher: this.#republisher,
-      clock: this.#clock,
-      events: this.#events,
-      maxBodyBytes: this.#options.maxBodyBytes,
-      onOutcome: this.#internals?.onOutcome,
-      onConsumerActive: (consumer) => this.#members.addConsumer(consumer),
-      onConsumerIdle: (consumer) => this.#members.consumerIdle(consumer),
-    });
+    return this.#consumers.consumer(given, handlerOrOptions, maybeOptions);
+  }
+
+  /**
+   * A consumer whose handler gets many messages at once: up to `size`, and fewer when no more have come within `maxWaitMs` of
+   * the first. They are acknowledged together after the handler's promise resolves, but those that it has given a verdict of
+   * their own: `message.deadLetter()`, `retry()`, `requeue()`, `ack()`. When it rejects, the retry policy decides about each
+   * message without a verdict. Invalid messages never reach it. When the consumer closes, running batches end, and one that
+   * is still being gathered goes back to the queue.
+   *
+   * @throws ConfigurationError for a wrong contract, handler or option
+   */
+  batchConsumer<S extends Schema>(
+    contract: QueueContract<S> | SubscriptionContract<S>,
+    handler: (messages: readonly Message<OutputOf<S>>[], batch: BatchContext) => unknown,
+    options?: BatchConsumerOptions,
+  ): Consumer<OutputOf<S>> {
+    return this.#consumers.batchConsumer(contract, handler as BatchWork['onBatch'], options);
   }
 
   /**

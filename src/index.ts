@@ -4,15 +4,18 @@
  * @packageDocumentation
  */
 
-export { Broker, type CloseOptions } from './broker.js';
+export { Broker } from './broker.js';
 export type { BrokerHealth, ConnectionHealth, ConsumerHealth, ProducerHealth } from './broker-health.js';
-export type { BrokerOptions, ReconnectOptions } from './broker-options.js';
+export type { BrokerOptions, CloseOptions, ReconnectOptions } from './broker-options.js';
 export type { BrokerState } from './broker-state.js';
+export type { BatchContext } from './consumer/batch.js';
+export type { BatchConsumerOptions } from './consumer/batch-options.js';
 export type { Consumer, ConsumerStats } from './consumer/consumer-api.js';
-export type { ConsumerOptions } from './consumer/consumer-options.js';
+export type { ConsumerOptions, HandlerOptions } from './consumer/consumer-options.js';
 export type { ConsumerState } from './consumer/consumer-state.js';
 export { DeadLetter, RetryLater } from './consumer/failure-policy.js';
 export type { Message } from './consumer/message.js';
+export type { StreamOffset } from './consumer/stream-offset.js';
 export {
   type BindingArguments,
   type BoundQueueOptions,

@@ -1,6 +1,6 @@
 import type { BrokerOptions } from './broker-options.js';
 import type { Clock } from './clock.js';
-import type { Message, ReceivedMessage } from './consumer/message.js';
+import type { ReceivedMessage } from './consumer/message.js';
 import type { QueueContract } from './contracts/queue.js';
 import type { Transport } from './transport/port.js';
 
@@ -20,7 +20,7 @@ export interface Internals {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly onOutcome: OutcomeListener;
-  wrapHandler(handler: (message: Message) => unknown): (message: Message) => unknown;
+  wrapHandler<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown;
 }
 
 /** Under a symbol that nobody else has, options carry more than their type says. */

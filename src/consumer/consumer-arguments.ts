@@ -3,14 +3,17 @@ import { isQueue, isSubscription } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ConfigurationError } from '../errors.js';
 import { show } from '../options.js';
+import { type BatchConsumerOptions, resolveBatchOptions } from './batch-options.js';
 import {
-  type ConsumerOptions,
+  type HandlerOptions,
   type ResolvedConsumerOptions,
   resolveConsumerOptions,
 } from './consumer-options.js';
 import type { Message } from './message.js';
+import type { BatchWork } from './work.js';
 
 type Handler = (message: Message) => unknown;
+type AnyContract = QueueContract | SubscriptionContract;
 
 /**
  * What `broker.consumer(…)` was called with: a contract, then a handler, options, or both.
@@ -18,27 +21,15 @@ type Handler = (message: Message) => unknown;
  * @throws ConfigurationError naming the argument that is wrong
  */
 export function parseConsumerArguments(
-  given: QueueContract | SubscriptionContract,
-  handlerOrOptions: Handler | ConsumerOptions | undefined,
-  maybeOptions: ConsumerOptions | undefined,
+  given: AnyContract,
+  handlerOrOptions: Handler | HandlerOptions | undefined,
+  maybeOptions: HandlerOptions | undefined,
 ): {
   readonly contract: QueueContract;
   readonly handler: Handler | undefined;
   readonly options: ResolvedConsumerOptions;
 } {
-  const contract = isSubscription(given) ? given.toQueue() : given;
-  if (!isQueue(contract)) {
-    throw new ConfigurationError(
-      'contract',
-      `broker.consumer: expected a contract made by queue() or exchange.subscription(), got ${show(given)}`,
-    );
-  }
-  if (contract.type === 'stream') {
-    throw new ConfigurationError(
-      'type',
-      `The queue '${contract.name}' is a stream, which this version can not consume`,
-    );
-  }
+  const contract = contractOf('consumer', given);
   const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined;
   if (!handler && maybeOptions !== undefined) {
     throw new ConfigurationError(
@@ -46,6 +37,52 @@ export function parseConsumerArguments(
       `consumer('${contract.name}'): the handler must be a function, got ${show(handlerOrOptions)}`,
     );
   }
-  const options = handler ? maybeOptions : (handlerOrOptions as ConsumerOptions | undefined);
+  const options = handler ? maybeOptions : (handlerOrOptions as HandlerOptions | undefined);
+  if (!handler && options?.orderBy) {
+    throw new ConfigurationError(
+      'orderBy',
+      `consumer('${contract.name}'): 'orderBy' orders the runs of a handler, and there is none`,
+    );
+  }
   return { contract, handler, options: resolveConsumerOptions(contract, options) };
+}
+
+/**
+ * What `broker.batchConsumer(…)` was called with.
+ *
+ * @throws ConfigurationError naming the argument that is wrong
+ */
+export function parseBatchArguments(
+  given: AnyContract,
+  onBatch: BatchWork['onBatch'],
+  batchOptions: BatchConsumerOptions | undefined,
+): {
+  readonly contract: QueueContract;
+  readonly work: BatchWork;
+  readonly options: ResolvedConsumerOptions;
+} {
+  const contract = contractOf('batchConsumer', given);
+  if (typeof onBatch !== 'function') {
+    throw new ConfigurationError(
+      'handler',
+      `batchConsumer('${contract.name}'): the handler must be a function, got ${show(onBatch)}`,
+    );
+  }
+  const { batches, options } = resolveBatchOptions(contract, batchOptions);
+  return { contract, work: { onBatch, ...batches }, options };
+}
+
+function contractOf(method: string, given: AnyContract): QueueContract {
+  const contract = isSubscription(given) ? given.toQueue() : given;
+  if (isQueue(contract) && contract.type === 'stream') {
+    throw new ConfigurationError(
+      'type',
+      `The queue '${contract.name}' is a stream, which this version can not consume`,
+    );
+  }
+  if (isQueue(contract)) return contract;
+  throw new ConfigurationError(
+    'contract',
+    `broker.${method}: expected a contract made by queue() or exchange.subscription(), got ${show(given)}`,
+  );
 }

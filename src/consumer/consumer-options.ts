@@ -6,10 +6,13 @@ import {
   either,
   isBoolean,
   isDuration,
+  isFunction,
   isInteger,
   isOneOf,
   isSignal,
 } from '../options.js';
+import type { Message } from './message.js';
+import { checkStreamOptions, isStreamOffset, type StreamOffset } from './stream-offset.js';
 
 /** The options of `broker.consumer(…)`. */
 export interface ConsumerOptions {
@@ -40,6 +43,30 @@ export interface ConsumerOptions {
    * ahead. @defaultValue false
    */
   readonly noAck?: boolean;
+  /**
+   * Where to begin, on a stream only. From there on the consumer keeps its own place: after a reconnect, a pause or a loop that
+   * was left, it goes on with the first message that it has not handled. Another consumer, or another process, begins here
+   * again. `'next'` reads what is sent from now on: for everything that is kept say `'first'`. @defaultValue 'next'
+   */
+  readonly offset?: StreamOffset;
+}
+
+/** The options of `broker.consumer(…)` with a handler. */
+export interface HandlerOptions<Body = unknown> extends ConsumerOptions {
+  /**
+   * Messages for which it returns the same key are handled in order, one at a time; those with different keys in parallel, as
+   * many as `concurrency` says. `undefined` is no key: the message waits for no other.
+   *
+   * The order is that of their delivery to this consumer, and a failed message keeps it: it runs again in its place, after
+   * the delay of the retry policy, and those of its key wait for it; the others do not. Only when that takes longer than 20
+   * minutes in all, and when the consumer is closed meanwhile, does it leave its place. Attempts in place are forgotten when
+   * the delivery is lost. With several consumers of a queue, each has an order of its own: set `singleActiveConsumer` on the
+   * queue for one order.
+   *
+   * A message can only pass those that were delivered ahead: when one key may fill all of the `prefetch`, raise it. If the
+   * function throws, the message has failed as if its handler had thrown. It must be quick.
+   */
+  readonly orderBy?: (message: Message<Body>) => unknown;
 }
 
 /** {@link ConsumerOptions} with every default filled in. */
@@ -51,11 +78,14 @@ export interface ResolvedConsumerOptions {
   readonly priority: number | undefined;
   readonly exclusive: boolean;
   readonly noAck: boolean;
+  readonly offset: StreamOffset;
+  readonly orderBy: ((message: Message) => unknown) | undefined;
 }
 
 const AUTO_PREFETCH = 50;
 
-const consumerChecks: Readonly<Record<string, Check>> = {
+/** @internal */
+export const consumerChecks: Readonly<Record<string, Check>> = {
   concurrency: isInteger(1, 10_000),
   prefetch: either(isInteger(1, 65_535), isOneOf('auto')),
   handlerTimeoutMs: isDuration(1, { infinity: true }),
@@ -63,12 +93,14 @@ const consumerChecks: Readonly<Record<string, Check>> = {
   priority: isInteger(-1_000_000, 1_000_000),
   exclusive: isBoolean,
   noAck: isBoolean,
+  offset: isStreamOffset,
+  orderBy: isFunction,
 };
 
 /** Checks the options and fills in the defaults. */
 export function resolveConsumerOptions(
   contract: QueueContract,
-  options: ConsumerOptions = {},
+  options: HandlerOptions<never> = {},
 ): ResolvedConsumerOptions {
   checkOptions(`consumer of the queue '${contract.name}'`, options, consumerChecks);
   if (options.exclusive && contract.type === 'quorum') {
@@ -78,6 +110,7 @@ export function resolveConsumerOptions(
         `Set 'singleActiveConsumer: true' on the queue instead`,
     );
   }
+  checkStreamOptions(contract, options);
   const { concurrency = 1, prefetch = 'auto' } = options;
   return {
     concurrency,
@@ -87,5 +120,7 @@ export function resolveConsumerOptions(
     priority: options.priority,
     exclusive: options.exclusive ?? false,
     noAck: options.noAck ?? false,
+    offset: options.offset ?? 'next',
+    orderBy: options.orderBy as ((message: Message) => unknown) | undefined,
   };
 }

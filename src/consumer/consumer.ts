@@ -13,6 +13,7 @@ import type { Message } from './message.js';
 import { Processing, type ProcessingHost } from './processing.js';
 import type { Session } from './session.js';
 import { Subscription } from './subscription.js';
+import type { Work } from './work.js';
 
 /** What a consumer needs of its broker. */
 export interface ConsumerHost extends ProcessingHost {
@@ -43,18 +44,13 @@ export class QueueConsumer implements Consumer {
   #lostAt: number | undefined;
   #closing: Promise<{ clean: boolean }> | undefined;
 
-  constructor(
-    contract: QueueContract,
-    handler: ((message: Message) => unknown) | undefined,
-    options: ResolvedConsumerOptions,
-    host: ConsumerHost,
-  ) {
+  constructor(contract: QueueContract, work: Work, options: ResolvedConsumerOptions, host: ConsumerHost) {
     this.contract = contract;
     this.ready = this.#ready.promise;
     this.closed = this.#closed.promise;
     this.#options = options;
     this.#host = host;
-    this.#processing = new Processing(contract, handler, options, host, {
+    this.#processing = new Processing(contract, work, options, host, {
       onFirst: () => this.#attach(),
       onLast: (giveBack) => this.#detach(giveBack),
     });

@@ -12,11 +12,13 @@ export interface HandlerWorkerSettings {
   readonly handler: (message: Message) => unknown;
   readonly concurrency: number;
   readonly handlerTimeoutMs: number;
-  readonly inbox: Inbox;
+  readonly inbox: Pick<Inbox, 'take'>;
   readonly clock: Clock;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
   readonly onError: (message: ReceivedMessage, error: unknown) => void;
+  /** Its place is free, whether it has ended or not. */
+  readonly onLeft?: (message: ReceivedMessage) => void;
 }
 
 /** Runs the handler, on as many messages at once as the concurrency allows. */
@@ -134,6 +136,7 @@ export class HandlerWorker implements Worker {
   #leave(message: ReceivedMessage): void {
     if (!this.#active.delete(message)) return;
     this.#deadlines.remove(message);
+    this.#settings.onLeft?.(message);
     if (this.#active.size === 0) this.#idle?.resolve();
     this.fill();
   }

@@ -14,6 +14,12 @@ export class Inbox {
     this.#messages.push(message);
   }
 
+  /** Puts a message before all others. */
+  putBack(message: ReceivedMessage): void {
+    if (this.#head === 0) this.#messages.unshift(message);
+    else this.#messages[--this.#head] = message;
+  }
+
   take(): ReceivedMessage | undefined {
     const message = this.#messages[this.#head];
     if (!message) return undefined;

@@ -69,6 +69,8 @@ export interface Judge {
 export class ReceivedMessage implements Message, Deadlined {
   readonly delivery: Delivery;
   readonly session: Session;
+  /** How often it has run here since it was delivered. */
+  readonly #runsHere: number;
   readonly #judge: Judge;
   body: unknown;
   bucket: Deadlined['bucket'];
@@ -81,10 +83,16 @@ export class ReceivedMessage implements Message, Deadlined {
   #headers: Record<string, unknown> | undefined;
   #attempt: number | undefined;
 
-  constructor(delivery: Delivery, session: Session, judge: Judge) {
+  constructor(delivery: Delivery, session: Session, judge: Judge, runsHere = 0) {
     this.delivery = delivery;
     this.session = session;
     this.#judge = judge;
+    this.#runsHere = runsHere;
+  }
+
+  /** The same delivery for another run: with a verdict of its own, and one attempt more. */
+  again(): ReceivedMessage {
+    return new ReceivedMessage(this.delivery, this.session, this.#judge, this.#runsHere + 1);
   }
 
   get id(): string | undefined {
@@ -92,7 +100,7 @@ export class ReceivedMessage implements Message, Deadlined {
   }
 
   get attempt(): number {
-    if (this.#attempt === undefined) this.#attempt = attemptOf(this.delivery, this.session.queueType);
+    this.#attempt ??= attemptOf(this.delivery, this.session.queueType) + this.#runsHere;
     return this.#attempt;
   }
 

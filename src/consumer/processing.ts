@@ -7,7 +7,8 @@ import type { Delivery } from '../transport/port.js';
 import { AckMemory } from './ack-memory.js';
 import type { ConsumerStats } from './consumer-api.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';
-import { HandlerWorker } from './handler-worker.js';
+import { MAX_RETRY_DELAY_MS } from './failure-policy.js';
+import { HeldRetries } from './held-retries.js';
 import { Inbox } from './inbox.js';
 import { Intake } from './intake.js';
 import { type Message, ReceivedMessage } from './message.js';
@@ -15,6 +16,7 @@ import { MessageStream, type MessageStreamSettings } from './message-stream.js';
 import type { Republisher } from './republisher.js';
 import type { Session } from './session.js';
 import { Settlement } from './settlement.js';
+import { makeWorker, type Work } from './work.js';
 import type { Worker } from './worker.js';
 
 /** What the processing of messages needs of the broker. */
@@ -32,6 +34,8 @@ export class Processing {
   readonly #memory: AckMemory;
   readonly #intake: Intake;
   readonly #settlement: Settlement;
+  /** Where a failed message runs again here, in its place. */
+  readonly #held: HeldRetries | undefined;
   readonly #worker: Worker;
   /** The worker, when it is loops that take the messages. */
   readonly #stream: MessageStream | undefined;
@@ -40,23 +44,42 @@ export class Processing {
 
   constructor(
     contract: QueueContract,
-    handler: ((message: Message) => unknown) | undefined,
+    work: Work,
     options: ResolvedConsumerOptions,
     { clock, events, republisher, maxBodyBytes, onOutcome }: ProcessingHost,
     loops: Pick<MessageStreamSettings, 'onFirst' | 'onLast'>,
   ) {
     this.#clock = clock;
-    const { noAck, prefetch, concurrency, handlerTimeoutMs } = options;
+    const { noAck, prefetch } = options;
     const memory = new AckMemory(prefetch, clock);
     this.#memory = memory;
     this.#intake = new Intake({ contract, memory, maxBodyBytes, events });
-    this.#settlement = new Settlement({ contract, noAck, memory, republisher, events, clock, onOutcome });
+    const isStream = contract.type === 'stream';
+    if (isStream || options.orderBy) {
+      this.#held = new HeldRetries({
+        clock,
+        maxHoldMs: isStream ? Number.POSITIVE_INFINITY : MAX_RETRY_DELAY_MS,
+        onDue: (message, failed) => this.#runAgain(message, failed),
+      });
+    }
+    const hold = this.#held && ((message: ReceivedMessage, ms: number) => this.#held?.hold(message, ms));
+    this.#settlement = new Settlement({
+      contract,
+      noAck,
+      memory,
+      republisher,
+      events,
+      clock,
+      onOutcome,
+      hold,
+    });
     const common = { inbox: this.#inbox, admit: (message: ReceivedMessage) => this.#intake.admit(message) };
-    if (handler) {
+    if (work) {
       const onError = ({ id, attempt }: ReceivedMessage, error: unknown) => {
         events.emit('handler-error', { queue: contract.name, messageId: id, attempt, error });
       };
-      this.#worker = new HandlerWorker({ ...common, handler, concurrency, handlerTimeoutMs, clock, onError });
+      const isHeld = (message: ReceivedMessage) => this.#held?.isHeld(message) ?? false;
+      this.#worker = makeWorker(work, options, isStream, { ...common, clock, onError, isHeld });
     } else {
       this.#stream = new MessageStream({ ...common, ...loops });
       this.#worker = this.#stream;
@@ -68,7 +91,7 @@ export class Processing {
       ...this.#settlement.counts,
       ...this.#intake.counts,
       inFlight: this.#worker.inFlight,
-      waiting: this.#inbox.length,
+      waiting: this.#inbox.length + (this.#worker.waiting ?? 0),
     };
   }
 
@@ -105,6 +128,7 @@ export class Processing {
   sessionLost(session: Session, reason: Error): void {
     this.#inbox.dropSession(session);
     this.#settlement.sessionLost(session);
+    this.#held?.sessionLost(session);
     this.#memory.channelLost(session.unsettled);
     this.#worker.sessionLost(
       session,
@@ -114,6 +138,7 @@ export class Processing {
 
   /** Gives back what nobody has looked at. */
   giveBackUnseen(): void {
+    this.#worker.giveBack?.();
     this.#inbox.giveBack();
   }
 
@@ -124,11 +149,13 @@ export class Processing {
 
   /** Resolves when every verdict so far is carried out. */
   settled(): Promise<void> {
+    this.#held?.giveBack();
     return this.#settlement.settled();
   }
 
   /** The same, and from now on no message rests before its next attempt. */
   settleAll(): Promise<void> {
+    this.#held?.finish();
     return this.#settlement.finish();
   }
 
@@ -141,5 +168,14 @@ export class Processing {
   /** Aborts what is at work, and waits for it no more. */
   abort(reason: Error): void {
     this.#worker.abort(reason);
+  }
+
+  #runAgain(message: ReceivedMessage, failed: ReceivedMessage): void {
+    if (this.#worker.runAgain) {
+      this.#worker.runAgain(message, failed);
+      return;
+    }
+    this.#inbox.putBack(message);
+    this.#worker.fill();
   }
 }

@@ -19,6 +19,8 @@ export interface SettlementSettings {
   readonly events: Events;
   readonly clock: Clock;
   readonly onOutcome: OutcomeListener | undefined;
+  /** Runs a message again in its place, after a delay. False, or absent, when it has to leave it. */
+  readonly hold?: ((message: ReceivedMessage, delayMs: number) => boolean | undefined) | undefined;
 }
 
 /** Counters of a consumer's verdicts. */
@@ -133,6 +135,7 @@ export class Settlement implements Judge {
     }
     this.counts.retried++;
     this.#tell(message, 'retried', error);
+    if (this.#settings.hold?.(message, decision.delayMs)) return;
     this.#rest(message, decision.delayMs, () => this.#tryAgain(message));
   }
 
@@ -186,6 +189,7 @@ export class Settlement implements Judge {
   }
 
   #giveBack(message: ReceivedMessage): void {
+    if (this.#settings.hold?.(message, 0)) return;
     message.session.requeueFailed(message.delivery.deliveryTag);
   }
 

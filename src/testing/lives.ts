@@ -1,4 +1,3 @@
-import type { Message } from '../consumer/message.js';
 import { isThenable } from '../contracts/schema.js';
 
 /** The lives of a process that crashes on demand: what belongs to an earlier one has no effect any more. */
@@ -11,10 +10,10 @@ export class Lives {
   }
 
   /** A handler that never ends when its process has died meanwhile. */
-  wrap(handler: (message: Message) => unknown): (message: Message) => unknown {
-    return (message) => {
+  wrap<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown {
+    return (...args) => {
       const life = this.#current;
-      const result = handler(message);
+      const result = handler(...args);
       if (!isThenable(result)) return result;
       return new Promise((resolve, reject) => {
         const ifAlive = (settle: () => void) => {

@@ -1,5 +1,5 @@
-import { Broker, type CloseOptions } from '../broker.js';
-import type { BrokerOptions } from '../broker-options.js';
+import { Broker } from '../broker.js';
+import type { BrokerOptions, CloseOptions } from '../broker-options.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { InputOf, OutputOf, Schema } from '../contracts/schema.js';
 import type { Contract } from '../contracts/topology.js';
