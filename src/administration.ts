@@ -96,7 +96,8 @@ function nameOf(what: string, queue: unknown): string {
   throw new ConfigurationError('queue', `broker.${what}: expected ${expected}, got ${show(queue)}`);
 }
 
-function toPublicError(error: unknown, target: string): unknown {
+/** What went wrong on the server's side, as one of the public errors. */
+export function toPublicError(error: unknown, target: string): unknown {
   const refusal = toTopologyError(error, `'${target}'`);
   if (!(refusal instanceof TransportError)) return refusal;
   const { message, replyCode } = refusal;

@@ -22,6 +22,8 @@ import type { SubscriptionContract } from './contracts/exchange.js';
 import type { QueueContract } from './contracts/queue.js';
 import type { OutputOf, Schema } from './contracts/schema.js';
 import type { Contract } from './contracts/topology.js';
+import { DeadLetterOffice } from './dead-letters/dead-letter-office.js';
+import { type DeadLetters, deadLettersOf } from './dead-letters/dead-letters.js';
 import { ClosedError, TimeoutError } from './errors.js';
 import { type BrokerEvent, type BrokerListener, Events } from './events.js';
 import { type Internals, internalsOf } from './internals.js';
@@ -49,6 +51,7 @@ export class Broker implements AsyncDisposable {
   readonly #administration: Administration;
   readonly #members = new Members();
   readonly #consumers: ConsumerFactory;
+  readonly #office: DeadLetterOffice;
   #life: 'open' | 'closing' | 'closed' = 'open';
   #closing: Promise<{ clean: boolean }> | undefined;
 
@@ -97,7 +100,8 @@ export class Broker implements AsyncDisposable {
       },
       this.#internals,
     );
-    const { signal } = this.#options;
+    const { signal, maxBodyBytes } = this.#options;
+    this.#office = this.#members.addTask(new DeadLetterOffice(this.#connections, this.#clock, maxBodyBytes));
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) void this.close();
   }
@@ -214,6 +218,15 @@ export class Broker implements AsyncDisposable {
     options?: BatchConsumerOptions,
   ): Consumer<OutputOf<S>> {
     return this.#consumers.batchConsumer(contract, handler as BatchWork['onBatch'], options);
+  }
+
+  /**
+   * The messages of a queue that could not be handled: look at them, put them back, remove them. Does no I/O.
+   *
+   * @throws ConfigurationError for anything but a queue's contract, or for one with `deadLetter: false`
+   */
+  deadLetters<S extends Schema>(contract: QueueContract<S>): DeadLetters<S> {
+    return deadLettersOf(contract, this.#office);
   }
 
   /**

@@ -39,6 +39,14 @@ export type {
 } from './contracts/queue-options.js';
 export type { InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './contracts/schema.js';
 export type { Contract } from './contracts/topology.js';
+export type {
+  ListDeadLettersOptions,
+  ReplayOptions,
+  ReplayProgress,
+  ReplayResult,
+} from './dead-letters/dead-letter-options.js';
+export type { DeadLetters } from './dead-letters/dead-letters.js';
+export type { DeadLetterEntry } from './dead-letters/letter.js';
 export {
   BufferFullError,
   ClosedError,

@@ -16,6 +16,8 @@ export interface Publisher {
 export class Members {
   readonly #consumers = new Set<QueueConsumer>();
   readonly #producers = new Set<QueueProducer>();
+  /** Told to end at once, since nobody waits for them. */
+  readonly #tasks: Publisher[] = [];
   /** Closed after the consumers, whose last handlers may need them. */
   readonly #publishers: Publisher[] = [];
   /** Consumers that their loops have left, as long as somebody else holds them. */
@@ -31,6 +33,12 @@ export class Members {
 
   addPublisher(publisher: Publisher): void {
     this.#publishers.push(publisher);
+  }
+
+  /** Something that is to end first when the broker closes. */
+  addTask<T extends Publisher>(task: T): T {
+    this.#tasks.push(task);
+    return task;
   }
 
   addProducer(producer: QueueProducer): void {
@@ -57,11 +65,12 @@ export class Members {
 
   /** Lets all work end: first what consumes, then what publishes. Takes as long as the handlers do. */
   async close(): Promise<void> {
+    const tasksClosed = this.#tasks.map((task) => task.close());
     for (const idle of this.#idleConsumers) void idle.deref()?.close();
     const consumersClosed = [...this.#consumers].map((consumer) =>
       consumer.close({ timeoutMs: Number.POSITIVE_INFINITY }),
     );
-    await Promise.all(consumersClosed);
+    await Promise.all([...tasksClosed, ...consumersClosed]);
     await Promise.all([...this.#producers].map((producer) => producer.close()));
     await Promise.all(this.#publishers.map((publisher) => publisher.close()));
   }
@@ -70,12 +79,12 @@ export class Members {
   abort(reason: Error): void {
     for (const consumer of this.#consumers) consumer.abort(reason);
     for (const producer of this.#producers) producer.abort();
-    for (const publisher of this.#publishers) publisher.abort();
+    for (const it of [...this.#tasks, ...this.#publishers]) it.abort();
   }
 
   /** Publishes what an alarm held back. */
   flush(): void {
     for (const producer of this.#producers) producer.flush();
-    for (const publisher of this.#publishers) publisher.flush();
+    for (const it of [...this.#tasks, ...this.#publishers]) it.flush();
   }
 }

@@ -2,11 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { QueueContract } from '../contracts/queue.js';
 import { type Issue, isLeveretError, messageOf, ValidationError } from '../errors.js';
 import { ATTEMPT_HEADER, checkHeaders, FAILED_AT_HEADER, MAX_HEADERS_BYTES, ownHeaders } from '../headers.js';
-import type { MessageProperties, OutgoingMessage } from '../transport/port.js';
+import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
 import type { ReceivedMessage } from './message.js';
 
 /** The longest text of an error, and of issues, in a header. */
 const MAX_TEXT_BYTES = 2_048;
+
+/** Says that a message had headers that could not be copied. */
+const HEADERS_DROPPED = 'leveret-headers-dropped';
 
 /** What to leave out of a copy. */
 export interface CopyOptions {
@@ -43,9 +46,23 @@ export function retryCopy(
   return { ...copy, properties: { ...copy.properties, headers } };
 }
 
+/** A dead letter for another first attempt: without what `deadLetterCopy` added. */
+export function replayCopy(
+  delivery: Delivery,
+  { name }: QueueContract,
+  options: CopyOptions,
+): OutgoingMessage {
+  const copy = copyTo(name, { delivery }, options, {});
+  const { headers, ...properties } = copy.properties;
+  const kept = Object.entries(headers ?? {}).filter(
+    ([name]) => !name.startsWith('leveret-') || name === HEADERS_DROPPED,
+  );
+  return { ...copy, properties: { ...properties, headers: Object.fromEntries(kept) } };
+}
+
 function copyTo(
   queue: string,
-  { delivery }: ReceivedMessage,
+  { delivery }: Pick<ReceivedMessage, 'delivery'>,
   { withoutHeaders }: CopyOptions,
   added: Readonly<Record<string, unknown>>,
 ): OutgoingMessage {
@@ -62,7 +79,7 @@ function copyTo(
     content: delivery.content,
     properties: {
       ...sameProperties(delivery.properties),
-      headers: fits ? whole : { ...added, 'leveret-headers-dropped': true },
+      headers: fits ? whole : { ...added, [HEADERS_DROPPED]: true },
     },
   };
 }

@@ -3,6 +3,7 @@ import { codecs } from '../contracts/codec.js';
 import type { CodecName } from '../contracts/json.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';
+import { causeOf, originOf } from '../dead-letters/letter.js';
 import { ValidationError } from '../errors.js';
 import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../headers.js';
 import type { Outcome } from '../internals.js';
@@ -50,10 +51,11 @@ export class Records implements ServerObserver {
 
   onPublished(message: StoredMessage, link: ServerLink): void {
     const { messageId } = message.properties;
-    // What was not confirmed is published again on the next connection, under the same id.
+    // What was not confirmed is published again on the next connection, under the same id; and so is a dead letter that is replayed.
     const isAgain =
       messageId !== undefined &&
-      this.#published.some((it) => it.message.properties.messageId === messageId && it.link !== link);
+      (this.#published.some((it) => it.message.properties.messageId === messageId && it.link !== link) ||
+        this.#enqueued.some(({ message: it }) => it.properties.messageId === messageId && isDeadLetter(it)));
     if (!isAgain) this.#published.push({ message, link });
   }
 
@@ -92,11 +94,11 @@ export class Records implements ServerObserver {
 
   deadLettered({ name, deadLetter, codec }: QueueContract): DeadLetteredMessage[] {
     return this.#enqueued
-      .filter(({ queue, message }) => queue === deadLetter && originOf(message) === name)
+      .filter(({ queue, message }) => queue === deadLetter && originOf(message.headers) === name)
       .map(({ message }) => ({
         body: bodyOf(codec, message),
         id: message.properties.messageId,
-        error: errorOf(message),
+        error: causeOf(message.headers),
         attempt: numberIn(message.headers[ATTEMPT_HEADER]),
       }));
   }
@@ -107,6 +109,10 @@ function isCopy({ headers }: StoredMessage): boolean {
   return (numberIn(headers[ATTEMPT_HEADER]) ?? 1) > 1 && headers[FAILED_AT_HEADER] === undefined;
 }
 
+function isDeadLetter({ headers }: StoredMessage): boolean {
+  return headers[FAILED_AT_HEADER] !== undefined || headers['x-death'] !== undefined;
+}
+
 function bodyOf(codec: CodecName, { content, properties }: StoredMessage): unknown {
   const decoded = codecs[codec].decode(
     Buffer.from(content),
@@ -114,21 +120,6 @@ function bodyOf(codec: CodecName, { content, properties }: StoredMessage): unkno
     properties.contentEncoding,
   );
   return 'value' in decoded ? decoded.value : undefined;
-}
-
-/** The queue that a dead letter comes from, whether a consumer or the server sent it there. */
-function originOf({ headers }: StoredMessage): unknown {
-  return headers['leveret-queue'] ?? headers['x-first-death-queue'];
-}
-
-function errorOf({ headers }: StoredMessage): { code: string; message: string } {
-  const text = headers['leveret-error'];
-  if (typeof text !== 'string') {
-    const reason = String(headers['x-first-death-reason'] ?? 'unknown');
-    return { code: reason, message: `The server dead-lettered it: ${reason}` };
-  }
-  const [, code = '', message = ''] = /^(.*?): (.*)$/s.exec(text) ?? [];
-  return { code, message };
 }
 
 function numberIn(value: unknown): number | undefined {

@@ -86,6 +86,86 @@ describe('a test broker', () => {
     expect(broker.deadLettered(brief)).toMatchObject([{ body: 'too late', error: { code: 'expired' } }]);
   });
 
+  it('shows dead letters, and does not take a replay of them for a send', async () => {
+    await using broker = await TestBroker.start();
+    const once = queue('once', z.object({ to: z.string() }), { retry: false });
+    let isMended = false;
+    broker.consumer(once, () => {
+      if (!isMended) throw new Error('not yet');
+    });
+    const { messageId } = await broker.producer(once).send({ to: 'ada' });
+    await broker.settled();
+    const letters = broker.deadLetters(once);
+    expect(await letters.list()).toMatchObject([
+      {
+        id: messageId,
+        body: { to: 'ada' },
+        error: { code: 'Error', message: 'not yet' },
+        failedAt: broker.now,
+      },
+    ]);
+    isMended = true;
+    expect(await letters.replay()).toEqual({ replayed: 1, invalid: 0, skipped: 0 });
+    await broker.settled();
+    expect(broker.sent(once)).toHaveLength(1);
+    expect(broker.deadLettered(once)).toHaveLength(1);
+    expect(broker.handled(once).map(({ attempt, outcome }) => [attempt, outcome])).toEqual([
+      [1, 'dead-lettered'],
+      [1, 'acked'],
+    ]);
+  });
+
+  it('replays at a rate in virtual time, and longer than the server would wait for an answer', async () => {
+    await using broker = await TestBroker.start();
+    const slow = queue('slow', z.object({ n: z.number() }), { retry: false });
+    const consumer = broker.consumer(slow, () => {
+      throw new Error('not yet');
+    });
+    await broker.producer(slow).sendAll(Array.from({ length: 12 }, (_, n) => ({ n })));
+    await broker.settled();
+    await consumer.close();
+    const looked: number[] = [];
+    const replaying = broker.deadLetters(slow).replay({
+      ratePerSecond: 0.01,
+      filter: ({ body }) => {
+        looked.push(body.n);
+        return body.n % 2 === 1;
+      },
+    });
+    // One after the other, 100 seconds apart: 8 minutes and more, of which the letters that stay are kept out of the queue.
+    await broker.advance('499s');
+    expect(await broker.stats(slow)).toMatchObject({ messages: 5 });
+    await broker.advance('1s');
+    expect(await replaying).toEqual({ replayed: 6, invalid: 0, skipped: 6 });
+    expect(looked).toEqual(Array.from({ length: 12 }, (_, n) => n));
+    expect((await broker.deadLetters(slow).list()).map(({ body }) => body.n)).toEqual([0, 2, 4, 6, 8, 10]);
+  });
+
+  it('gives letters that stay back in between a replay of hours, and looks at none of them twice', async () => {
+    await using broker = await TestBroker.start();
+    const slow = queue('slow', z.object({ n: z.number() }), { retry: false });
+    const consumer = broker.consumer(slow, () => {
+      throw new Error('not yet');
+    });
+    await broker.producer(slow).sendAll(Array.from({ length: 60 }, (_, n) => ({ n })));
+    await broker.settled();
+    await consumer.close();
+    const looked: number[] = [];
+    const replaying = broker.deadLetters(slow).replay({
+      ratePerSecond: 0.01,
+      filter: ({ body }) => {
+        looked.push(body.n);
+        return body.n % 2 === 1;
+      },
+    });
+    await broker.advance('1h');
+    expect(await replaying).toEqual({ replayed: 30, invalid: 0, skipped: 30 });
+    expect(looked).toEqual(Array.from({ length: 60 }, (_, n) => n));
+    expect((await broker.deadLetters(slow).list()).map(({ body }) => body.n)).toEqual(
+      Array.from({ length: 30 }, (_, n) => 2 * n),
+    );
+  });
+
   it('shows what was sent to an exchange', async () => {
     await using broker = await TestBroker.start();
     const orders = exchange('orders', z.object({ id: z.number() }));

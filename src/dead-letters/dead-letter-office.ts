@@ -1,0 +1,83 @@
+import type { Clock } from '../clock.js';
+import type { QueueContract } from '../contracts/queue.js';
+import { ClosedError } from '../errors.js';
+import type { Publisher } from '../members.js';
+import { Outbox } from '../producer/outbox.js';
+import type { Connection } from '../transport/connection.js';
+import type { Role } from '../transport/port.js';
+
+/** Everything that a broker is doing with dead letters, so that closing it can end that. */
+export class DeadLetterOffice implements Publisher {
+  /** Letters are read on the one that consumes, which no alarm can stop, and put back on the other. */
+  readonly #connections: Readonly<Record<Role, Connection>>;
+  readonly clock: Clock;
+  readonly maxBodyBytes: number;
+  readonly #closing = new AbortController();
+  readonly #running = new Set<Promise<unknown>>();
+  readonly #outboxes = new Set<Outbox>();
+
+  constructor(connections: Readonly<Record<Role, Connection>>, clock: Clock, maxBodyBytes: number) {
+    this.#connections = connections;
+    this.clock = clock;
+    this.maxBodyBytes = maxBodyBytes;
+  }
+
+  /** Where letters are read. */
+  get connection(): Connection {
+    return this.#connections.consume;
+  }
+
+  /** Runs something that ends soon after its signal aborts: because the caller's does, or because the broker closes. */
+  async run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const closing = this.#closing.signal;
+    closing.throwIfAborted();
+    const running = work(signal ? AbortSignal.any([closing, signal]) : closing);
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  /** Lends an outbox to the contract's queue, and closes it after its use. */
+  async publishing<T>(
+    contract: QueueContract,
+    maxInFlight: number,
+    work: (outbox: Outbox) => Promise<T>,
+  ): Promise<T> {
+    const outbox = new Outbox({
+      target: `the queue '${contract.name}'`,
+      connection: this.#connections.publish,
+      clock: this.clock,
+      // An exclusive queue belongs to the connection that consumes from it: declared here it would be another one's.
+      contract: contract.exclusive ? undefined : contract,
+      maxInFlight,
+      maxBuffered: maxInFlight,
+    });
+    this.#outboxes.add(outbox);
+    try {
+      return await work(outbox);
+    } finally {
+      await outbox.close();
+      this.#outboxes.delete(outbox);
+    }
+  }
+
+  /** Ends what runs after the letters in hand. */
+  async close(): Promise<void> {
+    this.#closing.abort(
+      new ClosedError('The broker was closed; dead letters that were not settled are still there'),
+    );
+    await Promise.allSettled(this.#running);
+  }
+
+  abort(): void {
+    void this.close();
+    for (const outbox of this.#outboxes) outbox.abort();
+  }
+
+  flush(): void {
+    for (const outbox of this.#outboxes) outbox.flush();
+  }
+}

@@ -1,0 +1,251 @@
+import { type Clock, orAborted, pause, withDeadline } from '../clock.js';
+import type { QueueContract } from '../contracts/queue.js';
+import { deadLetterTopologyOf } from '../contracts/topology.js';
+import { TimeoutError } from '../errors.js';
+import { onAbort } from '../signals.js';
+import type { Connection } from '../transport/connection.js';
+import { declarerOf } from '../transport/declarer.js';
+import { type Channel, type Delivery, type Link, TransportError } from '../transport/port.js';
+
+/** What a look through a dead-letter queue needs. */
+export interface PassSettings {
+  readonly contract: QueueContract;
+  /** The one that consumes: an alarm can not stop it. */
+  readonly connection: Connection;
+  readonly clock: Clock;
+  /** Stops it. */
+  readonly signal: AbortSignal;
+  /** How many letters may wait here to be looked at. */
+  readonly prefetch: number;
+}
+
+/** How long to wait for a connection, and for a letter that the server has and does not deliver. */
+const TIMEOUT_MS = 30_000;
+
+/** How long to wait for a delivery before the queue is asked again whether there is one. */
+const PROBE_MS = 20;
+
+/** How long letters are kept out of the queue: the server takes them back after 30 minutes, and closes the channel. */
+const MAX_KEPT_MS = 10 * 60_000;
+
+/**
+ * How many letters are given back at once. A quorum queue of 3.x puts back what comes in one command in the order of an Erlang
+ * map, which is the right one up to 32 keys.
+ */
+const RETURNED_AT_ONCE = 32;
+
+/** How often to ask whether letters that were given back are in the queue again. Each answer takes the server a moment. */
+const LOOKS_AFTER = 100;
+
+/**
+ * One look through a dead-letter queue: each letter that was there at its start, once. What is not removed goes back at the
+ * end, in its old order; when this process dies, the server takes it back.
+ *
+ * It consumes, since `basic.get` costs a round trip through the whole cluster for each message of a quorum queue. A letter that
+ * stays uses up a place of the prefetch until the end; when few are left, the next consumer on the channel brings new ones.
+ */
+export class LetterPass {
+  /** How many letters were there at the start. */
+  readonly total: number;
+  readonly #settings: PassSettings;
+  readonly #queue: string;
+  readonly #consumers: LetterConsumer[] = [];
+  #channel!: Channel;
+  #error: TransportError | undefined;
+  #wake: () => void = () => {};
+  #seen = 0;
+  /** Letters that were given out by `next` and are not settled, by their tags. */
+  readonly #inHand = new Set<number>();
+  /** Letters that come again after they were given back in between, and were looked at before. */
+  #toSkip = 0;
+  #keptSince: number | undefined;
+
+  private constructor(settings: PassSettings, queue: string, total: number) {
+    this.#settings = settings;
+    this.#queue = queue;
+    this.total = total;
+  }
+
+  /** Begins one. Rejects with a `TransportError`, or with what the connection or the signal say. */
+  static async open(settings: PassSettings): Promise<LetterPass> {
+    const { contract, connection, clock, signal } = settings;
+    const queue = contract.deadLetter ?? '';
+    const late = () => new TimeoutError(`'${queue}': there was no connection within ${TIMEOUT_MS} ms`);
+    const link = await orAborted(withDeadline(clock, connection.link(), TIMEOUT_MS, late), signal);
+    const pass = new LetterPass(settings, queue, await lettersIn(link, contract, queue));
+    pass.#channel = await link.openChannel({ confirms: false, onClosed: (error) => pass.#ended(error) });
+    return pass;
+  }
+
+  /** Letters have been kept here for so long that they should go back in between: settle what was given out, then ask on. */
+  get needsRest(): boolean {
+    return this.#keptSince !== undefined && this.#settings.clock.now() - this.#keptSince > MAX_KEPT_MS;
+  }
+
+  /** The next letter; undefined when it was the last. Every letter is to be settled by `keep` or `remove`, or stays too. */
+  async next(): Promise<Delivery | undefined> {
+    const { clock, signal } = this.#settings;
+    const giveUpAt = clock.now() + TIMEOUT_MS;
+    while (this.#seen < this.total) {
+      signal.throwIfAborted();
+      if (this.#error) throw this.#error;
+      const consumer = await this.#fresh();
+      const letter = consumer.waiting.shift();
+      if (letter && this.#toSkip > 0) {
+        this.#toSkip--;
+        this.keep(letter);
+      } else if (letter) {
+        this.#seen++;
+        this.#inHand.add(letter.deliveryTag);
+        return letter;
+      } else if (!(await this.#isMore(consumer))) {
+        return undefined;
+      } else if (clock.now() > giveUpAt) {
+        throw new TimeoutError(`'${this.#queue}': the server holds dead letters and does not deliver them`);
+      }
+    }
+    return undefined;
+  }
+
+  /** It stays in the queue. */
+  keep({ deliveryTag }: Delivery): void {
+    this.#inHand.delete(deliveryTag);
+    const consumer = this.#consumerOf(deliveryTag);
+    if (consumer) consumer.kept++;
+    this.#keptSince ??= this.#settings.clock.now();
+  }
+
+  /** It is done with. Throws a `TransportError` when that can not be told to the server any more. */
+  remove({ deliveryTag }: Delivery): void {
+    if (this.#error) throw this.#error;
+    this.#channel.ack(deliveryTag, false);
+    this.#inHand.delete(deliveryTag);
+    this.#consumerOf(deliveryTag)?.unsettled.delete(deliveryTag);
+  }
+
+  /** Gives back what is left. Resolves when the server has done so. Never rejects. */
+  async close(): Promise<void> {
+    try {
+      await this.#stop();
+      await this.#giveBack();
+    } catch {
+      // The channel is gone: the server takes everything back by itself.
+    }
+    await this.#channel.close();
+  }
+
+  /** A consumer with room for more letters. */
+  async #fresh(): Promise<LetterConsumer> {
+    const { prefetch } = this.#settings;
+    const last = this.#consumers.at(-1);
+    if (last && last.waiting.length > 0) return last;
+    const isOver = this.needsRest && this.#inHand.size === 0;
+    if (isOver) await this.#putDown();
+    else if (last?.tag !== undefined && last.kept * 2 < prefetch) return last;
+    else await this.#stop();
+    // What came before it was stopped comes first.
+    if (last && !isOver && last.waiting.length > 0) return last;
+    const consumer = new LetterConsumer();
+    this.#consumers.push(consumer);
+    await this.#channel.setPrefetch(prefetch);
+    consumer.tag = await this.#channel.consume(
+      this.#queue,
+      { noAck: false, exclusive: false, arguments: {} },
+      (delivery) => {
+        if (!delivery) return this.#ended(new TransportError('the server cancelled the consumer'));
+        consumer.unsettled.add(delivery.deliveryTag);
+        consumer.waiting.push(delivery);
+        this.#wake();
+      },
+    );
+    return consumer;
+  }
+
+  /** Looks whether another letter can come, and waits for it a little. */
+  async #isMore(consumer: LetterConsumer): Promise<boolean> {
+    const { clock, signal } = this.#settings;
+    // Its answer comes after what was delivered before it.
+    const { messages } = await this.#channel.checkQueue(this.#queue);
+    if (consumer.waiting.length > 0) return true;
+    if (messages === 0) {
+      await this.#stop();
+      return consumer.waiting.length > 0;
+    }
+    const arrival = new AbortController();
+    this.#wake = () => arrival.abort();
+    const callOff = onAbort(signal, this.#wake);
+    await pause(clock, PROBE_MS, arrival.signal);
+    callOff();
+    return true;
+  }
+
+  /** Lets the server have the letters that stay for a moment, so that it does not take them for forgotten. */
+  async #putDown(): Promise<void> {
+    await this.#stop();
+    const kept = this.#consumers.reduce((sum, consumer) => sum + consumer.kept, 0);
+    await this.#giveBack();
+    this.#toSkip += kept;
+  }
+
+  #consumerOf(tag: number): LetterConsumer | undefined {
+    return this.#consumers.findLast(({ unsettled }) => unsettled.has(tag));
+  }
+
+  async #stop(): Promise<void> {
+    const last = this.#consumers.at(-1);
+    if (last?.tag === undefined) return;
+    const { tag } = last;
+    last.tag = undefined;
+    await this.#channel.cancel(tag);
+  }
+
+  async #giveBack(): Promise<void> {
+    this.#keptSince = undefined;
+    for (const { unsettled } of this.#consumers.splice(0)) {
+      const tags = [...unsettled];
+      for (let at = 0; at < tags.length; at += RETURNED_AT_ONCE)
+        await this.#nack(tags.slice(at, at + RETURNED_AT_ONCE));
+    }
+  }
+
+  /** Resolves when the letters are in the queue again, so that whoever looks next sees them. */
+  async #nack(tags: readonly number[]): Promise<void> {
+    const { messages: before } = await this.#channel.checkQueue(this.#queue);
+    this.#channel.nack(tags.at(-1) ?? 0, { multiple: true, requeue: true });
+    // A quorum queue answers the next request before it has taken them back. Nobody is waited for who takes them at once.
+    for (let look = 0; look < LOOKS_AFTER; look++) {
+      const { messages } = await this.#channel.checkQueue(this.#queue);
+      if (messages >= before + tags.length) return;
+    }
+  }
+
+  #ended(error: TransportError): void {
+    this.#error ??= error;
+    this.#wake();
+  }
+}
+
+/** One consumer of a pass. */
+class LetterConsumer {
+  /** Undefined once it is cancelled: its letters can still be settled. */
+  tag: string | undefined;
+  /** Letters that nobody has looked at. */
+  readonly waiting: Delivery[] = [];
+  /** Every letter that the server waits for a word about, by its tag, in order. */
+  readonly unsettled = new Set<number>();
+  kept = 0;
+}
+
+/** How many letters there are. A dead-letter queue that is not there yet is declared when the contract lets us. */
+async function lettersIn(link: Link, contract: QueueContract, queue: string): Promise<number> {
+  const declarer = declarerOf(link);
+  const count = () => declarer.run((channel) => channel.checkQueue(queue));
+  try {
+    return (await count()).messages;
+  } catch (error) {
+    const steps = deadLetterTopologyOf(contract);
+    if (steps.length === 0 || !(error instanceof TransportError) || error.replyCode !== 404) throw error;
+    await declarer.declareAll(steps, { again: true });
+    return (await count()).messages;
+  }
+}

@@ -1,0 +1,160 @@
+import { codecs } from '../contracts/codec.js';
+import type { QueueContract } from '../contracts/queue.js';
+import type { Issue } from '../errors.js';
+import { ATTEMPT_HEADER, FAILED_AT_HEADER } from '../headers.js';
+import type { Delivery } from '../transport/port.js';
+
+/** A message in a dead-letter queue, and why it is there. */
+export interface DeadLetterEntry<Body = unknown> {
+  /** The id that its sender gave it; undefined when there is none. */
+  readonly id: string | undefined;
+  /**
+   * The body as it was sent: what the schema takes, as far as it fits the schema. Undefined when it can not be decoded; see `raw`.
+   */
+  readonly body: Body;
+  /** The bytes of the body as they came. */
+  readonly raw: Uint8Array;
+  /**
+   * Why it is here. For a message that a consumer gave up, the code (or the name) and the message of the error, such as
+   * `INVALID_BODY`. For one that the server dead-lettered, the server's own code and a sentence: `expired`, `maxlen`,
+   * `delivery_limit` or `rejected`. `unknown` when the message does not say.
+   */
+  readonly error: { readonly code: string; readonly message: string };
+  /** What the schema complained about, when the body was invalid: 20 at most. */
+  readonly issues?: readonly Issue[];
+  /** Which run of the handler was the last; of a message that the server dead-lettered, the one it was on, as far as it is known. */
+  readonly attempt: number;
+  /** The queue that it failed in. */
+  readonly queue: string;
+  /** When it was dead-lettered: to the second when the server did so. Undefined when the message does not say. */
+  readonly failedAt: Date | undefined;
+}
+
+type Headers = Readonly<Record<string, unknown>>;
+
+/** What a letter says of itself, whoever sent it here. */
+export type Letter = Pick<Delivery, 'properties' | 'content'>;
+
+/** Reads a letter. Never throws, whatever its headers hold. */
+export function describeLetter(contract: QueueContract, letter: Letter): DeadLetterEntry {
+  const { properties, content } = letter;
+  const headers = headersOf(properties.headers);
+  const death = lastDeath(headers);
+  const issues = death ? undefined : issuesIn(headers['leveret-issues']);
+  const decoded = codecs[contract.codec].decode(content, properties.contentType, properties.contentEncoding);
+  const carried = Math.max(1, count(headers[ATTEMPT_HEADER]) ?? 1);
+  return {
+    id: text(properties.messageId),
+    body: 'value' in decoded ? decoded.value : undefined,
+    raw: content,
+    error: causeOf(headers),
+    ...(issues && { issues }),
+    // The delivery after the last one that the limit allows is what brings it here.
+    attempt: carried + (death?.reason === 'delivery_limit' ? (contract.deliveryLimit ?? 0) : 0),
+    queue: originOf(headers) ?? contract.name,
+    failedAt: death ? death.at : dateOf(headers[FAILED_AT_HEADER]),
+  };
+}
+
+/** Why a message was dead-lettered, by its headers. */
+export function causeOf(given: unknown): { readonly code: string; readonly message: string } {
+  const headers = headersOf(given);
+  const death = lastDeath(headers);
+  if (death) {
+    const explain = REASONS.get(death.reason);
+    const message = explain?.(death.queue) ?? `The server took it out of '${death.queue}': ${death.reason}`;
+    return { code: death.reason, message };
+  }
+  const error = headers['leveret-error'];
+  if (typeof error !== 'string')
+    return { code: 'unknown', message: 'The message does not say why it is here' };
+  const [, code = 'unknown', message = error] = /^(.*?): (.*)$/s.exec(error) ?? [];
+  return { code, message };
+}
+
+/** The queue that a dead letter comes from, whether a consumer or the server sent it here; undefined when it does not say. */
+export function originOf(given: unknown): string | undefined {
+  const headers = headersOf(given);
+  return lastDeath(headers)?.queue ?? text(headers['leveret-queue']);
+}
+
+/**
+ * Whether a letter is one of this queue. A dead-letter queue can serve several; a letter that does not say where it comes from
+ * belongs to the queue that the dead-letter queue is named after.
+ */
+export function isLetterOf({ name, deadLetter }: QueueContract, { properties }: Letter): boolean {
+  const origin = originOf(properties.headers);
+  return origin === undefined ? deadLetter === `${name}.dead` : origin === name;
+}
+
+/** The server's reasons, https://www.rabbitmq.com/docs/dlx, in more than a word. */
+const REASONS: ReadonlyMap<string, (queue: string) => string> = new Map([
+  ['expired', (queue) => `It expired: it waited in '${queue}' for longer than its time to live`],
+  ['maxlen', (queue) => `'${queue}' was full: it had as many messages, or bytes, as it may hold`],
+  ['delivery_limit', (queue) => `It came back to '${queue}' more often than the delivery limit allows`],
+  ['rejected', (queue) => `A consumer of '${queue}' rejected it, and did not say why`],
+]);
+
+interface Death {
+  readonly queue: string;
+  readonly reason: string;
+  readonly at: Date | undefined;
+}
+
+/**
+ * The last time that the server dead-lettered a message: later than anything that a consumer wrote into it, since a consumer's
+ * copy has no headers of the server.
+ */
+function lastDeath(headers: Headers): Death | undefined {
+  const rows = Array.isArray(headers['x-death']) ? headers['x-death'].map(headersOf) : [];
+  // The last comes first. From 4.0 on there are headers to tell.
+  const named = rows.find(
+    ({ queue, reason }) =>
+      queue === headers['x-last-death-queue'] && reason === headers['x-last-death-reason'],
+  );
+  const row = named ?? rows[0];
+  const queue = text(row?.queue);
+  const reason = text(row?.reason);
+  if (queue === undefined || reason === undefined) return undefined;
+  return { queue, reason, at: dateOf(row?.time) };
+}
+
+function issuesIn(header: unknown): readonly Issue[] | undefined {
+  if (typeof header !== 'string') return undefined;
+  try {
+    const issues: unknown = JSON.parse(header);
+    return Array.isArray(issues) ? issues.filter(isIssue) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isIssue(value: unknown): value is Issue {
+  if (typeof value !== 'object' || value === null) return false;
+  const { message, path } = value as Partial<Record<keyof Issue, unknown>>;
+  return typeof message === 'string' && Array.isArray(path);
+}
+
+/** From a text, or from a timestamp as the server writes it: seconds. */
+function dateOf(value: unknown): Date | undefined {
+  const seconds = headersOf(value).value;
+  const date =
+    typeof value === 'string'
+      ? new Date(value)
+      : typeof seconds === 'number'
+        ? new Date(seconds * 1_000)
+        : undefined;
+  return date && !Number.isNaN(date.getTime()) ? date : undefined;
+}
+
+function headersOf(value: unknown): Headers {
+  return typeof value === 'object' && value !== null ? (value as Headers) : {};
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined;
+}

@@ -1,0 +1,150 @@
+import { type Clock, orAborted, pause } from '../clock.js';
+import { replayCopy } from '../consumer/dead-letter.js';
+import { codecs } from '../contracts/codec.js';
+import type { QueueContract } from '../contracts/queue.js';
+import { validate } from '../contracts/schema.js';
+import { ConfigurationError, ConnectionError } from '../errors.js';
+import type { Outbox } from '../producer/outbox.js';
+import { type Delivery, TransportError } from '../transport/port.js';
+import type { ReplayOptions, ReplayResult } from './dead-letter-options.js';
+import { describeLetter, isLetterOf } from './letter.js';
+import type { LetterPass } from './letter-pass.js';
+
+/** How many letters may be on their way back at once: as many can be in both queues when this process dies. */
+export const REPLAYS_IN_FLIGHT = 32;
+
+/** How long one letter may take to be confirmed. */
+const TIMEOUT_MS = 30_000;
+
+export interface ReplaySettings {
+  readonly contract: QueueContract;
+  readonly options: ReplayOptions;
+  readonly pass: LetterPass;
+  /** Publishes to the contract's queue. */
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly maxBodyBytes: number;
+  /** Ends it after the letters in hand. */
+  readonly signal: AbortSignal;
+}
+
+/** Puts the letters of one pass back into their queue: confirmed there before they are removed here. */
+export class Replay {
+  readonly #settings: ReplaySettings;
+  readonly #counts = { replayed: 0, invalid: 0, skipped: 0 };
+  readonly #inFlight = new Set<Promise<void>>();
+  #begun = 0;
+  #done = 0;
+  #nextAt = 0;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(settings: ReplaySettings) {
+    this.#settings = settings;
+  }
+
+  /** Resolves when it has gone over all letters, or as many are put back as wanted. What was begun is settled by then, also when it rejects. */
+  async run(): Promise<ReplayResult> {
+    try {
+      await this.#goOver();
+    } catch (error) {
+      this.#failed(error);
+    }
+    await Promise.all(this.#inFlight);
+    if (this.#failure) throw this.#explain(this.#failure.error);
+    return { ...this.#counts };
+  }
+
+  async #goOver(): Promise<void> {
+    const { options, pass, signal } = this.#settings;
+    while (!this.#failure && this.#begun < (options.limit ?? Number.POSITIVE_INFINITY)) {
+      signal.throwIfAborted();
+      if (pass.needsRest) await Promise.all(this.#inFlight);
+      const letter = await pass.next();
+      if (!letter) return;
+      const fate = await orAborted(this.#judge(letter), signal);
+      if (fate !== 'replayed') {
+        pass.keep(letter);
+        if (fate !== 'foreign') this.#counts[fate]++;
+        this.#report();
+        continue;
+      }
+      await this.#pace();
+      this.#begun++;
+      const back = this.#putBack(letter).finally(() => this.#inFlight.delete(back));
+      this.#inFlight.add(back);
+      if (this.#inFlight.size >= REPLAYS_IN_FLIGHT) await Promise.race(this.#inFlight);
+    }
+  }
+
+  async #judge(letter: Delivery): Promise<keyof ReplayResult | 'foreign'> {
+    const { contract, options, maxBodyBytes } = this.#settings;
+    if (!isLetterOf(contract, letter)) return 'foreign';
+    if (letter.content.length > maxBodyBytes) return 'invalid';
+    const { contentType, contentEncoding } = letter.properties;
+    const decoded = codecs[contract.codec].decode(letter.content, contentType, contentEncoding);
+    if (!('value' in decoded)) return 'invalid';
+    const { ok } = await validate(contract.schema, decoded.value);
+    if (!ok) return 'invalid';
+    const isWanted = !options.filter || (await options.filter(describeLetter(contract, letter)));
+    return isWanted ? 'replayed' : 'skipped';
+  }
+
+  async #pace(): Promise<void> {
+    const { options, clock, signal } = this.#settings;
+    if (options.ratePerSecond === undefined) return;
+    const now = clock.now();
+    const at = Math.max(now, this.#nextAt);
+    this.#nextAt = at + 1_000 / options.ratePerSecond;
+    if (at > now) await pause(clock, at - now, signal);
+    signal.throwIfAborted();
+  }
+
+  /** Never rejects. */
+  async #putBack(letter: Delivery): Promise<void> {
+    const { pass } = this.#settings;
+    try {
+      await this.#publish(letter);
+      this.#counts.replayed++;
+      pass.remove(letter);
+      this.#report();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #publish(letter: Delivery): Promise<void> {
+    try {
+      await this.#add(letter, false);
+    } catch (reason) {
+      // Another client's headers can hold what amqplib decodes and does not encode.
+      if (!(reason instanceof ConfigurationError)) throw reason;
+      await this.#add(letter, true);
+    }
+  }
+
+  async #add(letter: Delivery, withoutHeaders: boolean): Promise<void> {
+    const { contract, outbox } = this.#settings;
+    const copy = replayCopy(letter, contract, { withoutHeaders });
+    const receipt = { messageId: copy.properties.messageId ?? '' };
+    await outbox.add(copy, receipt, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true });
+  }
+
+  #report(): void {
+    this.#done++;
+    this.#settings.options.onProgress?.({ done: this.#done, total: this.#settings.pass.total });
+  }
+
+  #failed(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
+  /** The pass has lost its channel: says what that means for the letters. */
+  #explain(error: unknown): unknown {
+    if (!(error instanceof TransportError)) return error;
+    const { deadLetter = '' } = this.#settings.contract;
+    const message =
+      `The replay of '${deadLetter}' was interrupted after ${this.#counts.replayed} letters (${error.message}). None is lost; ` +
+      `up to ${REPLAYS_IN_FLIGHT} of those put back last may be in '${deadLetter}' as well. Call it again for the rest`;
+    return new ConnectionError('CONNECTION_FAILED', message, { cause: error });
+  }
+}
