@@ -109,6 +109,11 @@ export class TcpProxy implements AsyncDisposable {
     this.#settings.delayMs = ms;
   }
 
+  /** Passes no more than this on in a second, each way and for each connection, from now on. */
+  throttle(bytesPerSecond: number | undefined): void {
+    this.#settings.bytesPerSecond = bytesPerSecond;
+  }
+
   /** Passes every chunk through a function, from now on. */
   intercept(intercept: Intercept | undefined): void {
     this.#settings.intercept = intercept;
@@ -146,6 +151,7 @@ const highWaterBytes = 16 * 1024 * 1024;
 
 interface Settings {
   delayMs: number;
+  bytesPerSecond?: number | undefined;
   holes: ReadonlySet<Direction>;
   intercept?: Intercept | undefined;
 }
@@ -168,7 +174,8 @@ class Pair {
     const lane = (direction: Direction, from: Socket, to: Socket) =>
       new Lane(from, to, {
         held: () => this.frozen || settings.holes.has(direction),
-        delayMs: () => settings.delayMs,
+        delayMs: (bytes) => settings.delayMs + (bytes * 1_000) / (settings.bytesPerSecond ?? Infinity),
+        isThrottled: () => settings.bytesPerSecond !== undefined,
         pass: (chunk) => {
           count(direction, chunk.length);
           return settings.intercept?.(chunk, direction, number) ?? [chunk];
@@ -198,7 +205,10 @@ class Pair {
 
 interface LaneRules {
   held(): boolean;
-  delayMs(): number;
+  /** How long so many bytes take. */
+  delayMs(bytes: number): number;
+  /** Each chunk waits for the one before. */
+  isThrottled(): boolean;
   pass(chunk: Buffer): Iterable<Buffer>;
 }
 
@@ -216,6 +226,7 @@ class Lane {
   readonly #waiting: Item[] = [];
   #waitingBytes = 0;
   #timer: NodeJS.Timeout | undefined;
+  #lastDue = 0;
 
   constructor(from: Socket, to: Socket, rules: LaneRules) {
     this.#from = from;
@@ -260,8 +271,12 @@ class Lane {
 
   #push(content: Item['content']): void {
     if (this.#to.destroyed) return;
-    this.#waiting.push({ content, due: performance.now() + this.#rules.delayMs() });
-    if (content instanceof Buffer) this.#waitingBytes += content.length;
+    const bytes = content instanceof Buffer ? content.length : 0;
+    const begin = this.#rules.isThrottled() ? Math.max(performance.now(), this.#lastDue) : performance.now();
+    const due = begin + this.#rules.delayMs(bytes);
+    this.#lastDue = due;
+    this.#waiting.push({ content, due });
+    this.#waitingBytes += bytes;
     this.update();
   }
 
