@@ -54,8 +54,9 @@ export class Subscription {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
+      let link: Link | undefined;
       try {
-        const link = await orAborted(this.#settings.connection.link(), signal);
+        link = await orAborted(this.#settings.connection.link(), signal);
         const delayMs = await this.#runOn(link);
         await pause(this.#settings.clock, delayMs, signal);
       } catch (cause) {
@@ -66,6 +67,8 @@ export class Subscription {
           return;
         }
         this.#settings.onLost(cause as Error, undefined);
+        // With the whole connection gone there is its own delay to wait for.
+        if (link?.isOpen === false) continue;
         const delayMs = this.#backoff.afterFailure({ reachedServer: true });
         await pause(this.#settings.clock, Math.max(1, delayMs), signal);
       }

@@ -4,7 +4,13 @@ import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from 
 import { Backoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';
 import { declarerOf } from '../transport/declarer.js';
-import { type Channel, type OutgoingMessage, type Returned, TransportError } from '../transport/port.js';
+import {
+  type Channel,
+  type Link,
+  type OutgoingMessage,
+  type Returned,
+  TransportError,
+} from '../transport/port.js';
 import { ConfirmWindow } from './confirm-window.js';
 import { Pending, type Receipt } from './pending.js';
 import { PendingSends } from './pending-sends.js';
@@ -164,9 +170,10 @@ export class Outbox {
   async #open(delayMs: number): Promise<void> {
     this.#state = { status: 'opening' };
     const { clock, connection, contract } = this.#settings;
+    let link: Link | undefined;
     try {
       if (delayMs > 0) await pause(clock, delayMs, this.#aborting.signal);
-      const link = await connection.link();
+      link = await connection.link();
       if (contract) await declarerOf(link).declare(contract, { again: this.#vanished });
       this.#vanished = false;
       const window = new ConfirmWindow();
@@ -181,18 +188,19 @@ export class Outbox {
       else if (this.#isClosed && this.#sends.count === 0) await this.#closeChannel();
       else this.flush();
     } catch (error) {
-      this.#openFailed(error);
+      this.#openFailed(error, link);
     }
   }
 
-  #openFailed(error: unknown): void {
+  #openFailed(error: unknown, link: Link | undefined): void {
     this.#state = { status: 'idle' };
     if (error instanceof TopologyError) {
       this.#sends.failWaiting(() => error);
     } else if (error instanceof ConnectionError || error instanceof ClosedError) {
       this.#sends.failWaiting((pending) => this.#errors.closed(pending.handedOver, error));
     } else if (this.#sends.next) {
-      void this.#open(Math.max(1, this.#backoff.afterFailure({ reachedServer: true })));
+      const isLost = link?.isOpen === false;
+      void this.#open(isLost ? 0 : Math.max(1, this.#backoff.afterFailure({ reachedServer: true })));
     }
   }
 

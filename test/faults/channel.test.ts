@@ -1,0 +1,49 @@
+import { Broker, queue } from 'leveret';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { createVhost, type PrivateServer, startPrivateServer } from '../helpers/server/index.js';
+import { TcpProxy } from '../helpers/tcp-proxy.js';
+
+const numbers = queue('numbers', z.object({ n: z.number() }));
+
+let server: PrivateServer;
+beforeAll(async () => {
+  server = await startPrivateServer();
+});
+afterAll(() => server?.stop());
+afterEach(() => void vi.restoreAllMocks());
+
+describe('a connection that is lost while a consumer and a producer set themselves up on it', () => {
+  it('is no reason to wait longer, however often it happens', async ({ task }) => {
+    await using vhost = await createVhost(server);
+    await using proxy = await TcpProxy.listen(vhost.url);
+    // Every delay is as long as it may be.
+    vi.spyOn(Math, 'random').mockReturnValue(0.99);
+    await using broker = await Broker.connect(proxy.via(vhost.url), {
+      reconnect: { initialDelayMs: 10, maxDelayMs: 20 },
+    });
+    const handled: number[] = [];
+    const consumer = broker.consumer(numbers, ({ body }) => void handled.push(body.n));
+    await consumer.ready;
+    const producer = broker.producer(numbers);
+    await producer.send({ n: 0 });
+
+    let left = 20;
+    proxy.intercept((chunk, direction, connection) => {
+      // The first thing that either of them says of the queue.
+      if (left === 0 || direction === 'to-client' || !chunk.includes('numbers')) return [chunk];
+      left--;
+      setImmediate(() => proxy.cut(connection));
+      return [];
+    });
+    proxy.cutAll();
+    const sent = producer.send({ n: 1 });
+    await expect.poll(() => left, { timeout: 60_000, interval: 5 }).toBe(0);
+    const reachableAt = performance.now();
+    await sent;
+    await expect.poll(() => handled, { timeout: 20_000, interval: 5 }).toContain(1);
+    const afterMs = performance.now() - reachableAt;
+    Object.assign(task.meta, { measured: `back ${Math.round(afterMs)} ms after 20 resets in the set-up` });
+    expect(afterMs).toBeLessThan(2_500);
+  });
+});
