@@ -21,6 +21,8 @@ export interface Certificates {
   readonly otherHost: Certificate;
   /** For 127.0.0.1, until yesterday. */
   readonly expired: Certificate;
+  /** Of a client whose common name is `client`. */
+  readonly client: Certificate;
 }
 
 /** Makes an authority of the tests' own and certificates of several kinds, with the `openssl` of this machine. */
@@ -86,6 +88,7 @@ export async function makeCertificates(): Promise<Certificates> {
       valid: await issue('valid', here, '-days', '1'),
       otherHost: await issue('other', 'DNS:elsewhere.example', '-days', '1'),
       expired: await issue('expired', here, '-days', '-1'),
+      client: await issue('client', 'DNS:client.example', '-days', '1'),
     };
   } finally {
     await rm(folder, { recursive: true, force: true });

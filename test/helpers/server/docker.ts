@@ -6,10 +6,12 @@ import type { StartedTestContainer } from 'testcontainers';
 import { ManagementApi } from './management.js';
 import { freePorts } from './ports.js';
 import { waitUntilReady } from './probe.js';
+import { tlsConfiguration, tlsFiles } from './tls-listener.js';
 import type { PrivateServer, PrivateServerOptions } from './types.js';
 
 const image = process.env.RABBITMQ_IMAGE || 'rabbitmq:4-management';
 const startTimeoutMs = 90_000;
+const tlsFolder = '/etc/rabbitmq';
 /** Covers the download of the image. */
 const pullTimeoutMs = 300_000;
 
@@ -50,15 +52,28 @@ function engineAddress(): { socketPath: string } | { host: string; port: string 
 export async function startContainer(options: PrivateServerOptions = {}): Promise<PrivateServer> {
   // Loaded only where there is a Docker engine: it takes most of a second.
   const { RabbitMQContainer } = await import('@testcontainers/rabbitmq');
-  const [amqp, management] = (await freePorts(2)) as [number, number];
-  const configuration = ['collect_statistics_interval = 1000', ...(options.configuration ?? []), ''];
+  const [amqp, management, tls] = (await freePorts(3)) as [number, number, number];
+  const configuration = [
+    'collect_statistics_interval = 1000',
+    ...(options.tls ? tlsConfiguration(tlsFolder, '5671') : []),
+    ...(options.configuration ?? []),
+    '',
+  ];
   const plugins = ['rabbitmq_management', 'rabbitmq_prometheus', ...(options.plugins ?? [])];
   const container = await withDeadline(
     new RabbitMQContainer(image)
-      .withExposedPorts({ container: 5672, host: amqp }, { container: 15672, host: management })
+      .withExposedPorts(
+        { container: 5672, host: amqp },
+        { container: 15672, host: management },
+        { container: 5671, host: tls },
+      )
       .withCopyContentToContainer([
         { content: configuration.join('\n'), target: '/etc/rabbitmq/conf.d/90-tests.conf' },
         { content: `[${plugins.join(',')}].\n`, target: '/etc/rabbitmq/enabled_plugins' },
+        ...[...(options.tls ? tlsFiles(options.tls) : [])].map(([name, content]) => ({
+          content,
+          target: `${tlsFolder}/${name}`,
+        })),
       ])
       .withAutoRemove(false)
       .withStartupTimeout(startTimeoutMs)
@@ -71,6 +86,7 @@ export async function startContainer(options: PrivateServerOptions = {}): Promis
     container,
     `amqp://guest:guest@${host}:${amqp}`,
     `http://guest:guest@${host}:${management}`,
+    options.tls && `amqps://${host}:${tls}`,
   );
   try {
     await server.ready();
@@ -84,13 +100,20 @@ export async function startContainer(options: PrivateServerOptions = {}): Promis
 class ContainerServer implements PrivateServer {
   readonly url: string;
   readonly managementUrl: string;
+  readonly tlsUrl: string | undefined;
   readonly description = `a Docker container of ${image}`;
   readonly management: ManagementApi;
   version = 'unknown';
   readonly #container: StartedTestContainer;
   #stopped: Promise<void> | undefined;
 
-  constructor(container: StartedTestContainer, url: string, managementUrl: string) {
+  constructor(
+    container: StartedTestContainer,
+    url: string,
+    managementUrl: string,
+    tlsUrl: string | undefined,
+  ) {
+    this.tlsUrl = tlsUrl;
     this.#container = container;
     this.url = url;
     this.managementUrl = managementUrl;

@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { ManagementApi } from './management.js';
 import { freePorts } from './ports.js';
 import { waitUntilReady } from './probe.js';
+import { tlsConfiguration, tlsFiles } from './tls-listener.js';
 import type { PrivateServer, PrivateServerOptions } from './types.js';
 
 const startTimeoutMs = 90_000;
@@ -53,6 +54,7 @@ interface Ports {
   readonly management: number;
   readonly distribution: number;
   readonly epmd: number;
+  readonly tls: number;
 }
 
 /**
@@ -72,6 +74,7 @@ const watchdogScript = `
 class LocalNode implements PrivateServer {
   readonly url: string;
   readonly managementUrl: string;
+  readonly tlsUrl: string | undefined;
   readonly description: string;
   readonly management: ManagementApi;
   version = 'unknown';
@@ -86,31 +89,35 @@ class LocalNode implements PrivateServer {
   #stopped: Promise<void> | undefined;
 
   static async create(installation: string, options: PrivateServerOptions): Promise<LocalNode> {
-    const [amqp, management, distribution, epmd] = (await freePorts(4)) as [number, number, number, number];
-    const ports = { amqp, management, distribution, epmd };
+    const [amqp = 0, management = 0, distribution = 0, epmd = 0, tls = 0] = await freePorts(5);
+    const ports = { amqp, management, distribution, epmd, tls };
     await mkdir(join(root, tmpdir()), { recursive: true });
     const folder = await mkdtemp(join(root, tmpdir(), 'leveret-rabbitmq-'));
     await Promise.all([
       mkdir(join(folder, 'pids')),
       writeFile(join(folder, '.erlang.cookie'), randomBytes(12).toString('hex'), { mode: 0o400 }),
-      writeFile(join(folder, 'rabbitmq.conf'), configurationFile(ports, options)),
+      writeFile(join(folder, 'rabbitmq.conf'), configurationFile(ports, options, insideRoot(folder))),
+      ...[...(options.tls ? tlsFiles(options.tls) : [])].map(([name, content]) =>
+        writeFile(join(folder, name), content),
+      ),
       writeFile(
         join(folder, 'enabled_plugins'),
         `[${['rabbitmq_management', ...(options.plugins ?? [])].join(',')}].\n`,
       ),
     ]);
-    return new LocalNode(installation, ports, folder);
+    return new LocalNode(installation, ports, folder, options.tls !== undefined);
   }
 
-  private constructor(installation: string, ports: Ports, folder: string) {
+  private constructor(installation: string, ports: Ports, folder: string, speaksTls: boolean) {
     this.#installation = installation;
     this.#ports = ports;
     this.#folder = folder;
     this.url = `amqp://guest:guest@127.0.0.1:${ports.amqp}`;
     this.managementUrl = `http://guest:guest@127.0.0.1:${ports.management}`;
+    this.tlsUrl = speaksTls ? `amqps://127.0.0.1:${ports.tls}` : undefined;
     this.management = new ManagementApi(this.managementUrl);
     this.description = root === '/' ? 'a private node on this machine' : `a private node from ${root}`;
-    this.#environment = environment(ports, root === '/' ? folder : folder.slice(join(root, '/').length - 1));
+    this.#environment = environment(ports, insideRoot(folder));
     // A group of its own: an interrupt from the terminal ends the tests first, and through them the node.
     this.#watchdog = spawn('sh', ['-c', watchdogScript, 'watchdog', folder], {
       detached: true,
@@ -248,12 +255,18 @@ function isRunning(child: ChildProcess | undefined): child is ChildProcess {
   return child !== undefined && child.exitCode === null && child.signalCode === null;
 }
 
-function configurationFile(ports: Ports, options: PrivateServerOptions): string {
+/** The folder as the node sees it. */
+function insideRoot(folder: string): string {
+  return root === '/' ? folder : folder.slice(join(root, '/').length - 1);
+}
+
+function configurationFile(ports: Ports, options: PrivateServerOptions, folder: string): string {
   return [
     `listeners.tcp.default = 127.0.0.1:${ports.amqp}`,
     'management.tcp.ip = 127.0.0.1',
     `management.tcp.port = ${ports.management}`,
     'collect_statistics_interval = 1000',
+    ...(options.tls ? tlsConfiguration(folder, `127.0.0.1:${ports.tls}`) : []),
     ...(options.configuration ?? []),
     '',
   ].join('\n');

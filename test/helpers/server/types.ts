@@ -23,12 +23,24 @@ export interface PrivateServerOptions {
   readonly configuration?: readonly string[];
   /** Plugins to enable beside `rabbitmq_management`. */
   readonly plugins?: readonly string[];
+  /** Makes it speak TLS too, at {@link PrivateServer.tlsUrl}, to clients that show a certificate of the same authority. */
+  readonly tls?: ServerCertificate;
+}
+
+/** In PEM. */
+export interface ServerCertificate {
+  /** The certificate of the authority that issued the other. */
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** A server of one test alone, which may do with it as it likes. */
 export interface PrivateServer extends TestServer, AsyncDisposable {
   /** The management API of its virtual host `/`. */
   readonly management: ManagementApi;
+  /** AMQP URL for TLS, without credentials, when it was asked for. */
+  readonly tlsUrl: string | undefined;
   /** Kills the server as a power cut would (SIGKILL). Resolves when it is gone. Its data stays. */
   kill(): Promise<void>;
   /** Lets the server end in its own order (SIGTERM): clients are told. Its data stays. */
