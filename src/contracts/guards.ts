@@ -1,4 +1,5 @@
 import type { ExchangeContract, SubscriptionContract } from './exchange.js';
+import type { ProcedureContract } from './procedure.js';
 import type { QueueContract } from './queue.js';
 
 /** @internal True for what {@link queue} makes, whichever copy of the package made it. */
@@ -19,5 +20,12 @@ export function isSubscription(value: unknown): value is SubscriptionContract {
 export function isExchange(value: unknown): value is ExchangeContract {
   return (
     typeof value === 'object' && value !== null && (value as Partial<ExchangeContract>).kind === 'exchange'
+  );
+}
+
+/** @internal True for what `procedure()` makes. */
+export function isProcedure(value: unknown): value is ProcedureContract {
+  return (
+    typeof value === 'object' && value !== null && (value as Partial<ProcedureContract>).kind === 'procedure'
   );
 }

@@ -129,11 +129,12 @@ export function checkName(what: string, name: unknown): asserts name is string {
 }
 
 /** @internal */
-export function checkSchema(what: string, name: string, schema: unknown): void {
+export function checkSchema(what: string, name: string, schema: unknown, option = 'schema'): void {
   if (isSchema(schema)) return;
+  const which = option === 'schema' ? '' : `option '${option}': `;
   throw new ConfigurationError(
-    'schema',
-    `${what}('${name}'): expected a Standard Schema, such as z.object({ … }) of zod, got ${show(schema)}`,
+    option,
+    `${what}('${name}'): ${which}expected a Standard Schema, such as z.object({ … }) of zod, got ${show(schema)}`,
   );
 }
 
