@@ -21,6 +21,9 @@ export const ATTEMPT_HEADER = 'leveret-attempt';
 /** The header that every dead letter has, and no other message. */
 export const FAILED_AT_HEADER = 'leveret-failed-at';
 
+/** The header that says why a message is a dead letter, or an answer an error: `CODE: message`. */
+export const ERROR_HEADER = 'leveret-error';
+
 /** What can be sent as a header, or what is wrong with it. */
 export type HeadersCheck =
   | { readonly sizeBytes: number }

@@ -4,8 +4,8 @@ import type { ReceivedMessage } from './consumer/message.js';
 import type { QueueContract } from './contracts/queue.js';
 import type { Transport } from './transport/port.js';
 
-/** What became of a message that a handler, or a loop, has seen. */
-export type Outcome = 'acked' | 'retried' | 'dead-lettered' | 'requeued';
+/** What became of a message that a handler, or a loop, has seen. `failed`: a request that was answered with an error. */
+export type Outcome = 'acked' | 'retried' | 'dead-lettered' | 'requeued' | 'failed';
 
 /** Told of each verdict on a message. */
 export type OutcomeListener = (

@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { QueueContract } from '../contracts/queue.js';
 import { type Issue, isLeveretError, messageOf, ValidationError } from '../errors.js';
-import { ATTEMPT_HEADER, checkHeaders, FAILED_AT_HEADER, MAX_HEADERS_BYTES, ownHeaders } from '../headers.js';
+import {
+  ATTEMPT_HEADER,
+  checkHeaders,
+  ERROR_HEADER,
+  FAILED_AT_HEADER,
+  MAX_HEADERS_BYTES,
+  ownHeaders,
+} from '../headers.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
 import type { ReceivedMessage } from './message.js';
 
@@ -26,7 +33,7 @@ export function deadLetterCopy(
   options: CopyOptions,
 ): OutgoingMessage {
   return copyTo(deadLetter, message, options, {
-    'leveret-error': cut(`${codeOf(error)}: ${messageOf(error)}`),
+    [ERROR_HEADER]: errorText(error),
     [ATTEMPT_HEADER]: message.attempt,
     'leveret-queue': name,
     [FAILED_AT_HEADER]: failedAt.toISOString(),
@@ -112,6 +119,11 @@ function issuesText(issues: readonly Issue[]): string {
     if (Buffer.byteLength(text) <= 4 * MAX_TEXT_BYTES) return text;
   }
   return '[]';
+}
+
+/** The code and the message of an error, as its header has them. */
+export function errorText(error: unknown): string {
+  return cut(`${codeOf(error)}: ${messageOf(error)}`);
 }
 
 function codeOf(error: unknown): string {

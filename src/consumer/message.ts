@@ -55,7 +55,8 @@ export type Verdict =
   | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs?: number | undefined }
   | { readonly kind: 'dead-letter'; readonly error: unknown }
   | { readonly kind: 'requeue' }
-  | { readonly kind: 'reject' };
+  | { readonly kind: 'reject' }
+  | { readonly kind: 'answer'; readonly answered: Promise<void> };
 
 /** Where verdicts go. */
 export interface Judge {
@@ -148,6 +149,11 @@ export class ReceivedMessage implements Message, Deadlined {
 
   get hasVerdict(): boolean {
     return this.#verdict !== undefined;
+  }
+
+  /** Its handler has acknowledged it by itself. */
+  get isAcknowledged(): boolean {
+    return this.#verdict?.kind === 'ack';
   }
 
   ack(): boolean {

@@ -26,6 +26,8 @@ export interface ProcessingHost {
   readonly events: Events;
   readonly maxBodyBytes: number;
   readonly onOutcome: OutcomeListener | undefined;
+  /** Of a responder: answers a request that failed. */
+  readonly answerFailure?: (message: ReceivedMessage, error: unknown) => Promise<void>;
 }
 
 /** A message's way through a consumer, from its delivery to its verdict: inbox, intake, handler or loop, settlement. */
@@ -46,7 +48,7 @@ export class Processing {
     contract: QueueContract,
     work: Work,
     options: ResolvedConsumerOptions,
-    { clock, events, republisher, maxBodyBytes, onOutcome }: ProcessingHost,
+    { clock, events, republisher, maxBodyBytes, onOutcome, answerFailure }: ProcessingHost,
     loops: Pick<MessageStreamSettings, 'onFirst' | 'onLast'>,
   ) {
     this.#clock = clock;
@@ -72,6 +74,7 @@ export class Processing {
       clock,
       onOutcome,
       hold,
+      answerFailure,
     });
     const common = { inbox: this.#inbox, admit: (message: ReceivedMessage) => this.#intake.admit(message) };
     if (work) {

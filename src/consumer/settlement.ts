@@ -21,6 +21,8 @@ export interface SettlementSettings {
   readonly onOutcome: OutcomeListener | undefined;
   /** Runs a message again in its place, after a delay. False, or absent, when it has to leave it. */
   readonly hold?: ((message: ReceivedMessage, delayMs: number) => boolean | undefined) | undefined;
+  /** Answers a request that failed, in place of dead-lettering it. Resolves when the answer is confirmed. */
+  readonly answerFailure?: ((message: ReceivedMessage, error: unknown) => Promise<void>) | undefined;
 }
 
 /** Counters of a consumer's verdicts. */
@@ -54,6 +56,11 @@ export class Settlement implements Judge {
       const isDone = this.#ack(message);
       if (isDone) this.#tell(message, 'acked', undefined);
       return isDone;
+    }
+    // Also when it is stale: whoever asked waits for the answer, not for the delivery.
+    if (verdict.kind === 'answer') {
+      this.#answered(message, verdict.answered, 'acked', undefined);
+      return true;
     }
     if (!message.session.isLive) return this.#stale();
     switch (verdict.kind) {
@@ -151,8 +158,12 @@ export class Settlement implements Judge {
   }
 
   #deadLetter(message: ReceivedMessage, error: unknown): void {
-    const { contract, republisher, clock, events } = this.#settings;
+    const { contract, republisher, clock, events, answerFailure } = this.#settings;
     const { deadLetter } = contract;
+    if (answerFailure) {
+      this.#answered(message, answerFailure(message, error), 'failed', error);
+      return;
+    }
     this.#tell(message, 'dead-lettered', error);
     if (deadLetter === undefined) {
       this.counts.deadLettered++;
@@ -175,15 +186,25 @@ export class Settlement implements Judge {
 
   /** Acknowledges once the copy is confirmed; otherwise the message goes back. */
   #publish(message: ReceivedMessage, published: Promise<void>, onPublished: () => void): void {
+    this.#whenPublished(message, published, () => {
+      onPublished();
+      // Not remembered as done: the copy has the same id and body, and would be taken for the original that comes back.
+      if (!message.session.ack(message.delivery.deliveryTag)) this.#stale();
+    });
+  }
+
+  /** Acknowledges a request once its answer is confirmed. It is remembered: answered once, it need not run again. */
+  #answered(message: ReceivedMessage, answered: Promise<void>, outcome: Outcome, error: unknown): void {
+    this.#whenPublished(message, answered, () => {
+      this.#ack(message);
+      this.#tell(message, outcome, error);
+    });
+  }
+
+  /** What can not be published, goes back. */
+  #whenPublished(message: ReceivedMessage, published: Promise<void>, then: () => void): void {
     const done = published
-      .then(
-        () => {
-          onPublished();
-          // Not remembered as done: the copy has the same id and body, and would be taken for the original that comes back.
-          if (!message.session.ack(message.delivery.deliveryTag)) this.#stale();
-        },
-        () => this.#rest(message, SETBACK_MS, () => this.#giveBack(message)),
-      )
+      .then(then, () => this.#rest(message, SETBACK_MS, () => this.#giveBack(message)))
       .finally(() => this.#publishing.delete(done));
     this.#publishing.add(done);
   }
