@@ -1,37 +1,26 @@
-import { Administration, checkContract } from './administration.js';
+import { checkContract } from './administration.js';
+import { type Assembly, assemble, shutDown } from './assembly.js';
 import { type BrokerHealth, healthOf } from './broker-health.js';
-import {
-  type BrokerOptions,
-  type CloseOptions,
-  type ResolvedBrokerOptions,
-  resolveBrokerOptions,
-  resolveUrls,
-} from './broker-options.js';
+import type { BrokerOptions, CloseOptions } from './broker-options.js';
 import type { BrokerState } from './broker-state.js';
-import { type Clock, orAborted, systemClock, withDeadline } from './clock.js';
-import { Connections } from './connections.js';
+import { orAborted } from './clock.js';
 import type { BatchContext } from './consumer/batch.js';
 import type { BatchConsumerOptions } from './consumer/batch-options.js';
 import type { Consumer } from './consumer/consumer-api.js';
-import { ConsumerFactory } from './consumer/consumer-factory.js';
 import type { ConsumerOptions, HandlerOptions } from './consumer/consumer-options.js';
 import type { Message } from './consumer/message.js';
-import { Republisher } from './consumer/republisher.js';
 import type { BatchWork } from './consumer/work.js';
 import type { SubscriptionContract } from './contracts/exchange.js';
+import type { ProcedureContract } from './contracts/procedure.js';
 import type { QueueContract } from './contracts/queue.js';
-import type { OutputOf, Schema } from './contracts/schema.js';
+import type { InputOf, OutputOf, Schema } from './contracts/schema.js';
 import type { Contract } from './contracts/topology.js';
-import { DeadLetterOffice } from './dead-letters/dead-letter-office.js';
 import { type DeadLetters, deadLettersOf } from './dead-letters/dead-letters.js';
-import { ClosedError, TimeoutError } from './errors.js';
-import { type BrokerEvent, type BrokerListener, Events } from './events.js';
-import { type Internals, internalsOf } from './internals.js';
-import { Members } from './members.js';
+import type { BrokerEvent, BrokerListener } from './events.js';
 import { checkOptions, isDuration, isSignal } from './options.js';
-import { Outbox } from './producer/outbox.js';
 import { type Producer, type ProducerOptions, QueueProducer } from './producer/producer.js';
-import { makeTransport } from './transport/select.js';
+import type { RequestOptions } from './rpc/request-options.js';
+import type { Responder, ResponderOptions } from './rpc/responder.js';
 
 /**
  * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never
@@ -43,15 +32,7 @@ import { makeTransport } from './transport/select.js';
  * ```
  */
 export class Broker implements AsyncDisposable {
-  readonly #options: ResolvedBrokerOptions;
-  readonly #clock: Clock;
-  readonly #internals: Internals | undefined;
-  readonly #events: Events;
-  readonly #connections: Connections;
-  readonly #administration: Administration;
-  readonly #members = new Members();
-  readonly #consumers: ConsumerFactory;
-  readonly #office: DeadLetterOffice;
+  readonly #parts: Assembly;
   #life: 'open' | 'closing' | 'closed' = 'open';
   #closing: Promise<{ clean: boolean }> | undefined;
 
@@ -65,43 +46,8 @@ export class Broker implements AsyncDisposable {
    * @throws ConfigurationError for an unknown option or a value out of range
    */
   constructor(url?: string | readonly string[], options?: BrokerOptions) {
-    this.#options = resolveBrokerOptions(options);
-    this.#internals = internalsOf(options);
-    this.#clock = this.#internals?.clock ?? systemClock;
-    this.#events = new Events(this.#options.logger);
-    this.#connections = new Connections({
-      transport: this.#internals?.transport ?? makeTransport(resolveUrls(url), this.#options, this.#clock),
-      options: this.#options,
-      clock: this.#clock,
-      events: this.#events,
-      onUnblocked: () => this.#members.flush(),
-    });
-    this.#administration = new Administration(this.#connections, this.#clock);
-    const connection = this.#connections.publish;
-    const republished = new Outbox({
-      target: 'the dead-letter queue',
-      connection,
-      clock: this.#clock,
-      contract: undefined,
-      maxInFlight: 1_000,
-      maxBuffered: 10_000,
-    });
-    this.#members.addPublisher(republished);
-    this.#consumers = new ConsumerFactory(
-      {
-        connection: this.#connections.consume,
-        republisher: new Republisher(republished, connection),
-        clock: this.#clock,
-        events: this.#events,
-        maxBodyBytes: this.#options.maxBodyBytes,
-        onOutcome: this.#internals?.onOutcome,
-        onConsumerActive: (consumer) => this.#members.addConsumer(consumer),
-        onConsumerIdle: (consumer) => this.#members.consumerIdle(consumer),
-      },
-      this.#internals,
-    );
-    const { signal, maxBodyBytes } = this.#options;
-    this.#office = this.#members.addTask(new DeadLetterOffice(this.#connections, this.#clock, maxBodyBytes));
+    this.#parts = assemble(url, options);
+    const { signal } = this.#parts.options;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) void this.close();
   }
@@ -127,32 +73,32 @@ export class Broker implements AsyncDisposable {
 
   /** Connects. Resolves when the first connection is open; at once when it is already. See {@link Broker.connect}. */
   async connect(): Promise<void> {
-    const { signal } = this.#options;
+    const { signal } = this.#parts.options;
     signal?.throwIfAborted();
-    await orAborted(this.#connections.publish.link(), signal);
+    await orAborted(this.#parts.connections.publish.link(), signal);
   }
 
   /** What the broker is doing. */
   get state(): BrokerState {
-    return this.#connections.state(this.#life);
+    return this.#parts.connections.state(this.#life);
   }
 
   /** Calls the listener for each event of this name. What a listener throws is logged and breaks nothing. */
   on<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): this {
-    this.#events.on(event, listener);
+    this.#parts.events.on(event, listener);
     return this;
   }
 
   /** Calls the listener no more. */
   off<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): this {
-    this.#events.off(event, listener);
+    this.#parts.events.off(event, listener);
     return this;
   }
 
   /** How everything is. Cheap; never throws. */
   health(): BrokerHealth {
-    const { consumerHealth, producerHealth } = this.#members;
-    return healthOf(this.#connections.observe(), consumerHealth, producerHealth);
+    const { consumerHealth, producerHealth } = this.#parts.members;
+    return healthOf(this.#parts.connections.observe(), consumerHealth, producerHealth);
   }
 
   /**
@@ -164,12 +110,12 @@ export class Broker implements AsyncDisposable {
   producer<C extends Contract>(contract: C, options: ProducerOptions = {}): Producer<C> {
     checkContract('producer', contract);
     const producer = new QueueProducer(contract, options, {
-      connection: this.#connections.publish,
-      clock: this.#clock,
-      maxBodyBytes: this.#options.maxBodyBytes,
-      onProducerClosed: (closed) => this.#members.removeProducer(closed),
+      connection: this.#parts.connections.publish,
+      clock: this.#parts.clock,
+      maxBodyBytes: this.#parts.options.maxBodyBytes,
+      onProducerClosed: (closed) => this.#parts.members.removeProducer(closed),
     });
-    this.#members.addProducer(producer);
+    this.#parts.members.addProducer(producer);
     return producer as unknown as Producer<C>;
   }
 
@@ -200,7 +146,7 @@ export class Broker implements AsyncDisposable {
     handlerOrOptions?: ((message: Message) => unknown) | HandlerOptions,
     maybeOptions?: HandlerOptions,
   ): Consumer {
-    return this.#consumers.consumer(given, handlerOrOptions, maybeOptions);
+    return this.#parts.consumers.consumer(given, handlerOrOptions, maybeOptions);
   }
 
   /**
@@ -217,7 +163,7 @@ export class Broker implements AsyncDisposable {
     handler: (messages: readonly Message<OutputOf<S>>[], batch: BatchContext) => unknown,
     options?: BatchConsumerOptions,
   ): Consumer<OutputOf<S>> {
-    return this.#consumers.batchConsumer(contract, handler as BatchWork['onBatch'], options);
+    return this.#parts.consumers.batchConsumer(contract, handler as BatchWork['onBatch'], options);
   }
 
   /**
@@ -226,7 +172,55 @@ export class Broker implements AsyncDisposable {
    * @throws ConfigurationError for anything but a queue's contract, or for one with `deadLetter: false`
    */
   deadLetters<S extends Schema>(contract: QueueContract<S>): DeadLetters<S> {
-    return deadLettersOf(contract, this.#office);
+    return deadLettersOf(contract, this.#parts.office);
+  }
+
+  /**
+   * Answers the requests of a procedure: each is validated, and what the handler returns is validated too, published to the
+   * requester and confirmed; then the request is acknowledged. Declares the procedure's queue. Starts by itself.
+   *
+   * A handler that throws, takes too long or returns what does not fit the schema answers with an error, which the requester
+   * gets as `RemoteError`: message and code, no stack. So do a request that does not fit its schema, and `DeadLetter` and
+   * `RetryLater` (there is no dead-letter queue, and it is the requester who tries again). A request without a `replyTo` is
+   * handled and not answered. When this process dies in mid-work, another responder gets the request.
+   *
+   * @throws ConfigurationError for a wrong contract, handler or option
+   *
+   * @example
+   * ```ts
+   * broker.responder(quote, async ({ body }) => ({ price: await lookup(body.sku) }));
+   * ```
+   */
+  responder<Request extends Schema, Response extends Schema>(
+    procedure: ProcedureContract<Request, Response>,
+    handler: (message: Message<OutputOf<Request>>) => InputOf<Response> | PromiseLike<InputOf<Response>>,
+    options?: ResponderOptions,
+  ): Responder {
+    return this.#parts.procedures.responder(procedure, handler as (message: Message) => unknown, options);
+  }
+
+  /**
+   * Asks a responder, and resolves with its validated answer. The request is sent once: it is for the caller to decide
+   * whether to ask again.
+   *
+   * @throws ValidationError, MessageTooLargeError, ConfigurationError: nothing was sent
+   * @throws UnroutableError no responder has declared the procedure's queue; RejectedError the queue is full
+   * @throws RemoteError the responder failed; with `remoteCode: 'INVALID_BODY'` the request or the answer did not fit its schema
+   * @throws TimeoutError after `timeoutMs` (30 000 by default), saying so when no responder is running
+   * @throws ConnectionError the connection was lost before the answer came, or could not be made
+   * @throws ClosedError, BufferFullError (10 000 requests, or 64 MiB, wait already); the reason of the `signal` when that aborts
+   *
+   * @example
+   * ```ts
+   * const { price } = await broker.request(quote, { sku: 'A1' }, { timeoutMs: 5_000 });
+   * ```
+   */
+  request<Request extends Schema, Response extends Schema>(
+    procedure: ProcedureContract<Request, Response>,
+    body: InputOf<Request>,
+    options?: RequestOptions,
+  ): Promise<OutputOf<Response>> {
+    return this.#parts.procedures.request(procedure, body, options) as Promise<OutputOf<Response>>;
   }
 
   /**
@@ -234,8 +228,8 @@ export class Broker implements AsyncDisposable {
    *
    * @throws TopologyError naming the argument that differs; ConnectionError, TimeoutError (30 s), ClosedError
    */
-  declare(...contracts: readonly Contract[]): Promise<void> {
-    return this.#administration.declare(contracts);
+  declare(...contracts: readonly (Contract | ProcedureContract)[]): Promise<void> {
+    return this.#parts.administration.declare(contracts);
   }
 
   /**
@@ -243,8 +237,10 @@ export class Broker implements AsyncDisposable {
    *
    * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError
    */
-  stats(queue: QueueContract | string): Promise<{ readonly messages: number; readonly consumers: number }> {
-    return this.#administration.stats(queue);
+  stats(
+    queue: QueueContract | ProcedureContract | string,
+  ): Promise<{ readonly messages: number; readonly consumers: number }> {
+    return this.#parts.administration.stats(queue);
   }
 
   /**
@@ -252,17 +248,17 @@ export class Broker implements AsyncDisposable {
    *
    * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError
    */
-  purge(queue: QueueContract | string): Promise<number> {
-    return this.#administration.purge(queue);
+  purge(queue: QueueContract | ProcedureContract | string): Promise<number> {
+    return this.#parts.administration.purge(queue);
   }
 
   /**
-   * Deletes a queue with its messages, or an exchange. Its dead-letter queue stays. Harmless when it does not exist.
+   * Deletes a queue, also that of a procedure, with its messages, or an exchange. Its dead-letter queue stays. Harmless when it does not exist.
    *
    * @throws TopologyError when the server refuses; ConnectionError, TimeoutError (30 s), ClosedError
    */
-  delete(contract: Contract): Promise<void> {
-    return this.#administration.delete(contract);
+  delete(contract: Contract | ProcedureContract): Promise<void> {
+    return this.#parts.administration.delete(contract);
   }
 
   /**
@@ -284,28 +280,11 @@ export class Broker implements AsyncDisposable {
 
   async #shutDown(timeoutMs: number, signal: AbortSignal | undefined): Promise<{ clean: boolean }> {
     this.#life = 'closing';
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
-    let clean = true;
-    try {
-      const late = () => new TimeoutError(`The broker could not be closed within ${timeoutMs} ms`);
-      await orAborted(withDeadline(this.#clock, this.#windDown(), timeoutMs, late), signal);
-    } catch {
-      clean = false;
-      await this.#drop(new ClosedError('The broker was closed before all work was done'));
-    }
+    this.#parts.options.signal?.removeEventListener('abort', this.#onAbort);
+    const clean = await shutDown(this.#parts, timeoutMs, signal);
     this.#life = 'closed';
-    this.#events.clear();
+    this.#parts.events.clear();
     return { clean };
-  }
-
-  async #windDown(): Promise<void> {
-    await this.#members.close();
-    await this.#connections.close();
-  }
-
-  async #drop(reason: Error): Promise<void> {
-    this.#members.abort(reason);
-    await this.#connections.destroy(reason);
   }
 
   readonly #onAbort = () => void this.close();

@@ -196,16 +196,23 @@ export class ConnectionError extends LeveretError {
   readonly code: ConnectionErrorCode;
   /** Every address that was tried, with the reason why it failed. */
   readonly attempts: readonly { readonly address: string; readonly reason: string }[];
+  /** For a request: true when it was sent, so that a responder may have worked on it. */
+  readonly maybeDelivered: boolean;
 
   /** @internal */
   constructor(
     code: ConnectionErrorCode,
     message: string,
-    options: { cause?: unknown; attempts?: readonly { address: string; reason: string }[] } = {},
+    options: {
+      cause?: unknown;
+      attempts?: readonly { address: string; reason: string }[];
+      maybeDelivered?: boolean;
+    } = {},
   ) {
     super('ConnectionError', message, { ...options, retryable: code === 'CONNECTION_FAILED' });
     this.code = code;
     this.attempts = options.attempts ?? [];
+    this.maybeDelivered = options.maybeDelivered ?? false;
   }
 }
 
@@ -238,16 +245,22 @@ export class TopologyError extends LeveretError {
   }
 }
 
-/** A responder failed, or its answer was invalid. */
+/**
+ * A responder failed: the request did not fit its schema, its handler threw, or its answer was invalid. `message` is that of
+ * the error on its side; there is no stack of it.
+ */
 export class RemoteError extends LeveretError {
   static override readonly className = 'RemoteError';
   readonly code = 'REMOTE';
-  /** The code of the error on the responder's side. */
+  /**
+   * The code of the error on the responder's side: its `code`, or its name where it has none. `INVALID_BODY` when the request
+   * or the answer did not fit its schema.
+   */
   readonly remoteCode: string;
 
   /** @internal */
-  constructor(remoteCode: string, message: string) {
-    super('RemoteError', message);
+  constructor(remoteCode: string, message: string, options: { cause?: unknown; retryable?: boolean } = {}) {
+    super('RemoteError', message, options);
     this.remoteCode = remoteCode;
   }
 }

@@ -27,6 +27,12 @@ export {
   type SubscriptionOptions,
 } from './contracts/exchange.js';
 export type { CodecName, JsonOf, Travelling } from './contracts/json.js';
+export {
+  type ProcedureContract,
+  type ProcedureOptions,
+  type ProcedureSchemas,
+  procedure,
+} from './contracts/procedure.js';
 export { type QueueContract, queue, type RetryPolicy } from './contracts/queue.js';
 export type {
   Binding,
@@ -77,4 +83,6 @@ export type {
   SendAllResult,
 } from './producer/send-all.js';
 export type { SendArguments, SendOptions } from './producer/send-options.js';
+export type { RequestOptions } from './rpc/request-options.js';
+export type { Responder, ResponderOptions } from './rpc/responder.js';
 export type { Credentials, Role } from './transport/port.js';

@@ -5,9 +5,9 @@ import type { BatchConsumerOptions } from './batch-options.js';
 import { type ConsumerHost, QueueConsumer } from './consumer.js';
 import type { Consumer } from './consumer-api.js';
 import { parseBatchArguments, parseConsumerArguments } from './consumer-arguments.js';
-import type { HandlerOptions } from './consumer-options.js';
+import type { HandlerOptions, ResolvedConsumerOptions } from './consumer-options.js';
 import type { Message } from './message.js';
-import type { BatchWork } from './work.js';
+import type { BatchWork, Work } from './work.js';
 
 /** Makes the consumers of a broker. */
 export class ConsumerFactory {
@@ -26,8 +26,7 @@ export class ConsumerFactory {
     maybeOptions: HandlerOptions | undefined,
   ): Consumer {
     const { contract, handler, options } = parseConsumerArguments(given, handlerOrOptions, maybeOptions);
-    const run = handler && (this.#internals?.wrapHandler(handler) ?? handler);
-    return new QueueConsumer(contract, run, options, this.#host);
+    return this.make(contract, handler && this.wrap(handler), options);
   }
 
   /** @throws ConfigurationError naming the argument that is wrong */
@@ -37,12 +36,23 @@ export class ConsumerFactory {
     batchOptions: BatchConsumerOptions | undefined,
   ): Consumer<Body> {
     const { contract, work, options } = parseBatchArguments(given, handler, batchOptions);
-    const onBatch = this.#internals?.wrapHandler(work.onBatch) ?? work.onBatch;
-    return new QueueConsumer(
-      contract,
-      { ...work, onBatch },
-      options,
-      this.#host,
-    ) as Consumer as Consumer<Body>;
+    const wrapped = { ...work, onBatch: this.wrap(work.onBatch) };
+    return this.make(contract, wrapped, options) as Consumer as Consumer<Body>;
+  }
+
+  /** The handler as it runs: the testing kit puts something around it. */
+  wrap<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown {
+    return this.#internals?.wrapHandler(handler) ?? handler;
+  }
+
+  /** @param answerFailure - of a responder: answers a request that failed */
+  make(
+    contract: QueueContract,
+    work: Work,
+    options: ResolvedConsumerOptions,
+    answerFailure?: ConsumerHost['answerFailure'],
+  ): QueueConsumer {
+    const host = answerFailure ? { ...this.#host, answerFailure } : this.#host;
+    return new QueueConsumer(contract, work, options, host);
   }
 }

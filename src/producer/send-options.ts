@@ -85,8 +85,17 @@ export function checkSendOptions(
       `send to ${target}: a ${what} takes no 'routingKey', got ${show(options.routingKey)}`,
     );
   }
-  if (options?.headers === undefined) return;
-  const checked = checkHeaders(options.headers);
+  checkSendHeaders(target, options?.headers);
+}
+
+/**
+ * Checks the headers of a message.
+ *
+ * @throws ConfigurationError, or MessageTooLargeError for headers that do not fit one frame
+ */
+export function checkSendHeaders(target: string, headers: SendOptions['headers']): void {
+  if (headers === undefined) return;
+  const checked = checkHeaders(headers);
   if ('expected' in checked) {
     throw new ConfigurationError(
       'headers',

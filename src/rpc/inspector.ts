@@ -1,0 +1,39 @@
+import { TopologyError } from '../errors.js';
+import type { Connection } from '../transport/connection.js';
+import { declarerOf, toTopologyError } from '../transport/declarer.js';
+
+/** Finds out why the requests in a queue are not answered, in words for an error. */
+export class Inspector {
+  readonly #connection: Connection;
+  /** Looks under way, by queue: many requests may be late at once. */
+  readonly #looks = new Map<string, Promise<string | undefined>>();
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Resolves with what it found, or undefined when it could not look. Never rejects. */
+  look(queue: string): Promise<string | undefined> {
+    let look = this.#looks.get(queue);
+    if (!look) {
+      look = this.#look(queue).finally(() => this.#looks.delete(queue));
+      this.#looks.set(queue, look);
+    }
+    return look;
+  }
+
+  async #look(queue: string): Promise<string | undefined> {
+    const link = this.#connection.current;
+    // While an alarm stops the server from reading, it would not answer.
+    if (!link || link.blocked !== undefined) return undefined;
+    try {
+      const { messages, consumers } = await declarerOf(link).run((channel) => channel.checkQueue(queue));
+      if (consumers === 0) return 'no responder is running, its queue has no consumers';
+      return `its queue has ${consumers} consumers, and ${messages} requests wait in it`;
+    } catch (error) {
+      const refusal = toTopologyError(error, queue);
+      const isGone = refusal instanceof TopologyError && refusal.code === 'NOT_FOUND';
+      return isGone ? 'its queue was deleted' : undefined;
+    }
+  }
+}

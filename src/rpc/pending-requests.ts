@@ -1,0 +1,185 @@
+import type { Clock } from '../clock.js';
+import type { ProcedureContract } from '../contracts/procedure.js';
+import { type Deadlined, Deadlines } from '../deadlines.js';
+import { type Deferred, deferred } from '../deferred.js';
+import { onAbort } from '../signals.js';
+import type { OutgoingMessage } from '../transport/port.js';
+
+/** The most requests that wait for their answers. */
+export const MAX_PENDING = 10_000;
+
+/** The most that they take of memory, in bytes. */
+const MAX_PENDING_BYTES = 64 * 1024 * 1024;
+
+/** How long before its deadline a request is looked after; at most half of its time. */
+const LATE_MS = 1_000;
+
+/**
+ * One request on its way.
+ *
+ * | phase    | where it is                             | next                                                            |
+ * |----------|-----------------------------------------|-----------------------------------------------------------------|
+ * | waiting  | here: there is no channel, or an alarm  | sent (published), settled (deadline, abort, close)               |
+ * | sent     | at the server or a responder            | answered, settled (failure, deadline, abort, channel lost, close) |
+ * | answered | here again: its answer is validated     | settled                                                         |
+ * | settled  | nowhere                                 | none                                                            |
+ */
+export class PendingRequest implements Deadlined {
+  readonly procedure: ProcedureContract;
+  readonly message: OutgoingMessage;
+  readonly correlationId: string;
+  readonly timeoutMs: number;
+  readonly resolve: (body: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  phase: 'waiting' | 'sent' | 'answered' | 'settled' = 'waiting';
+  /** The clock's time at which it is over. */
+  deadline = 0;
+  isLate = false;
+  /** What is known of its queue, for the words of its error. */
+  circumstances: string | undefined;
+  bucket: Deadlined['bucket'];
+  slot = 0;
+  #detach: (() => void) | undefined;
+
+  constructor(
+    procedure: ProcedureContract,
+    message: OutgoingMessage,
+    correlationId: string,
+    timeoutMs: number,
+    resolve: (body: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.procedure = procedure;
+    this.message = message;
+    this.correlationId = correlationId;
+    this.timeoutMs = timeoutMs;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** True once a channel got it: from then on nobody can be sure that no responder has. */
+  get wasSent(): boolean {
+    return this.phase !== 'waiting';
+  }
+
+  /** What it takes of memory, roughly: the body and what is kept around it. */
+  get sizeBytes(): number {
+    return this.message.content.length + 512;
+  }
+
+  /** Calls back once when the signal aborts, unless it is settled before. */
+  abortWith(signal: AbortSignal, abort: () => void): void {
+    this.#detach = onAbort(signal, abort);
+  }
+
+  settled(): void {
+    this.phase = 'settled';
+    this.#detach?.();
+  }
+}
+
+/** Every request that is not settled, by what its answer will say, and how each one ends. */
+export class PendingRequests implements Iterable<PendingRequest> {
+  readonly #clock: Clock;
+  readonly #requests = new Map<string, PendingRequest>();
+  readonly #deadlines: Deadlines<PendingRequest>;
+  #waiting = 0;
+  #sizeBytes = 0;
+  #drained: Deferred<void> | undefined;
+
+  /**
+   * @param onLate - its time is nearly over
+   * @param onExpired - its time is over
+   */
+  constructor(
+    clock: Clock,
+    onLate: (request: PendingRequest) => void,
+    onExpired: (request: PendingRequest) => void,
+  ) {
+    this.#clock = clock;
+    this.#deadlines = new Deadlines(clock, (request) => {
+      if (request.isLate) return onExpired(request);
+      request.isLate = true;
+      this.#deadlines.add(request, request.deadline);
+      onLate(request);
+    });
+  }
+
+  get count(): number {
+    return this.#requests.size;
+  }
+
+  /** True when some request is not published yet. */
+  get isWaiting(): boolean {
+    return this.#waiting > 0;
+  }
+
+  [Symbol.iterator](): Iterator<PendingRequest> {
+    return this.#requests.values();
+  }
+
+  get(correlationId: string): PendingRequest | undefined {
+    return this.#requests.get(correlationId);
+  }
+
+  /** The one that the server returned: it names a message by its id alone. */
+  ofMessage(messageId: unknown): PendingRequest | undefined {
+    const request = this.#requests.get(messageId as string);
+    if (request?.message.properties.messageId === messageId) return request;
+    for (const other of this.#requests.values())
+      if (other.message.properties.messageId === messageId) return other;
+    return undefined;
+  }
+
+  /** True when one more may wait. The first may always, whatever its size. */
+  hasRoom(sizeBytes: number): boolean {
+    const { size } = this.#requests;
+    return size === 0 || (size < MAX_PENDING && this.#sizeBytes + sizeBytes <= MAX_PENDING_BYTES);
+  }
+
+  /** Takes a new one, which waits from now on, until its deadline at most. */
+  add(request: PendingRequest): void {
+    const { timeoutMs } = request;
+    request.deadline = this.#clock.now() + timeoutMs;
+    this.#requests.set(request.correlationId, request);
+    this.#sizeBytes += request.sizeBytes;
+    this.#waiting++;
+    this.#deadlines.add(request, request.deadline - Math.min(LATE_MS, timeoutMs / 2));
+  }
+
+  /** Notes that it was published. */
+  sent(request: PendingRequest): void {
+    request.phase = 'sent';
+    this.#waiting--;
+  }
+
+  succeed(request: PendingRequest, body: unknown): void {
+    if (this.#settle(request)) request.resolve(body);
+  }
+
+  fail(request: PendingRequest, error: unknown): void {
+    if (this.#settle(request)) request.reject(error);
+  }
+
+  /** Resolves when every one is settled. */
+  async drained(): Promise<void> {
+    if (this.#requests.size === 0) return;
+    this.#drained ??= deferred();
+    await this.#drained.promise;
+  }
+
+  #settle(request: PendingRequest): boolean {
+    if (request.phase === 'settled') return false;
+    if (request.phase === 'waiting') this.#waiting--;
+    request.settled();
+    this.#deadlines.remove(request);
+    this.#requests.delete(request.correlationId);
+    this.#sizeBytes -= request.sizeBytes;
+    if (this.#requests.size === 0) {
+      this.#deadlines.clear();
+      this.#drained?.resolve();
+      this.#drained = undefined;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,101 @@
+import type { Clock } from '../clock.js';
+import type { ConsumerFactory } from '../consumer/consumer-factory.js';
+import { resolveConsumerOptions } from '../consumer/consumer-options.js';
+import type { Message } from '../consumer/message.js';
+
+import { isProcedure } from '../contracts/guards.js';
+import type { ProcedureContract } from '../contracts/procedure.js';
+import { ConfigurationError } from '../errors.js';
+import type { Events } from '../events.js';
+import type { Members } from '../members.js';
+import { show } from '../options.js';
+import { Outbox } from '../producer/outbox.js';
+import type { Connection } from '../transport/connection.js';
+import type { RequestOptions } from './request-options.js';
+import { Requester } from './requester.js';
+import { type Responder, type ResponderOptions, ResponderWork } from './responder.js';
+
+export interface ProceduresSettings {
+  /** The one that publishes. */
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly maxBodyBytes: number;
+  readonly members: Members;
+  readonly consumers: ConsumerFactory;
+}
+
+/** Both sides of a broker's procedures: what asks, and what makes a consumer answer. */
+export class Procedures {
+  readonly #settings: ProceduresSettings;
+  readonly #requester: Requester;
+  readonly #answers: Outbox;
+
+  constructor(settings: ProceduresSettings) {
+    this.#settings = settings;
+    const { connection, clock, members } = settings;
+    this.#requester = new Requester(settings);
+    this.#answers = new Outbox({
+      target: 'the requester',
+      connection,
+      clock,
+      contract: undefined,
+      maxInFlight: 1_000,
+      maxBuffered: 10_000,
+    });
+    members.addPublisher(this.#requester);
+    members.addPublisher(this.#answers);
+  }
+
+  request(procedure: ProcedureContract, body: unknown, options?: RequestOptions): Promise<unknown> {
+    try {
+      checkProcedure('request', procedure);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    return this.#requester.request(procedure, body, options);
+  }
+
+  /**
+   * A consumer of the procedure's queue that answers.
+   *
+   * @throws ConfigurationError for a wrong contract, handler or option
+   */
+  responder(
+    procedure: ProcedureContract,
+    handler: (message: Message) => unknown,
+    options: ResponderOptions | undefined,
+  ): Responder {
+    checkProcedure('responder', procedure);
+    const where = `responder of the procedure '${procedure.name}'`;
+    if (typeof handler !== 'function') {
+      throw new ConfigurationError(
+        'handler',
+        `${where}: the handler must be a function, got ${show(handler)}`,
+      );
+    }
+    if (options !== undefined && Object.hasOwn(Object(options), 'noAck')) {
+      throw new ConfigurationError(
+        'noAck',
+        `${where}: there is no option 'noAck': a request is always acknowledged, after its answer`,
+      );
+    }
+    const resolved = resolveConsumerOptions(procedure.queue, options);
+    const { clock, events, maxBodyBytes, consumers } = this.#settings;
+    const work = new ResponderWork({
+      procedure,
+      handler: consumers.wrap(handler),
+      outbox: this.#answers,
+      clock,
+      events,
+      maxBodyBytes,
+    });
+    return consumers.make(procedure.queue, work.handler, resolved, work.answerFailure);
+  }
+}
+
+function checkProcedure(what: string, value: unknown): asserts value is ProcedureContract {
+  if (isProcedure(value)) return;
+  const expected = 'a contract made by procedure()';
+  throw new ConfigurationError('contract', `broker.${what}: expected ${expected}, got ${show(value)}`);
+}

@@ -1,0 +1,94 @@
+import type { Channel, Delivery, Link, OutgoingMessage, TransportError } from '../transport/port.js';
+import type { PendingRequest } from './pending-requests.js';
+import { REPLY_TO } from './reply.js';
+
+export interface ReplyChannelEvents {
+  readonly onReply: (delivery: Delivery) => void;
+  /** No queue took it. */
+  readonly onReturned: (messageId: unknown, replyText: string) => void;
+  /** Its queue refused it. */
+  readonly onRejected: (request: PendingRequest) => void;
+  readonly onClosed: (channel: ReplyChannel, error: TransportError) => void;
+}
+
+/**
+ * One incarnation of the channel that publishes requests and takes their answers: the server ties the address that it writes
+ * into each request to the channel that consumes from `amq.rabbitmq.reply-to`, and to nothing that comes after it.
+ */
+export class ReplyChannel {
+  readonly openedAt: number;
+  readonly #link: Link;
+  #channel!: Channel;
+  /** What is not confirmed, by its tag, in order. */
+  readonly #unconfirmed = new Map<number, PendingRequest>();
+  #published = 0;
+
+  private constructor(link: Link, openedAt: number) {
+    this.#link = link;
+    this.openedAt = openedAt;
+  }
+
+  /** Opens a channel and consumes the replies. Rejects with a `TransportError`. */
+  static async open(link: Link, now: number, events: ReplyChannelEvents): Promise<ReplyChannel> {
+    const self = new ReplyChannel(link, now);
+    const channel = await link.openChannel({
+      // A full queue that refuses requests says so in no other way.
+      confirms: true,
+      onClosed: (error) => events.onClosed(self, error),
+      onConfirm: (tag, multiple, accepted) =>
+        self.#confirmed(tag, multiple, (request) => !accepted && events.onRejected(request)),
+      onReturn: ({ messageId, replyText }) => events.onReturned(messageId, replyText),
+    });
+    self.#channel = channel;
+    const options = { noAck: true, exclusive: false, arguments: {} };
+    try {
+      await channel.consume(REPLY_TO, options, (delivery) => {
+        if (delivery) events.onReply(delivery);
+        // Nothing is known to cancel it; without it, no answer would ever come.
+        else void channel.close();
+      });
+      return self;
+    } catch (error) {
+      await channel.close();
+      throw error;
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.#channel.isOpen;
+  }
+
+  /** False while an alarm stops the server from reading. */
+  get isWritable(): boolean {
+    return this.#channel.isOpen && this.#link.blocked === undefined;
+  }
+
+  /** Publishes. Throws when the channel is gone, or the message can not be encoded. */
+  publish(message: OutgoingMessage, request: PendingRequest): void {
+    this.#channel.publish(message);
+    this.#unconfirmed.set(++this.#published, request);
+  }
+
+  /** Bounded in time; never rejects. */
+  close(): Promise<void> {
+    return this.#channel.close();
+  }
+
+  #confirmed(tag: number, multiple: boolean, then: (request: PendingRequest) => void): void {
+    if (!multiple) {
+      this.#take(tag, then);
+      return;
+    }
+    for (const earlier of this.#unconfirmed.keys()) {
+      if (earlier > tag) return;
+      this.#take(earlier, then);
+    }
+  }
+
+  #take(tag: number, then: (request: PendingRequest) => void): void {
+    const request = this.#unconfirmed.get(tag);
+    if (!request) return;
+    this.#unconfirmed.delete(tag);
+    then(request);
+  }
+}

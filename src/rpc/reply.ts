@@ -1,0 +1,77 @@
+import { errorText } from '../consumer/dead-letter.js';
+import { ERROR_HEADER } from '../headers.js';
+import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
+
+/** The queue that is none: what is answered to it arrives on the channel that asked. https://www.rabbitmq.com/docs/direct-reply-to */
+export const REPLY_TO = 'amq.rabbitmq.reply-to';
+
+/** An answer: bytes, and what they are. */
+export interface Answer {
+  readonly content: Buffer;
+  readonly contentType: string;
+  readonly headers?: Readonly<Record<string, unknown>>;
+}
+
+/** Why a request failed, as its answer says. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
+/**
+ * The answer to a request as a message, or undefined when the request does not say where it is to go.
+ *
+ * It is not mandatory: before 4.3 a mandatory direct reply comes back as NO_ROUTE although it has arrived. To an address that
+ * nobody listens at any more, every version drops it and confirms.
+ */
+export function replyTo(
+  { properties }: Delivery,
+  { content, contentType, headers }: Answer,
+  own: Pick<MessageProperties, 'messageId' | 'timestamp'>,
+): OutgoingMessage | undefined {
+  const routingKey = text(properties.replyTo);
+  if (routingKey === undefined) return undefined;
+  const { deliveryMode } = properties;
+  return {
+    exchange: '',
+    routingKey,
+    mandatory: false,
+    content,
+    properties: {
+      ...own,
+      contentType,
+      // Some clients look for their own message's id here when they have not given another one.
+      correlationId: text(properties.correlationId) ?? text(properties.messageId),
+      deliveryMode: typeof deliveryMode === 'number' ? deliveryMode : undefined,
+      ...(headers && { headers }),
+    },
+  };
+}
+
+/** A failure as an answer: a header that says so, and the same as JSON for clients that do not look at headers. */
+export function failureAnswer(error: unknown): Answer {
+  const header = errorText(error);
+  return {
+    content: Buffer.from(JSON.stringify({ error: parseFailure(header) })),
+    contentType: 'application/json',
+    headers: { [ERROR_HEADER]: header },
+  };
+}
+
+/** The failure that an answer tells of; undefined when it is a real answer. */
+export function failureIn({ properties }: Delivery): Failure | undefined {
+  const headers = properties.headers as Readonly<Record<string, unknown>> | undefined;
+  const header = headers?.[ERROR_HEADER];
+  return typeof header === 'string' ? parseFailure(header) : undefined;
+}
+
+function parseFailure(header: string): Failure {
+  const at = header.indexOf(': ');
+  return at < 0
+    ? { code: 'Error', message: header }
+    : { code: header.slice(0, at), message: header.slice(at + 2) };
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

@@ -1,0 +1,94 @@
+import type { Issue } from '../errors.js';
+import {
+  BufferFullError,
+  ClosedError,
+  ConfigurationError,
+  ConnectionError,
+  RejectedError,
+  RemoteError,
+  TimeoutError,
+  UnroutableError,
+  ValidationError,
+} from '../errors.js';
+import { SendErrors } from '../producer/send-errors.js';
+import type { Connection } from '../transport/connection.js';
+import type { TransportError } from '../transport/port.js';
+import { MAX_PENDING, type PendingRequest } from './pending-requests.js';
+import type { Failure } from './reply.js';
+
+/** How a procedure is called in messages. */
+export function targetOf({ name }: { readonly name: string }): string {
+  return `the procedure '${name}'`;
+}
+
+export function timeoutError(request: PendingRequest, connection: Connection): TimeoutError {
+  const { procedure, timeoutMs, wasSent } = request;
+  const what = wasSent ? `No answer from ${targetOf(procedure)}` : `No connection for ${targetOf(procedure)}`;
+  const why = request.circumstances ?? (wasSent ? undefined : obstacle(connection));
+  return new TimeoutError(`${what} within ${timeoutMs} ms${why === undefined ? '' : `: ${why}`}`, {
+    maybeDelivered: wasSent,
+  });
+}
+
+function obstacle({ current, state }: Connection): string | undefined {
+  if (current?.blocked !== undefined) return `the server blocks publishing: ${current.blocked}`;
+  return 'error' in state ? state.error?.message : undefined;
+}
+
+export function slowSchemaError(name: string, timeoutMs: number): TimeoutError {
+  return new TimeoutError(`The schema of ${targetOf({ name })} did not answer within ${timeoutMs} ms`);
+}
+
+export function closedError(name: string, wasSent: boolean): ClosedError {
+  const outcome = wasSent ? 'was not answered' : 'was not sent';
+  return new ClosedError(`The request to ${targetOf({ name })} ${outcome}: the broker is closed`, {
+    maybeDelivered: wasSent,
+  });
+}
+
+export function fullError(name: string): BufferFullError {
+  return new BufferFullError(
+    `Too many requests wait for their answers: ${MAX_PENDING} or 64 MiB are the limit. ` +
+      `Wait for earlier ones before the next one to ${targetOf({ name })}`,
+  );
+}
+
+export function unroutableError({ procedure }: PendingRequest, replyText: string): UnroutableError {
+  const message = `No responder has ever declared ${targetOf(procedure)}: there is no such queue (${replyText})`;
+  return new UnroutableError(message, '', procedure.name);
+}
+
+export function rejectedError({ procedure }: PendingRequest): RejectedError {
+  return new RejectedError(
+    `The server refused the request to ${targetOf(procedure)} (basic.nack): the queue is full or can not store it`,
+  );
+}
+
+export function encodingError({ procedure }: PendingRequest, cause: Error): ConfigurationError {
+  const message = `${targetOf(procedure)}: the request can not be encoded: ${cause.message}`;
+  return new ConfigurationError('headers', message, { cause });
+}
+
+/** The channel is gone, and the address that the answer would go to with it. */
+export function lostError(request: PendingRequest, cause: TransportError, connection: Connection): unknown {
+  const target = targetOf(request.procedure);
+  return (
+    new SendErrors(target, connection).refusal(request, cause) ??
+    new ConnectionError(
+      'CONNECTION_FAILED',
+      `The connection was lost before the answer of ${target} came (${cause.message}). A responder may have worked on it`,
+      { cause, maybeDelivered: true },
+    )
+  );
+}
+
+/** @param failure - as the answer tells it */
+export function remoteError({ code, message }: Failure): RemoteError {
+  // The handler's own word for "try again".
+  return new RemoteError(code, message, { retryable: code === 'RetryLater' });
+}
+
+export function invalidAnswerError({ procedure }: PendingRequest, issues: readonly Issue[]): RemoteError {
+  const cause = new ValidationError(`the answer of ${targetOf(procedure)}`, issues);
+  return new RemoteError(cause.code, cause.message, { cause });
+}

@@ -1,0 +1,300 @@
+import { randomUUID } from 'node:crypto';
+import { type Clock, orAborted, pause, withDeadline } from '../clock.js';
+import { decodeBody, encodeBody } from '../contracts/body.js';
+import { codecs } from '../contracts/codec.js';
+import type { ProcedureContract } from '../contracts/procedure.js';
+import { isThenable, type Validation } from '../contracts/schema.js';
+import { ClosedError, ConnectionError, type Issue, TopologyError } from '../errors.js';
+import { copyHeaders } from '../headers.js';
+import { Backoff } from '../transport/backoff.js';
+import type { Connection } from '../transport/connection.js';
+import { toTopologyError } from '../transport/declarer.js';
+import { type Delivery, type OutgoingMessage, TransportError } from '../transport/port.js';
+import { Inspector } from './inspector.js';
+import { PendingRequest, PendingRequests } from './pending-requests.js';
+import { failureIn, REPLY_TO } from './reply.js';
+import { ReplyChannel } from './reply-channel.js';
+import * as errors from './request-errors.js';
+import {
+  checkRequestOptions,
+  DEFAULT_TIMEOUT_MS,
+  duplicateCorrelation,
+  type RequestOptions,
+} from './request-options.js';
+
+/** When a channel that was closed or refused is opened again, on a connection that lives. */
+const CHANNEL_BACKOFF = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 5_000, factor: 2 };
+
+export interface RequesterSettings {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly maxBodyBytes: number;
+}
+
+type RequesterState =
+  | { readonly status: 'idle' }
+  | { readonly status: 'opening' }
+  | { readonly status: 'open'; readonly channel: ReplyChannel };
+
+/**
+ * Sends the requests of a broker, all over one channel, and gives each its answer. Opens the channel with the first request;
+ * when it is lost, what was sent fails, for the address of its answer is gone, and what waits goes out on the next one.
+ *
+ * | state   | request, flush              | opened | refused, failed                            | channel closed              | close, abort |
+ * |---------|-----------------------------|--------|--------------------------------------------|-----------------------------|--------------|
+ * | idle    | opening, if something waits |        |                                            |                             | idle         |
+ * | opening |                             | open   | idle (for good) or opening (after a delay) |                             | idle, when nothing waits |
+ * | open    | publishes                   |        |                                            | idle, or opening if something waits | idle, when nothing is pending |
+ */
+export class Requester {
+  readonly #settings: RequesterSettings;
+  readonly #requests: PendingRequests;
+  readonly #inspector: Inspector;
+  readonly #backoff: Backoff;
+  /** Aborted by `abort`: nothing is waited for any more. */
+  readonly #aborting = new AbortController();
+  /** Requests whose asynchronous schema is still at work. */
+  readonly #validating = new Set<Promise<unknown>>();
+  #state: RequesterState = { status: 'idle' };
+  #isClosed = false;
+
+  constructor(settings: RequesterSettings) {
+    this.#settings = settings;
+    this.#requests = new PendingRequests(
+      settings.clock,
+      (request) => this.#late(request),
+      (request) => this.#requests.fail(request, errors.timeoutError(request, settings.connection)),
+    );
+    this.#inspector = new Inspector(settings.connection);
+    this.#backoff = new Backoff(CHANNEL_BACKOFF, settings.clock.random);
+  }
+
+  /** Resolves with the validated answer, and settles within `timeoutMs` whatever happens. */
+  request(procedure: ProcedureContract, body: unknown, options?: RequestOptions): Promise<unknown> {
+    // Not an async function: a request costs one promise.
+    try {
+      if (this.#isClosed) throw errors.closedError(procedure.name, false);
+      const target = errors.targetOf(procedure);
+      checkRequestOptions(target, options);
+      const content = encodeBody(procedure.queue, target, body, this.#settings.maxBodyBytes);
+      const timeoutMs = options?.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+      if (isThenable(content)) return this.#addLater(procedure, content, timeoutMs, options);
+      return this.#add(procedure, content, timeoutMs, options);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** Publishes what waits; opens the channel when there is none. */
+  flush(): void {
+    if (!this.#requests.isWaiting) return;
+    if (this.#state.status === 'idle') void this.#open(0);
+    if (this.#state.status !== 'open') return;
+    for (const request of this.#requests) this.#publish(request, this.#state.channel);
+  }
+
+  /** Takes no more, waits for every answer, and closes the channel. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#validating);
+    await this.#requests.drained();
+    await this.#closeChannel();
+  }
+
+  /** Takes no more and rejects what is left with a `ClosedError`. */
+  abort(): void {
+    this.#isClosed = true;
+    this.#aborting.abort();
+    for (const request of this.#requests)
+      this.#requests.fail(request, errors.closedError(request.procedure.name, request.wasSent));
+    void this.#closeChannel();
+  }
+
+  async #addLater(
+    procedure: ProcedureContract,
+    encoding: Promise<Buffer>,
+    timeoutMs: number,
+    options: RequestOptions | undefined,
+  ): Promise<unknown> {
+    const { clock } = this.#settings;
+    const startedAt = clock.now();
+    const tooLate = () => errors.slowSchemaError(procedure.name, timeoutMs);
+    const encoded = withDeadline(clock, orAborted(encoding, options?.signal), timeoutMs, tooLate);
+    this.#validating.add(encoded);
+    try {
+      const content = await encoded;
+      return this.#add(procedure, content, Math.max(1, timeoutMs - (clock.now() - startedAt)), options);
+    } finally {
+      this.#validating.delete(encoded);
+    }
+  }
+
+  #add(
+    procedure: ProcedureContract,
+    content: Buffer,
+    timeoutMs: number,
+    options: RequestOptions | undefined,
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const signal = options?.signal;
+      if (signal?.aborted) return reject(signal.reason as Error);
+      // Closed at its deadline, while a schema was still at work.
+      if (this.#aborting.signal.aborted) return reject(errors.closedError(procedure.name, false));
+      const message = this.#message(procedure, content, options);
+      const correlationId = message.properties.correlationId as string;
+      if (this.#requests.get(correlationId))
+        return reject(duplicateCorrelation(errors.targetOf(procedure), correlationId));
+      const request = new PendingRequest(procedure, message, correlationId, timeoutMs, resolve, reject);
+      if (!this.#requests.hasRoom(request.sizeBytes)) return reject(errors.fullError(procedure.name));
+      this.#requests.add(request);
+      if (signal) request.abortWith(signal, () => this.#requests.fail(request, signal.reason));
+      if (this.#state.status === 'open') this.#publish(request, this.#state.channel);
+      else this.flush();
+    });
+  }
+
+  #message(
+    { name, codec }: ProcedureContract,
+    content: Buffer,
+    options: RequestOptions | undefined,
+  ): OutgoingMessage {
+    const messageId = randomUUID();
+    return {
+      exchange: '',
+      routingKey: name,
+      mandatory: true,
+      content,
+      properties: {
+        contentType: codecs[codec].contentType,
+        // Not kept on disk: a restart of the server breaks the way back as well.
+        deliveryMode: 1,
+        messageId,
+        correlationId: options?.correlationId ?? messageId,
+        replyTo: REPLY_TO,
+        timestamp: Math.floor(this.#settings.clock.wallNow() / 1_000),
+        ...(options && {
+          // A copy: the caller may change its object while the request waits.
+          headers: options.headers && copyHeaders(options.headers),
+          priority: options.priority,
+        }),
+      },
+    };
+  }
+
+  #publish(request: PendingRequest, channel: ReplyChannel): void {
+    if (request.phase !== 'waiting' || !channel.isWritable) return;
+    const { message } = request;
+    const leftMs = Math.max(1, Math.ceil(request.deadline - this.#settings.clock.now()));
+    // Nobody is to work on it when nobody waits for the answer any more.
+    message.properties.expiration = `${leftMs}`;
+    try {
+      channel.publish(message, request);
+    } catch (error) {
+      if (channel.isOpen) this.#requests.fail(request, errors.encodingError(request, error as Error));
+      return;
+    }
+    this.#requests.sent(request);
+  }
+
+  async #open(delayMs: number): Promise<void> {
+    this.#state = { status: 'opening' };
+    const { clock, connection } = this.#settings;
+    try {
+      if (delayMs > 0) await pause(clock, delayMs, this.#aborting.signal);
+      const link = await connection.link();
+      const channel = await ReplyChannel.open(link, clock.now(), {
+        onReply: (delivery) => this.#replied(delivery),
+        onReturned: (messageId, replyText) => this.#returned(messageId, replyText),
+        onRejected: (request) => this.#requests.fail(request, errors.rejectedError(request)),
+        onClosed: (closed, error) => this.#channelClosed(closed, error),
+      });
+      this.#state = { status: 'open', channel };
+      if (!channel.isOpen) this.#channelClosed(channel, new TransportError('the channel was closed at once'));
+      else if (this.#isClosed && this.#requests.count === 0) await this.#closeChannel();
+      else this.flush();
+    } catch (error) {
+      this.#openFailed(toTopologyError(error, REPLY_TO));
+    }
+  }
+
+  #openFailed(error: unknown): void {
+    this.#state = { status: 'idle' };
+    if (error instanceof TopologyError || error instanceof ConnectionError || error instanceof ClosedError) {
+      for (const request of this.#requests) if (!request.wasSent) this.#requests.fail(request, error);
+    } else if (this.#requests.isWaiting) {
+      void this.#open(Math.max(1, this.#backoff.afterFailure({ reachedServer: true })));
+    }
+  }
+
+  #channelClosed(channel: ReplyChannel, error: TransportError): void {
+    if (this.#state.status !== 'open' || this.#state.channel !== channel) return;
+    this.#state = { status: 'idle' };
+    const { connection, clock } = this.#settings;
+    for (const request of this.#requests)
+      if (request.phase === 'sent')
+        this.#requests.fail(request, errors.lostError(request, error, connection));
+    // With the whole connection gone there is its own delay to wait for.
+    const delayMs = connection.current ? this.#backoff.afterLoss(clock.now() - channel.openedAt) : 0;
+    if (this.#requests.isWaiting) void this.#open(delayMs);
+  }
+
+  #returned(messageId: unknown, replyText: string): void {
+    const request = this.#requests.ofMessage(messageId);
+    if (request) this.#requests.fail(request, errors.unroutableError(request, replyText));
+  }
+
+  /** An answer has come; perhaps one that nobody waits for any more. */
+  #replied(delivery: Delivery): void {
+    const { properties, content } = delivery;
+    const request = this.#requests.get(properties.correlationId as string);
+    if (request?.phase !== 'sent') return;
+    const failure = failureIn(delivery);
+    if (failure) {
+      this.#requests.fail(request, errors.remoteError(failure));
+      return;
+    }
+    const { maxBodyBytes } = this.#settings;
+    if (content.length > maxBodyBytes) {
+      const text = `has ${content.length} bytes, ${maxBodyBytes} are allowed ('maxBodyBytes' of the broker)`;
+      this.#refuse(request, [{ message: text, path: [] }]);
+      return;
+    }
+    const { response: schema, codec } = request.procedure;
+    const decoded = decodeBody(
+      { schema, codec },
+      content,
+      properties.contentType,
+      properties.contentEncoding,
+    );
+    if (!isThenable(decoded)) {
+      this.#answered(request, decoded);
+      return;
+    }
+    request.phase = 'answered';
+    void decoded.then((it) => this.#answered(request, it));
+  }
+
+  #answered(request: PendingRequest, answer: Validation<unknown>): void {
+    if (answer.ok) this.#requests.succeed(request, answer.value);
+    else this.#refuse(request, answer.issues);
+  }
+
+  #refuse(request: PendingRequest, issues: readonly Issue[]): void {
+    this.#requests.fail(request, errors.invalidAnswerError(request, issues));
+  }
+
+  /** Its time is nearly over: finds out why, so that its error can say so. */
+  #late(request: PendingRequest): void {
+    if (request.phase !== 'sent') return;
+    void this.#inspector.look(request.procedure.name).then((found) => {
+      request.circumstances = found;
+    });
+  }
+
+  async #closeChannel(): Promise<void> {
+    if (this.#state.status !== 'open') return;
+    const { channel } = this.#state;
+    this.#state = { status: 'idle' };
+    await channel.close();
+  }
+}

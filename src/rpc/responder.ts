@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../clock.js';
+import type { Consumer } from '../consumer/consumer-api.js';
+import type { ConsumerOptions } from '../consumer/consumer-options.js';
+import type { Message, ReceivedMessage } from '../consumer/message.js';
+import { encodeBody } from '../contracts/body.js';
+import { codecs } from '../contracts/codec.js';
+import type { ProcedureContract } from '../contracts/procedure.js';
+import { isThenable } from '../contracts/schema.js';
+import { ClosedError, isLeveretError, MessageTooLargeError } from '../errors.js';
+import type { Events } from '../events.js';
+import type { Outbox } from '../producer/outbox.js';
+import { type Answer, failureAnswer, replyTo } from './reply.js';
+import { targetOf } from './request-errors.js';
+
+/** The options of `broker.responder(…)`: those of a consumer. A request is always acknowledged after its answer. */
+export type ResponderOptions = Omit<ConsumerOptions, 'noAck'>;
+
+/**
+ * Answers the requests of one procedure. Made by `broker.responder(…)`; starts by itself. `close` stops deliveries, gives back
+ * the requests that nobody has looked at, and waits until the running handlers have ended and their answers are confirmed. In
+ * `stats`, a request that was answered counts as `acked`, also when the answer is an error.
+ */
+export type Responder = Omit<Consumer, typeof Symbol.asyncIterator>;
+
+/** How long an answer may take to be confirmed. */
+const TIMEOUT_MS = 30_000;
+
+export interface ResponderSettings {
+  readonly procedure: ProcedureContract;
+  readonly handler: (message: Message) => unknown;
+  /** Where answers are published. */
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly maxBodyBytes: number;
+}
+
+/** Makes an answer of what a handler returns, or throws, and publishes it before the request is acknowledged. */
+export class ResponderWork {
+  readonly #settings: ResponderSettings;
+  readonly #target: string;
+
+  constructor(settings: ResponderSettings) {
+    this.#settings = settings;
+    this.#target = `the answer of ${targetOf(settings.procedure)}`;
+  }
+
+  /** The handler of the consumer: fails when the work does, or when its answer does not fit the schema. */
+  readonly handler = (given: Message): unknown => {
+    const message = given as ReceivedMessage;
+    const result = this.#settings.handler(message);
+    return isThenable(result)
+      ? result.then((body) => this.#answer(message, body))
+      : this.#answer(message, result);
+  };
+
+  /** Resolves when the answer that says why is confirmed, or can not be given. */
+  readonly answerFailure = (message: ReceivedMessage, error: unknown): Promise<void> =>
+    this.#publish(message, failureAnswer(error));
+
+  #answer(message: ReceivedMessage, body: unknown): undefined | Promise<void> {
+    // Given back, or answered with an error already: its handler took too long. Acknowledged ahead, it is answered all the same.
+    if (message.hasVerdict && !message.isAcknowledged) return undefined;
+    const { procedure, maxBodyBytes } = this.#settings;
+    const { response: schema, codec } = procedure;
+    const content = encodeBody({ schema, codec }, this.#target, body, maxBodyBytes);
+    if (isThenable(content)) return Promise.resolve(content).then((it) => this.#give(message, it));
+    this.#give(message, content);
+    return undefined;
+  }
+
+  #give(message: ReceivedMessage, content: Buffer): void {
+    if (message.hasVerdict && !message.isAcknowledged) return;
+    const { codec } = this.#settings.procedure;
+    const answered = this.#publish(message, { content, contentType: codecs[codec].contentType });
+    // Not awaited here: the next request need not wait for the confirm of this answer.
+    if (!message.settle({ kind: 'answer', answered })) answered.catch(() => {});
+  }
+
+  /** Rejects when it is not sure that the answer has left: then the request is to be worked on again. */
+  async #publish(message: ReceivedMessage, answer: Answer): Promise<void> {
+    const { outbox, clock } = this.#settings;
+    const messageId = randomUUID();
+    const timestamp = Math.floor(clock.wallNow() / 1_000);
+    const reply = replyTo(message.delivery, answer, { messageId, timestamp });
+    if (!reply) return;
+    try {
+      await outbox.add(reply, { messageId }, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: false });
+    } catch (error) {
+      if (!isPermanent(error)) throw error;
+      this.#failed(message, error);
+      if (error instanceof MessageTooLargeError) await this.answerFailure(message, error);
+    }
+  }
+
+  /** Nobody can be answered: the next run of the handler would end here too. */
+  #failed({ id, attempt }: ReceivedMessage, error: unknown): void {
+    const { procedure, events } = this.#settings;
+    events.emit('handler-error', { queue: procedure.name, messageId: id, attempt, error });
+  }
+}
+
+function isPermanent(error: unknown): boolean {
+  return isLeveretError(error) && !error.retryable && !(error instanceof ClosedError);
+}
