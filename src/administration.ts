@@ -1,6 +1,7 @@
 import { type Clock, withDeadline } from './clock.js';
 import type { Connections } from './connections.js';
-import { isExchange, isQueue } from './contracts/guards.js';
+import { isExchange, isProcedure, isQueue } from './contracts/guards.js';
+import type { ProcedureContract } from './contracts/procedure.js';
 import type { QueueContract } from './contracts/queue.js';
 import type { Contract } from './contracts/topology.js';
 import { ConfigurationError, ConnectionError, TimeoutError, TopologyError } from './errors.js';
@@ -21,7 +22,8 @@ export class Administration {
     this.#clock = clock;
   }
 
-  async declare(contracts: readonly Contract[]): Promise<void> {
+  async declare(given: readonly (Contract | ProcedureContract)[]): Promise<void> {
+    const contracts = given.map((contract) => (isProcedure(contract) ? contract.queue : contract));
     for (const contract of contracts) checkContract('declare', contract);
     for (const contract of contracts) {
       await this.#perform(contract, (declarer) => declarer.declare(contract, { again: true }));
@@ -29,18 +31,19 @@ export class Administration {
   }
 
   async stats(
-    queue: QueueContract | string,
+    queue: QueueContract | ProcedureContract | string,
   ): Promise<{ readonly messages: number; readonly consumers: number }> {
     const name = nameOf('stats', queue);
-    return this.#perform(queue, (declarer) => declarer.run((channel) => channel.checkQueue(name)));
+    return this.#perform(queueOf(queue), (declarer) => declarer.run((channel) => channel.checkQueue(name)));
   }
 
-  async purge(queue: QueueContract | string): Promise<number> {
+  async purge(queue: QueueContract | ProcedureContract | string): Promise<number> {
     const name = nameOf('purge', queue);
-    return this.#perform(queue, (declarer) => declarer.run((channel) => channel.purgeQueue(name)));
+    return this.#perform(queueOf(queue), (declarer) => declarer.run((channel) => channel.purgeQueue(name)));
   }
 
-  async delete(contract: Contract): Promise<void> {
+  async delete(given: Contract | ProcedureContract): Promise<void> {
+    const contract = isProcedure(given) ? given.queue : given;
     checkContract('delete', contract);
     const { kind, name } = contract;
     await this.#perform(contract, (declarer) =>
@@ -89,9 +92,13 @@ export function checkContract(what: string, value: unknown): asserts value is Co
   throw new ConfigurationError('contract', `broker.${what}: expected ${expected}, got ${show(value)}`);
 }
 
+function queueOf(queue: QueueContract | ProcedureContract | string): QueueContract | string {
+  return isProcedure(queue) ? queue.queue : queue;
+}
+
 function nameOf(what: string, queue: unknown): string {
   if (typeof queue === 'string' && queue !== '') return queue;
-  if (isQueue(queue)) return queue.name;
+  if (isQueue(queue) || isProcedure(queue)) return queue.name;
   const expected = "a contract made by queue(), or a queue's name";
   throw new ConfigurationError('queue', `broker.${what}: expected ${expected}, got ${show(queue)}`);
 }

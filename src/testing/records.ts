@@ -88,7 +88,7 @@ export class Records implements ServerObserver {
       }));
   }
 
-  handled({ name }: QueueContract): HandledMessage[] {
+  handled({ name }: { readonly name: string }): HandledMessage[] {
     return this.#handled.filter(({ queue }) => queue === name).map(({ record }) => record);
   }
 

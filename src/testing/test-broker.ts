@@ -1,5 +1,7 @@
 import { Broker } from '../broker.js';
 import type { BrokerOptions, CloseOptions } from '../broker-options.js';
+import { isProcedure } from '../contracts/guards.js';
+import type { ProcedureContract } from '../contracts/procedure.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { InputOf, OutputOf, Schema } from '../contracts/schema.js';
 import type { Contract } from '../contracts/topology.js';
@@ -125,13 +127,23 @@ export class TestBroker extends Broker {
     throw new TimeoutError(`TestBroker.settled: after ${SETTLE_MS / 1_000} s there is still ${running}`);
   }
 
-  /** The messages that were sent to a queue or an exchange, in order, by anybody. Each once, however often it was tried. */
-  sent<C extends Contract>(contract: C): SentMessage<InputOf<C['schema']>>[] {
-    return this.#records.sent(contract) as SentMessage<InputOf<C['schema']>>[];
+  /**
+   * The messages that were sent to a queue or an exchange, or the requests to a procedure, in order, by anybody. Each once,
+   * however often it was tried.
+   */
+  sent<S extends Schema>(contract: ProcedureContract<S>): SentMessage<InputOf<S>>[];
+  sent<C extends Contract>(contract: C): SentMessage<InputOf<C['schema']>>[];
+  sent(contract: Contract | ProcedureContract): SentMessage[] {
+    return this.#records.sent(isProcedure(contract) ? contract.queue : contract);
   }
 
-  /** The runs of a queue's handlers that came to an end, in order, with what they threw. */
-  handled<S extends Schema>(contract: QueueContract<S>): HandledMessage<OutputOf<S>>[] {
+  /**
+   * The runs of a queue's handlers, or of a procedure's responders, that came to an end, in order, with what they threw. A
+   * request that was answered with an error has the outcome `failed`.
+   */
+  handled<S extends Schema>(
+    contract: QueueContract<S> | ProcedureContract<S>,
+  ): HandledMessage<OutputOf<S>>[] {
     return this.#records.handled(contract) as HandledMessage<OutputOf<S>>[];
   }
 
