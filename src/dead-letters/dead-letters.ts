@@ -25,8 +25,8 @@ import { REPLAYS_IN_FLIGHT, Replay } from './replay.js';
  * dead-letter queue is named after.
  *
  * While letters are looked at, nobody else sees them: a list or a replay at the same time, in this process or another, finds the
- * rest. They go back in their order; when this process dies meanwhile, the server takes them back. Before RabbitMQ 4.3 that
- * counts as a return, which the dead-letter queues that Leveret declares allow a million times; a dead-letter queue of another
+ * rest. They go back in their order; when this process dies meanwhile, the server takes them back, from RabbitMQ 4.0 on in
+ * their order too. Before 4.3 that counts as a return, which the dead-letter queues that Leveret declares allow a million times; a dead-letter queue of another
  * make may have a smaller delivery limit.
  *
  * A dead-letter queue that does not exist is declared, and empty, when the contract declares its queue.

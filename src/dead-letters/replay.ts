@@ -140,7 +140,9 @@ export class Replay {
 
   /** The pass has lost its channel: says what that means for the letters. */
   #explain(error: unknown): unknown {
-    if (!(error instanceof TransportError)) return error;
+    // No right to read it, or no queue any more: that speaks for itself.
+    if (!(error instanceof TransportError) || error.replyCode === 403 || error.replyCode === 404)
+      return error;
     const { deadLetter = '' } = this.#settings.contract;
     const message =
       `The replay of '${deadLetter}' was interrupted after ${this.#counts.replayed} letters (${error.message}). None is lost; ` +
