@@ -37,6 +37,7 @@ export { type QueueContract, queue, type RetryPolicy } from './contracts/queue.j
 export type {
   Binding,
   ClassicQueueOptions,
+  FailedMessage,
   QueueOptions,
   QueueType,
   QuorumQueueOptions,

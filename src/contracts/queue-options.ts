@@ -4,8 +4,20 @@ import type { CodecName } from './json.js';
 /** The kinds of queue that RabbitMQ has. */
 export type QueueType = 'quorum' | 'classic' | 'stream';
 
+/** A message whose handler failed, as `retryIf` gets it. */
+export interface FailedMessage<Body = unknown> {
+  /** The id that its sender gave it; undefined when there is none. */
+  readonly id: string | undefined;
+  /** Which run of the handler has failed, from 1. */
+  readonly attempt: number;
+  /** What the schema made of the body. */
+  readonly body: Body;
+  /** The headers of its sender. */
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
 /** What to do with a message whose handler failed. */
-export interface RetryOptions {
+export interface RetryOptions<Body = unknown> {
   /** How many times the handler runs in all before the message goes to the dead-letter queue. 1 to 10 000. @defaultValue 5 */
   readonly attempts?: number;
   /** The delay before the second attempt, in milliseconds. @defaultValue 1000 */
@@ -17,10 +29,7 @@ export interface RetryOptions {
   /** Draws each delay at random between nothing and its full length, so that failures do not return in step. @defaultValue true */
   readonly jitter?: boolean;
   /** Says whether another attempt makes sense. `false` sends the message to the dead-letter queue at once. */
-  readonly retryIf?: (
-    error: unknown,
-    message: { readonly id: string | undefined; readonly attempt: number },
-  ) => boolean;
+  retryIf?(error: unknown, message: FailedMessage<Body>): boolean;
 }
 
 /** A binding of a queue to an exchange. */
@@ -33,11 +42,11 @@ export interface Binding {
   readonly arguments?: Readonly<Record<string, unknown>>;
 }
 
-interface CommonQueueOptions<C extends CodecName> {
+interface CommonQueueOptions<C extends CodecName, Body> {
   /** Exchanges that this queue gets messages from, beside what is sent to it by name. */
   readonly bindings?: readonly Binding[];
   /** What happens when a handler fails; `false`: the message goes to the dead-letter queue at once. */
-  readonly retry?: RetryOptions | false;
+  readonly retry?: RetryOptions<Body> | false;
   /**
    * Where messages go that can not be handled, are rejected or expire: `true` is the queue `<name>.dead`, declared with this
    * one; a string is a queue's name; `false` drops them. @defaultValue true
@@ -68,8 +77,8 @@ interface LimitedQueueOptions {
 }
 
 /** A replicated queue: the default, and the only kind that survives the loss of a server. */
-export interface QuorumQueueOptions<C extends CodecName = 'json'>
-  extends CommonQueueOptions<C>,
+export interface QuorumQueueOptions<C extends CodecName = 'json', Body = unknown>
+  extends CommonQueueOptions<C, Body>,
     LimitedQueueOptions {
   readonly type?: 'quorum';
   readonly durable?: true;
@@ -77,7 +86,9 @@ export interface QuorumQueueOptions<C extends CodecName = 'json'>
   readonly autoDelete?: false;
   /**
    * What happens to a message for a full queue: the send is refused (`RejectedError`), or the oldest message is dropped to
-   * the dead-letter queue. @defaultValue 'reject-publish'
+   * the dead-letter queue. With `'drop-head'` the server dead-letters at most once: what it moves while it fails, or while the
+   * dead-letter queue is away, is lost. With `'reject-publish'` it keeps each message until its dead letter is confirmed
+   * (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering). @defaultValue 'reject-publish'
    */
   readonly overflow?: 'reject-publish' | 'drop-head';
   /** How often a message may come back before the server itself dead-letters it. @defaultValue 20 */
@@ -86,8 +97,8 @@ export interface QuorumQueueOptions<C extends CodecName = 'json'>
 }
 
 /** A queue on one server. */
-export interface ClassicQueueOptions<C extends CodecName = 'json'>
-  extends CommonQueueOptions<C>,
+export interface ClassicQueueOptions<C extends CodecName = 'json', Body = unknown>
+  extends CommonQueueOptions<C, Body>,
     LimitedQueueOptions {
   readonly type: 'classic';
   /** Survives a restart of the server. @defaultValue true */
@@ -96,7 +107,12 @@ export interface ClassicQueueOptions<C extends CodecName = 'json'>
   readonly exclusive?: boolean;
   /** Deleted when its last consumer leaves. @defaultValue false */
   readonly autoDelete?: boolean;
-  /** What happens to a message for a full queue. @defaultValue 'drop-head', the server's own */
+  /**
+   * What happens to a message for a full queue: `'drop-head'` moves the oldest to the dead-letter queue, `'reject-publish'` refuses
+   * the send (`RejectedError`), `'reject-publish-dlx'` refuses it and puts the message into the dead-letter queue all the same. A
+   * classic queue dead-letters at most once: a server that fails at that moment loses the letter. @defaultValue 'drop-head', the
+   * server's own
+   */
   readonly overflow?: 'drop-head' | 'reject-publish' | 'reject-publish-dlx';
   /** The highest priority that it keeps apart, 1 to 255; more than 10 is wasteful. */
   readonly maxPriority?: number;
@@ -104,7 +120,8 @@ export interface ClassicQueueOptions<C extends CodecName = 'json'>
 }
 
 /** A log that keeps its messages after they are read. */
-export interface StreamQueueOptions<C extends CodecName = 'json'> extends CommonQueueOptions<C> {
+export interface StreamQueueOptions<C extends CodecName = 'json', Body = unknown>
+  extends CommonQueueOptions<C, Body> {
   readonly type: 'stream';
   readonly durable?: true;
   readonly exclusive?: false;
@@ -121,7 +138,7 @@ export interface StreamQueueOptions<C extends CodecName = 'json'> extends Common
 }
 
 /** The options of {@link queue}. */
-export type QueueOptions<C extends CodecName = 'json'> =
-  | QuorumQueueOptions<C>
-  | ClassicQueueOptions<C>
-  | StreamQueueOptions<C>;
+export type QueueOptions<C extends CodecName = 'json', Body = unknown> =
+  | QuorumQueueOptions<C, Body>
+  | ClassicQueueOptions<C, Body>
+  | StreamQueueOptions<C, Body>;

@@ -1,8 +1,8 @@
 import { ConfigurationError } from '../errors.js';
 import type { CodecName, Travelling } from './json.js';
 import { type AnyQueueOptions, checkName, checkQueueOptions, checkSchema } from './queue-checks.js';
-import type { Binding, QueueOptions, QueueType, RetryOptions } from './queue-options.js';
-import type { InputOf, Schema } from './schema.js';
+import type { Binding, FailedMessage, QueueOptions, QueueType, RetryOptions } from './queue-options.js';
+import type { InputOf, OutputOf, Schema } from './schema.js';
 
 /** The failure policy of a queue with every default filled in. */
 export interface RetryPolicy {
@@ -13,7 +13,7 @@ export interface RetryPolicy {
   readonly maxDelayMs: number;
   readonly jitter: boolean;
   /** Says whether another attempt makes sense; undefined: it always does. */
-  readonly retryIf: RetryOptions['retryIf'] | undefined;
+  readonly retryIf: ((error: unknown, message: Pick<FailedMessage, 'id' | 'attempt'>) => boolean) | undefined;
 }
 
 /** A queue, as data: its name, its schema and how it is declared. Make one with {@link queue}; share it between programs. */
@@ -54,7 +54,7 @@ export interface QueueContract<S extends Schema = Schema> {
 export function queue<S extends Schema, C extends CodecName = 'json'>(
   name: string,
   schema: S & Travelling<InputOf<S>, C>,
-  options?: QueueOptions<C>,
+  options?: QueueOptions<C, OutputOf<S>>,
 ): QueueContract<S> {
   return makeQueue(name, schema, options ?? {}) as QueueContract<S>;
 }
@@ -103,7 +103,8 @@ function resolveRetry(retry: RetryOptions | false | undefined): RetryPolicy {
     factor: options.factor ?? 2,
     maxDelayMs: options.maxDelayMs ?? 60_000,
     jitter: options.jitter ?? true,
-    retryIf: options.retryIf,
+    // It gets the message itself.
+    retryIf: options.retryIf as RetryPolicy['retryIf'],
   };
 }
 

@@ -46,6 +46,24 @@ describe('the options of a queue', () => {
     queue('q', schema, options);
   });
 
+  it("give `retryIf` the handler's message", () => {
+    const counted = z.object({ n: z.string().transform(Number) });
+    queue('q', counted, {
+      retry: {
+        retryIf: (error, { body, id, attempt }) => {
+          expectTypeOf(error).toBeUnknown();
+          expectTypeOf(body).toEqualTypeOf<{ n: number }>();
+          expectTypeOf(id).toEqualTypeOf<string | undefined>();
+          return body.n > 0 && attempt < 3;
+        },
+      },
+    });
+    const kept: QueueOptions = { retry: { retryIf: (_, { attempt }) => attempt < 3 } };
+    queue('q', counted, kept);
+    // @ts-expect-error there is no such field
+    queue('q', counted, { retry: { retryIf: (_, { body }) => body.missing === 1 } });
+  });
+
   it('of a quorum queue exclude what it can not be', () => {
     // @ts-expect-error never exclusive
     queue('q', schema, { exclusive: true });
