@@ -3,12 +3,16 @@ import {
   type BrokerEvent,
   type BrokerEvents,
   DeadLetter,
+  type DeadLetterEntry,
   type Issue,
   type QueueContract,
+  queue,
+  type ReplayResult,
   RetryLater,
   type Role,
 } from 'leveret';
 import { describe, expectTypeOf, it } from 'vitest';
+import { z } from 'zod';
 
 declare const broker: Broker;
 declare const contract: QueueContract;
@@ -97,6 +101,43 @@ describe('a broker', () => {
     }>();
     expectTypeOf(broker.purge('q')).resolves.toEqualTypeOf<number>();
     expectTypeOf(broker.health().status).toEqualTypeOf<'up' | 'degraded' | 'down'>();
+  });
+});
+
+describe('dead letters', () => {
+  const jobs = queue('jobs', z.object({ n: z.string().transform(Number) }));
+  const letters = broker.deadLetters(jobs);
+
+  it('have the body that the schema takes', () => {
+    expectTypeOf(letters.list()).resolves.toEqualTypeOf<DeadLetterEntry<{ n: string }>[]>();
+    expectTypeOf(letters.list({ limit: 5 }))
+      .resolves.items.toHaveProperty('error')
+      .toEqualTypeOf<{
+        readonly code: string;
+        readonly message: string;
+      }>();
+    expectTypeOf<DeadLetterEntry['issues']>().toEqualTypeOf<readonly Issue[] | undefined>();
+    expectTypeOf<DeadLetterEntry['failedAt']>().toEqualTypeOf<Date | undefined>();
+    expectTypeOf(letters.purge()).resolves.toEqualTypeOf<number>();
+  });
+
+  it('are chosen by what they say', () => {
+    const replayed = letters.replay({
+      limit: 5,
+      ratePerSecond: 0.5,
+      signal: AbortSignal.timeout(5),
+      onProgress: ({ done, total }) => expectTypeOf(done).toEqualTypeOf(total),
+      filter: ({ body, error, issues }) => {
+        expectTypeOf(body).toEqualTypeOf<{ n: string }>();
+        return error.code === 'INVALID_BODY' && issues !== undefined;
+      },
+    });
+    expectTypeOf(replayed).resolves.toEqualTypeOf<ReplayResult>();
+    void letters.replay({ filter: async ({ id }) => id !== undefined });
+    // @ts-expect-error a filter says yes or no
+    void letters.replay({ filter: ({ id }) => id });
+    // @ts-expect-error only a queue has dead letters
+    broker.deadLetters('jobs');
   });
 });
 
