@@ -117,12 +117,20 @@ export class QuorumReady implements Ready {
   }
 
   *heads(): Iterable<Entry> {
-    const entry = this.peek();
-    if (entry) yield entry;
+    const next = this.#next()?.first;
+    if (next) yield next;
+    // 4.3 looks at each priority by itself.
+    if (this.#behaviour.quorumPriorities !== 'strict') return;
+    for (const { first } of this.#levels) if (first && first !== next) yield first;
   }
 
-  shiftHead(): void {
-    this.shift();
+  shiftHead(entry: Entry): void {
+    const level = this.#level(entry);
+    if (this.peek() === entry) this.shift();
+    else if (level.first === entry) {
+      level.shift();
+      this.length--;
+    }
   }
 
   #next(): Fifo<Entry> | undefined {
