@@ -1,9 +1,11 @@
 import { type Clock, withDeadline } from './clock.js';
 import type { Connections } from './connections.js';
-import { isExchange, isProcedure, isQueue } from './contracts/guards.js';
+import type { DelaysContract } from './contracts/delays.js';
+import { isDelays, isExchange, isProcedure, isQueue } from './contracts/guards.js';
 import type { ProcedureContract } from './contracts/procedure.js';
 import type { QueueContract } from './contracts/queue.js';
 import type { Contract } from './contracts/topology.js';
+import { declareDelays } from './delay/declarer.js';
 import { ConfigurationError, ConnectionError, TimeoutError, TopologyError } from './errors.js';
 import { show } from './options.js';
 import { type Declarer, declarerOf, toTopologyError } from './transport/declarer.js';
@@ -22,11 +24,14 @@ export class Administration {
     this.#clock = clock;
   }
 
-  async declare(given: readonly (Contract | ProcedureContract)[]): Promise<void> {
+  async declare(given: readonly (Contract | ProcedureContract | DelaysContract)[]): Promise<void> {
     const contracts = given.map((contract) => (isProcedure(contract) ? contract.queue : contract));
-    for (const contract of contracts) checkContract('declare', contract);
+    for (const contract of contracts) if (!isDelays(contract)) checkContract('declare', contract);
     for (const contract of contracts) {
-      await this.#perform(contract, (declarer) => declarer.declare(contract, { again: true }));
+      if (isDelays(contract)) {
+        await this.declare(contract.contracts);
+        await this.#perform('the delays', (declarer) => declareDelays(declarer.link, contract, this.#clock));
+      } else await this.#perform(contract, (declarer) => declarer.declare(contract, { again: true }));
     }
   }
 

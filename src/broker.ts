@@ -10,6 +10,7 @@ import type { Consumer } from './consumer/consumer-api.js';
 import type { ConsumerOptions, HandlerOptions } from './consumer/consumer-options.js';
 import type { Message } from './consumer/message.js';
 import type { BatchWork } from './consumer/work.js';
+import type { DelaysContract } from './contracts/delays.js';
 import type { SubscriptionContract } from './contracts/exchange.js';
 import type { ProcedureContract } from './contracts/procedure.js';
 import type { QueueContract } from './contracts/queue.js';
@@ -224,11 +225,11 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Declares what the contracts say, ahead of use. Safe to repeat.
+   * Declares what the contracts say, ahead of use. Safe to repeat. {@link delays} stands for what delayed messages need.
    *
    * @throws TopologyError naming the argument that differs; ConnectionError, TimeoutError (30 s), ClosedError
    */
-  declare(...contracts: readonly (Contract | ProcedureContract)[]): Promise<void> {
+  declare(...contracts: readonly (Contract | ProcedureContract | DelaysContract)[]): Promise<void> {
     return this.#parts.administration.declare(contracts);
   }
 

@@ -23,6 +23,8 @@ export const FAILED_AT_HEADER = 'leveret-failed-at';
 
 /** The header that says why a message is a dead letter, or an answer an error: `CODE: message`. */
 export const ERROR_HEADER = 'leveret-error';
+/** The headers that say where a message was sent to before it was published again for another attempt. */
+export const ORIGIN_HEADERS = { exchange: 'leveret-exchange', routingKey: 'leveret-routing-key' } as const;
 
 /** What can be sent as a header, or what is wrong with it. */
 export type HeadersCheck =
@@ -64,8 +66,8 @@ function copyValue(value: unknown): unknown {
 }
 
 /**
- * The headers of a received message that belong to its sender: those of the server (`x-…`), and `CC` and `BCC`, which would
- * route a copy again, are left out. The result has no prototype, so that no header name can reach one.
+ * The headers of a received message that belong to its sender: those of the server (`x-…`) and of its delay, and `CC` and
+ * `BCC`, which would route a copy again, are left out. The result has no prototype, so that no header name can reach one.
  */
 export function ownHeaders(headers: unknown): Record<string, unknown> {
   const own: Record<string, unknown> = Object.create(null);
@@ -77,7 +79,13 @@ export function ownHeaders(headers: unknown): Record<string, unknown> {
 }
 
 function isForeign(name: string): boolean {
-  return name.startsWith('x-') || name === 'CC' || name === 'BCC' || name === '__proto__';
+  return (
+    name.startsWith('x-') ||
+    name.startsWith('leveret-delay-') ||
+    name === 'CC' ||
+    name === 'BCC' ||
+    name === '__proto__'
+  );
 }
 
 /** Sent by a client, these would be taken for the server's own, and on 3.x for a dead-letter cycle that ends in a loss. */

@@ -16,6 +16,7 @@ export type { ConsumerState } from './consumer/consumer-state.js';
 export { DeadLetter, RetryLater } from './consumer/failure-policy.js';
 export type { Message } from './consumer/message.js';
 export type { StreamOffset } from './consumer/stream-offset.js';
+export { type DelaysContract, delays } from './contracts/delays.js';
 export {
   type BindingArguments,
   type BoundQueueOptions,

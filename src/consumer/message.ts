@@ -1,5 +1,6 @@
 import type { Deadlined } from '../deadlines.js';
-import { ATTEMPT_HEADER, ownHeaders } from '../headers.js';
+import { originOf } from '../delay/message.js';
+import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../headers.js';
 import { checkOptions } from '../options.js';
 import type { Delivery } from '../transport/port.js';
 import { attemptOf } from './attempt.js';
@@ -37,9 +38,9 @@ export interface Message<Body = unknown> {
   /** Done: removes it from the queue. Each message takes one verdict; a later one does nothing and returns false. */
   ack(): boolean;
   /**
-   * Failed: tries again after a delay, or dead-letters when it was the last attempt.
+   * Failed: tries again after a delay, or dead-letters when it was the last attempt. Meanwhile a copy waits on the server.
    *
-   * @param options - `delayMs`: 0 to 1 200 000 (20 minutes); the delay of the retry policy by default
+   * @param options - `delayMs`: 0 to 5 184 000 000 (60 days); the delay of the retry policy by default
    * @throws ConfigurationError for a delay out of range
    */
   retry(options?: { readonly delayMs?: number }): boolean;
@@ -113,16 +114,22 @@ export class ReceivedMessage implements Message, Deadlined {
     if (!this.#headers) {
       this.#headers = ownHeaders(this.delivery.properties.headers);
       delete this.#headers[ATTEMPT_HEADER];
+      delete this.#headers[ORIGIN_HEADERS.exchange];
+      delete this.#headers[ORIGIN_HEADERS.routingKey];
     }
     return this.#headers;
   }
 
   get routingKey(): string {
-    return this.delivery.routingKey;
+    return this.#sentTo.routingKey;
   }
 
   get exchange(): string {
-    return this.delivery.exchange;
+    return this.#sentTo.exchange;
+  }
+
+  get #sentTo() {
+    return originOf(this.delivery);
   }
 
   get correlationId(): string | undefined {

@@ -1,3 +1,4 @@
+import type { DelaysContract } from './delays.js';
 import type { ExchangeContract, SubscriptionContract } from './exchange.js';
 import type { ProcedureContract } from './procedure.js';
 import type { QueueContract } from './queue.js';
@@ -28,4 +29,9 @@ export function isProcedure(value: unknown): value is ProcedureContract {
   return (
     typeof value === 'object' && value !== null && (value as Partial<ProcedureContract>).kind === 'procedure'
   );
+}
+
+/** @internal True for what `delays()` makes. */
+export function isDelays(value: unknown): value is DelaysContract {
+  return typeof value === 'object' && value !== null && (value as Partial<DelaysContract>).kind === 'delays';
 }

@@ -3,7 +3,6 @@ import type { Contract } from '../contracts/topology.js';
 import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../errors.js';
 import { Backoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';
-import { declarerOf } from '../transport/declarer.js';
 import {
   type Channel,
   type Link,
@@ -12,6 +11,7 @@ import {
   TransportError,
 } from '../transport/port.js';
 import { ConfirmWindow } from './confirm-window.js';
+import { Declarations } from './declarations.js';
 import { Pending, type Receipt } from './pending.js';
 import { PendingSends } from './pending-sends.js';
 import { SendErrors } from './send-errors.js';
@@ -38,6 +38,8 @@ export interface AddOptions {
   readonly signal: AbortSignal | undefined;
   /** The id was chosen by the caller, so that it may not be the only one of its kind. */
   readonly hasOwnId: boolean;
+  /** When it is to be delivered, on the clock that never goes back; undefined or past: at once. */
+  readonly dueAt?: number | undefined;
 }
 
 type OutboxState = { readonly status: 'idle' } | { readonly status: 'opening' } | OpenState;
@@ -65,6 +67,7 @@ export class Outbox {
   readonly #sends: PendingSends;
   readonly #backoff: Backoff;
   readonly #errors: SendErrors;
+  readonly #declarations: Declarations;
   /** Aborted by `abort`: nothing is waited for any more. */
   readonly #aborting = new AbortController();
   /** Ids of the caller's own choice that are in flight: two of a kind could not be told apart when one comes back. */
@@ -73,10 +76,6 @@ export class Outbox {
   #isClosed = false;
   /** How many confirms have come, to see whether the server answers at all. */
   #confirms = 0;
-  /** Something that was declared turned out to be missing. */
-  #vanished = false;
-  /** While what is missing is being declared again, nothing is published. */
-  #redeclaring: Promise<void> | undefined;
   /** How often in a row the channel was closed because the exchange is missing. */
   #missing = 0;
 
@@ -85,6 +84,15 @@ export class Outbox {
     this.#sends = new PendingSends(settings.clock, (pending) => this.#expire(pending));
     this.#backoff = new Backoff(CHANNEL_BACKOFF, settings.clock.random);
     this.#errors = new SendErrors(settings.target, settings.connection);
+    const { connection, clock, contract } = settings;
+    this.#declarations = new Declarations({
+      connection,
+      clock,
+      contract,
+      signal: this.#aborting.signal,
+      onDone: () => this.flush(),
+      onRefused: (error, isMeant) => this.#sends.failWaiting(() => error, isMeant),
+    });
   }
 
   /** Sends that are not settled. */
@@ -108,6 +116,7 @@ export class Outbox {
       if (signal?.aborted) return reject(signal.reason as Error);
       const pending = new Pending(message, receipt, timeoutMs, resolve, reject);
       pending.hasOwnId = options.hasOwnId;
+      pending.dueAt = options.dueAt;
       const { maxBuffered } = this.#settings;
       if (!this.#sends.hasRoom(pending, maxBuffered)) return reject(this.#errors.full(maxBuffered));
       this.#sends.add(pending);
@@ -142,8 +151,7 @@ export class Outbox {
   }
 
   #canPublish(pending: Pending, { channel, window }: OpenState): boolean {
-    if (!channel.isOpen || this.#redeclaring || this.#settings.connection.current?.blocked !== undefined)
-      return false;
+    if (!channel.isOpen || this.#settings.connection.current?.blocked !== undefined) return false;
     if (window.size >= this.#settings.maxInFlight) return false;
     if (window.size > 0 && window.sizeBytes + pending.sizeBytes > MAX_IN_FLIGHT_BYTES) return false;
     return !(pending.hasOwnId && this.#ownIds.has(pending.receipt.messageId));
@@ -152,8 +160,10 @@ export class Outbox {
   #pump(state: OpenState): void {
     for (let pending = this.#sends.next; pending; pending = this.#sends.next) {
       if (!this.#canPublish(pending, state)) return;
+      const message = this.#declarations.outgoing(pending);
+      if (!message) return;
       try {
-        state.channel.publish(pending.message);
+        state.channel.publish(message);
       } catch (error) {
         if (!state.channel.isOpen) return;
         const reason = `${this.#settings.target}: the message can not be encoded: ${(error as Error).message}`;
@@ -169,13 +179,12 @@ export class Outbox {
 
   async #open(delayMs: number): Promise<void> {
     this.#state = { status: 'opening' };
-    const { clock, connection, contract } = this.#settings;
+    const { clock, connection } = this.#settings;
     let link: Link | undefined;
     try {
       if (delayMs > 0) await pause(clock, delayMs, this.#aborting.signal);
       link = await connection.link();
-      if (contract) await declarerOf(link).declare(contract, { again: this.#vanished });
-      this.#vanished = false;
+      await this.#declarations.declare(link);
       const window = new ConfirmWindow();
       const channel = await link.openChannel({
         confirms: true,
@@ -225,7 +234,7 @@ export class Outbox {
   #refuse(unconfirmed: readonly Pending[], error: TransportError): void {
     if (error.replyCode === 404) {
       // The exchange is missing. Declared again, it may be there next time; the sends are unknown until then.
-      this.#vanished = true;
+      this.#declarations.vanished();
       if (++this.#missing < 2) return;
       this.#missing = 0;
     }
@@ -244,7 +253,7 @@ export class Outbox {
       if (pending.phase === 'settled') return;
       if (!accepted) this.#sends.fail(pending, this.#errors.rejected());
       else if (pending.returned === undefined) this.#sends.succeed(pending);
-      else if (this.#mayRedeclare(pending)) homeless.push(pending);
+      else if (this.#declarations.mayHelp(pending)) homeless.push(pending);
       else this.#sends.fail(pending, this.#errors.unroutable(pending));
     });
     if (homeless.length > 0) this.#redeclareFor(homeless);
@@ -256,30 +265,11 @@ export class Outbox {
     if (pending) pending.returned = replyText;
   }
 
-  #mayRedeclare({ redeclared }: Pending): boolean {
-    const { contract } = this.#settings;
-    return !redeclared && contract?.kind === 'queue' && contract.declare === true;
-  }
-
-  /** The queue was deleted behind our back: declares it once more before these are given up as unroutable. */
+  /** What they need was deleted behind our back: it is declared once more before these are given up as unroutable. */
   #redeclareFor(homeless: readonly Pending[]): void {
     for (const pending of homeless) pending.redeclared = true;
     this.#sends.waitAgain(homeless);
-    this.#redeclaring ??= this.#redeclare().finally(() => {
-      this.#redeclaring = undefined;
-      this.flush();
-    });
-  }
-
-  async #redeclare(): Promise<void> {
-    const { connection, contract } = this.#settings;
-    try {
-      const link = await connection.link();
-      if (contract) await declarerOf(link).declare(contract, { again: true });
-    } catch (error) {
-      this.#vanished = true;
-      if (error instanceof TopologyError) this.#sends.failWaiting(() => error);
-    }
+    this.#declarations.vanished();
   }
 
   #expire(pending: Pending): void {

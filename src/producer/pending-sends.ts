@@ -77,9 +77,11 @@ export class PendingSends {
     pending.reject(error);
   }
 
-  /** Fails every one that waits. */
-  failWaiting(toError: (pending: Pending) => unknown): void {
-    for (let pending = this.next; pending; pending = this.next) this.fail(pending, toError(pending));
+  /** Fails every one that waits, or those of them that are meant. */
+  failWaiting(toError: (pending: Pending) => unknown, isMeant = (_: Pending) => true): void {
+    for (let pending = this.next, next = pending?.next; pending; pending = next, next = pending?.next) {
+      if (isMeant(pending)) this.fail(pending, toError(pending));
+    }
   }
 
   /** Resolves when every one is settled. */

@@ -34,6 +34,8 @@ export class Pending implements Deadlined {
   publishedAfter = 0;
   /** The caller chose the id, so that it may not be the only one of its kind. */
   hasOwnId = false;
+  /** When it is to be delivered; undefined: at once. */
+  dueAt: number | undefined;
   #detach: (() => void) | undefined;
   bucket: Deadlined['bucket'];
   slot = 0;

@@ -12,6 +12,7 @@ import type { OutgoingMessage } from '../transport/port.js';
 import { Outbox } from './outbox.js';
 import type { Receipt } from './pending.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
+import { checkDelay, dueAt } from './send-delay.js';
 import { type AnySendOptions, checkSendOptions, type SendArguments } from './send-options.js';
 
 /** The options of `broker.producer(…)`. */
@@ -32,7 +33,7 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
   readonly pending: number;
   /**
    * Sends one message. Resolves when the server has confirmed it and some queue took it (an exchange: when it is confirmed,
-   * and with `mandatory: true` taken). Sends are pipelined: start many before you wait for the first.
+   * and with `mandatory: true` taken; with a delay: when a delay queue took it). Sends are pipelined: start many before you wait for the first.
    *
    * A lost connection is waited out: what was not confirmed is published again with the same id, so a consumer can see a
    * message twice, and never loses one that this promise resolved for.
@@ -113,6 +114,7 @@ export class QueueProducer implements Producer {
     try {
       if (this.#isClosed) throw this.#closedError();
       checkSendOptions(this.contract, this.#target, options);
+      if (options) checkDelay(this.contract, this.#target, options, this.#host.clock);
       const content = encodeBody(this.contract, this.#target, body, this.#host.maxBodyBytes);
       if (isThenable(content)) return this.#sendLater(content, options);
       return this.#add(content, options, options?.timeoutMs ?? this.#timeoutMs);
@@ -174,6 +176,7 @@ export class QueueProducer implements Producer {
     const receipt = { messageId: options?.messageId ?? randomUUID() };
     const message = this.#message(content, receipt.messageId, options);
     return this.#outbox.add(message, receipt, {
+      dueAt: dueAt(options, this.#host.clock),
       timeoutMs,
       signal: options?.signal,
       hasOwnId: options?.messageId !== undefined,

@@ -1,5 +1,6 @@
 import type { ExchangeContract } from '../contracts/exchange.js';
 import type { Contract } from '../contracts/topology.js';
+import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError, MessageTooLargeError } from '../errors.js';
 import { checkHeaders, type HeaderValue, MAX_HEADERS_BYTES } from '../headers.js';
 import {
@@ -8,6 +9,7 @@ import {
   isBoolean,
   isDuration,
   isInteger,
+  isNumber,
   isRecord,
   isShortString,
   isSignal,
@@ -26,6 +28,15 @@ export interface SendOptions {
   readonly priority?: number;
   /** How long the message may wait in the queue, in milliseconds; then it is dead-lettered. */
   readonly ttlMs?: number;
+  /**
+   * Delivers the message that many milliseconds after the call, 0 to 5 184 000 000 (60 days): never before, and usually less
+   * than 100 ms after. Needs no plugin: it waits on the server, in quorum queues named `leveret.delay.…`. Sent to an exchange,
+   * it reaches the queues that are bound when the delay ends; `mandatory` does not look that far ahead. A message whose queue
+   * is gone by then is kept in `leveret.delay.undelivered`. Not together with `ttlMs`.
+   */
+  readonly delayMs?: number;
+  /** The same as `delayMs`, as a date by this computer's clock; one that has passed means at once. Not together with that. */
+  readonly deliverAt?: Date;
   /** How long the send may take in all, in milliseconds, or `Infinity`. @defaultValue the producer's, 30 000 */
   readonly timeoutMs?: number;
   /** Gives up: the send rejects with the signal's reason. What is already on its way may still arrive. */
@@ -51,6 +62,9 @@ const sendChecks: Readonly<Record<string, Check>> = {
   headers: isRecord,
   priority: isInteger(0, 255),
   ttlMs: isInteger(0, 2 ** 32 - 1),
+  delayMs: isNumber(0, MAX_DELAY_MS),
+  deliverAt: (value) =>
+    value instanceof Date && !Number.isNaN(value.getTime()) ? undefined : 'a valid Date',
   timeoutMs: isDuration(1, { infinity: true }),
   signal: isSignal,
   mandatory: isBoolean,

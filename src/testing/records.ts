@@ -3,7 +3,8 @@ import { codecs } from '../contracts/codec.js';
 import type { CodecName } from '../contracts/json.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';
-import { causeOf, originOf } from '../dead-letters/letter.js';
+import { causeOf, originOf as letterOriginOf } from '../dead-letters/letter.js';
+import { originOf } from '../delay/message.js';
 import { ValidationError } from '../errors.js';
 import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../headers.js';
 import type { Outcome } from '../internals.js';
@@ -73,16 +74,15 @@ export class Records implements ServerObserver {
   sent(contract: Contract): SentMessage[] {
     const { kind, name, codec } = contract;
     return this.#published
-      .map(({ message }) => message)
-      .filter((message) =>
-        kind === 'exchange'
-          ? message.exchange === name
-          : message.exchange === '' && message.routingKey === name && !isCopy(message),
+      .filter(({ message }) => !isCopy(message))
+      .map(({ message }) => ({ message, origin: sentTo(message) }))
+      .filter(({ origin: { exchange, routingKey } }) =>
+        kind === 'exchange' ? exchange === name : exchange === '' && routingKey === name,
       )
-      .map((message) => ({
+      .map(({ message, origin }) => ({
         body: bodyOf(codec, message),
         id: message.properties.messageId,
-        routingKey: message.routingKey,
+        routingKey: origin.routingKey,
         headers: { ...ownHeaders(message.headers) },
         correlationId: message.properties.correlationId,
       }));
@@ -94,7 +94,7 @@ export class Records implements ServerObserver {
 
   deadLettered({ name, deadLetter, codec }: QueueContract): DeadLetteredMessage[] {
     return this.#enqueued
-      .filter(({ queue, message }) => queue === deadLetter && originOf(message.headers) === name)
+      .filter(({ queue, message }) => queue === deadLetter && letterOriginOf(message.headers) === name)
       .map(({ message }) => ({
         body: bodyOf(codec, message),
         id: message.properties.messageId,
@@ -120,6 +120,11 @@ function bodyOf(codec: CodecName, { content, properties }: StoredMessage): unkno
     properties.contentEncoding,
   );
   return 'value' in decoded ? decoded.value : undefined;
+}
+
+/** Where its sender wanted it to go, perhaps after a delay. */
+function sentTo({ exchange, routingKey, headers }: StoredMessage) {
+  return originOf({ exchange, routingKey, properties: { headers } });
 }
 
 function numberIn(value: unknown): number | undefined {

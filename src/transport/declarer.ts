@@ -8,15 +8,16 @@ import { type Channel, type Link, TransportError } from './port.js';
  * on a channel that nobody else uses, which is closed again when there is nothing more to declare.
  */
 export class Declarer {
-  readonly #link: Link;
+  readonly link: Link;
   readonly #turns: DeclarationTurns | undefined;
   readonly #declared = new Map<string, Promise<void>>();
   #channel: Channel | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+  #forgotten = 0;
 
   constructor(link: Link, turns?: DeclarationTurns) {
-    this.#link = link;
+    this.link = link;
     this.#turns = turns;
   }
 
@@ -49,6 +50,12 @@ export class Declarer {
   /** Forgets what was declared, since something was deleted. */
   forget(): void {
     this.#declared.clear();
+    this.#forgotten++;
+  }
+
+  /** How often that happened, for those who remember something themselves. */
+  get forgotten(): number {
+    return this.#forgotten;
   }
 
   async #once(step: TopologyStep, again: boolean): Promise<void> {
@@ -82,7 +89,7 @@ export class Declarer {
 
   async #runNow<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
     if (!this.#channel?.isOpen)
-      this.#channel = await this.#link.openChannel({ confirms: false, onClosed: () => {} });
+      this.#channel = await this.link.openChannel({ confirms: false, onClosed: () => {} });
     return operation(this.#channel);
   }
 

@@ -1,0 +1,198 @@
+import type { Clock } from '../clock.js';
+import type { DelaysContract } from '../contracts/delays.js';
+import type { TopologyStep } from '../contracts/topology.js';
+import { TopologyError } from '../errors.js';
+import { declarerOf } from '../transport/declarer.js';
+import { type Link, TransportError } from '../transport/port.js';
+import { digitAt, heightOf, LEVELS, type Rest } from './levels.js';
+import {
+  commonSteps,
+  DELIVER,
+  type DelayTarget,
+  type PriorityClass,
+  restSteps,
+  targetStep,
+} from './topology.js';
+
+/** After this time a target is bound again: it may have been deleted and declared anew, by somebody else, without its binding. */
+const BIND_AGAIN_AFTER_MS = 10_000;
+
+/** What a delayed message needs on the server. */
+export interface DelayNeeds {
+  readonly target: DelayTarget;
+  /** How long, in units. 0: only the target. */
+  readonly units: number;
+  readonly priorities: PriorityClass;
+}
+
+/** Declares on one link what delayed messages need: only the levels that are used, each once. */
+class DelayDeclarer {
+  readonly #link: Link;
+  #forgotten: number;
+  /** How many levels have their exchange. */
+  #height = 0;
+  readonly #rests = new Set<string>();
+  readonly #boundAt = new Map<string, number>();
+
+  constructor(link: Link) {
+    this.#link = link;
+    this.#forgotten = declarerOf(link).forgotten;
+  }
+
+  /** True when nothing is left to declare. */
+  isReady({ target, units, priorities }: DelayNeeds, now: number): boolean {
+    this.#forgetWithLink();
+    const boundAt = this.#boundAt.get(keyOf(target));
+    if (boundAt === undefined || now - boundAt >= BIND_AGAIN_AFTER_MS) return false;
+    return heightOf(units) <= this.#height && this.#missingRests(units, priorities).length === 0;
+  }
+
+  /**
+   * Declares what is missing. Rejects with a `TopologyError` when that is refused, and with a `TransportError` when it may
+   * work later.
+   */
+  async prepare({ target, units, priorities }: DelayNeeds, now: number): Promise<void> {
+    this.#forgetWithLink();
+    await this.#declareCommon(heightOf(units));
+    for (const [at, rest] of this.#missingRests(units, priorities))
+      await this.#declareRest(at, rest, priorities);
+    await this.#unlessForgotten(this.#bind(target), () => this.#boundAt.set(keyOf(target), now));
+  }
+
+  /** Declares every level. */
+  async declareLevels(): Promise<void> {
+    this.#forgetWithLink();
+    await this.#declareCommon(LEVELS.length);
+    for (const priorities of ['low', 'high'] as const) {
+      for (const [at, { rests }] of LEVELS.entries()) {
+        for (const rest of rests) await this.#declareRest(at, rest, priorities);
+      }
+    }
+  }
+
+  #missingRests(units: number, priorities: PriorityClass): readonly (readonly [at: number, rest: Rest])[] {
+    const missing: [number, Rest][] = [];
+    for (let at = heightOf(units) - 1; at >= 0; at--) {
+      const rest = LEVELS[at]?.rests[digitAt(units, at) - 1];
+      if (rest && !this.#rests.has(priorities + rest.label)) missing.push([at, rest]);
+    }
+    return missing;
+  }
+
+  async #declareCommon(height: number): Promise<void> {
+    if (height <= this.#height) return;
+    const declared = this.#declareAll(commonSteps(height));
+    await this.#unlessForgotten(declared, () => {
+      this.#height = Math.max(height, this.#height);
+    });
+  }
+
+  #declareRest(at: number, rest: Rest, priorities: PriorityClass): Promise<void> {
+    const declared = this.#declareAll(restSteps(at, rest, priorities));
+    return this.#unlessForgotten(declared, () => this.#rests.add(priorities + rest.label));
+  }
+
+  async #unlessForgotten(declared: Promise<void>, remember: () => void): Promise<void> {
+    const before = this.#forgotten;
+    await declared;
+    this.#forgetWithLink();
+    if (this.#forgotten === before) remember();
+  }
+
+  /** Something was deleted: perhaps something that was declared here. */
+  #forgetWithLink(): void {
+    const { forgotten } = declarerOf(this.#link);
+    if (forgotten === this.#forgotten) return;
+    this.#forgotten = forgotten;
+    this.#height = 0;
+    this.#rests.clear();
+    this.#boundAt.clear();
+  }
+
+  async #declareAll(steps: readonly TopologyStep[]): Promise<void> {
+    for (const step of steps) await this.#declare(step);
+  }
+
+  async #declare(step: TopologyStep): Promise<void> {
+    const declarer = declarerOf(this.#link);
+    try {
+      await declarer.declareAll([step]);
+    } catch (refusal) {
+      if (!(refusal instanceof TopologyError)) throw refusal;
+      // Not allowed, or declared by another version: what exists can be used. A binding can not be looked for: it was made
+      // with its queue or exchange.
+      const check = checkOf(step);
+      if (!check) {
+        if (refusal.code === 'ACCESS_REFUSED') return;
+        throw refusal;
+      }
+      try {
+        await declarer.declareAll([check], { again: true });
+      } catch (missing) {
+        throw missing instanceof TopologyError ? explained(refusal) : missing;
+      }
+    }
+  }
+
+  async #bind(target: DelayTarget): Promise<void> {
+    try {
+      await declarerOf(this.#link).declareAll([targetStep(target)], { again: true });
+    } catch (error) {
+      if (error instanceof TopologyError && error.code === 'ACCESS_REFUSED')
+        throw bindingRefused(error, target);
+      // An exclusive queue of another connection.
+      if (error instanceof TransportError && error.replyCode === 405) {
+        const message = `The ${target.kind} '${target.name}' can not get delayed messages: ${error.message}`;
+        throw new TopologyError('ACCESS_REFUSED', target.name, message, { cause: error });
+      }
+      throw error;
+    }
+  }
+}
+
+const declarers = new WeakMap<Link, DelayDeclarer>();
+
+/** The declarer of a link's delays. */
+export function delaysOf(link: Link): DelayDeclarer {
+  let declarer = declarers.get(link);
+  if (!declarer) {
+    declarer = new DelayDeclarer(link);
+    declarers.set(link, declarer);
+  }
+  return declarer;
+}
+
+/** Declares all levels, and the way to the contracts' queues and exchanges. */
+export async function declareDelays(link: Link, { contracts }: DelaysContract, clock: Clock): Promise<void> {
+  const delays = delaysOf(link);
+  await delays.declareLevels();
+  for (const { kind, name } of contracts) {
+    await delays.prepare({ target: { kind, name }, units: 0, priorities: 'low' }, clock.now());
+  }
+}
+
+/** Looks for what a step would declare. */
+function checkOf(step: TopologyStep): TopologyStep | undefined {
+  if (step.kind === 'queue') return { kind: 'check-queue', name: step.queue.name };
+  return step.kind === 'exchange' ? { kind: 'check-exchange', name: step.exchange.name } : undefined;
+}
+
+function keyOf({ kind, name }: DelayTarget): string {
+  return `${kind} ${name}`;
+}
+
+function explained(refusal: TopologyError): TopologyError {
+  const { code, target, message } = refusal;
+  const advice =
+    `Delayed messages wait in queues and exchanges named 'leveret.delay.…'. Give this user the permissions to configure, ` +
+    `write and read those, or let another one create them ahead with broker.declare(delays(…))`;
+  return new TopologyError(code, target, `${message}. ${advice}`, { cause: refusal });
+}
+
+function bindingRefused(refusal: TopologyError, { kind, name }: DelayTarget): TopologyError {
+  const { code, target, message } = refusal;
+  const advice =
+    `To get delayed messages, the ${kind} '${name}' is bound to '${DELIVER}': ` +
+    `that needs the permissions to write the first and to read the second`;
+  return new TopologyError(code, target, `${message}. ${advice}`, { cause: refusal });
+}

@@ -1,0 +1,67 @@
+import { ORIGIN_HEADERS } from '../headers.js';
+import type { Delivery, OutgoingMessage } from '../transport/port.js';
+import { digitAt, heightOf, LEVELS, type Level } from './levels.js';
+import {
+  classOf,
+  type DelayTarget,
+  EXCHANGE_HEADER,
+  exchangeOf,
+  headerOf,
+  isDelayName,
+  QUEUE_HEADER,
+  restValue,
+} from './topology.js';
+
+/** Where a message that is sent now would go. */
+export function targetOf({ exchange, routingKey }: OutgoingMessage): DelayTarget {
+  return exchange === '' ? { kind: 'queue', name: routingKey } : { kind: 'exchange', name: exchange };
+}
+
+/** The message on its way through a delay of so many units. It has to come to a queue, also where its target need not. */
+export function delayed(message: OutgoingMessage, units: number): OutgoingMessage {
+  const { properties } = message;
+  const { kind, name } = targetOf(message);
+  const priorities = classOf(properties.priority);
+  const height = heightOf(units);
+  const headers: Record<string, unknown> = {
+    ...properties.headers,
+    [kind === 'queue' ? QUEUE_HEADER : EXCHANGE_HEADER]: name,
+  };
+  // The other one, if the sender has set it, would lead the message to two places.
+  delete headers[kind === 'queue' ? EXCHANGE_HEADER : QUEUE_HEADER];
+  for (const [at, level] of LEVELS.slice(0, height).entries()) {
+    const digit = digitAt(units, at);
+    headers[headerOf(level)] = digit === 0 ? 0 : restValue(digit, priorities);
+  }
+  return {
+    ...message,
+    exchange: exchangeOf(LEVELS[height - 1] as Level),
+    mandatory: true,
+    properties: { ...properties, headers },
+  };
+}
+
+/**
+ * Where a delivered message was sent to by its sender, whether it comes from there, through the delays, or as a copy for
+ * another attempt.
+ */
+export function originOf({
+  exchange,
+  routingKey,
+  properties,
+}: Pick<Delivery, 'exchange' | 'routingKey' | 'properties'>): {
+  readonly exchange: string;
+  readonly routingKey: string;
+} {
+  const isDelayed = isDelayName(exchange);
+  if (exchange !== '' && !isDelayed) return { exchange, routingKey };
+  const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
+  const text = (name: string) => {
+    const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
+    return typeof value === 'string' ? value : undefined;
+  };
+  return {
+    exchange: text(ORIGIN_HEADERS.exchange) ?? (isDelayed ? text(EXCHANGE_HEADER) : undefined) ?? '',
+    routingKey: text(ORIGIN_HEADERS.routingKey) ?? routingKey,
+  };
+}

@@ -1,0 +1,151 @@
+import type { TopologyStep } from '../contracts/topology.js';
+import type { BindingDeclaration } from '../transport/port.js';
+import { LEVELS, type Level, type Rest } from './levels.js';
+
+/**
+ * Where delayed messages wait: for each level, a digit of the delay, one exchange and three queues, whose messages expire to
+ * the exchange of the next lower level. A message has one header per level with its digit there, or 0 to pass, so that its
+ * routing key stays the sender's own. From the lowest level it comes to an exchange that sends it to its queue or exchange.
+ *
+ * ```text
+ * leveret.delay.1s ──1──▶ [leveret.delay.1s] ──┬─expires──▶ leveret.delay.250ms ──1──▶ …
+ *                  ──2──▶ [leveret.delay.2s] ──┤                                ──2──▶ …
+ *                  ──3──▶ [leveret.delay.3s] ──┤                                ──3──▶ …
+ *                  ──0─────────────────────────┘                                ──0──▶ … leveret.delay.deliver ──▶ target
+ * ```
+ */
+const PREFIX = 'leveret.delay.';
+
+/** Sends what comes out of the delays to where it belongs. */
+export const DELIVER = `${PREFIX}deliver`;
+
+/** The exchange, and the queue, of messages whose queue does not exist any more. */
+export const UNDELIVERED = `${PREFIX}undelivered`;
+
+/** The queue that forgets: it takes a copy of each message for an exchange, where perhaps nobody listens. */
+const SINK = `${PREFIX}sink`;
+
+/** The header that names the queue which a delayed message is for. */
+export const QUEUE_HEADER = 'leveret-delay-queue';
+
+/** The header that names the exchange which a delayed message is for. */
+export const EXCHANGE_HEADER = 'leveret-delay-exchange';
+
+/** More returns than any message can have: nobody consumes from these queues. −1, no limit, is only understood from 4.0. */
+const NEVER_REACHED = 1_000_000;
+
+/** RabbitMQ 4.0 to 4.2 keep two classes of priority in a quorum queue: up to this one, and above. */
+const HIGHEST_LOW_PRIORITY = 4;
+
+/** Where a delayed message goes in the end. */
+export type DelayTarget = BindingDeclaration['destination'];
+
+/**
+ * Which of two sets of queues: a message of the higher class that is not yet due would hold up the lower class behind it
+ * (measured on 4.0; 3.x and 4.3 look at each priority by itself).
+ */
+export type PriorityClass = 'low' | 'high';
+
+export function classOf(priority: number | undefined): PriorityClass {
+  return (priority ?? 0) > HIGHEST_LOW_PRIORITY ? 'high' : 'low';
+}
+
+/** The value of a level's header that lets a message rest there. */
+export function restValue(digit: number, priorities: PriorityClass): number {
+  return priorities === 'high' ? HIGH + digit : digit;
+}
+
+/** What the digits of the higher class begin after. */
+const HIGH = 10;
+
+export function headerOf({ label }: Level): string {
+  return `leveret-delay-${label}`;
+}
+
+export function exchangeOf({ label }: Level): string {
+  return `${PREFIX}${label}`;
+}
+
+/** True for the queues and exchanges that are declared here. */
+export function isDelayName(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
+/** What all delays need, and the exchanges of the lowest levels up to this height. */
+export function commonSteps(height: number): TopologyStep[] {
+  const steps = [
+    exchange(UNDELIVERED, 'fanout'),
+    queue(UNDELIVERED, { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED }),
+    bind({ kind: 'queue', name: UNDELIVERED }, UNDELIVERED, {}),
+    // A message that no queue takes would be sent again every three minutes, and 32 of those stop the whole level.
+    exchange(DELIVER, 'headers', { 'alternate-exchange': UNDELIVERED }),
+    queue(SINK, { 'x-max-length': 0 }),
+    // No value: the header only has to be there.
+    bind({ kind: 'queue', name: SINK }, DELIVER, { [EXCHANGE_HEADER]: null }),
+  ];
+  for (const [at, level] of LEVELS.slice(0, height).entries()) {
+    steps.push(exchange(exchangeOf(level), 'headers'));
+    steps.push(
+      bind({ kind: 'exchange', name: below(at) }, exchangeOf(level), {
+        'x-match': 'all',
+        [headerOf(level)]: 0,
+      }),
+    );
+  }
+  return steps;
+}
+
+/** The queue of one rest, with its binding. */
+export function restSteps(
+  at: number,
+  { digit, ttlMs, label }: Rest,
+  priorities: PriorityClass,
+): TopologyStep[] {
+  const level = LEVELS[at] as Level;
+  const name = `${PREFIX}${priorities === 'high' ? 'high.' : ''}${label}`;
+  const args = {
+    'x-queue-type': 'quorum',
+    'x-message-ttl': ttlMs,
+    'x-dead-letter-exchange': below(at),
+    // At least once, which only goes together with reject-publish: https://www.rabbitmq.com/docs/quorum-queues
+    'x-dead-letter-strategy': 'at-least-once',
+    'x-overflow': 'reject-publish',
+    'x-delivery-limit': NEVER_REACHED,
+  };
+  const match = { 'x-match': 'all', [headerOf(level)]: restValue(digit, priorities) };
+  return [queue(name, args), bind({ kind: 'queue', name }, exchangeOf(level), match)];
+}
+
+/** The way out for the messages of one queue or exchange. */
+export function targetStep(target: DelayTarget): TopologyStep {
+  const header = target.kind === 'queue' ? QUEUE_HEADER : EXCHANGE_HEADER;
+  return bind(target, DELIVER, { 'x-match': 'all', [header]: target.name });
+}
+
+/** The exchange that a level's messages come to. */
+function below(at: number): string {
+  const lower = LEVELS[at - 1];
+  return lower ? exchangeOf(lower) : DELIVER;
+}
+
+function exchange(name: string, type: string, args: Readonly<Record<string, unknown>> = {}): TopologyStep {
+  return {
+    kind: 'exchange',
+    exchange: { name, type, durable: true, autoDelete: false, internal: false, arguments: args },
+  };
+}
+
+function queue(name: string, args: Readonly<Record<string, unknown>>): TopologyStep {
+  return {
+    kind: 'queue',
+    queue: { name, durable: true, exclusive: false, autoDelete: false, arguments: args },
+  };
+}
+
+function bind(
+  destination: DelayTarget,
+  source: string,
+  args: Readonly<Record<string, unknown>>,
+): TopologyStep {
+  return { kind: 'binding', binding: { destination, source, routingKey: '', arguments: args } };
+}

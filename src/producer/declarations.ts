@@ -1,0 +1,134 @@
+import { type Clock, pause } from '../clock.js';
+import type { Contract } from '../contracts/topology.js';
+import { type DelayNeeds, delaysOf } from '../delay/declarer.js';
+import { unitsOf } from '../delay/levels.js';
+import { delayed, targetOf } from '../delay/message.js';
+import { classOf } from '../delay/topology.js';
+import { TopologyError, UnroutableError } from '../errors.js';
+import type { Connection } from '../transport/connection.js';
+import { declarerOf } from '../transport/declarer.js';
+import type { Link, OutgoingMessage } from '../transport/port.js';
+import type { Pending } from './pending.js';
+
+/** How long to wait after a declaration that failed on a connection which lives. */
+const TRY_AGAIN_MS = 250;
+
+export interface DeclarationsSettings {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  /** What has to be declared before the first publish; undefined: nothing. */
+  readonly contract: Contract | undefined;
+  /** Nothing is waited for any more once it aborts. */
+  readonly signal: AbortSignal;
+  /** What was begun by {@link Declarations.outgoing} has ended. */
+  readonly onDone: () => void;
+  /** Some sends can not succeed. */
+  readonly onRefused: (error: Error, isMeant: (pending: Pending) => boolean) => void;
+}
+
+/** What an outbox declares on the server before it publishes, and again when it turns out to be missing. */
+export class Declarations {
+  readonly #settings: DeclarationsSettings;
+  #isBusy = false;
+  /** Something that was declared turned out to be missing. */
+  #hasVanished = false;
+
+  constructor(settings: DeclarationsSettings) {
+    this.#settings = settings;
+  }
+
+  /** From now on nothing that was declared is taken to exist. */
+  vanished(): void {
+    this.#hasVanished = true;
+  }
+
+  /** Declares the contract. */
+  async declare(link: Link): Promise<void> {
+    const { contract } = this.#settings;
+    const again = this.#hasVanished;
+    if (again) declarerOf(link).forget();
+    if (contract) await declarerOf(link).declare(contract, { again });
+    this.#hasVanished = false;
+  }
+
+  /** True when a message that no queue took may find one after everything was declared again. */
+  mayHelp({ redeclared, dueAt }: Pending): boolean {
+    const { contract } = this.#settings;
+    return !redeclared && (dueAt !== undefined || (contract?.kind === 'queue' && contract.declare === true));
+  }
+
+  /** The message as it is published now. Undefined while something has to be declared first, which it begins. */
+  outgoing(pending: Pending): OutgoingMessage | undefined {
+    if (this.#isBusy) return undefined;
+    const { clock, connection } = this.#settings;
+    if (this.#hasVanished) {
+      void this.#run(
+        (link) => this.declare(link),
+        () => true,
+      );
+      return undefined;
+    }
+    const needs = this.#needs(pending);
+    if (!needs) return pending.message;
+    const link = connection.current;
+    if (link && delaysOf(link).isReady(needs, clock.now())) return delayed(pending.message, needs.units);
+    const { kind, name } = needs.target;
+    const isAlike = (other: Pending) => {
+      const target = other.dueAt === undefined ? undefined : targetOf(other.message);
+      return target?.kind === kind && target.name === name;
+    };
+    void this.#run((it) => this.#prepare(it, needs), isAlike);
+    return undefined;
+  }
+
+  async #run(declare: (link: Link) => Promise<void>, isMeant: (pending: Pending) => boolean): Promise<void> {
+    const { connection, clock, signal, onDone, onRefused } = this.#settings;
+    this.#isBusy = true;
+    let link: Link | undefined;
+    try {
+      link = await connection.link();
+      await declare(link);
+    } catch (error) {
+      if (error instanceof TopologyError || error instanceof UnroutableError) onRefused(error, isMeant);
+      // Of a lost connection the channel hears too.
+      else if (link?.isOpen) await pause(clock, TRY_AGAIN_MS, signal);
+    }
+    this.#isBusy = false;
+    onDone();
+  }
+
+  /** Declares what a delayed message needs. Rejects with what it has to fail with, or with what may pass. */
+  async #prepare(link: Link, needs: DelayNeeds): Promise<void> {
+    const { contract, clock } = this.#settings;
+    const prepare = () => delaysOf(link).prepare(needs, clock.now());
+    try {
+      await prepare();
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      // Deleted since it was declared, or never declared by anybody.
+      declarerOf(link).forget();
+      if (contract?.declare === true) await declarerOf(link).declare(contract);
+      await prepare().catch((again: unknown) => {
+        throw isMissing(again) ? notFound(again, needs) : again;
+      });
+    }
+  }
+
+  /** What has to be there for a message to be delayed. Undefined when it needs no delay, or no more. */
+  #needs({ message, dueAt }: Pending): DelayNeeds | undefined {
+    const units = dueAt === undefined ? 0 : unitsOf(dueAt - this.#settings.clock.now());
+    if (units === 0) return undefined;
+    return { target: targetOf(message), units, priorities: classOf(message.properties.priority) };
+  }
+}
+
+function isMissing(error: unknown): error is TopologyError {
+  return error instanceof TopologyError && error.code === 'NOT_FOUND';
+}
+
+/** Without a delay, a queue that is not there is told in the same words. */
+function notFound(error: TopologyError, { target: { kind, name } }: DelayNeeds): Error {
+  if (kind === 'exchange') return error;
+  const text = `No queue takes the message for the queue '${name}': it does not exist. Declare the queue first, or let the contract declare it`;
+  return new UnroutableError(text, '', name);
+}

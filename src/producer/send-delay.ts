@@ -1,0 +1,44 @@
+import type { Clock } from '../clock.js';
+import type { Contract } from '../contracts/topology.js';
+import { MAX_DELAY_MS } from '../delay/levels.js';
+import { ConfigurationError } from '../errors.js';
+import { show } from '../options.js';
+import type { AnySendOptions } from './send-options.js';
+
+/**
+ * Checks what goes together with a delay.
+ *
+ * @throws ConfigurationError
+ */
+export function checkDelay(contract: Contract, target: string, options: AnySendOptions, clock: Clock): void {
+  const { delayMs, deliverAt, ttlMs, headers } = options;
+  if (delayMs === undefined && deliverAt === undefined) return;
+  const refuse = (option: string, reason: string) => {
+    throw new ConfigurationError(option, `send to ${target}: ${reason}`);
+  };
+  if (delayMs !== undefined && deliverAt !== undefined)
+    refuse('deliverAt', `'delayMs' and 'deliverAt' say the same: expected one of them, got both`);
+  if (deliverAt !== undefined && deliverAt.getTime() - clock.wallNow() > MAX_DELAY_MS)
+    refuse('deliverAt', `option 'deliverAt' must be at most 60 days ahead, got ${deliverAt.toISOString()}`);
+  if (ttlMs !== undefined)
+    refuse(
+      'ttlMs',
+      `'ttlMs' does not go with a delay: the time would run out while the message is delayed. Give the queue 'messageTtlMs'`,
+    );
+  for (const name of ['CC', 'BCC']) {
+    if (headers?.[name] !== undefined)
+      refuse('headers', `the header '${name}' does not go with a delay, got ${show(headers[name])}`);
+  }
+  if (contract.kind === 'queue' && contract.exclusive)
+    refuse(
+      'delayMs',
+      'an exclusive queue can not get delayed messages: it belongs to the connection of its consumer',
+    );
+}
+
+/** When a message is to be delivered, on the clock that never goes back. Undefined: at once. */
+export function dueAt(options: AnySendOptions | undefined, clock: Clock): number | undefined {
+  const { delayMs = 0, deliverAt } = options ?? {};
+  const aheadMs = deliverAt === undefined ? delayMs : deliverAt.getTime() - clock.wallNow();
+  return aheadMs > 0 ? clock.now() + aheadMs : undefined;
+}

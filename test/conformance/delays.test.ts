@@ -1,0 +1,219 @@
+import { exchange, queue, type SendOptions } from 'leveret';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { Seen, until } from './helpers.js';
+import { suite } from './suite.js';
+
+const notes = queue('notes', z.object({ text: z.string() }));
+
+suite('a delayed send', {
+  'to a queue arrives after its delay and never before, as it was sent': async (bench) => {
+    const broker = await bench.connect();
+    const seen = new Seen<{ text: string }>();
+    await broker.consumer(notes, seen.handler).ready;
+    const options: SendOptions = {
+      delayMs: 700,
+      headers: { tenant: 'a' },
+      correlationId: 'c',
+      messageId: 'm',
+    };
+    const sentAt = Date.now();
+    await broker.producer(notes).send({ text: 'a' }, options);
+    await until(() => seen.messages.length === 1);
+    expect(Date.now() - sentAt).toBeGreaterThanOrEqual(700);
+    const [message] = seen.messages;
+    expect(message).toMatchObject({
+      body: { text: 'a' },
+      id: 'm',
+      correlationId: 'c',
+      exchange: '',
+      routingKey: 'notes',
+      attempt: 1,
+      redelivered: false,
+    });
+    expect({ ...message?.headers }).toEqual({ tenant: 'a' });
+  },
+
+  'at a date arrives then, and at once when that has passed': async (bench) => {
+    const broker = await bench.connect();
+    const seen = new Seen<{ text: string }>();
+    await broker.consumer(notes, seen.handler).ready;
+    const producer = broker.producer(notes);
+    const deliverAt = new Date(Date.now() + 400);
+    await producer.send({ text: 'later' }, { deliverAt });
+    await producer.send({ text: 'now' }, { deliverAt: new Date(0) });
+    await until(() => seen.messages.length === 1);
+    expect(seen.bodies).toEqual([{ text: 'now' }]);
+    await until(() => seen.messages.length === 2);
+    expect(Date.now()).toBeGreaterThanOrEqual(deliverAt.getTime());
+  },
+
+  'does not wait for one of a longer delay': async (bench) => {
+    const broker = await bench.connect();
+    const seen = new Seen<{ text: string }>();
+    await broker.consumer(notes, seen.handler).ready;
+    const producer = broker.producer(notes);
+    await producer.send({ text: 'long' }, { delayMs: 3_000 });
+    await producer.send({ text: 'short' }, { delayMs: 500 });
+    await producer.send({ text: 'none' }, { delayMs: 0 });
+    await until(() => seen.messages.length === 2);
+    expect(seen.bodies.map(({ text }) => text)).toEqual(['none', 'short']);
+    await until(() => seen.messages.length === 3);
+  },
+
+  'of a low priority does not wait for one of a high priority': async (bench) => {
+    const broker = await bench.connect();
+    const seen = new Seen<{ text: string }>();
+    await broker.consumer(notes, seen.handler).ready;
+    const producer = broker.producer(notes);
+    await producer.send({ text: 'first' }, { delayMs: 1_000 });
+    const overtaking = { isOver: false, sent: 0 };
+    // As long as one of these is not due, a server with priorities may look at nothing else.
+    const sends = (async () => {
+      while (!overtaking.isOver && overtaking.sent < 30) {
+        await producer.send({ text: 'high' }, { delayMs: 1_000, priority: 9 });
+        overtaking.sent++;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    })();
+    await until(() => seen.bodies.some(({ text }) => text === 'first'));
+    overtaking.isOver = true;
+    await sends;
+    expect(overtaking.sent).toBeLessThan(30);
+    await until(() => seen.messages.length === overtaking.sent + 1);
+  },
+
+  'to a name with dots reaches that queue alone': async (bench) => {
+    const broker = await bench.connect();
+    const [dotted, plain, other] = ['acme.sales', 'sales', 'acme'].map((name) => queue(name, z.number()));
+    if (!dotted || !plain || !other) throw new Error('unreachable');
+    const producers = [dotted, plain, other].map((it) => broker.producer(it));
+    for (const [at, producer] of producers.entries()) await producer.send(at, { delayMs: 130 });
+    await until(async () => (await broker.stats(dotted)).messages === 1);
+    await until(async () => (await broker.stats(plain)).messages === 1);
+    await until(async () => (await broker.stats(other)).messages === 1);
+    const seen = new Seen<number>();
+    broker.consumer(dotted, seen.handler);
+    await until(() => seen.messages.length === 1);
+    expect(seen.bodies).toEqual([0]);
+  },
+
+  'is refused with what does not go together': async (bench) => {
+    const broker = await bench.connect();
+    const producer = broker.producer(notes);
+    const day = 86_400_000;
+    const wrong: SendOptions[] = [
+      { delayMs: 1, deliverAt: new Date() },
+      { delayMs: 1, ttlMs: 10 },
+      { delayMs: -1 },
+      { delayMs: 60 * day + 1 },
+      { deliverAt: new Date(Date.now() + 61 * day) },
+      { deliverAt: new Date(Number.NaN) },
+      { delayMs: 1, headers: { CC: ['other'] } },
+    ];
+    for (const options of wrong)
+      await expect(producer.send({ text: 'a' }, options)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    const mine = queue('mine', z.string(), { type: 'classic', exclusive: true, durable: false });
+    await expect(broker.producer(mine).send('a', { delayMs: 1 })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    });
+  },
+
+  'may take 60 days': async (bench) => {
+    const broker = await bench.connect();
+    await expect(
+      broker.producer(notes).send({ text: 'a' }, { delayMs: 60 * 86_400_000 }),
+    ).resolves.toBeDefined();
+    expect(await broker.stats(notes)).toMatchObject({ messages: 0 });
+  },
+
+  'rejects when its queue does not exist': async (bench) => {
+    const broker = await bench.connect();
+    const missing = queue('missing', z.string(), { declare: false });
+    await expect(broker.producer(missing).send('a', { delayMs: 100 })).rejects.toMatchObject({
+      code: 'UNROUTABLE',
+      routingKey: 'missing',
+    });
+  },
+
+  'declares its queue, and a delay queue, again that was deleted behind its back': async (bench) => {
+    const [broker, other] = [await bench.connect(), await bench.connect()];
+    const producer = broker.producer(notes);
+    await producer.send({ text: 'a' }, { delayMs: 63 });
+    await until(async () => (await broker.stats(notes)).messages === 1);
+    await other.delete(queue('leveret.delay.63ms', z.any(), { declare: false }));
+    await producer.send({ text: 'b' }, { delayMs: 63 });
+    await until(async () => (await broker.stats(notes)).messages === 2);
+    await other.delete(exchange('leveret.delay.63ms', z.any(), { declare: false }));
+    await producer.send({ text: 'c' }, { delayMs: 63 });
+    await until(async () => (await broker.stats(notes)).messages === 3);
+    expect(await broker.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
+  },
+});
+
+suite('a delayed event', {
+  'reaches the queues of its exchange by routing key or headers': async (bench) => {
+    const broker = await bench.connect();
+    const topic = exchange('topic', z.string(), { type: 'topic' });
+    const direct = exchange('direct', z.string(), { type: 'direct' });
+    const fanout = exchange('fanout', z.string(), { type: 'fanout' });
+    const headers = exchange('headers', z.string(), { type: 'headers' });
+    const queues = [
+      topic.queue('by-topic', 'eu.*.new'),
+      direct.queue('by-key', 'a.b'),
+      fanout.queue('all'),
+      headers.queue('by-headers', { 'x-match': 'all', region: 'eu' }),
+    ];
+    await broker.declare(...queues);
+    await broker.producer(topic).send('1', { routingKey: 'eu.de.new', delayMs: 200 });
+    await broker.producer(topic).send('no', { routingKey: 'eu.new', delayMs: 200 });
+    await broker.producer(direct).send('2', { routingKey: 'a.b', delayMs: 200 });
+    await broker.producer(fanout).send('3', { delayMs: 200 });
+    await broker.producer(headers).send('4', { headers: { region: 'eu' }, delayMs: 200 });
+    await broker.producer(headers).send('no', { headers: { region: 'us' }, delayMs: 200 });
+    const seen = new Seen<string>();
+    for (const it of queues) broker.consumer(it, seen.handler);
+    await until(() => seen.messages.length === 4);
+    const found = seen.messages
+      .toSorted((a, b) => (a.body < b.body ? -1 : 1))
+      .map((it) => [it.body, it.exchange, it.routingKey, { ...it.headers }]);
+    expect(found).toEqual([
+      ['1', 'topic', 'eu.de.new', {}],
+      ['2', 'direct', 'a.b', {}],
+      ['3', 'fanout', '', {}],
+      ['4', 'headers', '', { region: 'eu' }],
+    ]);
+  },
+
+  'that nobody listens to holds up nothing': async (bench) => {
+    const broker = await bench.connect();
+    const events = exchange('events', z.number());
+    const producer = broker.producer(events);
+    // More than a delay queue has under way at once.
+    await producer.sendAll(
+      Array.from({ length: 50 }, (_, at) => at),
+      { each: { routingKey: 'k', delayMs: 130 } },
+    );
+    await broker.producer(notes).send({ text: 'a' }, { delayMs: 190 });
+    await until(async () => (await broker.stats(notes)).messages === 1);
+    expect(await broker.stats('leveret.delay.sink')).toMatchObject({ messages: 0 });
+    expect(await broker.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
+  },
+});
+
+suite('a delayed message whose queue is gone', {
+  'is kept, and holds up nothing': async (bench) => {
+    const broker = await bench.connect();
+    const gone = queue('gone', z.number());
+    await broker.producer(gone).sendAll(
+      Array.from({ length: 50 }, (_, at) => at),
+      { each: { delayMs: 700 } },
+    );
+    const other = await bench.connect();
+    await other.delete(gone);
+    await broker.producer(notes).send({ text: 'a' }, { delayMs: 750 });
+    await until(async () => (await broker.stats(notes)).messages === 1);
+    await until(async () => (await broker.stats('leveret.delay.undelivered')).messages === 50);
+    await expect(broker.stats(gone)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  },
+});
