@@ -7,6 +7,7 @@ import {
   ERROR_HEADER,
   FAILED_AT_HEADER,
   MAX_HEADERS_BYTES,
+  ORIGIN_HEADERS,
   ownHeaders,
 } from '../headers.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
@@ -32,13 +33,14 @@ export function deadLetterCopy(
   failedAt: Date,
   options: CopyOptions,
 ): OutgoingMessage {
-  return copyTo(deadLetter, message, options, {
+  const copy = copyTo(deadLetter, message, options, {
     [ERROR_HEADER]: errorText(error),
     [ATTEMPT_HEADER]: message.attempt,
     'leveret-queue': name,
     [FAILED_AT_HEADER]: failedAt.toISOString(),
     ...(error instanceof ValidationError ? { 'leveret-issues': issuesText(error.issues) } : undefined),
   });
+  return without(copy, ORIGIN_HEADERS.exchange, ORIGIN_HEADERS.routingKey);
 }
 
 /** The message for another attempt, at the end of its queue. */
@@ -47,9 +49,21 @@ export function retryCopy(
   { name }: QueueContract,
   options: CopyOptions,
 ): OutgoingMessage {
-  const copy = copyTo(name, message, options, { [ATTEMPT_HEADER]: message.attempt + 1 });
+  const { exchange, routingKey } = message;
+  const copy = copyTo(name, message, options, {
+    [ATTEMPT_HEADER]: message.attempt + 1,
+    // The handler sees what it saw before.
+    ...(exchange === ''
+      ? undefined
+      : { [ORIGIN_HEADERS.exchange]: exchange, [ORIGIN_HEADERS.routingKey]: routingKey }),
+  });
   // With it, the copy of a dead letter would not count: its attempts were those of another queue's handler.
-  const { [FAILED_AT_HEADER]: _, ...headers } = copy.properties.headers ?? {};
+  return without(copy, FAILED_AT_HEADER);
+}
+
+function without(copy: OutgoingMessage, ...names: readonly string[]): OutgoingMessage {
+  const headers = { ...copy.properties.headers };
+  for (const name of names) delete headers[name];
   return { ...copy, properties: { ...copy.properties, headers } };
 }
 

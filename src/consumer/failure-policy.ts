@@ -1,4 +1,5 @@
 import type { RetryPolicy } from '../contracts/queue.js';
+import { MAX_DELAY_MS } from '../delay/levels.js';
 import { type Check, checkOptions, isNumber } from '../options.js';
 
 const DEAD_LETTER = Symbol.for('leveret.dead-letter');
@@ -27,7 +28,7 @@ export class RetryLater extends Error {
   readonly delayMs: number | undefined;
 
   /**
-   * @param options - `delayMs`: the delay, 0 to 1 200 000 (20 minutes)
+   * @param options - `delayMs`: the delay, 0 to 5 184 000 000 (60 days)
    * @throws ConfigurationError for a delay out of range
    */
   constructor(options: { readonly delayMs?: number; readonly cause?: unknown } = {}) {
@@ -44,15 +45,9 @@ export type Decision =
   | { readonly kind: 'retry'; readonly delayMs: number }
   | { readonly kind: 'dead-letter'; readonly because: string };
 
-/**
- * The longest delay before another attempt, in milliseconds: the message waits in this process, unacknowledged, and the
- * server takes it back after 30 minutes.
- */
-export const MAX_RETRY_DELAY_MS = 20 * 60_000;
-
 /** @internal */
 export const retryLaterChecks: Readonly<Record<string, Check>> = {
-  delayMs: isNumber(0, MAX_RETRY_DELAY_MS),
+  delayMs: isNumber(0, MAX_DELAY_MS),
   cause: () => undefined,
 };
 
@@ -78,7 +73,7 @@ export function decide(
     return { kind: 'dead-letter', because: "'retryIf' refused another attempt" };
   }
   const full = Math.min(
-    MAX_RETRY_DELAY_MS,
+    MAX_DELAY_MS,
     policy.maxDelayMs,
     policy.initialDelayMs * Math.min(policy.factor ** Math.max(0, message.attempt - 1), Number.MAX_VALUE),
   );

@@ -41,23 +41,28 @@ export class Republisher {
     }
   }
 
-  /** Resolves when the copy for the next attempt is confirmed. Rejects when that is not sure. */
-  async retry(message: ReceivedMessage, contract: QueueContract): Promise<void> {
-    await this.#publish((options) => retryCopy(message, contract, options));
+  /**
+   * Resolves when the copy for the next attempt is confirmed. Rejects when that is not sure.
+   *
+   * @param dueAt - when it is to be delivered; undefined: at once
+   */
+  async retry(message: ReceivedMessage, contract: QueueContract, dueAt: number | undefined): Promise<void> {
+    await this.#publish((options) => retryCopy(message, contract, options), dueAt);
   }
 
-  async #publish(makeCopy: (options: CopyOptions) => OutgoingMessage): Promise<void> {
+  async #publish(makeCopy: (options: CopyOptions) => OutgoingMessage, dueAt?: number): Promise<void> {
     try {
-      await this.#add(makeCopy({ withoutHeaders: false }));
+      await this.#add(makeCopy({ withoutHeaders: false }), dueAt);
     } catch (reason) {
       // Another client's headers can hold what amqplib decodes and does not encode.
       if (!(reason instanceof ConfigurationError)) throw reason;
-      await this.#add(makeCopy({ withoutHeaders: true }));
+      await this.#add(makeCopy({ withoutHeaders: true }), dueAt);
     }
   }
 
-  async #add(copy: OutgoingMessage): Promise<void> {
+  async #add(copy: OutgoingMessage, dueAt: number | undefined): Promise<void> {
     const receipt = { messageId: copy.properties.messageId ?? '' };
-    await this.#outbox.add(copy, receipt, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true });
+    const options = { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true, dueAt };
+    await this.#outbox.add(copy, receipt, options);
   }
 }

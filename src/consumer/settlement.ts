@@ -11,6 +11,9 @@ import type { Session } from './session.js';
 /** How long a message rests whose copy could not be published, before it goes back: a bare requeue would spin. */
 const SETBACK_MS = 1_000;
 
+/** How long a message may rest in this process, unacknowledged: the server takes it back after 30 minutes. */
+const MAX_REST_MS = 20 * 60_000;
+
 export interface SettlementSettings {
   readonly contract: QueueContract;
   readonly noAck: boolean;
@@ -41,7 +44,7 @@ export interface SettlementCounts {
 export class Settlement implements Judge {
   readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
   readonly #settings: SettlementSettings;
-  /** Messages that wait for their next attempt, unacknowledged. */
+  /** Messages that wait in this process, unacknowledged, because they can not wait on the server. */
   readonly #resting = new Map<ReceivedMessage, { readonly timer: Timer; readonly then: () => void }>();
   readonly #publishing = new Set<Promise<void>>();
   #isClosing = false;
@@ -143,18 +146,21 @@ export class Settlement implements Judge {
     this.counts.retried++;
     this.#tell(message, 'retried', error);
     if (this.#settings.hold?.(message, decision.delayMs)) return;
-    this.#rest(message, decision.delayMs, () => this.#tryAgain(message));
+    this.#tryAgain(message, decision.delayMs);
   }
 
-  #tryAgain(message: ReceivedMessage): void {
-    const { contract, republisher } = this.#settings;
-    const { declare, deliveryLimit, retry } = contract;
-    // Where the server surely counts, the message keeps its place. Elsewhere a copy carries the count.
-    if (declare === true && deliveryLimit !== undefined && retry.attempts <= deliveryLimit) {
-      this.#giveBack(message);
+  /** A copy that carries the count waits for its time on the server. */
+  #tryAgain(message: ReceivedMessage, delayMs: number): void {
+    const { contract, republisher, clock } = this.#settings;
+    if (contract.exclusive) {
+      // Only its own connection, which does not publish, can bind such a queue; and it dies with that connection.
+      this.#rest(message, delayMs, () =>
+        this.#publish(message, republisher.retry(message, contract, undefined), () => {}),
+      );
       return;
     }
-    this.#publish(message, republisher.retry(message, contract), () => {});
+    const dueAt = delayMs > 0 ? clock.now() + delayMs : undefined;
+    this.#publish(message, republisher.retry(message, contract, dueAt), () => {}, dueAt);
   }
 
   #deadLetter(message: ReceivedMessage, error: unknown): void {
@@ -184,13 +190,19 @@ export class Settlement implements Judge {
     });
   }
 
-  /** Acknowledges once the copy is confirmed; otherwise the message goes back. */
-  #publish(message: ReceivedMessage, published: Promise<void>, onPublished: () => void): void {
-    this.#whenPublished(message, published, () => {
+  /** Acknowledges once the copy is confirmed; otherwise the message goes back, when it is due and not at once. */
+  #publish(
+    message: ReceivedMessage,
+    published: Promise<void>,
+    onPublished: () => void,
+    dueAt?: number,
+  ): void {
+    const then = () => {
       onPublished();
       // Not remembered as done: the copy has the same id and body, and would be taken for the original that comes back.
       if (!message.session.ack(message.delivery.deliveryTag)) this.#stale();
-    });
+    };
+    this.#whenPublished(message, published, then, dueAt);
   }
 
   /** Acknowledges a request once its answer is confirmed. It is remembered: answered once, it need not run again. */
@@ -202,10 +214,17 @@ export class Settlement implements Judge {
   }
 
   /** What can not be published, goes back. */
-  #whenPublished(message: ReceivedMessage, published: Promise<void>, then: () => void): void {
-    const done = published
-      .then(then, () => this.#rest(message, SETBACK_MS, () => this.#giveBack(message)))
-      .finally(() => this.#publishing.delete(done));
+  #whenPublished(
+    message: ReceivedMessage,
+    published: Promise<void>,
+    then: () => void,
+    dueAt = Number.NEGATIVE_INFINITY,
+  ): void {
+    const giveBack = () => {
+      const restMs = Math.max(SETBACK_MS, dueAt - this.#settings.clock.now());
+      this.#rest(message, restMs, () => this.#giveBack(message));
+    };
+    const done = published.then(then, giveBack).finally(() => this.#publishing.delete(done));
     this.#publishing.add(done);
   }
 
@@ -220,10 +239,13 @@ export class Settlement implements Judge {
       then();
       return;
     }
-    const timer = this.#settings.clock.setTimeout(() => {
-      this.#resting.delete(message);
-      then();
-    }, delayMs);
+    const timer = this.#settings.clock.setTimeout(
+      () => {
+        this.#resting.delete(message);
+        then();
+      },
+      Math.min(MAX_REST_MS, delayMs),
+    );
     this.#resting.set(message, { timer, then });
   }
 }

@@ -1,3 +1,4 @@
+import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError } from '../errors.js';
 import { isTable } from '../headers.js';
 import {
@@ -5,7 +6,6 @@ import {
   checkOptions,
   either,
   isBoolean,
-  isDuration,
   isFunction,
   isInteger,
   isNumber,
@@ -29,9 +29,9 @@ const bindingChecks: Readonly<Record<string, Check>> = {
 
 const retryChecks: Readonly<Record<string, Check>> = {
   attempts: isInteger(1, 10_000),
-  initialDelayMs: isDuration(0),
+  initialDelayMs: isNumber(0, MAX_DELAY_MS),
   factor: isNumber(1, 100),
-  maxDelayMs: isDuration(0),
+  maxDelayMs: isNumber(0, MAX_DELAY_MS),
   jitter: isBoolean,
   retryIf: isFunction,
 };

@@ -20,11 +20,11 @@ export interface FailedMessage<Body = unknown> {
 export interface RetryOptions<Body = unknown> {
   /** How many times the handler runs in all before the message goes to the dead-letter queue. 1 to 10 000. @defaultValue 5 */
   readonly attempts?: number;
-  /** The delay before the second attempt, in milliseconds. @defaultValue 1000 */
+  /** The delay before the second attempt, in milliseconds, up to 60 days; rounded up by 63 ms at most. @defaultValue 1000 */
   readonly initialDelayMs?: number;
   /** What the delay is multiplied with for each further attempt, 1 to 100. @defaultValue 2 */
   readonly factor?: number;
-  /** The longest delay, in milliseconds. @defaultValue 60000 */
+  /** The longest delay, in milliseconds, up to 60 days. @defaultValue 60000 */
   readonly maxDelayMs?: number;
   /** Draws each delay at random between nothing and its full length, so that failures do not return in step. @defaultValue true */
   readonly jitter?: boolean;

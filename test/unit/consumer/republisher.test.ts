@@ -53,7 +53,7 @@ describe('a copy of a message', () => {
   });
 
   it('for another attempt goes to its own queue', async () => {
-    const published = track(republisher.retry(message({ tenant: 'a' }), emails));
+    const published = track(republisher.retry(message({ tenant: 'a' }), emails, undefined));
     await turn();
     bench.channel.confirm(1);
     await turn();

@@ -15,11 +15,13 @@ import { track } from '../support/track.js';
 const retry = { initialDelayMs: 100, jitter: false, attempts: 3 };
 const counting = queue('emails', z.any(), { retry });
 const classic = queue('emails', z.any(), { type: 'classic', retry });
+const exclusive = queue('emails', z.any(), { type: 'classic', exclusive: true, durable: false, retry });
 
 let clock: FakeClock;
 let memory: AckMemory;
 let session: FakeSession;
-let copies: { what: string; tag: number; error?: unknown; done: Deferred<void> }[];
+/** `third` is the error of a dead letter, or when a copy for another attempt is due. */
+let copies: { what: string; tag: number; third?: unknown; done: Deferred<void> }[];
 let events: BrokerEvents['dead-lettered'][];
 let outcomes: string[];
 
@@ -33,9 +35,9 @@ beforeEach(() => {
 });
 
 function settlementOf(contract = counting, { noAck = false } = {}): Settlement {
-  const copy = (what: string) => (message: ReceivedMessage, _: unknown, error?: unknown) => {
+  const copy = (what: string) => (message: ReceivedMessage, _: unknown, third?: unknown) => {
     const done = deferred<void>();
-    copies.push({ what, tag: message.delivery.deliveryTag, error, done });
+    copies.push({ what, tag: message.delivery.deliveryTag, third, done });
     return done.promise;
   };
   const republisher = { deadLetter: copy('dead letter'), retry: copy('retry') } as unknown as Republisher;
@@ -116,55 +118,41 @@ describe('a message that is given back', () => {
 });
 
 describe('a message that failed', () => {
-  it('waits for its next attempt, and then keeps its place where the server counts', async () => {
-    const settlement = settlementOf();
-    message(settlement).settle(failure);
-    await clock.pass(99);
-    const before = [...session.log];
-    await clock.pass(1);
-
-    expect([before, session.log, copies]).toEqual([[], ['failed 1'], []]);
-    expect([settlement.counts.retried, outcomes]).toEqual([1, ['retried 1']]);
-  });
-
   it.each([
+    ['a quorum queue', counting],
     ['a classic queue', classic],
     ['a queue that others declare', queue('emails', z.any(), { retry, declare: false })],
-    ['a queue that is only checked', queue('emails', z.any(), { retry, declare: 'passive' })],
     [
       'a queue that allows fewer returns than attempts',
       queue('emails', z.any(), { retry, deliveryLimit: 2 }),
     ],
-  ])('is copied with its count in %s, and acknowledged once that is confirmed', async (_, contract) => {
-    message(settlementOf(contract)).settle(failure);
-    await clock.pass(100);
-    const before = [copies.map(({ what, tag }) => `${what} ${tag}`), [...session.log]];
+  ])('is copied with its delay in %s, and acknowledged once that is confirmed', async (_, contract) => {
+    const settlement = settlementOf(contract);
+    message(settlement).settle(failure);
+    await turn();
+    const before = [copies.map(({ what, tag, third }) => [what, tag, third]), [...session.log]];
     copies[0]?.done.resolve();
     await turn();
 
-    expect(before).toEqual([['retry 1'], []]);
-    expect(session.log).toEqual(['ack 1']);
+    expect(before).toEqual([[['retry', 1, clock.now() + 100]], []]);
+    expect([session.log, settlement.counts.retried, outcomes]).toEqual([['ack 1'], 1, ['retried 1']]);
   });
 
-  it('waits as long as the verdict asks for', async () => {
+  it('is delayed as long as the verdict asks for', () => {
     message(settlementOf()).retry({ delayMs: 5_000 });
-    await clock.pass(4_999);
-    const before = [...session.log];
-    await clock.pass(1);
 
-    expect([before, session.log]).toEqual([[], ['failed 1']]);
+    expect(copies).toMatchObject([{ what: 'retry', third: clock.now() + 5_000 }]);
   });
 
-  it('goes back at once without a delay', () => {
+  it('is copied without a delay where there is none', () => {
     message(settlementOf()).retry({ delayMs: 0 });
 
-    expect([session.log, clock.armed]).toEqual([['failed 1'], 0]);
+    expect([copies.map(({ third }) => third), clock.armed]).toEqual([[undefined], 0]);
   });
 
   it('is not remembered as done by the acknowledgement of its copy, which has the same id', async () => {
-    const one = message(settlementOf(classic));
+    const one = message(settlementOf());
     one.settle(failure);
-    await clock.pass(100);
     copies[0]?.done.resolve();
     await turn();
     memory.channelLost([]);
@@ -172,19 +160,33 @@ describe('a message that failed', () => {
     expect(memory.recognises(one.id, one.delivery.content)).toBe(false);
   });
 
-  it('goes back after a rest when its copy could not be published', async () => {
-    message(settlementOf(classic)).settle(failure);
-    await clock.pass(100);
+  it.each([
+    ['its delay is over, when that is longer than a second', 5_000, 5_000],
+    ['a second, when its delay is shorter: it must not spin', 100, 1_000],
+    ['20 minutes, when its delay is longer than a server waits', 10 * 3_600_000, 20 * 60_000],
+  ])('goes back after %s, when its copy could not be published', async (_, delayMs, restMs) => {
+    message(settlementOf()).retry({ delayMs });
     copies[0]?.done.reject(new Error('no connection'));
-    await clock.pass(999);
+    await clock.pass(restMs - 1);
     const before = [...session.log];
     await clock.pass(1);
 
     expect([before, session.log]).toEqual([[], ['failed 1']]);
   });
 
-  it('is forgotten when its delivery is lost while it waits: the server delivers it again', async () => {
-    const settlement = settlementOf();
+  it('rests in the process, and is then copied, in a queue that belongs to one connection', async () => {
+    message(settlementOf(exclusive)).settle(failure);
+    await clock.pass(99);
+    const before = copies.length;
+    await clock.pass(1);
+    copies[0]?.done.resolve();
+    await turn();
+
+    expect([before, copies.map(({ third }) => third), session.log]).toEqual([0, [undefined], ['ack 1']]);
+  });
+
+  it('is forgotten when its delivery is lost while it rests: the server delivers it again', async () => {
+    const settlement = settlementOf(exclusive);
     message(settlement, 1).settle(failure);
     const other = new FakeSession();
     const kept = received({ deliveryTag: 2 }, { session: other, judge: settlement });
@@ -193,7 +195,7 @@ describe('a message that failed', () => {
     const { armed } = clock;
     await clock.pass(1_000);
 
-    expect([armed, session.log, other.log]).toEqual([1, [], ['failed 2']]);
+    expect([armed, copies.map(({ tag }) => tag)]).toEqual([1, [2]]);
   });
 
   it('is only forgotten where the server has forgotten it', async () => {
@@ -218,7 +220,7 @@ describe('a message that is hopeless', () => {
     async (_, verdict, different) => {
       const settlement = settlementOf();
       message(settlement, 1, different).settle(verdict);
-      const before = [copies.map(({ what, error }) => [what, error]), [...session.log], [...events]];
+      const before = [copies.map(({ what, third }) => [what, third]), [...session.log], [...events]];
       copies[0]?.done.resolve();
       await turn();
 
@@ -245,7 +247,7 @@ describe('a message that is hopeless', () => {
     await clock.pass(1_000);
 
     expect([session.log, settlement.counts.deadLettered, events]).toEqual([['failed 1'], 0, []]);
-    expect(copies[0]?.error).toMatchObject({ name: 'DeadLetter', message: 'hopeless' });
+    expect(copies[0]?.third).toMatchObject({ name: 'DeadLetter', message: 'hopeless' });
   });
 
   it('counts as stale when its delivery was lost while its copy was published', async () => {
@@ -261,16 +263,21 @@ describe('a message that is hopeless', () => {
 
 describe('finishing', () => {
   it('lets nothing rest any longer', async () => {
-    const settlement = settlementOf();
+    const settlement = settlementOf(exclusive);
     message(settlement, 1).settle(failure);
-    await settlement.finish();
+    const finishing = track(settlement.finish());
     message(settlement, 2).settle(failure);
+    await turn();
+    const before = copies.map(({ tag }) => tag);
+    for (const { done } of copies) done.reject(new Error('no connection'));
+    await turn();
 
-    expect([session.log, clock.armed]).toEqual([['failed 1', 'failed 2'], 0]);
+    expect([before, session.log, clock.armed]).toEqual([[1, 2], ['failed 1', 'failed 2'], 0]);
+    expect(finishing.state).toBe('resolved');
   });
 
   it('waits until every copy is confirmed or given up, also those made meanwhile', async () => {
-    const settlement = settlementOf(classic);
+    const settlement = settlementOf();
     message(settlement, 1).settle(failure);
     const finishing = track(settlement.finish());
     await turn();
@@ -285,11 +292,14 @@ describe('finishing', () => {
   });
 
   it('ends the rest of what rests now, and only that, when it is left for a while', async () => {
-    const settlement = settlementOf();
+    const settlement = settlementOf(exclusive);
     message(settlement, 1).settle(failure);
-    await settlement.settled();
+    const settled = track(settlement.settled());
+    await turn();
+    copies[0]?.done.resolve();
+    await turn();
     message(settlement, 2).settle(failure);
 
-    expect([session.log, clock.armed]).toEqual([['failed 1'], 1]);
+    expect([settled.state, session.log, clock.armed, copies.length]).toEqual(['resolved', ['ack 1'], 1, 1]);
   });
 });
