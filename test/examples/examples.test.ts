@@ -180,6 +180,34 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
     expect(lines[2]).toMatch(/^A task of \d{2,3} bytes led to contract\.tif: 3145728 bytes$/);
     expect(lines[3]).toBe('the same as before: yes');
   },
+
+  '14-dead-letters.ts': (lines) => {
+    const part = (from: string, to: string) => lines.slice(lines.indexOf(from) + 1, lines.indexOf(to));
+    const [dead, vain, mended] = [
+      'Dead letters:',
+      'A replay with nothing mended:',
+      'A replay after the schema and the handler were mended:',
+    ] as const;
+    expect(part('Five people sign up:', dead)).toEqual(['ada@example.com: welcome, VAT 19 %']);
+    expect(part(dead, vain)).toEqual([
+      'grace@example.com: TypeError at attempt 2: no VAT rate for US',
+      expect.stringMatching(/^linus@example\.com: INVALID_BODY at attempt 1: country: /),
+      'mallory@example.com: DeadLetter at attempt 1: this address is banned',
+      expect.stringMatching(/^margaret@example\.com: INVALID_BODY at attempt 1: country: /),
+    ]);
+    expect(part(vain, mended)).toEqual(['0 put back, 2 do not fit the schema, 2 left out']);
+    const rest = lines.slice(lines.indexOf(mended) + 1);
+    expect(rest.filter((line) => / of 4$/.test(line))).toEqual(['1 of 4', '2 of 4', '3 of 4', '4 of 4']);
+    expect(rest.filter((line) => line.includes('welcome')).sort()).toEqual([
+      'grace@example.com: welcome, VAT 0 %, attempt 1',
+      'linus@example.com: welcome, VAT 19 %, attempt 1',
+      'margaret@example.com: welcome, VAT 19 %, attempt 1',
+    ]);
+    expect(rest.slice(-2)).toEqual([
+      '3 put back, 0 do not fit the schema, 1 left out',
+      'The rest is thrown away: 1 dead letter.',
+    ]);
+  },
 };
 
 /** The longest that a process may live on after its last word, which a forgotten timer or socket exceeds. */
