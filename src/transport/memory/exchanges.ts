@@ -62,10 +62,9 @@ export class Exchanges {
   bind({ destination, source, routingKey, arguments: args }: BindingDeclaration): void {
     refuseDefault(source);
     if (destination.kind === 'exchange') refuseDefault(destination.name);
-    // In the order in which RabbitMQ looks for them.
-    const early = destination.kind === 'exchange' ? this.#find(destination.name) : undefined;
     const exchange = this.#find(source);
-    const target = early ?? this.#queues.get(destination.name);
+    const target =
+      destination.kind === 'exchange' ? this.#find(destination.name) : this.#queues.get(destination.name);
     if (!target) throw noQueue(destination.name);
     if (exchange.declaration.type === 'headers') checkHeadersBinding(args);
     exchange.bind({ destination: target, routingKey, arguments: args });

@@ -103,11 +103,23 @@ const differing: readonly (readonly [first: Declared, second: Declared, string |
     [{ ...quorum, 'x-delivery-limit': 30 }],
     "x-delivery-limit: received '30' but current is '20'",
   ],
+  [[{}], [quorum, { autoDelete: true }], "auto_delete: received 'true' but current is 'false'"],
   [[quorum], [{ 'x-queue-type': 'classic' }], "x-queue-type: received 'classic' but current is 'quorum'"],
   [
     [{}],
     [{ 'x-message-ttl': -1 }],
     "x-message-ttl: received the value '-1' of type 'byte' but current is none",
+  ],
+  // Each type of queue compares its own arguments, in an order of its own, and no others.
+  [
+    [{ ...quorum, 'x-dead-letter-exchange': 'a', 'x-expires': 60_000 }],
+    [{ 'x-max-priority': 3 }],
+    "x-dead-letter-exchange: received none but current is the value 'a' of type 'longstr'",
+  ],
+  [
+    [quorum],
+    [{ 'x-max-priority': 3, 'x-single-active-consumer': true }],
+    "x-single-active-consumer: received the value 'true' of type 'bool' but current is none",
   ],
   [[{}], [{ 'x-queue-type': 'classic' }], undefined],
   [[{}], [{ 'x-foo': 3 }], undefined],
@@ -242,6 +254,13 @@ suite('declarations', {
       'done',
       'done',
     ]);
+  },
+
+  'of a binding miss its source first': async (peer) => {
+    const probe = await peer.channel();
+    const binding = { source: 'from', routingKey: 'a', arguments: {} };
+    const bound = probe.channel.bind({ ...binding, destination: { kind: 'exchange', name: 'to' } });
+    expect(await probe.refusal(bound)).toBe("404 NOT_FOUND - no exchange 'from' in vhost '/'");
   },
 
   'of an exchange of no known type are refused': async (peer, { family }) => {
