@@ -115,9 +115,9 @@ export class ChannelConsumers {
     });
   }
 
-  reject(tag: number, multiple: boolean): void {
+  reject(tag: number, multiple: boolean, how: Return): void {
     this.#settle(tag, multiple, (kept) => {
-      for (const { entry, consumer } of kept) consumer.queue.rejected(entry);
+      for (const { entry, consumer } of kept) consumer.queue.rejected(entry, how);
     });
   }
 

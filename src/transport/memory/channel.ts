@@ -52,13 +52,17 @@ export class MemoryChannel implements Channel {
 
   nack(deliveryTag: number, { multiple, requeue }: { multiple: boolean; requeue: boolean }): void {
     this.#settle((consumers) =>
-      requeue ? consumers.requeue(deliveryTag, multiple, 'nack') : consumers.reject(deliveryTag, multiple),
+      requeue
+        ? consumers.requeue(deliveryTag, multiple, 'nack')
+        : consumers.reject(deliveryTag, multiple, 'nack'),
     );
   }
 
   reject(deliveryTag: number, { requeue }: { requeue: boolean }): void {
     this.#settle((consumers) =>
-      requeue ? consumers.requeue(deliveryTag, false, 'reject') : consumers.reject(deliveryTag, false),
+      requeue
+        ? consumers.requeue(deliveryTag, false, 'reject')
+        : consumers.reject(deliveryTag, false, 'reject'),
     );
   }
 

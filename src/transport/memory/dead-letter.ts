@@ -4,6 +4,7 @@ import {
   type Death,
   type DeathReason,
   type Entry,
+  keysIn,
   type StoredMessage,
   type Table,
 } from './message.js';
@@ -52,7 +53,7 @@ function addDeath(
   deaths: readonly Death[],
 ): readonly Death[] {
   const before = deaths.find((death) => death.queue === queue && death.reason === reason);
-  const { exchange, routingKeys, properties } = entry.message;
+  const { exchange, routingKey, headers, properties } = entry.message;
   const death: Death = before
     ? { ...before, count: before.count + 1 }
     : {
@@ -61,7 +62,8 @@ function addDeath(
         queue,
         timeSeconds,
         exchange,
-        routingKeys,
+        // BCC is secret here too.
+        routingKeys: [routingKey, ...keysIn(headers.CC)],
         originalExpiration: properties.expiration,
       };
   return [death, ...deaths.filter((it) => it !== before)];
@@ -123,15 +125,15 @@ function deathsIn(headers: Readonly<Table>): readonly Death[] {
     }));
 }
 
-/** Quorum queues write their counts into the message; 4.3 counts the rejection that led here, and goes on from there. */
+/** Quorum queues write their counts into the message; 4.3 counts failures in every queue, and goes on from there. */
 function countsOf(
-  { entry, reason, queueType }: DeathNotice,
+  { entry, queueType }: DeathNotice,
   { acquiredCount, ownDeaths }: Behaviour,
 ): Counts | undefined {
   if (!ownDeaths || !entry.wasDelivered) return undefined;
   if (!acquiredCount)
     return queueType === 'quorum' ? { failed: 1, acquired: 0, wasDelivered: true } : undefined;
-  const more = reason === 'rejected' ? 1 : 0;
-  if (queueType !== 'quorum') return { failed: more, acquired: more, wasDelivered: true };
-  return { failed: entry.failed + more, acquired: entry.acquired + more, wasDelivered: true };
+  // What was given back or refused without a failure is forgotten.
+  const { failed } = entry;
+  return failed > 0 ? { failed, acquired: failed, wasDelivered: true } : undefined;
 }

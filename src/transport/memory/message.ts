@@ -81,6 +81,11 @@ function copyValue(value: unknown): unknown {
   return Array.isArray(value) ? value.map(copyValue) : copyTable(value as Table);
 }
 
+/** The routing keys in a header CC or BCC. */
+export function keysIn(header: unknown): readonly string[] {
+  return Array.isArray(header) ? header.filter((key): key is string => typeof key === 'string') : [];
+}
+
 /** How many bytes the properties take on the wire. */
 export function propertyBytes(
   { headers: _headers, ...properties }: Readonly<MessageProperties>,

@@ -91,15 +91,13 @@ export class MemoryQueue {
   /** Takes a message, or refuses it for want of room. */
   enqueue(message: StoredMessage): boolean {
     const { properties, headers, content, counts } = message;
+    const { acquiredCount, countsPropertyBytes } = this.#host.behaviour;
+    const isQuorum = this.type === 'quorum';
     let sizeBytes = content.length;
-    if (
-      this.type === 'quorum' &&
-      this.#host.behaviour.countsPropertyBytes &&
-      this.#limits.maxBytes !== undefined
-    )
+    if (isQuorum && countsPropertyBytes && this.#limits.maxBytes !== undefined)
       sizeBytes += propertyBytes(properties, headers);
-    const carried = this.type === 'quorum' || this.#host.behaviour.acquiredCount ? counts : undefined;
-    const isOwnCount = this.#host.behaviour.acquiredCount && this.type === 'quorum';
+    const carried = isQuorum || acquiredCount ? counts : undefined;
+    const isOwnCount = isQuorum && acquiredCount;
     const entry: Entry = {
       message,
       sequence: this.#sequence++,
@@ -108,7 +106,7 @@ export class MemoryQueue {
       expiresAt: Number.POSITIVE_INFINITY,
       failed: isOwnCount ? (carried?.failed ?? 0) : 0,
       acquired: isOwnCount ? (carried?.acquired ?? 0) : 0,
-      wasDelivered: this.type === 'quorum' && (carried?.wasDelivered ?? false),
+      wasDelivered: isQuorum && (carried?.wasDelivered ?? false),
     };
     if (
       this.#limits.refuses(
@@ -131,8 +129,11 @@ export class MemoryQueue {
     if (carried?.wasDelivered) entry.wasDelivered = true;
     // A message of no time at all is for those who wait for it now.
     if (ttlMs === 0) entry.expiresAt = this.#host.clock.now();
+    const { length } = this.#ready;
     this.#dropOverflow();
-    this.#expire();
+    // A classic queue that holds others already takes the new one for no head, whatever its priority
+    // (rabbit_amqqueue_process:deliver_or_enqueue).
+    if (this.type !== 'classic' || this.#ready.length < length || length === 1) this.#expire();
     return true;
   }
 
@@ -163,8 +164,10 @@ export class MemoryQueue {
   }
 
   /** Dead-letters what a consumer has rejected for good. */
-  rejected(entry: Entry): void {
-    if (this.#settle(entry)) this.#die(entry, 'rejected');
+  rejected(entry: Entry, how: Return): void {
+    if (!this.#settle(entry)) return;
+    if (how !== 'nack') entry.failed++;
+    this.#die(entry, 'rejected');
   }
 
   /** Takes messages back, in this order. */
@@ -282,9 +285,7 @@ export class MemoryQueue {
   }
 
   #retryHomeless(): void {
-    const homeless = this.#homeless;
-    this.#homeless = [];
-    for (const { entry, reason } of homeless) this.#die(entry, reason);
+    for (const { entry, reason } of this.#homeless.splice(0)) this.#die(entry, reason);
   }
 
   #checkUse(): void {

@@ -2,7 +2,7 @@ import type { Clock } from '../../clock.js';
 import type { BindingDeclaration, OutgoingMessage, QueueDeclaration, Role } from '../port.js';
 import { deadLetterOf, isCycle } from './dead-letter.js';
 import { Exchanges } from './exchanges.js';
-import { copyTable, type DeathReason, type Entry, type StoredMessage } from './message.js';
+import { copyTable, type DeathReason, type Entry, keysIn, type StoredMessage } from './message.js';
 import { MemoryQueue, type QueueHost } from './queue.js';
 import { checkQueue, checkSameQueue } from './queue-arguments.js';
 import { lockedQueue, noQueue, Refusal } from './refusal.js';
@@ -48,6 +48,8 @@ export class MemoryServer implements QueueHost {
   readonly links = new Set<ServerLink>();
   observer: ServerObserver | undefined;
   readonly #queues = new Map<string, MemoryQueue>();
+  readonly #afterwards: (() => void)[] = [];
+  #distributing = 0;
   #alarm: string | undefined;
 
   constructor(clock: Clock, version: ServerVersion) {
@@ -150,10 +152,14 @@ export class MemoryServer implements QueueHost {
       },
       this.behaviour,
     );
-    const { wasRouted, wasAccepted } = this.#distribute(message, reason);
     const isKept =
       args['x-dead-letter-strategy'] === 'at-least-once' && args['x-overflow'] === 'reject-publish';
-    return !isKept || (wasRouted && wasAccepted);
+    if (!isKept) {
+      this.#later(() => this.#distribute(message, reason));
+      return true;
+    }
+    const { wasRouted, wasAccepted } = this.#distribute(message, reason);
+    return wasRouted && wasAccepted;
   }
 
   /** A connection is gone: its exclusive queues go with it. */
@@ -165,13 +171,22 @@ export class MemoryServer implements QueueHost {
   #distribute(message: StoredMessage, reason?: DeathReason): Published {
     let wasRouted = false;
     let wasAccepted = true;
+    this.#distributing++;
     for (const queue of this.exchanges.route(message)) {
       wasRouted = true;
       if (reason !== undefined && isCycle(queue.name, reason, message)) continue;
       if (!queue.enqueue(message)) wasAccepted = false;
       else this.observer?.onEnqueued?.(queue.name, message);
     }
+    this.#distributing--;
+    if (this.#distributing === 0) for (const next of this.#afterwards.splice(0)) next();
     return { wasRouted, wasAccepted };
+  }
+
+  /** A dead letter leaves its queue when the message that caused it has reached all of its own. */
+  #later(distribute: () => void): void {
+    if (this.#distributing > 0) this.#afterwards.push(distribute);
+    else distribute();
   }
 
   #checkAccess({ owner, name }: MemoryQueue, link: object): void {
@@ -198,8 +213,4 @@ function stored(
     deaths: [],
     counts: undefined,
   };
-}
-
-function keysIn(header: unknown): readonly string[] {
-  return Array.isArray(header) ? header.filter((key): key is string => typeof key === 'string') : [];
 }

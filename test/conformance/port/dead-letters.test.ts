@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
-import { until } from './peer.js';
+import { counts, until } from './peer.js';
 import type { PortCase } from './suite.js';
 import { suite } from './suite.js';
 
@@ -160,6 +160,19 @@ for (const type of ['classic', 'quorum'] as const) {
       expect(await probe.take('dead')).toMatchObject({ exchange: 'graves', routingKey: 'q' });
     },
 
+    'tell of the keys in CC, and not of those in BCC': async (peer) => {
+      const probe = await peer.channel();
+      await probe.queue('dead');
+      await probe.queue('q', dead);
+      const headers = { CC: ['copy'], BCC: ['secret'] };
+      await probe.publish('q', 'm', { properties: { headers } });
+      const consumer = await probe.consume('q', 1);
+      await until(() => consumer.received.length === 1);
+      probe.channel.reject(1, { requeue: false });
+      const { properties } = await probe.take('dead');
+      expect(deaths(properties)).toMatchObject([{ 'routing-keys': ['q', 'copy'] }]);
+    },
+
     'whose exchange is missing are dropped': async (peer) => {
       const probe = await peer.channel();
       await probe.queue('q', { ...kind, 'x-dead-letter-exchange': 'nix' });
@@ -210,6 +223,33 @@ suite('dead letters', {
     };
     expect(found).toEqual(expected[family]);
   },
+});
+
+suite('a message of no time at all', {
+  'waits behind those of any priority on a classic queue, and on a quorum queue behind those of its own':
+    async (peer, { family }) => {
+      const probe = await peer.channel();
+      const left: number[] = [];
+      for (const [type, args] of [
+        ['classic', { 'x-max-priority': 9 }],
+        ['quorum', { 'x-queue-type': 'quorum' }],
+      ] as const) {
+        for (const [first, second] of [
+          [5, 5],
+          [1, 9],
+          [9, 1],
+        ] as const) {
+          const name = `${type}-${first}-${second}`;
+          await probe.queue(name, args);
+          await probe.publish(name, '1', { properties: { priority: first } });
+          await probe.publish(name, '2', { properties: { priority: second, expiration: '0' } });
+          await delay(50);
+          left.push(await probe.ready(name));
+        }
+      }
+      const quorum = { '3.13': [2, 2, 2], '4.0': [2, 1, 2], '4.3': [2, 1, 1] }[family];
+      expect(left).toEqual([2, 2, 2, ...quorum]);
+    },
 });
 
 suite('the delivery limit', {
@@ -269,6 +309,34 @@ suite('the delivery limit', {
     }
     await delay(100);
     expect(consumer.received).toHaveLength(family === '3.13' ? 26 : 21);
+  },
+
+  'has counted failures alone where a message of 4.3 dies into a quorum queue': async (peer, { family }) => {
+    const probe = await peer.channel();
+    await probe.queue('next', { 'x-queue-type': 'quorum' });
+    const target = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'next' };
+    const found: string[] = [];
+    for (const type of ['classic', 'quorum']) {
+      await probe.queue(type, { 'x-queue-type': type, ...target });
+      for (const how of ['nack', 'reject'] as const) {
+        const other = await peer.channel();
+        const { channel } = other;
+        await probe.publish(type, 'm');
+        const { received, tag } = await other.consume(type, 1);
+        await until(() => received.length === 1);
+        channel.nack(1, { multiple: false, requeue: true });
+        await until(() => received.length === 2);
+        channel[how](2, { multiple: false, requeue: false });
+        found.push(counts(await probe.take('next')));
+        await channel.cancel(tag);
+      }
+    }
+    const expected = {
+      '3.13': ['---', '---', '---', '---'],
+      '4.0': ['---', '---', 'r1-', 'r1-'],
+      '4.3': ['---', 'r11', '---', 'r11'],
+    };
+    expect(found).toEqual(expected[family]);
   },
 
   'is carried on by 4.3 where a message dies from one quorum queue into another': async (
