@@ -7,7 +7,6 @@ import type { Delivery } from '../transport/port.js';
 import { AckMemory } from './ack-memory.js';
 import type { ConsumerStats } from './consumer-api.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';
-import { MAX_RETRY_DELAY_MS } from './failure-policy.js';
 import { HeldRetries } from './held-retries.js';
 import { Inbox } from './inbox.js';
 import { Intake } from './intake.js';
@@ -15,7 +14,7 @@ import { type Message, ReceivedMessage } from './message.js';
 import { MessageStream, type MessageStreamSettings } from './message-stream.js';
 import type { Republisher } from './republisher.js';
 import type { Session } from './session.js';
-import { Settlement } from './settlement.js';
+import { MAX_REST_MS, Settlement } from './settlement.js';
 import { makeWorker, type Work } from './work.js';
 import type { Worker } from './worker.js';
 
@@ -60,7 +59,7 @@ export class Processing {
     if (isStream || options.orderBy) {
       this.#held = new HeldRetries({
         clock,
-        maxHoldMs: isStream ? Number.POSITIVE_INFINITY : MAX_RETRY_DELAY_MS,
+        maxHoldMs: isStream ? Number.POSITIVE_INFINITY : MAX_REST_MS,
         onDue: (message, failed) => this.#runAgain(message, failed),
       });
     }

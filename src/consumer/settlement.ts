@@ -12,7 +12,7 @@ import type { Session } from './session.js';
 const SETBACK_MS = 1_000;
 
 /** How long a message may rest in this process, unacknowledged: the server takes it back after 30 minutes. */
-const MAX_REST_MS = 20 * 60_000;
+export const MAX_REST_MS = 20 * 60_000;
 
 export interface SettlementSettings {
   readonly contract: QueueContract;
