@@ -11,8 +11,9 @@ const signups = queue('example.signups', Signup, { retry: { attempts: 2, initial
 /** What the sign-up page of an older release still sends. */
 const oldPage = queue(signups.name, z.looseObject({ email: z.string() }), { declare: false });
 
-await using _queues = await freshQueues(signups);
-await using broker = await Broker.connect(process.env.RABBITMQ_URL, { name: 'sign-ups' });
+const url = process.env.RABBITMQ_URL ?? 'memory://examples';
+await using _queues = await freshQueues(url, signups);
+await using broker = await Broker.connect(url, { name: 'sign-ups' });
 
 const VAT: Readonly<Record<string, number>> = { DE: 19, FR: 20 };
 const banned = new Set(['mallory@example.com']);

@@ -44,6 +44,12 @@ export class Administration {
 
   async purge(queue: QueueContract | ProcedureContract | string): Promise<number> {
     const name = nameOf('purge', queue);
+    if (isQueue(queue) && queue.type === 'stream') {
+      throw new ConfigurationError(
+        'type',
+        `broker.purge: '${name}' is a stream, of which RabbitMQ removes nothing but by age and size. Delete it instead`,
+      );
+    }
     return this.#perform(queueOf(queue), (declarer) => declarer.run((channel) => channel.purgeQueue(name)));
   }
 
@@ -76,7 +82,7 @@ export class Administration {
         try {
           return await action(declarerOf(link));
         } catch (error) {
-          if (link.isOpen || isOver) throw error;
+          if (link.isOpen || isOver || isRefusal(error)) throw error;
         }
       }
     };
@@ -116,4 +122,9 @@ export function toPublicError(error: unknown, target: string): unknown {
   if (replyCode === undefined) return new ConnectionError('CONNECTION_FAILED', message, { cause: refusal });
   // Such as 405: an exclusive queue of another connection.
   return new TopologyError('ACCESS_REFUSED', target, `'${target}': ${message}`, { cause: refusal });
+}
+
+/** What the server refuses by closing the whole connection, it refuses on the next one too. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof TransportError && error.replyCode === 540;
 }

@@ -15,6 +15,7 @@ const SETTLED = 2;
  */
 export class AckWindow {
   readonly #channel: AckChannel;
+  readonly #inOrder: boolean;
   /** A ring: the state of tag `t` is at `t & mask`. */
   #states = new Uint8Array(256);
   #mask = 255;
@@ -23,8 +24,10 @@ export class AckWindow {
   /** Acknowledged and not sent yet. */
   #acked: number[] = [];
 
-  constructor(channel: AckChannel) {
+  /** @param options - `inOrder`: sends no acknowledgement before all those of earlier deliveries */
+  constructor(channel: AckChannel, { inOrder = false }: { readonly inOrder?: boolean } = {}) {
     this.#channel = channel;
+    this.#inOrder = inOrder;
   }
 
   /** True when every delivery is settled. Those acknowledged count once that is sent. */
@@ -65,6 +68,7 @@ export class AckWindow {
       this.#oldest++;
     }
     if (upTo > 0) this.#channel.ack(upTo, upTo > before);
+    if (this.#inOrder) return;
     for (const tag of acked) {
       if (tag < this.#oldest) continue;
       this.#states[tag & this.#mask] = SETTLED;

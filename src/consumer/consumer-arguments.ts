@@ -74,12 +74,6 @@ export function parseBatchArguments(
 
 function contractOf(method: string, given: AnyContract): QueueContract {
   const contract = isSubscription(given) ? given.toQueue() : given;
-  if (isQueue(contract) && contract.type === 'stream') {
-    throw new ConfigurationError(
-      'type',
-      `The queue '${contract.name}' is a stream, which this version can not consume`,
-    );
-  }
   if (isQueue(contract)) return contract;
   throw new ConfigurationError(
     'contract',

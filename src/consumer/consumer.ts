@@ -12,6 +12,7 @@ import { Flow } from './flow.js';
 import type { Message } from './message.js';
 import { Processing, type ProcessingHost } from './processing.js';
 import type { Session } from './session.js';
+import { StreamPosition } from './stream-position.js';
 import { Subscription } from './subscription.js';
 import type { Work } from './work.js';
 
@@ -35,6 +36,8 @@ export class QueueConsumer implements Consumer {
   readonly #host: ConsumerHost;
   readonly #processing: Processing;
   readonly #flow: Flow;
+  /** Of a stream, however many sessions read it. */
+  readonly #position: StreamPosition | undefined;
   readonly #ready = deferred<void>();
   readonly #closed = deferred<Error | undefined>();
   #state: ConsumerState = { status: 'starting', paused: false };
@@ -55,6 +58,8 @@ export class QueueConsumer implements Consumer {
       onLast: (giveBack) => this.#detach(giveBack),
     });
     this.#flow = new Flow(this.#processing, () => ({ session: this.#session, state: this.#state }));
+    if (contract.type === 'stream')
+      this.#position = new StreamPosition(options.offset, () => host.clock.wallNow());
     host.onConsumerActive(this);
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (options.signal?.aborted) void this.close();
@@ -124,6 +129,7 @@ export class QueueConsumer implements Consumer {
         options: this.#options,
         connection,
         clock,
+        position: this.#position,
         isPaused: () => isPaused(this.#state),
         onDelivery: (delivery, session) => {
           this.#processing.deliver(delivery, session);

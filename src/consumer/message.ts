@@ -6,6 +6,7 @@ import type { Delivery } from '../transport/port.js';
 import { attemptOf } from './attempt.js';
 import { retryLaterChecks } from './failure-policy.js';
 import type { Session } from './session.js';
+import { offsetIn } from './stream-position.js';
 
 /** A message as a handler, or the body of a `for await` loop, gets it. */
 export interface Message<Body = unknown> {
@@ -26,6 +27,8 @@ export interface Message<Body = unknown> {
   /** The exchange it was sent to; empty for a message sent to the queue itself. */
   readonly exchange: string;
   readonly correlationId: string | undefined;
+  /** Its place in its stream; undefined for a message of another queue. */
+  readonly offset: number | undefined;
   /** When it was sent, to the second, by the sender's clock. */
   readonly timestamp: Date | undefined;
   /**
@@ -38,7 +41,8 @@ export interface Message<Body = unknown> {
   /** Done: removes it from the queue. Each message takes one verdict; a later one does nothing and returns false. */
   ack(): boolean;
   /**
-   * Failed: tries again after a delay, or dead-letters when it was the last attempt. Meanwhile a copy waits on the server.
+   * Failed: tries again after a delay, or dead-letters when it was the last attempt. Meanwhile a copy waits on the server; on a
+   * stream the message itself, in its place, here.
    *
    * @param options - `delayMs`: 0 to 5 184 000 000 (60 days); the delay of the retry policy by default
    * @throws ConfigurationError for a delay out of range
@@ -46,7 +50,10 @@ export interface Message<Body = unknown> {
   retry(options?: { readonly delayMs?: number }): boolean;
   /** Hopeless: to the dead-letter queue, with the reason. */
   deadLetter(reason?: string): boolean;
-  /** Gives it back at once, for any consumer to take. Does not count as an attempt where the server can tell (4.3). */
+  /**
+   * Gives it back at once, for any consumer to take. Does not count as an attempt where the server can tell (4.3). A stream
+   * takes nothing back: there this consumer gets it again, behind those that have come.
+   */
   requeue(): boolean;
 }
 
@@ -134,6 +141,10 @@ export class ReceivedMessage implements Message, Deadlined {
 
   get correlationId(): string | undefined {
     return text(this.delivery.properties.correlationId);
+  }
+
+  get offset(): number | undefined {
+    return this.session.queueType === 'stream' ? offsetIn(this.delivery.properties.headers) : undefined;
   }
 
   get timestamp(): Date | undefined {

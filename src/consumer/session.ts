@@ -8,6 +8,7 @@ import {
   TransportError,
 } from '../transport/port.js';
 import { AckWindow } from './ack-window.js';
+import { offsetIn, type StreamPosition } from './stream-position.js';
 
 export interface SessionOptions {
   readonly queue: string;
@@ -15,6 +16,8 @@ export interface SessionOptions {
   readonly prefetch: number;
   readonly consume: ConsumeOptions;
   readonly onDelivery: (delivery: Delivery, session: Session) => void;
+  /** Of a stream: where its consumer is. */
+  readonly position?: StreamPosition | undefined;
 }
 
 /**
@@ -46,7 +49,8 @@ export class Session {
     const session = new Session(options);
     const channel = await link.openChannel({ confirms: false, onClosed: (error) => session.end(error) });
     session.#channel = channel;
-    session.#window = new AckWindow(channel);
+    // In order, what is acknowledged of a stream never gets further ahead of what is not than the prefetch.
+    session.#window = new AckWindow(channel, { inOrder: options.position !== undefined });
     try {
       if (!options.consume.noAck) await channel.setPrefetch(options.prefetch);
       if (!paused) await session.resume();
@@ -79,9 +83,12 @@ export class Session {
   }
 
   async #consume(): Promise<void> {
+    const { queue, consume, position } = this.#options;
+    const args = position && { ...consume.arguments, 'x-stream-offset': position.argument };
+    position?.begun();
     this.#consumerTag = await this.#channel.consume(
-      this.#options.queue,
-      this.#options.consume,
+      queue,
+      args ? { ...consume, arguments: args } : consume,
       (delivery) => {
         if (delivery) this.#deliver(delivery);
         // The queue is gone, its leader has moved, or the server waited too long for an acknowledgement. In the last case 4.3
@@ -94,7 +101,9 @@ export class Session {
   /** Stops deliveries; those that came can still be settled. */
   async pause(): Promise<void> {
     // Messages come before the answer that says how to stop them.
-    await this.#resuming?.catch(() => {});
+    const resuming = this.#resuming;
+    this.#resuming = undefined;
+    await resuming?.catch(() => {});
     const tag = this.#consumerTag;
     this.#consumerTag = undefined;
     if (tag !== undefined && this.#isLive) await this.#channel.cancel(tag);
@@ -102,15 +111,21 @@ export class Session {
 
   /** Acknowledges with the next flush. False when it is too late. */
   ack(tag: number): boolean {
+    const { position, consume } = this.#options;
+    // Also when it is too late for the server: then it is skipped when it comes again.
+    position?.handled(this.#offset(tag), this);
     if (!this.#isLive) return false;
-    if (this.#options.consume.noAck) return true;
+    if (!consume.noAck) this.#acknowledge(tag);
+    return true;
+  }
+
+  #acknowledge(tag: number): void {
     this.#window.ack(tag);
     this.#unsettled.delete(tag);
     if (!this.#flushScheduled) {
       this.#flushScheduled = true;
       setImmediate(() => this.flush());
     }
-    return true;
   }
 
   /** Gives it back; counts as a failed attempt. */
@@ -125,6 +140,7 @@ export class Session {
 
   /** Drops it: to the dead-letter target that the server knows of, if any. */
   drop(tag: number): boolean {
+    if (this.#options.position) return this.ack(tag);
     return this.#settle(tag, () => this.#channel.reject(tag, { requeue: false }));
   }
 
@@ -139,6 +155,7 @@ export class Session {
   end(reason: TransportError): void {
     if (!this.#isLive) return;
     this.#isLive = false;
+    this.#options.position?.lost(this);
     this.#end.resolve(reason);
   }
 
@@ -155,11 +172,34 @@ export class Session {
       this.#window.delivered(delivery.deliveryTag);
       this.#unsettled.set(delivery.deliveryTag, delivery);
     }
-    this.#options.onDelivery(delivery, this);
+    const { position } = this.#options;
+    if (position?.delivered(this.#offset(delivery.deliveryTag), this) === false)
+      this.#acknowledge(delivery.deliveryTag);
+    else this.#options.onDelivery(delivery, this);
+  }
+
+  #offset(tag: number): number {
+    return offsetIn(this.#unsettled.get(tag)?.properties.headers) ?? -1;
+  }
+
+  /** A stream takes nothing back: it comes again from here, or from where the consumer will go on. */
+  #keep(tag: number): true {
+    setImmediate(() => {
+      const delivery = this.#unsettled.get(tag);
+      if (!this.#isLive || !delivery) return;
+      if (this.#resuming) {
+        this.#options.onDelivery(delivery, this);
+        return;
+      }
+      this.#options.position?.missed(this.#offset(tag), this);
+      this.#acknowledge(tag);
+    });
+    return true;
   }
 
   #settle(tag: number, settle: () => void): boolean {
     if (!this.#isLive) return false;
+    if (this.#options.position) return this.#keep(tag);
     if (this.#options.consume.noAck) return true;
     // In order: what was acknowledged before is sent before.
     this.#window.settled(tag);

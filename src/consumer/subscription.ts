@@ -7,6 +7,7 @@ import { declarerOf, toTopologyError } from '../transport/declarer.js';
 import { type Delivery, type Link, TransportError } from '../transport/port.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';
 import { Session } from './session.js';
+import type { StreamPosition } from './stream-position.js';
 
 /** When a consumer whose channel was closed, or could not be opened, tries again on a connection that lives. */
 const CHANNEL_BACKOFF = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 5_000, factor: 2 };
@@ -16,6 +17,8 @@ export interface SubscriptionSettings {
   readonly options: ResolvedConsumerOptions;
   readonly connection: Connection;
   readonly clock: Clock;
+  /** Of a stream: where the consumer is. */
+  readonly position?: StreamPosition | undefined;
   /** Whether the next session is to begin without deliveries. */
   readonly isPaused: () => boolean;
   readonly onDelivery: (delivery: Delivery, session: Session) => void;
@@ -81,6 +84,7 @@ export class Subscription {
     const { signal } = this.#stopping;
     let isKnown = false;
     const { prefetch, noAck, exclusive, priority } = options;
+    if (this.#wasOpen) await this.#checkStream(link);
     // Although somebody may have declared it on this link: it may be gone since, with its last consumer if with nothing else.
     await declarerOf(link).declare(contract, { again: true });
     const session = await Session.open(
@@ -88,6 +92,7 @@ export class Subscription {
       {
         queue: contract.name,
         queueType: contract.type,
+        position: this.#settings.position,
         prefetch,
         consume: { noAck, exclusive, arguments: priority === undefined ? {} : { 'x-priority': priority } },
         onDelivery: (delivery, session) => {
@@ -110,6 +115,18 @@ export class Subscription {
     return link.isOpen && !this.#stopping.signal.aborted
       ? this.#backoff.afterLoss(clock.now() - openedAt)
       : 0;
+  }
+
+  /** A stream that was deleted begins with its first message again: at an old offset, the server would skip those before it. */
+  async #checkStream(link: Link): Promise<void> {
+    const { contract, position } = this.#settings;
+    if (!position) return;
+    try {
+      await declarerOf(link).run((channel) => channel.checkQueue(contract.name));
+    } catch (error) {
+      if (!(error instanceof TransportError && error.replyCode === 404)) throw error;
+      position.restart();
+    }
   }
 
   /** The error that ends the consumer, or undefined when another attempt may succeed. */

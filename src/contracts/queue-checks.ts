@@ -154,6 +154,14 @@ function checkCombination(where: string, type: QueueType, options: AnyQueueOptio
       `${where}: a quorum queue accepts overflow 'reject-publish-dlx' and ignores it. Use 'reject-publish', or another 'type'`,
     );
   }
+  const maxAge = options.arguments?.['x-max-age'];
+  if (type === 'stream' && maxAge !== undefined && !/^\d+[YMDhms]$/.test(String(maxAge))) {
+    // Before 4.3 the server closes the whole connection over it.
+    throw new ConfigurationError(
+      'arguments',
+      `${where}: 'x-max-age' must be a number and one of the units Y, M, D, h, m, s, such as '7D', got ${show(maxAge)}`,
+    );
+  }
   for (const key of Object.keys(options.arguments ?? {})) {
     if (!OWNED_ARGUMENTS.has(key)) continue;
     throw new ConfigurationError(

@@ -113,7 +113,11 @@ for (const contract of [steps, classic]) {
       const broker = await bench.connect();
       await broker.producer(contract).sendAll(stepsOf('a1 a2 b1 a3'));
       const held = gate();
-      const consumer = broker.consumer(contract, () => held.opened, { concurrency: 1, orderBy, prefetch: 10 });
+      const consumer = broker.consumer(contract, () => held.opened, {
+        concurrency: 1,
+        orderBy,
+        prefetch: 10,
+      });
       await until(() => consumer.stats.inFlight === 1 && consumer.stats.waiting === 3);
       const closing = consumer.close();
       await until(async () => (await broker.stats(contract)).messages === 3);

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { ConsumeOptions, Delivery } from '../port.js';
 import type { QueueConsumer } from './consumers.js';
 import { amqpType } from './equivalence.js';
+import type { AnyQueue } from './exchange.js';
 import { copyTable, type Entry, type StoredMessage, type Table } from './message.js';
-import type { MemoryQueue, Return } from './queue.js';
+import { MemoryQueue, type Return } from './queue.js';
 import { queueInUse, Refusal } from './refusal.js';
 import { REPLY_TO } from './replies.js';
 import type { MemoryServer, ServerLink } from './server.js';
+import { MemoryStream } from './stream.js';
 
 /** A delivery on its way to the client. */
 export interface Unacked {
@@ -21,7 +23,7 @@ export interface ChannelConsumer {
 }
 
 interface Consumer extends QueueConsumer, ChannelConsumer {
-  readonly queue: MemoryQueue;
+  readonly queue: AnyQueue;
   unacked: number;
 }
 
@@ -72,13 +74,13 @@ export class ChannelConsumers {
     }
     const queue = this.#server.queue(name, this.#link);
     const { noAck, exclusive, arguments: args } = options;
+    if (queue instanceof MemoryStream) queue.checkConsumer({ noAck, arguments: args }, this.prefetch);
     const priority = args['x-priority'] ?? 0;
     if (!Number.isInteger(priority)) {
       const wrong = `"expected integer, got ${amqpType(priority)}"`;
       throw new Refusal(406, `invalid arg 'x-priority' for queue '${name}' in vhost '/': ${wrong}`);
     }
-    if (queue.type === 'stream') throw new Refusal(540, 'the embedded broker does not deliver from streams');
-    checkExclusive(queue, exclusive);
+    if (queue instanceof MemoryQueue) checkExclusive(queue, exclusive);
     const { prefetch } = this;
     const consumer: Consumer = {
       tag,
@@ -86,6 +88,7 @@ export class ChannelConsumers {
       priority: priority as number,
       isExclusive: exclusive,
       noAck,
+      arguments: args,
       unacked: 0,
       onDelivery,
       hasRoom: () => noAck || prefetch === 0 || consumer.unacked < prefetch,
@@ -209,11 +212,12 @@ function checkExclusive({ type, name, consumers, declaration }: MemoryQueue, exc
 }
 
 function headersOf(
-  { type }: MemoryQueue,
-  { message, failed, acquired }: Entry,
+  { type }: AnyQueue,
+  { message, sequence, failed, acquired }: Entry,
   acquiredCount: boolean,
 ): Table {
   const headers = copyTable(message.headers);
+  if (type === 'stream') headers['x-stream-offset'] = sequence;
   if (type !== 'quorum') return headers;
   const count = failed > 0 ? failed : (message.counts?.failed ?? 0);
   if (count > 0) headers['x-delivery-count'] = count;

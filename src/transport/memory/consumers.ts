@@ -6,6 +6,7 @@ export interface QueueConsumer {
   readonly priority: number;
   readonly isExclusive: boolean;
   readonly noAck: boolean;
+  readonly arguments: Readonly<Record<string, unknown>>;
   /** Whether it takes another message now. */
   hasRoom(): boolean;
   deliver(entry: Entry): void;

@@ -2,10 +2,14 @@ import type { BindingDeclaration, ExchangeDeclaration } from '../port.js';
 import { matchesHeaders } from './headers-match.js';
 import type { StoredMessage } from './message.js';
 import type { MemoryQueue } from './queue.js';
+import type { MemoryStream } from './stream.js';
 import { TopicTrie } from './topic.js';
 
+/** A queue of any type. */
+export type AnyQueue = MemoryQueue | MemoryStream;
+
 /** Where a binding leads to. */
-export type Destination = MemoryQueue | MemoryExchange;
+export type Destination = AnyQueue | MemoryExchange;
 
 export interface Binding {
   readonly destination: Destination;

@@ -1,9 +1,8 @@
 import type { BindingDeclaration, ExchangeDeclaration } from '../port.js';
 import { amqpType, assertEquivalent } from './equivalence.js';
-import { type Destination, MemoryExchange } from './exchange.js';
+import { type AnyQueue, type Destination, MemoryExchange } from './exchange.js';
 import { checkHeadersBinding } from './headers-match.js';
 import type { StoredMessage } from './message.js';
-import { MemoryQueue } from './queue.js';
 import { noExchange, noQueue, Refusal } from './refusal.js';
 import type { Behaviour } from './version.js';
 
@@ -12,10 +11,10 @@ const TYPES: readonly string[] = ['direct', 'fanout', 'topic', 'headers'];
 /** The exchanges of a server, their bindings, and the way of a message through them. */
 export class Exchanges {
   readonly #behaviour: Behaviour;
-  readonly #queues: ReadonlyMap<string, MemoryQueue>;
+  readonly #queues: ReadonlyMap<string, AnyQueue>;
   readonly #exchanges = new Map<string, MemoryExchange>();
 
-  constructor(behaviour: Behaviour, queues: ReadonlyMap<string, MemoryQueue>) {
+  constructor(behaviour: Behaviour, queues: ReadonlyMap<string, AnyQueue>) {
     this.#behaviour = behaviour;
     this.#queues = queues;
     for (const [name, type] of [...TYPES.map((it) => [`amq.${it}`, it]), ['amq.match', 'headers']] as const) {
@@ -85,8 +84,8 @@ export class Exchanges {
   }
 
   /** The queues that a message goes to, each once. None when its exchange does not exist. */
-  route(message: StoredMessage): ReadonlySet<MemoryQueue> {
-    const found = new Set<MemoryQueue>();
+  route(message: StoredMessage): ReadonlySet<AnyQueue> {
+    const found = new Set<AnyQueue>();
     if (message.exchange === '') {
       for (const key of message.routingKeys) {
         const queue = this.#queues.get(key);
@@ -103,8 +102,8 @@ export class Exchanges {
       let matched = false;
       exchange.route(message, (destination) => {
         matched = true;
-        if (destination instanceof MemoryQueue) found.add(destination);
-        else open.push(destination);
+        if (destination instanceof MemoryExchange) open.push(destination);
+        else found.add(destination);
       });
       const alternate =
         matched || exchange.alternate === undefined ? undefined : this.#exchanges.get(exchange.alternate);

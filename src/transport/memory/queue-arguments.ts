@@ -32,6 +32,8 @@ const CHECKS: Readonly<Record<string, Check>> = {
   'x-overflow': isOneOf('invalid_overflow', 'drop-head', 'reject-publish', 'reject-publish-dlx'),
   'x-single-active-consumer': (value) =>
     typeof value === 'boolean' ? undefined : `{unacceptable_type,${amqpType(value)}}`,
+  'x-max-age': (value) =>
+    isString(value) ?? (/^\d+[YMDhms]$/.test(value as string) ? undefined : 'invalid_max_age'),
   'x-dead-letter-strategy': isOneOf('invalid_dlx_strategy', 'at-most-once', 'at-least-once'),
 };
 

@@ -1,12 +1,14 @@
 import type { Clock } from '../../clock.js';
 import type { BindingDeclaration, OutgoingMessage, QueueDeclaration, Role } from '../port.js';
 import { deadLetterOf, isCycle } from './dead-letter.js';
+import type { AnyQueue } from './exchange.js';
 import { Exchanges } from './exchanges.js';
 import { copyTable, type DeathReason, type Entry, keysIn, type StoredMessage } from './message.js';
 import { MemoryQueue, type QueueHost } from './queue.js';
-import { checkQueue, checkSameQueue } from './queue-arguments.js';
+import { checkQueue, checkSameQueue, typeOf } from './queue-arguments.js';
 import { lockedQueue, noQueue, Refusal } from './refusal.js';
 import { isReplyAddress, Replies } from './replies.js';
+import { MemoryStream } from './stream.js';
 import { BEHAVIOURS, type Behaviour, type ServerVersion } from './version.js';
 
 /** What became of a published message. */
@@ -47,7 +49,7 @@ export class MemoryServer implements QueueHost {
   readonly replies = new Replies();
   readonly links = new Set<ServerLink>();
   observer: ServerObserver | undefined;
-  readonly #queues = new Map<string, MemoryQueue>();
+  readonly #queues = new Map<string, AnyQueue>();
   readonly #afterwards: (() => void)[] = [];
   #distributing = 0;
   #alarm: string | undefined;
@@ -58,7 +60,7 @@ export class MemoryServer implements QueueHost {
     this.exchanges = new Exchanges(this.behaviour, this.#queues);
   }
 
-  get queues(): Iterable<MemoryQueue> {
+  get queues(): Iterable<AnyQueue> {
     return this.#queues.values();
   }
 
@@ -84,12 +86,15 @@ export class MemoryServer implements QueueHost {
     if (received.name.startsWith('amq.'))
       throw new Refusal(403, `queue name '${received.name}' contains reserved prefix 'amq.*'`);
     checkQueue(received);
-    const queue = new MemoryQueue(received, received.exclusive ? link : undefined, this);
+    const queue =
+      typeOf(received) === 'stream'
+        ? new MemoryStream(received, this)
+        : new MemoryQueue(received, received.exclusive ? link : undefined, this);
     this.#queues.set(received.name, queue);
   }
 
   /** The queue, if this link may use it. */
-  queue(name: string, link: object): MemoryQueue {
+  queue(name: string, link: object): AnyQueue {
     const queue = this.#queues.get(name);
     if (!queue) throw noQueue(name);
     this.#checkAccess(queue, link);
@@ -111,7 +116,7 @@ export class MemoryServer implements QueueHost {
     this.queueEnded(queue);
   }
 
-  queueEnded(queue: MemoryQueue): void {
+  queueEnded(queue: AnyQueue): void {
     if (this.#queues.get(queue.name) !== queue) return;
     this.#queues.delete(queue.name);
     this.exchanges.unbindAll(queue);
@@ -189,7 +194,7 @@ export class MemoryServer implements QueueHost {
     else distribute();
   }
 
-  #checkAccess({ owner, name }: MemoryQueue, link: object): void {
+  #checkAccess({ owner, name }: AnyQueue, link: object): void {
     if (owner !== undefined && owner !== link) throw lockedQueue(name);
   }
 }
