@@ -126,5 +126,5 @@ export function toPublicError(error: unknown, target: string): unknown {
 
 /** What the server refuses by closing the whole connection, it refuses on the next one too. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof TransportError && error.replyCode === 540;
+  return error instanceof TopologyError || (error instanceof TransportError && error.replyCode === 540);
 }

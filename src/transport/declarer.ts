@@ -90,7 +90,17 @@ export class Declarer {
   async #runNow<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
     if (!this.#channel?.isOpen)
       this.#channel = await this.link.openChannel({ confirms: false, onClosed: () => {} });
-    return operation(this.#channel);
+    try {
+      return await operation(this.#channel);
+    } catch (error) {
+      throw await this.#explained(error);
+    }
+  }
+
+  /** What the server refuses by closing the whole connection, only the connection hears of. */
+  async #explained(error: unknown): Promise<unknown> {
+    if (this.link.isOpen || !(error instanceof TransportError) || error.replyCode !== undefined) return error;
+    return refusalOf(await this.link.closed) ?? error;
   }
 
   async #settled(): Promise<void> {
@@ -100,6 +110,15 @@ export class Declarer {
     this.#channel = undefined;
     await channel?.close();
   }
+}
+
+/** A refusal that was given as the reason for closing the connection. */
+function refusalOf(reason: Error): TransportError | undefined {
+  const { code, replyCode = code } = reason as { readonly code?: unknown; readonly replyCode?: unknown };
+  // A feature that this version, or its configuration, denies comes as an internal error (measured on 4.3).
+  const isDenied = replyCode === 541 && /^Feature `|- Feature `/m.test(reason.message);
+  if (!isDenied && replyCode !== 503 && replyCode !== 540) return undefined;
+  return new TransportError(reason.message, { replyCode: isDenied ? 540 : replyCode, cause: reason });
 }
 
 const declarers = new WeakMap<Link, Declarer>();
@@ -128,6 +147,10 @@ export function toTopologyError(error: unknown, target: string): unknown {
   if (!code) return error;
   const text = /with message "(.*)"$/s.exec(error.message)?.[1] ?? error.message;
   const difference = INEQUIVALENT.exec(text);
+  if (text.includes('transient_nonexcl_queues')) {
+    const message = `${target}: this server denies queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
+    return new TopologyError(code, target, message, { cause: error });
+  }
   if (code !== 'MISMATCH' || !difference)
     return new TopologyError(code, target, `${target}: ${text}`, { cause: error });
   const [, argument = '', declared = '', existing = ''] = difference;
