@@ -14,8 +14,8 @@ import {
 import { isExchange } from './guards.js';
 import type { CodecName, Travelling } from './json.js';
 import { makeQueue, type QueueContract } from './queue.js';
-import { checkName, checkSchema } from './queue-checks.js';
-import type { ClassicQueueOptions, QueueOptions } from './queue-options.js';
+import { checkBindings, checkName, checkSchema, isBindingList } from './queue-checks.js';
+import type { Binding, ClassicQueueOptions, QueueOptions } from './queue-options.js';
 import type { InputOf, Schema } from './schema.js';
 
 /** The kinds of exchange: by pattern, by exact key, to everybody, by headers. */
@@ -33,6 +33,11 @@ export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extend
   readonly internal?: boolean;
   /** The exchange that gets the messages which no queue of this one takes: its contract or its name. */
   readonly alternateExchange?: ExchangeContract | string;
+  /**
+   * Exchanges that this one gets messages from, beside what is published to it: a message that a binding matches goes on as if
+   * it had been published here. Their bodies must fit this exchange's schema, since its consumers check them.
+   */
+  readonly bindings?: readonly Binding[];
   /** How the body travels: JSON, UTF-8 text or bytes. @defaultValue 'json' */
   readonly codec?: C;
   /** `true` declares it when it is first used; `'passive'` only checks that it is there; `false` uses it as it is. @defaultValue true */
@@ -85,6 +90,7 @@ export interface ExchangeContract<S extends Schema = Schema, T extends ExchangeT
   readonly autoDelete: boolean;
   readonly internal: boolean;
   readonly alternateExchange: ExchangeContract | string | undefined;
+  readonly bindings: readonly Binding[];
   readonly declare: boolean | 'passive';
   readonly arguments: Readonly<Record<string, unknown>>;
   /**
@@ -129,7 +135,7 @@ export function exchange<
 ): ExchangeContract<S, T> {
   checkName('exchange', name);
   checkSchema('exchange', name, schema);
-  checkOptions(`exchange('${name}')`, options, exchangeChecks);
+  checkExchangeOptions(name, options);
   const type = options.type ?? ('topic' as T);
   const codec: CodecName = options.codec ?? 'json';
   const contract: ExchangeContract<S, T> = {
@@ -142,6 +148,7 @@ export function exchange<
     autoDelete: options.autoDelete ?? false,
     internal: options.internal ?? false,
     alternateExchange: options.alternateExchange,
+    bindings: [...(options.bindings ?? [])],
     declare: options.declare ?? true,
     arguments: Object.freeze({ ...options.arguments }),
     queue: (queueName, ...args) => {
@@ -175,10 +182,21 @@ const exchangeChecks: Readonly<Record<string, Check>> = {
   alternateExchange: either(isShortString(), (value) =>
     isExchange(value) ? undefined : 'an exchange contract',
   ),
+  bindings: isBindingList,
   codec: isOneOf('json', 'text', 'bytes'),
   declare: either(isBoolean, isOneOf('passive')),
   arguments: isTable,
 };
+
+function checkExchangeOptions(name: string, options: { readonly bindings?: readonly Binding[] }): void {
+  const where = `exchange('${name}')`;
+  checkOptions(where, options, exchangeChecks);
+  checkBindings(where, options.bindings);
+  for (const { exchange } of options.bindings ?? []) {
+    if ((typeof exchange === 'string' ? exchange : exchange.name) === name)
+      throw new ConfigurationError('bindings', `${where}: an exchange can not be bound to itself`);
+  }
+}
 
 /** The values are checked when the queue is made, but for the one that would leave a queue behind for each consumer. */
 const subscriptionChecks: Readonly<Record<string, Check>> = {

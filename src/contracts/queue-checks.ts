@@ -42,7 +42,7 @@ const queueChecks: Readonly<Record<string, Check>> = {
   durable: isBoolean,
   exclusive: isBoolean,
   autoDelete: isBoolean,
-  bindings: (value) => (Array.isArray(value) ? undefined : 'an array of { exchange, routingKey }'),
+  bindings: (value) => isBindingList(value),
   retry: either(isRecord, isOneOf(false)),
   deadLetter: either(isBoolean, isShortString()),
   messageTtlMs: isInteger(0, 2 ** 32 - 1),
@@ -107,13 +107,22 @@ export function checkQueueOptions(where: string, given: object): asserts given i
   const options: AnyQueueOptions = given;
   checkCombination(where, options.type ?? 'quorum', options);
   if (options.retry) checkOptions(`${where}: retry`, options.retry, retryChecks);
-  for (const binding of options.bindings ?? []) {
+  checkBindings(where, options.bindings);
+}
+
+/** @internal Checks bindings that are an array already. */
+export function checkBindings(where: string, bindings: readonly Binding[] = []): void {
+  for (const binding of bindings) {
     checkOptions(`${where}: bindings`, binding ?? null, bindingChecks);
     if (binding.exchange === undefined) {
       throw new ConfigurationError('exchange', `${where}: bindings: each needs an 'exchange'`);
     }
   }
 }
+
+/** @internal */
+export const isBindingList: Check = (value) =>
+  Array.isArray(value) ? undefined : 'an array of { exchange, routingKey }';
 
 /** @internal */
 export function checkName(what: string, name: unknown): asserts name is string {

@@ -32,7 +32,7 @@ export interface RetryOptions<Body = unknown> {
   retryIf?(error: unknown, message: FailedMessage<Body>): boolean;
 }
 
-/** A binding of a queue to an exchange. */
+/** A binding of a queue, or of another exchange, to an exchange. */
 export interface Binding {
   /** The exchange: its contract, which is then declared too, or the name of one that exists. */
   readonly exchange: ExchangeContract | string;

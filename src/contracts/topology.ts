@@ -41,9 +41,7 @@ function queueSteps(contract: QueueContract): TopologyStep[] {
   if (contract.declare === 'passive') return [{ kind: 'check-queue', name }];
   // First, so that the queue never has a dead-letter target that is not there.
   const steps = deadLetterTopologyOf(contract);
-  for (const { exchange } of contract.bindings) {
-    if (typeof exchange !== 'string') steps.push(...exchangeSteps(exchange));
-  }
+  steps.push(...sourceSteps(contract));
   steps.push({
     kind: 'queue',
     queue: {
@@ -54,18 +52,25 @@ function queueSteps(contract: QueueContract): TopologyStep[] {
       arguments: contract.arguments,
     },
   });
-  for (const binding of contract.bindings) {
-    steps.push({
-      kind: 'binding',
-      binding: {
-        destination: { kind: 'queue', name },
-        source: typeof binding.exchange === 'string' ? binding.exchange : binding.exchange.name,
-        routingKey: binding.routingKey ?? '',
-        arguments: binding.arguments ?? {},
-      },
-    });
-  }
+  steps.push(...bindingSteps(contract));
   return steps;
+}
+
+/** The exchanges that something is bound to. */
+function sourceSteps({ bindings }: Contract): TopologyStep[] {
+  return bindings.flatMap(({ exchange }) => (typeof exchange === 'string' ? [] : exchangeSteps(exchange)));
+}
+
+function bindingSteps({ kind, name, bindings }: Contract): TopologyStep[] {
+  return bindings.map(({ exchange, routingKey = '', arguments: args = {} }) => ({
+    kind: 'binding',
+    binding: {
+      destination: { kind, name },
+      source: typeof exchange === 'string' ? exchange : exchange.name,
+      routingKey,
+      arguments: args,
+    },
+  }));
 }
 
 function exchangeSteps(contract: ExchangeContract): TopologyStep[] {
@@ -75,6 +80,7 @@ function exchangeSteps(contract: ExchangeContract): TopologyStep[] {
   const alternate = typeof alternateExchange === 'string' ? alternateExchange : alternateExchange?.name;
   return [
     ...(typeof alternateExchange === 'object' ? exchangeSteps(alternateExchange) : []),
+    ...sourceSteps(contract),
     {
       kind: 'exchange',
       exchange: {
@@ -89,6 +95,7 @@ function exchangeSteps(contract: ExchangeContract): TopologyStep[] {
         },
       },
     },
+    ...bindingSteps(contract),
   ];
 }
 

@@ -176,3 +176,44 @@ describe('what is declared again for dead letters', () => {
     expect(deadLetterTopologyOf(queue('q', schema, options))).toEqual([]);
   });
 });
+
+describe('what is declared for an exchange that is bound to others', () => {
+  const audit = exchange('audit', schema, {
+    type: 'fanout',
+    bindings: [
+      { exchange: exchange('orders', schema), routingKey: '#' },
+      { exchange: 'legacy', arguments: { 'x-match': 'any', kind: 'order' } },
+    ],
+  });
+
+  it('is what it gets messages from, then itself, then the bindings', () => {
+    expect(short(topologyOf(audit))).toEqual([
+      'exchange orders',
+      'exchange audit',
+      'bind audit to orders: #',
+      'bind audit to legacy: ',
+    ]);
+    expect(topologyOf(audit).at(-1)).toMatchObject({
+      binding: { destination: { kind: 'exchange' }, arguments: { 'x-match': 'any', kind: 'order' } },
+    });
+  });
+
+  it('comes with a queue that is bound to it', () => {
+    expect(short(topologyOf(audit.queue('trail', { deadLetter: false })))).toEqual([
+      'exchange orders',
+      'exchange audit',
+      'bind audit to orders: #',
+      'bind audit to legacy: ',
+      'queue trail',
+      'bind trail to audit: ',
+    ]);
+  });
+
+  it('is refused when a binding is wrong', () => {
+    const made = (bindings: unknown) => () => exchange('audit', schema, { bindings } as object);
+    expect(made('orders')).toThrow(/an array/);
+    expect(made([{}])).toThrow(/each needs an 'exchange'/);
+    expect(made([{ exchange: 5 }])).toThrow(/'exchange' must be/);
+    expect(made([{ exchange: 'audit' }])).toThrow(/bound to itself/);
+  });
+});

@@ -1,0 +1,148 @@
+import { type Broker, exchange, type QueueContract, queue } from 'leveret';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { gate, Seen, until } from './helpers.js';
+import { suite } from './suite.js';
+
+const light = { type: 'classic', deadLetter: false } as const;
+
+/** What each queue has got: everything that was sent before is there when the markers are. */
+async function contents(broker: Broker, ...queues: readonly QueueContract<z.ZodString>[]): Promise<string[]> {
+  return Promise.all(
+    queues.map(async (contract) => {
+      await broker.producer(queue(contract.name, z.string(), { declare: false })).send('end');
+      const seen = new Seen<string>();
+      await using _ = broker.consumer(contract, seen.handler);
+      await until(() => seen.bodies.at(-1) === 'end');
+      return seen.bodies.slice(0, -1).join(' ');
+    }),
+  );
+}
+
+suite('an exchange', {
+  'routes by one of several keys': async (bench) => {
+    const broker = await bench.connect();
+    const orders = exchange('orders', z.string());
+    const [some, all] = [
+      orders.queue('some', ['eu.*', '*.urgent'], light),
+      orders.queue('all', '#', light),
+    ] as const;
+    await broker.declare(some, all);
+    const producer = broker.producer(orders);
+    for (const routingKey of ['eu.paid', 'us.urgent', 'eu.urgent', 'us.paid'])
+      await producer.send(routingKey, { routingKey });
+    // One message goes once to a queue, however many of its bindings match.
+    expect(await contents(broker, some, all)).toEqual([
+      'eu.paid us.urgent eu.urgent',
+      'eu.paid us.urgent eu.urgent us.paid',
+    ]);
+  },
+
+  'routes by all of the headers, or any': async (bench) => {
+    const broker = await bench.connect();
+    const files = exchange('files', z.string(), { type: 'headers' });
+    const [all, any] = [
+      files.queue('all', { 'x-match': 'all', format: 'pdf', pages: 2 }, light),
+      files.queue('any', { 'x-match': 'any', format: 'pdf', pages: 2 }, light),
+    ] as const;
+    await broker.declare(all, any);
+    const producer = broker.producer(files);
+    await producer.send('both', { headers: { format: 'pdf', pages: 2 } });
+    await producer.send('one', { headers: { format: 'pdf', pages: 3 } });
+    await producer.send('none', { headers: { format: 'png' } });
+    expect(await contents(broker, all, any)).toEqual(['both', 'both one']);
+  },
+
+  'hands on to the exchanges that are bound to it': async (bench) => {
+    const broker = await bench.connect();
+    const orders = exchange('orders', z.string());
+    const europe = exchange('europe', z.string(), {
+      type: 'fanout',
+      internal: true,
+      bindings: [{ exchange: orders, routingKey: 'eu.#' }],
+    });
+    const audit = exchange('audit', z.string(), { bindings: [{ exchange: europe }, { exchange: orders }] });
+    const [billing, paid] = [europe.queue('billing', light), audit.queue('paid', '*.paid', light)] as const;
+    await broker.declare(billing, paid);
+    const producer = broker.producer(orders);
+    for (const routingKey of ['eu.paid', 'eu.sent', 'us.paid'])
+      await producer.send(routingKey, { routingKey });
+    expect(await contents(broker, billing, paid)).toEqual(['eu.paid eu.sent', 'eu.paid']);
+  },
+
+  'hands on by headers': async (bench) => {
+    const broker = await bench.connect();
+    const files = exchange('files', z.string(), { type: 'headers' });
+    const documents = exchange('documents', z.string(), {
+      type: 'fanout',
+      bindings: [{ exchange: files, arguments: { 'x-match': 'all', format: 'pdf' } }],
+    });
+    const archive = documents.queue('archive', light);
+    await broker.declare(archive);
+    await broker.producer(files).send('a', { headers: { format: 'pdf' } });
+    await broker.producer(files).send('b', { headers: { format: 'png' } });
+    expect(await contents(broker, archive)).toEqual(['a']);
+  },
+
+  'gives what nobody takes to its alternate': async (bench) => {
+    const broker = await bench.connect();
+    const strays = exchange('strays', z.string(), { type: 'fanout' });
+    const orders = exchange('orders', z.string(), { type: 'direct', alternateExchange: strays });
+    const [known, lost] = [orders.queue('known', 'known', light), strays.queue('lost', light)] as const;
+    await broker.declare(known, lost);
+    const producer = broker.producer(orders);
+    await producer.send('a', { routingKey: 'known', mandatory: true });
+    await producer.send('b', { routingKey: 'other', mandatory: true });
+    expect(await contents(broker, known, lost)).toEqual(['a', 'b']);
+  },
+
+  'keeps for a durable subscriber what comes while it is away': async (bench) => {
+    const [broker, other] = [await bench.connect(), await bench.connect()];
+    const news = exchange('news', z.string(), { type: 'fanout' });
+    const readers = news.queue('readers');
+    const first = new Seen<string>();
+    const consumer = other.consumer(readers, first.handler);
+    await consumer.ready;
+    const producer = broker.producer(news);
+    await producer.send('a');
+    await until(() => consumer.stats.acked === 1);
+    await other.close();
+    await producer.send('b');
+    const second = new Seen<string>();
+    broker.consumer(readers, second.handler);
+    await until(() => second.messages.length === 1);
+    expect([first.bodies, second.bodies]).toEqual([['a'], ['b']]);
+  },
+
+  'gives each private subscriber all of it, from the time when it is there': async (bench) => {
+    const broker = await bench.connect();
+    const news = exchange('news', z.string());
+    const [early, late] = [new Seen<string>(), new Seen<string>()];
+    const producer = broker.producer(news);
+    await broker.consumer(news.subscription('#'), early.handler).ready;
+    await producer.send('a', { routingKey: 'x' });
+    await broker.consumer(news.subscription(['x', 'y']), late.handler).ready;
+    await producer.send('b', { routingKey: 'y' });
+    await until(() => early.messages.length === 2 && late.messages.length === 1);
+    expect([early.bodies, late.bodies]).toEqual([['a', 'b'], ['b']]);
+  },
+
+  'takes private subscriptions to headers, and drops what failed for good': async (bench) => {
+    const broker = await bench.connect();
+    const files = exchange('files', z.string(), { type: 'headers' });
+    const held = gate();
+    const consumer = broker.consumer(
+      files.subscription({ 'x-match': 'any', format: 'pdf' }, { retry: false }),
+      async () => {
+        await held.opened;
+        throw new Error('no');
+      },
+    );
+    await consumer.ready;
+    await broker.producer(files).send('a', { headers: { format: 'pdf' }, mandatory: true });
+    await until(() => consumer.stats.inFlight === 1);
+    held.open();
+    await until(() => consumer.stats.deadLettered === 1);
+    expect(await consumer.close()).toEqual({ clean: true });
+  },
+});
