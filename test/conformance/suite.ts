@@ -11,8 +11,9 @@ export class Bench implements AsyncDisposable {
     this.target = target;
   }
 
-  async connect(options?: BrokerOptions): Promise<Broker> {
-    const broker = await Broker.connect(this.target.url, options);
+  /** @param url - another way to the target than its own */
+  async connect(options?: BrokerOptions, url = this.target.url): Promise<Broker> {
+    const broker = await Broker.connect(url, options);
     this.#brokers.push(broker);
     return broker;
   }

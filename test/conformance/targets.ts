@@ -1,5 +1,8 @@
 import { inject } from 'vitest';
+import { systemClock } from '../../src/clock.js';
+import { MemoryTransport } from '../../src/transport/memory/transport.js';
 import { createVhost } from '../helpers/server/index.js';
+import { TcpProxy } from '../helpers/tcp-proxy.js';
 
 /** The versions whose behaviour differs. */
 export type Family = '3.13' | '4.0' | '4.3';
@@ -10,6 +13,14 @@ export interface Target extends AsyncDisposable {
   readonly url: string;
   readonly family: Family;
   readonly isEmbedded: boolean;
+  /** A way to the same place that fails on command. */
+  breakable(): Promise<Breakable>;
+}
+
+export interface Breakable extends AsyncDisposable {
+  readonly url: string;
+  /** Cuts every connection that goes this way; the next ones succeed. */
+  cut(): void;
 }
 
 /** Something to run the suite against. */
@@ -22,12 +33,21 @@ let count = 0;
 
 const embedded = (family: Family): TargetKind => ({
   name: `memory as ${family}`,
-  open: async () => ({
-    url: `memory://case-${++count}?as=${family}`,
-    family,
-    isEmbedded: true,
-    [Symbol.asyncDispose]: async () => {},
-  }),
+  open: async () => {
+    const url = `memory://case-${++count}?as=${family}`;
+    const cut = () => {
+      for (const link of [...MemoryTransport.at(url, systemClock).server.links])
+        link.drop(new Error('the connection was cut'));
+    };
+    const nothing = async () => {};
+    return {
+      url,
+      family,
+      isEmbedded: true,
+      breakable: async () => ({ url, cut, [Symbol.asyncDispose]: nothing }),
+      [Symbol.asyncDispose]: nothing,
+    };
+  },
 });
 
 const rabbitmq: TargetKind = {
@@ -38,6 +58,14 @@ const rabbitmq: TargetKind = {
       url: vhost.url,
       family: familyOf(inject('server').version),
       isEmbedded: false,
+      breakable: async () => {
+        const proxy = await TcpProxy.listen(vhost.url);
+        return {
+          url: proxy.via(vhost.url),
+          cut: () => proxy.cutAll(),
+          [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose](),
+        };
+      },
       [Symbol.asyncDispose]: () => vhost[Symbol.asyncDispose](),
     };
   },

@@ -1,0 +1,91 @@
+import { exchange, queue } from 'leveret';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { recordEvents } from '../helpers/recorded-events.js';
+import { gate, Seen, until } from './helpers.js';
+import { suite } from './suite.js';
+
+const jobs = queue('jobs', z.object({ n: z.number() }));
+const news = exchange('news', z.object({ n: z.number() }), { type: 'fanout' });
+const reconnect = { initialDelayMs: 20 };
+
+suite('a connection that is lost', {
+  'comes back, and so do its consumers': async (bench) => {
+    await using way = await bench.target.breakable();
+    const broker = await bench.connect({ reconnect }, way.url);
+    const events = recordEvents(broker);
+    const [seen, subscribed] = [new Seen<{ n: number }>(), new Seen<{ n: number }>()];
+    await broker.consumer(jobs, seen.handler).ready;
+    await broker.consumer(news.subscription(), subscribed.handler).ready;
+    way.cut();
+    await until(() => events.of('consumer-recovered').length === 2);
+    await broker.producer(jobs).send({ n: 1 });
+    await broker.producer(news).send({ n: 2 }, { mandatory: true });
+    await until(() => seen.messages.length + subscribed.messages.length === 2);
+    expect([seen.bodies, subscribed.bodies]).toEqual([[{ n: 1 }], [{ n: 2 }]]);
+    expect(events.of('disconnected').length).toBeGreaterThan(0);
+    await until(() => broker.state.status === 'connected');
+  },
+
+  'loses no send that is under way': async (bench) => {
+    await using way = await bench.target.breakable();
+    const broker = await bench.connect({ reconnect }, way.url);
+    const producer = broker.producer(jobs);
+    await producer.send({ n: 0 });
+    const sends = Array.from({ length: 50 }, (_, n) => producer.send({ n: n + 1 }));
+    way.cut();
+    await Promise.all(sends);
+    const seen = new Seen<{ n: number }>();
+    broker.consumer(jobs, seen.handler);
+    // What was confirmed and not known to be is there twice, with the same id.
+    await until(() => new Set(seen.bodies.map(({ n }) => n)).size === 51);
+    expect(new Set(seen.messages.map(({ id }) => id)).size).toBe(51);
+  },
+
+  'takes the delivery from a running handler, and does not wait for it': async (bench) => {
+    await using way = await bench.target.breakable();
+    const broker = await bench.connect({ reconnect }, way.url);
+    const held = gate();
+    const runs: { redelivered: boolean; attempt: number }[] = [];
+    const late: unknown[] = [];
+    const consumer = broker.consumer(jobs, async (message) => {
+      const { redelivered, attempt, signal } = message;
+      runs.push({ redelivered, attempt });
+      if (redelivered) return;
+      await held.opened;
+      late.push(signal.aborted, message.ack());
+    });
+    await broker.producer(jobs).send({ n: 1 });
+    await until(() => runs.length === 1);
+    way.cut();
+    await until(() => runs.length === 2 && consumer.stats.acked === 1);
+    held.open();
+    await until(() => late.length === 2);
+    expect(runs).toEqual([
+      { redelivered: false, attempt: 1 },
+      { redelivered: true, attempt: 2 },
+    ]);
+    expect(late).toEqual([true, false]);
+    expect(await broker.stats(jobs)).toMatchObject({ messages: 0 });
+  },
+
+  'is not seen inside a loop': async (bench) => {
+    await using way = await bench.target.breakable();
+    const broker = await bench.connect({ reconnect }, way.url);
+    const events = recordEvents(broker);
+    const producer = broker.producer(jobs);
+    await producer.send({ n: 1 });
+    const found: number[] = [];
+    for await (const message of broker.consumer(jobs)) {
+      message.ack();
+      found.push(message.body.n);
+      if (message.body.n === 2) break;
+      if (found.length > 1) continue;
+      way.cut();
+      await until(() => events.of('consumer-recovered').length === 1);
+      await producer.send({ n: 2 });
+    }
+    // The acknowledgement of the first may have been lost with the connection: then it was recognised.
+    expect(found).toEqual([1, 2]);
+  },
+});
