@@ -28,13 +28,17 @@ export interface ProceduresSettings {
 /** Both sides of a broker's procedures: what asks, and what makes a consumer answer. */
 export class Procedures {
   readonly #settings: ProceduresSettings;
+  /** For queues that take every request. */
   readonly #requester: Requester;
+  /** For queues that may refuse one, on a channel with confirms. */
+  readonly #confirming: Requester;
   readonly #answers: Outbox;
 
   constructor(settings: ProceduresSettings) {
     this.#settings = settings;
     const { connection, clock, members } = settings;
-    this.#requester = new Requester(settings);
+    this.#requester = new Requester({ ...settings, confirms: false });
+    this.#confirming = new Requester({ ...settings, confirms: true });
     this.#answers = new Outbox({
       target: 'the requester',
       connection,
@@ -44,6 +48,7 @@ export class Procedures {
       maxBuffered: 10_000,
     });
     members.addPublisher(this.#requester);
+    members.addPublisher(this.#confirming);
     members.addPublisher(this.#answers);
   }
 
@@ -53,7 +58,8 @@ export class Procedures {
     } catch (error) {
       return Promise.reject(error as Error);
     }
-    return this.#requester.request(procedure, body, options);
+    const requester = mayRefuse(procedure) ? this.#confirming : this.#requester;
+    return requester.request(procedure, body, options);
   }
 
   /**
@@ -92,6 +98,12 @@ export class Procedures {
     });
     return consumers.make(procedure.queue, work.handler, resolved, work.answerFailure);
   }
+}
+
+/** Any type but the server's default, which drops the oldest message instead. */
+function mayRefuse({ queue }: ProcedureContract): boolean {
+  const overflow = queue.arguments['x-overflow'];
+  return overflow !== undefined && overflow !== 'drop-head';
 }
 
 function checkProcedure(what: string, value: unknown): asserts value is ProcedureContract {

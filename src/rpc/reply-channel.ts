@@ -18,22 +18,27 @@ export interface ReplyChannelEvents {
 export class ReplyChannel {
   readonly openedAt: number;
   readonly #link: Link;
+  readonly #confirms: boolean;
   #channel!: Channel;
   /** What is not confirmed, by its tag, in order. */
   readonly #unconfirmed = new Map<number, PendingRequest>();
   #published = 0;
 
-  private constructor(link: Link, openedAt: number) {
+  private constructor(link: Link, openedAt: number, confirms: boolean) {
     this.#link = link;
     this.openedAt = openedAt;
+    this.#confirms = confirms;
   }
 
   /** Opens a channel and consumes the replies. Rejects with a `TransportError`. */
-  static async open(link: Link, now: number, events: ReplyChannelEvents): Promise<ReplyChannel> {
-    const self = new ReplyChannel(link, now);
+  static async open(
+    link: Link,
+    { now, confirms }: { readonly now: number; readonly confirms: boolean },
+    events: ReplyChannelEvents,
+  ): Promise<ReplyChannel> {
+    const self = new ReplyChannel(link, now, confirms);
     const channel = await link.openChannel({
-      // A full queue that refuses requests says so in no other way.
-      confirms: true,
+      confirms,
       onClosed: (error) => events.onClosed(self, error),
       onConfirm: (tag, multiple, accepted) =>
         self.#confirmed(tag, multiple, (request) => !accepted && events.onRejected(request)),
@@ -66,7 +71,7 @@ export class ReplyChannel {
   /** Publishes. Throws when the channel is gone, or the message can not be encoded. */
   publish(message: OutgoingMessage, request: PendingRequest): void {
     this.#channel.publish(message);
-    this.#unconfirmed.set(++this.#published, request);
+    if (this.#confirms) this.#unconfirmed.set(++this.#published, request);
   }
 
   /** Bounded in time; never rejects. */

@@ -5,6 +5,11 @@ import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/
 /** The queue that is none: what is answered to it arrives on the channel that asked. https://www.rabbitmq.com/docs/direct-reply-to */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
 
+/** True for an address that stands for a channel, and for no queue. */
+export function isDirect(address: string): boolean {
+  return address.startsWith(`${REPLY_TO}.`);
+}
+
 /** An answer: bytes, and what they are. */
 export interface Answer {
   readonly content: Buffer;

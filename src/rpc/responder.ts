@@ -10,7 +10,7 @@ import { isThenable } from '../contracts/schema.js';
 import { ClosedError, isLeveretError, MessageTooLargeError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { Outbox } from '../producer/outbox.js';
-import { type Answer, failureAnswer, replyTo } from './reply.js';
+import { type Answer, failureAnswer, isDirect, replyTo } from './reply.js';
 import { targetOf } from './request-errors.js';
 
 /** The options of `broker.responder(…)`: those of a consumer. A request is always acknowledged after its answer. */
@@ -79,19 +79,28 @@ export class ResponderWork {
   }
 
   /** Rejects when it is not sure that the answer has left: then the request is to be worked on again. */
-  async #publish(message: ReceivedMessage, answer: Answer): Promise<void> {
+  #publish(message: ReceivedMessage, answer: Answer): Promise<void> {
     const { outbox, clock } = this.#settings;
     const messageId = randomUUID();
     const timestamp = Math.floor(clock.wallNow() / 1_000);
     const reply = replyTo(message.delivery, answer, { messageId, timestamp });
-    if (!reply) return;
-    try {
-      await outbox.add(reply, { messageId }, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: false });
-    } catch (error) {
-      if (!isPermanent(error)) throw error;
-      this.#failed(message, error);
-      if (error instanceof MessageTooLargeError) await this.answerFailure(message, error);
-    }
+    if (!reply) return DONE;
+    const { inFlight } = outbox;
+    const options = { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: false };
+    const confirmed = outbox
+      .add(reply, { messageId }, options)
+      .then(nothing, (error: unknown) => this.#refused(message, error));
+    if (!isDirect(reply.routingKey) || outbox.inFlight === inFlight) return confirmed;
+    // Written: the server keeps no direct reply that its confirm could vouch for. The outbox sends it again when the connection
+    // is lost before that, and the acknowledgement need not wait for it: that takes a fifth of the time of a short request.
+    confirmed.catch(nothing);
+    return DONE;
+  }
+
+  async #refused(message: ReceivedMessage, error: unknown): Promise<void> {
+    if (!isPermanent(error)) throw error;
+    this.#failed(message, error);
+    if (error instanceof MessageTooLargeError) await this.answerFailure(message, error);
   }
 
   /** Nobody can be answered: the next run of the handler would end here too. */
@@ -100,6 +109,10 @@ export class ResponderWork {
     events.emit('handler-error', { queue: procedure.name, messageId: id, attempt, error });
   }
 }
+
+const DONE = Promise.resolve();
+
+const nothing = () => {};
 
 function isPermanent(error: unknown): boolean {
   return isLeveretError(error) && !error.retryable && !(error instanceof ClosedError);
