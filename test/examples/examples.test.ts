@@ -208,6 +208,23 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
       'The rest is thrown away: 1 dead letter.',
     ]);
   },
+
+  '16-request-reply.ts': (lines) => {
+    expect(lines).toEqual([
+      'No service has ever run:',
+      expect.stringMatching(/^MUG-HARE: UNROUTABLE: No responder has ever declared the procedure/),
+      'Two instances run:',
+      'MUG-HARE: 12.50 EUR until 2030',
+      'CAP-DOG: REMOTE UNKNOWN_SKU: there is no CAP-DOG',
+      expect.stringMatching(
+        /^\(no sku\): INVALID_BODY: Invalid body for the procedure 'example\.quote': sku: /,
+      ),
+      '40 requests at once: each got its own answer',
+      'The work was shared: service 1 and service 2',
+      'Both have stopped:',
+      expect.stringMatching(/^MUG-HARE: TIMEOUT: No answer .* within 1000 ms: no responder is running/),
+    ]);
+  },
 };
 
 /** The longest that a process may live on after its last word, which a forgotten timer or socket exceeds. */
