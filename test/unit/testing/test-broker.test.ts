@@ -1,4 +1,4 @@
-import { exchange, isLeveretError, queue } from 'leveret';
+import { exchange, isLeveretError, procedure, queue } from 'leveret';
 import { TestBroker } from 'leveret/testing';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -211,6 +211,57 @@ describe('a test broker', () => {
     await using two = await TestBroker.start();
     await one.producer(emails).send({ to: 'ada' });
     expect(two.sent(emails)).toEqual([]);
+  });
+});
+
+describe('requests on a test broker', () => {
+  const double = procedure('double', { request: z.number(), response: z.number() });
+
+  it('are shown with what became of them', async () => {
+    await using broker = await TestBroker.start();
+    broker.responder(double, ({ body }) => {
+      if (body === 0) throw new Error('zero');
+      return 2 * body;
+    });
+    await broker.settled();
+    expect(await broker.request(double, 1)).toBe(2);
+    await expect(broker.request(double, 0)).rejects.toMatchObject({ code: 'REMOTE', message: 'zero' });
+    await broker.settled();
+    expect(broker.sent(double)).toMatchObject([{ body: 1 }, { body: 0 }]);
+    expect(broker.handled(double)).toMatchObject([
+      { body: 1, outcome: 'acked', attempt: 1, error: undefined },
+      { body: 0, outcome: 'failed', error: { message: 'zero' } },
+    ]);
+  });
+
+  it('time out in virtual time', async () => {
+    await using broker = await TestBroker.start();
+    await broker.declare(double);
+    const asked = expect(broker.request(double, 1, { timeoutMs: 600_000 })).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      message: expect.stringContaining('no responder is running'),
+    });
+    await broker.advance('9m');
+    await expect(broker.stats(double)).resolves.toMatchObject({ messages: 1 });
+    await broker.advance('2m');
+    await asked;
+    await expect(broker.stats(double)).resolves.toMatchObject({ messages: 0 });
+  });
+
+  it('are answered by another life of a responder that crashed', async () => {
+    await using broker = await TestBroker.start();
+    const first = gate();
+    broker.responder(double, async ({ body, attempt }) => {
+      if (attempt === 1) await first.opened;
+      return body + attempt;
+    });
+    await broker.settled();
+    const asked = broker.request(double, 10);
+    await broker.advance(0);
+    await broker.crashConsumer();
+    first.open();
+    await broker.advance('1s');
+    expect(await asked).toBe(12);
   });
 });
 
