@@ -69,7 +69,8 @@ async function main(): Promise<void> {
   }
   await using server = await startPrivateServer();
   console.log(`RabbitMQ ${server.version}`);
-  if (isKilling) console.log(await retryUnderKills(server, { messages: 2_000, kills: 10 }));
+  if (isKilling)
+    console.log(await retryUnderKills(server, { messages: 2_000, kills: 10, patienceMs: 240_000 }));
   else await lateness(server.url);
 }
 

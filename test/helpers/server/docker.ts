@@ -7,7 +7,7 @@ import { ManagementApi } from './management.js';
 import { freePorts } from './ports.js';
 import { waitUntilReady } from './probe.js';
 import { tlsConfiguration, tlsFiles } from './tls-listener.js';
-import type { PrivateServer, PrivateServerOptions } from './types.js';
+import { advancedConfig, type PrivateServer, type PrivateServerOptions } from './types.js';
 
 const image = process.env.RABBITMQ_IMAGE || 'rabbitmq:4-management';
 const startTimeoutMs = 90_000;
@@ -69,6 +69,7 @@ export async function startContainer(options: PrivateServerOptions = {}): Promis
       )
       .withCopyContentToContainer([
         { content: configuration.join('\n'), target: '/etc/rabbitmq/conf.d/90-tests.conf' },
+        { content: advancedConfig(options), target: '/etc/rabbitmq/advanced.config' },
         { content: `[${plugins.join(',')}].\n`, target: '/etc/rabbitmq/enabled_plugins' },
         ...[...(options.tls ? tlsFiles(options.tls) : [])].map(([name, content]) => ({
           content,

@@ -10,7 +10,7 @@ import { ManagementApi } from './management.js';
 import { freePorts } from './ports.js';
 import { waitUntilReady } from './probe.js';
 import { tlsConfiguration, tlsFiles } from './tls-listener.js';
-import type { PrivateServer, PrivateServerOptions } from './types.js';
+import { advancedConfig, type PrivateServer, type PrivateServerOptions } from './types.js';
 
 const startTimeoutMs = 90_000;
 
@@ -100,6 +100,7 @@ class LocalNode implements PrivateServer {
       ...[...(options.tls ? tlsFiles(options.tls) : [])].map(([name, content]) =>
         writeFile(join(folder, name), content),
       ),
+      writeFile(join(folder, 'advanced.config'), advancedConfig(options)),
       writeFile(
         join(folder, 'enabled_plugins'),
         `[${['rabbitmq_management', ...(options.plugins ?? [])].join(',')}].\n`,
@@ -291,6 +292,7 @@ function environment(ports: Ports, folder: string): Record<string, string> {
     RABBITMQ_CTL_ERL_ARGS: loopback,
     RABBITMQ_CONF_ENV_FILE: join(folder, 'rabbitmq-env.conf'),
     RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
+    RABBITMQ_ADVANCED_CONFIG_FILE: join(folder, 'advanced.config'),
     RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
     RABBITMQ_MNESIA_BASE: join(folder, 'data'),
     RABBITMQ_LOG_BASE: join(folder, 'log'),

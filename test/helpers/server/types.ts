@@ -21,6 +21,8 @@ export interface TestServer extends ServerAddress {
 export interface PrivateServerOptions {
   /** More lines for `rabbitmq.conf`, such as `heartbeat = 5`. */
   readonly configuration?: readonly string[];
+  /** Settings of the application `rabbit` that `rabbitmq.conf` has no key for, as Erlang terms. */
+  readonly advanced?: Readonly<Record<string, string | number>>;
   /** Plugins to enable beside `rabbitmq_management`. */
   readonly plugins?: readonly string[];
   /** Makes it speak TLS too, at {@link PrivateServer.tlsUrl}, to clients that show a certificate of the same authority. */
@@ -57,4 +59,10 @@ export interface PrivateServer extends TestServer, AsyncDisposable {
    * otherwise itself lost, with every confirmed message in it.
    */
   settleMetadata(): Promise<void>;
+}
+
+/** The content of `advanced.config`. */
+export function advancedConfig({ advanced = {} }: PrivateServerOptions): string {
+  const terms = Object.entries(advanced).map(([name, value]) => `{${name}, ${value}}`);
+  return `[{rabbit, [${terms.join(', ')}]}].\n`;
 }

@@ -118,7 +118,7 @@ describe('a verdict', () => {
       const results: unknown[] = [];
       const consumer = broker.consumer(tasks, (message) => {
         // Those that bring it back are not to go round for ever.
-        if (message.redelivered) return;
+        if (message.redelivered || message.attempt > 1) return;
         results.push(give(message), ...verdicts.map(([, other]) => other(message)));
       });
       await broker.producer(tasks).send({ name: 'x' });
@@ -173,7 +173,7 @@ describe('a verdict', () => {
     await using broker = await Broker.connect(vhost.url);
     const results: unknown[] = [];
     broker.consumer(tasks, (message) => {
-      for (const delayMs of [-1, Number.NaN, 2 ** 31]) {
+      for (const delayMs of [-1, Number.NaN, 60 * 86_400_000 + 1]) {
         try {
           results.push(message.retry({ delayMs }));
         } catch (error) {

@@ -83,7 +83,7 @@ describe('a loop over a consumer', () => {
     const consumer = broker.consumer(numbers);
     for await (const message of consumer) {
       const { body, redelivered, attempt } = message;
-      seen.push(`${body.n}${redelivered ? ' again' : ''}`);
+      seen.push(`${body.n}${redelivered || attempt > 1 ? ' again' : ''}`);
       if (body.n === 1 && attempt === 1) message.retry({ delayMs: 1 });
       if (body.n === 2) message.deadLetter('no use');
       if (body.n === 3 && !redelivered) message.requeue();
