@@ -1,0 +1,91 @@
+import { Broker, delays, exchange, queue } from 'leveret';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { createVhost, type TestVhost } from '../../helpers/server/index.js';
+
+const tasks = queue('tasks', z.string(), { retry: { initialDelayMs: 63, jitter: false } });
+const events = exchange('events', z.string());
+const existing = queue('tasks', z.string(), {
+  declare: 'passive',
+  retry: { initialDelayMs: 63, jitter: false },
+});
+
+/** Connects as a user who may declare what this says, and read and write the rest as given. */
+async function connectAs(
+  vhost: TestVhost,
+  permissions: { configure: string; write?: string; read?: string },
+) {
+  const name = `user-${vhost.name}`;
+  await vhost.management.createUser(name, 'secret', { write: '.*', read: '.*', ...permissions });
+  const url = new URL(vhost.url);
+  url.username = name;
+  url.password = 'secret';
+  const broker = await Broker.connect(url.href);
+  return {
+    broker,
+    [Symbol.asyncDispose]: async () => {
+      await broker.close();
+      await vhost.management.deleteUser(name);
+    },
+  };
+}
+
+describe('a user without the right to declare the delays', () => {
+  it('is told what is missing when it delays a send, and can go on sending without', async () => {
+    await using vhost = await createVhost();
+    await using user = await connectAs(vhost, { configure: '^tasks' });
+    const producer = user.broker.producer(tasks);
+    const sends = [producer.send('a', { delayMs: 100 }), producer.send('b', { delayMs: 5_000 })];
+    for (const send of sends) {
+      await expect(send).rejects.toMatchObject({
+        code: 'ACCESS_REFUSED',
+        message: expect.stringMatching(
+          /'leveret\.delay\..*configure, write and read.*broker\.declare\(delays\(/s,
+        ),
+      });
+    }
+    await expect(producer.send('c')).resolves.toBeDefined();
+  });
+
+  it('tries failed messages again all the same, out of its own memory', async () => {
+    await using vhost = await createVhost();
+    await using user = await connectAs(vhost, { configure: '^tasks' });
+    const attempts: number[] = [];
+    const consumer = user.broker.consumer(tasks, ({ attempt }) => {
+      attempts.push(attempt);
+      if (attempt < 2) throw new Error('not yet');
+    });
+    await user.broker.producer(tasks).send('a');
+    await expect.poll(() => consumer.stats.acked, { timeout: 15_000 }).toBe(1);
+    expect(attempts).toEqual([1, 2]);
+  });
+
+  it('can use what another one has declared ahead', async () => {
+    await using vhost = await createVhost();
+    await using admin = await Broker.connect(vhost.url);
+    await admin.declare(tasks, delays(tasks, events));
+    await using user = await connectAs(vhost, { configure: '^$' });
+    const attempts: number[] = [];
+    const consumer = user.broker.consumer(existing, ({ attempt }) => {
+      attempts.push(attempt);
+      if (attempt < 2) throw new Error('not yet');
+    });
+    await user.broker.producer(existing).send('a', { delayMs: 125 });
+    await expect.poll(() => consumer.stats.acked, { timeout: 15_000 }).toBe(1);
+    expect([attempts, consumer.stats.requeued]).toEqual([[1, 2], 0]);
+    await expect.poll(() => admin.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
+  });
+
+  it('is told when its queue can not be bound', async () => {
+    await using vhost = await createVhost();
+    await using admin = await Broker.connect(vhost.url);
+    await admin.declare(tasks, delays());
+    await using user = await connectAs(vhost, { configure: '^$', read: '^tasks' });
+    await expect(user.broker.producer(existing).send('a', { delayMs: 125 })).rejects.toMatchObject({
+      code: 'ACCESS_REFUSED',
+      message: expect.stringMatching(
+        /'tasks' is bound to 'leveret\.delay\.deliver'.*write the first.*read the second/,
+      ),
+    });
+  });
+});
