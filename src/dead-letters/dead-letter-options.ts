@@ -38,7 +38,7 @@ export interface ReplayOptions<Body = unknown> {
 export interface ReplayResult {
   /** Put back into their queue, and removed from the dead letters. */
   readonly replayed: number;
-  /** Stay, since their bodies do not fit the schema as it is today. */
+  /** Stay, since their bodies do not fit the schema as it is today, or are larger than `maxBodyBytes` of the broker. */
   readonly invalid: number;
   /** Stay, since the filter left them out. */
   readonly skipped: number;

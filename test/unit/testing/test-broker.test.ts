@@ -115,6 +115,47 @@ describe('a test broker', () => {
     ]);
   });
 
+  it('says of what the server dead-letters the same as the list of dead letters', async () => {
+    await using broker = await TestBroker.start();
+    const brief = queue('brief', z.number(), { messageTtlMs: 1_000 });
+    const short = queue('short', z.number(), { maxLength: 1, overflow: 'drop-head' });
+    for (const contract of [brief, short]) await broker.producer(contract).sendAll([1, 2]);
+    await broker.advance('1s');
+    for (const contract of [brief, short]) {
+      const listed = await broker.deadLetters(contract).list();
+      expect(listed.length).toBeGreaterThan(0);
+      expect(broker.deadLettered(contract).map(({ error }) => error)).toEqual(
+        listed.map(({ error }) => error),
+      );
+    }
+  });
+
+  it('lets a replay wait for the end of an alarm, and loses nothing when it is closed before', async () => {
+    await using broker = await TestBroker.start();
+    const once = queue('once', z.object({ n: z.number() }), { retry: false });
+    const consumer = broker.consumer(once, () => {
+      throw new Error('not yet');
+    });
+    await broker.producer(once).sendAll([{ n: 1 }, { n: 2 }, { n: 3 }]);
+    await broker.settled();
+    await consumer.close();
+    const letters = broker.deadLetters(once);
+    await broker.block();
+    const first = letters.replay({ limit: 1 });
+    await broker.advance('10s');
+    expect(await broker.stats(once)).toMatchObject({ messages: 0 });
+    await broker.unblock();
+    expect(await first).toMatchObject({ replayed: 1 });
+
+    await broker.block();
+    const second = letters.replay();
+    second.catch(() => undefined);
+    await broker.advance('1s');
+    expect((await letters.list()).length).toBe(0);
+    expect(await broker.close()).toEqual({ clean: false });
+    await expect(second).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+
   it('replays at a rate in virtual time, and longer than the server would wait for an answer', async () => {
     await using broker = await TestBroker.start();
     const slow = queue('slow', z.object({ n: z.number() }), { retry: false });
