@@ -125,7 +125,8 @@ export function resolveBrokerOptions(options: BrokerOptions = {}): ResolvedBroke
 
 /** The URLs to connect to. A wrong scheme or syntax is found when they are dialled. */
 export function resolveUrls(url: string | readonly string[] = 'amqp://localhost'): readonly string[] {
-  const urls = typeof url === 'string' ? [url] : url;
-  if (Array.isArray(urls) && urls.length > 0 && urls.every((it) => typeof it === 'string')) return urls;
+  // A copy, since `every` passes over the holes of a list, and a proxy or the caller may change it later.
+  const urls = typeof url === 'string' ? [url] : Array.isArray(url) ? [...url] : [];
+  if (urls.length > 0 && urls.every((it) => typeof it === 'string')) return urls;
   throw new ConfigurationError('url', `Broker: expected a URL or a list of at least one, got ${show(url)}`);
 }

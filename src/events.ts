@@ -89,7 +89,7 @@ export class Events {
   }
 
   on<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): void {
-    if (!Object.hasOwn(LEVELS, event)) {
+    if (typeof event !== 'string' || !Object.hasOwn(LEVELS, event)) {
       const known = Object.keys(LEVELS).join(', ');
       throw new ConfigurationError(
         'event',

@@ -1,8 +1,8 @@
 import type { InputOf } from '../contracts/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { type Deferred, deferred } from '../deferred.js';
-import { ClosedError } from '../errors.js';
-import { type Check, checkOptions, either, isFunction, isRecord, isSignal } from '../options.js';
+import { ClosedError, ConfigurationError } from '../errors.js';
+import { type Check, checkOptions, either, isFunction, isRecord, isSignal, show } from '../options.js';
 import type { Receipt } from './pending.js';
 import type { AnySendOptions, SendArguments } from './send-options.js';
 
@@ -64,6 +64,12 @@ export async function sendAll<Body>(
   options: SendAllOptions<Body, AnySendOptions> = {},
 ): Promise<SendAllResult<Body>> {
   checkOptions('sendAll', options, sendAllChecks);
+  if (!isIterable(bodies)) {
+    throw new ConfigurationError(
+      'bodies',
+      `sendAll: expected an iterable or an async iterable of bodies, got ${show(bodies)}`,
+    );
+  }
   const { onProgress, signal, each } = options;
   const total = totalOf(bodies);
   const failed: { index: number; body: Body; error: unknown }[] = [];
@@ -131,7 +137,7 @@ async function* untilAborted<Body>(
     yield* bodies;
     return;
   }
-  const source = Symbol.asyncIterator in bodies ? bodies[Symbol.asyncIterator]() : bodies[Symbol.iterator]();
+  const source = isAsync(bodies) ? bodies[Symbol.asyncIterator]() : bodies[Symbol.iterator]();
   const aborted = deferred<undefined>();
   const onAbort = () => aborted.resolve(undefined);
   signal.addEventListener('abort', onAbort, { once: true });
@@ -153,6 +159,16 @@ async function* untilAborted<Body>(
     // Not waited for: a source that is stuck in `next` answers this one no sooner.
     if (!isOver) void Promise.resolve(source.return?.()).catch(() => {});
   }
+}
+
+function isIterable(value: unknown): boolean {
+  if (value === null || value === undefined) return false;
+  return isAsync(value) || typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function';
+}
+
+/** Also of a string, which `in` would not take. */
+function isAsync<Body>(bodies: unknown): bodies is AsyncIterable<Body> {
+  return typeof (bodies as Partial<AsyncIterable<Body>>)[Symbol.asyncIterator] === 'function';
 }
 
 function totalOf(bodies: unknown): number | undefined {
