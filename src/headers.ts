@@ -23,6 +23,7 @@ export const FAILED_AT_HEADER = 'leveret-failed-at';
 
 /** The header that says why a message is a dead letter, or an answer an error: `CODE: message`. */
 export const ERROR_HEADER = 'leveret-error';
+
 /** The headers that say where a message was sent to before it was published again for another attempt. */
 export const ORIGIN_HEADERS = { exchange: 'leveret-exchange', routingKey: 'leveret-routing-key' } as const;
 
@@ -61,32 +62,55 @@ export function copyHeaders(headers: Readonly<Record<string, unknown>>): Record<
 
 function copyValue(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Uint8Array) return Buffer.from(value);
+  if (isBytes(value)) return Buffer.from(value);
   return Array.isArray(value) ? value.map(copyValue) : copyHeaders(value as Record<string, unknown>);
 }
 
 /**
  * The headers of a received message that belong to its sender: those of the server (`x-…`) and of its delay, and `CC` and
- * `BCC`, which would route a copy again, are left out. The result has no prototype, so that no header name can reach one.
+ * `BCC`, which would route a copy again, are left out. No table in the result has a prototype, so that no name can reach one:
+ * amqplib makes what stands under `__proto__` in a table the prototype of the object that it decodes the table to.
  */
 export function ownHeaders(headers: unknown): Record<string, unknown> {
+  if (typeof headers !== 'object' || headers === null) return Object.create(null);
+  return ownTable(headers, 0, isForeign);
+}
+
+function isForeign(name: string): boolean {
+  return name.startsWith('x-') || name.startsWith('leveret-delay-') || name === 'CC' || name === 'BCC';
+}
+
+function ownTable(
+  table: object,
+  depth: number,
+  isLeftOut: (name: string) => boolean,
+): Record<string, unknown> {
   const own: Record<string, unknown> = Object.create(null);
-  if (typeof headers !== 'object' || headers === null) return own;
-  for (const [name, value] of Object.entries(headers)) {
-    if (!isForeign(name)) own[name] = value;
+  // Too deep to be copied: that it is will be found where somebody tries to.
+  if (depth > MAX_DEPTH) return own;
+  for (const [name, value] of Object.entries(table)) {
+    if (!isLeftOut(name) && !mayPollute(name, value)) own[name] = ownValue(value, depth + 1);
   }
   return own;
 }
 
-function isForeign(name: string): boolean {
+function ownValue(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null || isBytes(value)) return value;
+  if (!Array.isArray(value)) return ownTable(value, depth, () => false);
+  return depth > MAX_DEPTH ? [] : value.map((item) => ownValue(item, depth + 1));
+}
+
+/** Names by which code that merges objects carelessly would write into a prototype. */
+function mayPollute(name: string, value: unknown): boolean {
+  if (name === '__proto__') return true;
   return (
-    name.startsWith('x-') ||
-    name.startsWith('leveret-delay-') ||
-    name === 'CC' ||
-    name === 'BCC' ||
-    name === '__proto__'
+    name === 'constructor' && typeof value === 'object' && value !== null && Object.hasOwn(value, 'prototype')
   );
 }
+
+/** Not by its prototype alone, which another client may have chosen. */
+const isBytes = (value: unknown): value is Uint8Array =>
+  ArrayBuffer.isView(value) && value instanceof Uint8Array;
 
 /** Sent by a client, these would be taken for the server's own, and on 3.x for a dead-letter cycle that ends in a loss. */
 const SERVER_HEADERS = /^x-(?:death|delivery-count|acquired-count|(?:first|last)-death-.*)$/;
@@ -101,6 +125,8 @@ function tableSize(table: Readonly<Record<string, unknown>>, path: string, depth
     const nameBytes = Buffer.byteLength(name);
     if (nameBytes > 255) return { path: at.slice(0, 60), expected: 'a name of at most 255 bytes' };
     if (value === undefined) continue;
+    if (mayPollute(name, value))
+      return { path: at.slice(0, 60), expected: 'left out: it reaches prototypes' };
     const checked = valueSize(value, at, depth + 1);
     if ('expected' in checked) return checked;
     sizeBytes += 2 + nameBytes + checked.sizeBytes;
@@ -122,7 +148,7 @@ function valueSize(value: unknown, path: string, depth: number): HeadersCheck {
       return { path, expected: 'a string, number, boolean, null, bytes, array or plain object' };
   }
   if (value === null) return { sizeBytes: 0 };
-  if (value instanceof Uint8Array) return { sizeBytes: 4 + value.byteLength };
+  if (isBytes(value)) return { sizeBytes: 4 + value.byteLength };
   if (depth > MAX_DEPTH) return { path, expected: `at most ${MAX_DEPTH} levels` };
   if (Array.isArray(value)) {
     let sizeBytes = 4;

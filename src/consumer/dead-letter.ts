@@ -4,6 +4,7 @@ import { type Issue, isLeveretError, messageOf, ValidationError } from '../error
 import {
   ATTEMPT_HEADER,
   checkHeaders,
+  copyHeaders,
   ERROR_HEADER,
   FAILED_AT_HEADER,
   MAX_HEADERS_BYTES,
@@ -18,6 +19,8 @@ const MAX_TEXT_BYTES = 2_048;
 
 /** Says that a message had headers that could not be copied. */
 const HEADERS_DROPPED = 'leveret-headers-dropped';
+/** The most that a property holds, an AMQP short string. */
+const MAX_SHORT_TEXT_BYTES = 255;
 
 /** What to leave out of a copy. */
 export interface CopyOptions {
@@ -100,7 +103,7 @@ function copyTo(
     content: delivery.content,
     properties: {
       ...sameProperties(delivery.properties),
-      headers: fits ? whole : { ...added, [HEADERS_DROPPED]: true },
+      headers: fits ? copyHeaders(whole) : { ...added, [HEADERS_DROPPED]: true },
     },
   };
 }
@@ -108,7 +111,9 @@ function copyTo(
 /** Expiration and user id are left out: the copy must not expire, and is not sent by that user. */
 function sameProperties(properties: ReceivedMessage['delivery']['properties']): MessageProperties {
   const { priority, timestamp } = properties;
-  const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+  // A text that was no UTF-8 has grown, for amqplib has put three bytes where one was wrong: it may not fit any more.
+  const text = (value: unknown) =>
+    typeof value === 'string' && Buffer.byteLength(value) <= MAX_SHORT_TEXT_BYTES ? value : undefined;
   return {
     contentType: text(properties.contentType),
     contentEncoding: text(properties.contentEncoding),

@@ -29,7 +29,7 @@ export interface Message<Body = unknown> {
   readonly correlationId: string | undefined;
   /** Its place in its stream; undefined for a message of another queue. */
   readonly offset: number | undefined;
-  /** When it was sent, to the second, by the sender's clock. */
+  /** When it was sent, to the second, by the sender's clock; undefined also when that is no date. */
   readonly timestamp: Date | undefined;
   /**
    * Aborts when there is no more use in going on: the delivery is lost (the server gives the message to somebody again), the
@@ -149,7 +149,10 @@ export class ReceivedMessage implements Message, Deadlined {
 
   get timestamp(): Date | undefined {
     const { timestamp } = this.delivery.properties;
-    return typeof timestamp === 'number' ? new Date(timestamp * 1_000) : undefined;
+    // The wire carries 64 bits; beyond the last Date there is none.
+    return typeof timestamp === 'number' && timestamp <= MAX_DATE_SECONDS
+      ? new Date(timestamp * 1_000)
+      : undefined;
   }
 
   /** Made when it is first asked for: a signal for each message costs more than everything else about it. */
@@ -205,6 +208,9 @@ export class ReceivedMessage implements Message, Deadlined {
     this.#controller?.abort(reason);
   }
 }
+
+/** ECMAScript's last moment. */
+const MAX_DATE_SECONDS = 8.64e12;
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;

@@ -44,9 +44,20 @@ describe('headers to be sent', () => {
     ['a symbol', Symbol('s'), `h: ${VALUE}`],
     ['a bigint', 1n, `h: ${VALUE}`],
     ['undefined in an array', [undefined], `h.0: ${VALUE}`],
+    [
+      'a key that reaches prototypes',
+      JSON.parse('{"__proto__": 1}'),
+      'h.__proto__: left out: it reaches prototypes',
+    ],
+    [
+      'a key that reaches them by way of the constructor',
+      { constructor: { prototype: {} } },
+      'h.constructor: left out: it reaches prototypes',
+    ],
     ['33 levels', nested(33), `h${'.0.a'.repeat(16)}: at most 32 levels`],
   ])('can not hold %s', (_, value, problem) => {
-    const [path = '', expected] = problem.split(': ');
+    const [path = '', ...rest] = problem.split(': ');
+    const expected = rest.join(': ');
     const checked = checkHeaders({ h: value });
 
     expect(checked).toMatchObject({ expected });
@@ -165,6 +176,39 @@ describe("the sender's own headers of a received message", () => {
     expect(Object.getPrototypeOf(own)).toBeNull();
     expect(Object.keys(own)).toEqual(['constructor']);
     expect(own.admin).toBeUndefined();
+  });
+
+  it('never reach one inside of a table either, whatever another client made its prototype', () => {
+    const withPrototype = (prototype: object) =>
+      Object.assign(Object.create(prototype) as object, { fine: 1 });
+    const own = ownHeaders({
+      bytes: withPrototype(Buffer.from('secret')),
+      list: [withPrototype([1]), { inner: withPrototype({ admin: true }) }],
+      written: JSON.parse('{"__proto__": {"admin": true}, "fine": 1}'),
+      constructor: { prototype: { admin: true } },
+    });
+
+    expect(JSON.stringify(own)).toBe(
+      '{"bytes":{"fine":1},"list":[{"fine":1},{"inner":{"fine":1}}],"written":{"fine":1}}',
+    );
+    const [, second] = own.list as [unknown, { inner: { admin?: boolean } }];
+    expect(second.inner.admin).toBeUndefined();
+    expect(Object.getPrototypeOf(own.bytes)).toBeNull();
+    expect(checkHeaders(own)).toHaveProperty('sizeBytes');
+  });
+
+  it('keep bytes and what amqplib marks with a type', () => {
+    const headers = { bytes: Buffer.from([1]), when: { '!': 'timestamp', value: 5 } };
+    const own = ownHeaders(headers);
+
+    expect(own.bytes).toBe(headers.bytes);
+    expect(own).toEqual(headers);
+  });
+
+  it('say that they are too deep when somebody copies them', () => {
+    const own = ownHeaders({ h: nested(5_000) });
+
+    expect(sizeOf(own)).toContain('at most 32 levels');
   });
 
   it.each([undefined, null, 'text', 5])('are none when the message has %o', (headers) => {
