@@ -135,10 +135,15 @@ export class ChannelConsumers {
     this.#unacked.clear();
     const consumers = [...this.#consumers.values()];
     this.#consumers.clear();
-    // Before they leave, for an auto-delete queue goes with them.
     for (const consumer of consumers) consumer.queue.consumers.remove(consumer);
     for (const { consumer } of kept) consumer.queue.setLeaving(consumer, false);
-    requeueAll(kept, 'lost');
+    // What was delivered from a queue that goes with its last consumer goes too.
+    const isLeft = ({ declaration, consumers: { size } }: MemoryQueue) =>
+      declaration.autoDelete && size === 0;
+    requeueAll(
+      kept.filter(({ consumer }) => !isLeft(consumer.queue)),
+      'lost',
+    );
     for (const consumer of consumers) consumer.queue.consumerLeft();
   }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { counts, texts, until } from './peer.js';
 import { suite } from './suite.js';
@@ -86,6 +87,21 @@ suite('requeueing', {
     const again = await other.consume('q', 1);
     await until(() => again.received.length === 1);
     expect(again.received.map(counts)).toEqual([family === '4.3' ? 'r11' : 'r1-']);
+  },
+
+  'does not happen to a queue that goes with its last consumer': async (peer) => {
+    const [probe, other] = [await peer.channel(), await peer.channel()];
+    await probe.queue('dead');
+    const target = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
+    await probe.queue('q', { 'x-message-ttl': 0, ...target }, { autoDelete: true });
+    const consumer = await other.consume('q', 1);
+    await probe.publish('q', '1');
+    await until(() => consumer.received.length === 1);
+    await other.channel.close();
+    const watch = await peer.channel();
+    await until(async () => (await watch.channel.checkQueue('q').catch(() => undefined)) === undefined);
+    await delay(100);
+    expect(await probe.ready('dead')).toBe(0);
   },
 
   'on a classic queue only says that it came before': async (peer) => {
