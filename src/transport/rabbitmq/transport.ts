@@ -1,7 +1,7 @@
 import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { connect, credentials as mechanisms, type SocketOptions } from 'amqplib';
 import type { Clock } from '../../clock.js';
-import { ConfigurationError } from '../../errors.js';
+import { ConfigurationError, ConnectionError } from '../../errors.js';
 import { DialFailure, type DialOptions, type Link, type Transport } from '../port.js';
 import { type Address, parseAddress } from './address.js';
 import { dialFailure } from './failures.js';
@@ -32,6 +32,13 @@ export class RabbitTransport implements Transport {
     this.#addresses = new Map(addresses.map((address) => [address.label, address]));
     this.addresses = [...this.#addresses.keys()];
     this.#options = options;
+    if (new Set(addresses.map((address) => address.secure)).size > 1) {
+      // Whoever keeps the hosts with TLS from answering would be sent the password in the clear.
+      throw new ConnectionError(
+        'INVALID_URL',
+        'Invalid broker URL: a list has amqps: and amqp: in it, and would go on without TLS where TLS fails',
+      );
+    }
     if (options.tls && !addresses.some((address) => address.secure)) {
       throw new ConfigurationError('tls', "Broker: the option 'tls' needs an amqps: URL");
     }

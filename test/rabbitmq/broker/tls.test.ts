@@ -53,6 +53,13 @@ describe('a broker over TLS', () => {
     });
   });
 
+  it('takes no list in which another host would do without it', async () => {
+    await using vhost = await createVhost();
+    await using secure = await serveTls(vhost.url, certificates.expired);
+    await using broker = new Broker([secure.url, vhost.url], { tls: { ca: certificates.ca } });
+    await expect(broker.connect()).rejects.toMatchObject({ code: 'INVALID_URL' });
+  });
+
   it('rejects at once what the server refuses inside', async () => {
     await using vhost = await createVhost();
     await using secure = await serveTls(vhost.url, certificates.valid);
