@@ -34,8 +34,10 @@ export class RabbitChannel implements Channel {
     });
     channel.on('close', () => {
       this.#isOpen = false;
-      this.#error ??= new TransportError('the channel was closed');
-      options.onClosed(this.#error);
+      const error = this.#error ?? new TransportError('the channel was closed');
+      this.#error = error;
+      // amqplib closes the channels of a lost connection before it tells of the loss: by then the link says so too.
+      queueMicrotask(() => options.onClosed(error));
     });
     // With a listener here, amqplib does not close the connection over an error that a listener of ours throws.
     channel.on('handler-error', (error) => {
