@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { z } from 'zod';
 import { createVhost, type PrivateServer, startPrivateServer } from '../helpers/server/index.js';
 import { TcpProxy } from '../helpers/tcp-proxy.js';
+import { measured } from './measured.js';
 
 const numbers = queue('numbers', z.object({ n: z.number() }));
 
@@ -43,7 +44,7 @@ describe('a connection that is lost while a consumer and a producer set themselv
     await sent;
     await expect.poll(() => handled, { timeout: 20_000, interval: 5 }).toContain(1);
     const afterMs = performance.now() - reachableAt;
-    Object.assign(task.meta, { measured: `back ${Math.round(afterMs)} ms after 20 resets in the set-up` });
+    measured(task, `back ${Math.round(afterMs)} ms after 20 resets in the set-up`);
     expect(afterMs).toBeLessThan(2_500);
   });
 });

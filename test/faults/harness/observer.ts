@@ -41,9 +41,10 @@ const FRAME_END = 0xce;
 export class Observer {
   readonly verdicts: WireVerdict[] = [];
   readonly violations: string[] = [];
-  /** When something last came through, by program: a delivery, or a confirm. */
+  /** When something last came through, by program. */
   readonly lastDeliveryAt = new Map<string, number>();
   readonly lastConfirmAt = new Map<string, number>();
+  readonly lastPublishAt = new Map<string, number>();
   #channels = 0;
   readonly #connections = new Map<number, ConnectionRecord>();
 
@@ -120,6 +121,9 @@ export class Observer {
         channel.arriving = { tag, missingBytes: -1, parts: [] };
         break;
       }
+      case '60.40 to-server':
+        this.lastPublishAt.set(connection.program, now());
+        break;
       case '60.80 to-client':
         this.lastConfirmAt.set(connection.program, now());
         break;

@@ -61,7 +61,7 @@ export interface RunRecord {
   readonly troubles: readonly string[];
   readonly leftovers: Leftovers;
   /** Connections that the server or the proxy still held after every program had ended. */
-  readonly connectionsLeft: number;
+  readonly connectionsLeft: { readonly atProxy: number; readonly atServer: readonly string[] };
 }
 
 const START_TIMEOUT_MS = 60_000;
@@ -110,9 +110,9 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   };
 
   const { observer } = network;
-  const isAtWork = (program: Program, since: number) =>
-    ((program.role === 'producer' ? observer.lastConfirmAt : observer.lastDeliveryAt).get(program.name) ??
-      0) > since;
+  const sends = options.clients?.producer === undefined ? observer.lastConfirmAt : observer.lastPublishAt;
+  const isAtWork = ({ role, name }: Program, since: number) =>
+    ((role === 'producer' ? sends : observer.lastDeliveryAt).get(name) ?? 0) > since;
   /** When all of them, killed ones left out, were at work after a time. */
   const allAtWork = async (since: number, timeoutMs: number): Promise<number | undefined> => {
     const giveUpAt = now() + timeoutMs;
@@ -196,7 +196,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   await untilCalm(observer.lastDeliveryAt, programs);
   await stop('consumer');
 
-  const connectionsLeft = await settleConnections(network, vhost.management);
+  const connectionsLeft = await settleConnections(network, options, vhost.name);
   const leftovers = await takeLeftovers(vhost.url, vhost.management, queueNames);
   return {
     options,
@@ -223,14 +223,18 @@ async function untilCalm(
   while (!isCalm() && now() < giveUpAt) await delay(100);
 }
 
+/** Until neither the proxy nor the server holds a connection. What the management API tells of them comes late. */
 async function settleConnections(
   { proxy }: Network,
-  management: { connections(): Promise<readonly unknown[]> },
-): Promise<number> {
+  { server }: RunOptions,
+  vhost: string,
+): Promise<RunRecord['connectionsLeft']> {
   const giveUpAt = now() + 20_000;
   for (;;) {
-    const left = proxy.connections + (await management.connections()).length;
-    if (left === 0 || now() > giveUpAt) return left;
+    const listed = await server.ctl('list_connections', '--silent', 'vhost', 'name', 'state');
+    const atServer = listed.split('\n').filter((line) => line.startsWith(vhost));
+    const left = { atProxy: proxy.connections, atServer };
+    if ((left.atProxy === 0 && atServer.length === 0) || now() > giveUpAt) return left;
     await delay(200);
   }
 }
