@@ -48,3 +48,46 @@ describe('a connection that is lost while a consumer and a producer set themselv
     expect(afterMs).toBeLessThan(2_500);
   });
 });
+
+describe('a queue whose process on the server crashes', () => {
+  it.each([
+    ['classic', 'exit(amqqueue:get_pid(Q), kill)'],
+    ['quorum', '{N, _} = amqqueue:get_pid(Q), exit(whereis(N), kill)'],
+  ] as const)('loses nothing that was confirmed (%s)', { timeout: 120_000 }, async (type, crash) => {
+    await using vhost = await createVhost(server);
+    const tasks = queue('tasks', z.object({ n: z.number() }), { type });
+    await using broker = await Broker.connect(vhost.url);
+    const handled = new Set<number>();
+    const consumer = broker.consumer(tasks, ({ body }) => void handled.add(body.n), { concurrency: 5 });
+    await consumer.ready;
+    const producer = broker.producer(tasks);
+    const sent: number[] = [];
+    const failed: unknown[] = [];
+    let isCrashing = true;
+    const crashing = (async () => {
+      for (let left = 2; left > 0; left--) {
+        const name = `rabbit_misc:r(<<"${vhost.name}">>, queue, <<"tasks">>)`;
+        await server.ctl('eval', `{ok, Q} = rabbit_amqqueue:lookup(${name}), ${crash}.`);
+      }
+    })().finally(() => {
+      isCrashing = false;
+    });
+    let n = 0;
+    while (isCrashing) {
+      const batch = Array.from({ length: 50 }, () => ++n);
+      const send = (it: number) =>
+        producer.send({ n: it }).then(
+          () => sent.push(it),
+          (error: unknown) => failed.push(error),
+        );
+      await Promise.all(batch.map(send));
+    }
+    await crashing;
+    await producer.send({ n: 0 });
+    await expect.poll(() => sent.filter((it) => !handled.has(it)), { timeout: 30_000 }).toEqual([]);
+    await expect.poll(() => handled.has(0), { timeout: 30_000 }).toBe(true);
+    // The server may say that it did not take a message; it never leaves one open.
+    for (const error of failed) expect(error).toMatchObject({ code: 'REJECTED' });
+    expect(sent.length).toBeGreaterThan(0);
+  });
+});

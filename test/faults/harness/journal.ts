@@ -2,7 +2,7 @@ import { createReadStream, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 /** What becomes of a message in its handler. */
-export type Kind = 'plain' | 'slow' | 'flaky' | 'later' | 'stubborn' | 'dead' | 'invalid';
+export type Kind = 'plain' | 'slow' | 'flaky' | 'later' | 'stubborn' | 'dead' | 'blocking' | 'invalid';
 
 /** What a program of the workload notes, at a time of {@link now}. */
 export type Note =

@@ -15,10 +15,19 @@ const clients: Readonly<Record<string, (url: string, handle: Handler) => Promise
   'leaves-sockets': (url, handle) => brokenConsumer(url, handle, { leavesSockets: true }),
 };
 
+/** Longer than the heartbeat of a second allows. */
+const BLOCK_MS = 6_000;
+
+function block(ms: number): void {
+  for (const endsAt = now() + ms; now() < endsAt; );
+}
+
 async function perform({ body, attempt }: Received): Promise<void> {
   switch (body.kind) {
     case 'slow':
       return delay(options.slowMs);
+    case 'blocking':
+      return block(BLOCK_MS);
     case 'flaky':
       if (attempt === 1) throw new Error('the first run fails');
       return;

@@ -2,7 +2,15 @@ import { exchange, queue } from 'leveret';
 import { z } from 'zod';
 import type { Kind } from '../harness/journal.js';
 
-const kinds = ['plain', 'slow', 'flaky', 'later', 'stubborn', 'dead'] as const satisfies readonly Kind[];
+const kinds = [
+  'plain',
+  'slow',
+  'flaky',
+  'later',
+  'stubborn',
+  'dead',
+  'blocking',
+] as const satisfies readonly Kind[];
 
 /** `k` names the message, in the journals and on the wire. */
 const body = z.object({ k: z.string(), kind: z.enum(kinds), pad: z.string() });
