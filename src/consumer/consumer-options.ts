@@ -110,6 +110,13 @@ export function resolveConsumerOptions(
         `Set 'singleActiveConsumer: true' on the queue instead`,
     );
   }
+  if (options.exclusive && contract.arguments['x-single-active-consumer'] === true) {
+    throw new ConfigurationError(
+      'exclusive',
+      `consumer of the queue '${contract.name}': RabbitMQ lets no exclusive consumer into a queue with a single active one, ` +
+        'which holds the others off already',
+    );
+  }
   checkStreamOptions(contract, options);
   const { concurrency = 1, prefetch = 'auto' } = options;
   return {

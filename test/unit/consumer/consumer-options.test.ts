@@ -70,3 +70,21 @@ describe('the options of a consumer', () => {
     expect(resolveConsumerOptions(quorum, { exclusive: false }).exclusive).toBe(false);
   });
 });
+
+describe('what RabbitMQ would refuse, or not hold to,', () => {
+  const single = queue('single', z.any(), { type: 'classic', singleActiveConsumer: true });
+  const stream = queue('log', z.any(), { type: 'stream' });
+
+  it.each([
+    ['exclusive', quorum, { exclusive: true }, /singleActiveConsumer/],
+    ['exclusive', single, { exclusive: true }, /single active/],
+    ['exclusive', stream, { exclusive: true }, /stream/],
+    ['noAck', stream, { noAck: true }, /stream/],
+    ['priority', stream, { priority: 1 }, /stream/],
+    ['offset', classic, { offset: 'first' }, /only a stream/],
+  ] as const)('is an error that names %s', (option, contract, options, words) => {
+    const error = thrownBy(() => resolveConsumerOptions(contract, options));
+
+    expect(error).toMatchObject({ code: 'INVALID_OPTION', option, message: expect.stringMatching(words) });
+  });
+});
