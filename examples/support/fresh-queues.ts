@@ -1,22 +1,20 @@
-import { Broker, type QueueContract, queue } from 'leveret';
+import { Broker, type Contract, queue } from 'leveret';
 import { z } from 'zod';
 
 /**
- * Removes the queues, and their dead-letter queues, that an earlier run may have left, and removes them again at the end.
- * Only an example needs this: a queue is there to stay.
+ * Removes the queues, with their dead-letter queues, and the exchanges that an earlier run may have left, and removes them
+ * again at the end. Only an example needs this: a queue is there to stay.
  */
-export async function freshQueues(
-  url: string,
-  ...queues: readonly QueueContract[]
-): Promise<AsyncDisposable> {
-  await remove(url, queues);
-  return { [Symbol.asyncDispose]: () => remove(url, queues) };
+export async function freshQueues(url: string, ...contracts: readonly Contract[]): Promise<AsyncDisposable> {
+  await remove(url, contracts);
+  return { [Symbol.asyncDispose]: () => remove(url, contracts) };
 }
 
-async function remove(url: string, queues: readonly QueueContract[]): Promise<void> {
+async function remove(url: string, contracts: readonly Contract[]): Promise<void> {
   await using broker = await Broker.connect(url);
-  for (const contract of queues) {
+  for (const contract of contracts) {
     await broker.delete(contract);
-    if (contract.deadLetter) await broker.delete(queue(contract.deadLetter, z.unknown()));
+    if (contract.kind === 'queue' && contract.deadLetter)
+      await broker.delete(queue(contract.deadLetter, z.unknown()));
   }
 }

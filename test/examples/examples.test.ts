@@ -161,6 +161,15 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
     ]);
   },
 
+  '10-publish-subscribe.ts': (lines) => {
+    expect(lines.slice(5).map((line) => line.replace(/ +/g, ' '))).toEqual([
+      'billing *.paid got 2, 4, 5',
+      'archive everything got 1, 2, 3, 4, 5',
+      'screen 1 eu.* got 1, 2',
+      'screen 2 eu.* and us.* got 1, 2, 3, 4',
+    ]);
+  },
+
   '12-connection-as-context.ts': (lines) => {
     expect(lines).toEqual([
       'A block that returns:',
@@ -223,6 +232,40 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
       'The work was shared: service 1 and service 2',
       'Both have stopped:',
       expect.stringMatching(/^MUG-HARE: TIMEOUT: No answer .* within 1000 ms: no responder is running/),
+    ]);
+  },
+
+  '20-stream.ts': (lines) => {
+    const all = '1 at 0, 2 at 1, 3 at 2, 4 at 3, 5 at 4';
+    expect(lines).toEqual([
+      '5 prices are in the stream',
+      `first reader: ${all}`,
+      `second reader: ${all}`,
+      'before the break: 4',
+      'after the break: 5',
+      'live: 6',
+    ]);
+  },
+
+  '21-batches.ts': (lines) => {
+    const sizes = lines.slice(0, -1).map((line) => Number(/^one INSERT of (\d+) rows$/.exec(line)?.[1]));
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(249);
+    for (const size of sizes) expect(size).toBeLessThanOrEqual(100);
+    expect(lines.at(-1)).toBe('249 rows inserted, 1 dead-lettered');
+  },
+
+  '22-order-by-key.ts': (lines) => {
+    expect(lines.map((line) => line.replace(/ +/g, ' '))).toEqual([
+      ...['Ada', 'Bob', 'Cleo', 'Dan'].map((account) => `${account} 1 2 3 4 5 6`),
+      'retried: 1',
+      'several accounts at once: yes, never more than 4',
+    ]);
+  },
+
+  '23-priorities.ts': (lines) => {
+    expect(lines.slice(1)).toEqual([
+      'Answered: the fire brigade, a customer, a survey',
+      'Whoever has the higher priority goes first: expert, expert, expert',
     ]);
   },
 };
