@@ -134,6 +134,9 @@ export class Subscription {
     // Somebody else consumes exclusively: perhaps our own last connection, until the server notices that it is gone.
     if (cause instanceof TransportError && /in exclusive use/.test(cause.message)) return undefined;
     const { declare, name } = this.#settings.contract;
+    if (cause instanceof TransportError && cause.isExhausted && !this.#wasOpen) {
+      return new ConnectionError('CONNECTION_FAILED', `The queue '${name}': ${cause.message}`, { cause });
+    }
     // Deleted right after it was declared. A missing exchange comes as a TopologyError of the declaration.
     if (cause instanceof TransportError && cause.replyCode === 404 && declare === true) return undefined;
     const error = toTopologyError(cause, `The queue '${name}'`);

@@ -172,11 +172,17 @@ export interface BindingDeclaration {
 export class TransportError extends Error {
   /** The AMQP reply code, such as 404, when the server gave one. */
   readonly replyCode: number | undefined;
+  /** The link has as many channels as it can have. */
+  readonly isExhausted: boolean;
 
-  constructor(message: string, options: { replyCode?: number | undefined; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { replyCode?: number | undefined; isExhausted?: boolean; cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.name = 'TransportError';
     this.replyCode = options.replyCode;
+    this.isExhausted = options.isExhausted ?? false;
   }
 }
 

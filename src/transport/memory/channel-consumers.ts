@@ -138,8 +138,8 @@ export class ChannelConsumers {
     for (const consumer of consumers) consumer.queue.consumers.remove(consumer);
     for (const { consumer } of kept) consumer.queue.setLeaving(consumer, false);
     // What was delivered from a queue that goes with its last consumer goes too.
-    const isLeft = ({ declaration, consumers: { size } }: MemoryQueue) =>
-      declaration.autoDelete && size === 0;
+    const isLeft = (queue: AnyQueue) =>
+      queue instanceof MemoryQueue && queue.declaration.autoDelete && queue.consumers.size === 0;
     requeueAll(
       kept.filter(({ consumer }) => !isLeft(consumer.queue)),
       'lost',

@@ -64,7 +64,7 @@ export class RabbitLink implements Link {
 
   async openChannel(options: ChannelOptions): Promise<Channel> {
     const opening = options.confirms ? this.#model.createConfirmChannel() : this.#model.createChannel();
-    const channel = await this.request(opening);
+    const channel = await this.request(opening.catch(asExhaustion));
     return new RabbitChannel(channel, options, {
       ask: (answer) => this.request(answer),
       close: (answer) => this.#limit.unlessHeld(this.request(answer)),
@@ -142,4 +142,12 @@ export class RabbitLink implements Link {
   get #stream(): Stream {
     return this.#raw.stream;
   }
+}
+
+/** amqplib has no code for it (connection.js, freshChannel). */
+function asExhaustion(error: unknown): never {
+  if (!/No channels left to allocate/.test(String(error))) throw error;
+  const hint = 'each consumer and producer takes one; use fewer, or another broker for some of them';
+  const message = `the connection has no channel left (the server's channel_max, 2047 by default): ${hint}`;
+  throw new TransportError(message, { isExhausted: true, cause: error });
 }
