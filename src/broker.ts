@@ -121,8 +121,8 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * A consumer of a queue, or of a private subscription to an exchange, with a handler: the message is acknowledged after the handler's promise resolves. When it rejects,
-   * the contract's retry policy decides. Starts by itself.
+   * A consumer of a queue, or of a private subscription to an exchange, with a handler: a message is acknowledged after the
+   * handler's promise resolves. When it rejects, the contract's retry policy decides. Starts by itself.
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
@@ -152,10 +152,9 @@ export class Broker implements AsyncDisposable {
 
   /**
    * A consumer whose handler gets many messages at once: up to `size`, and fewer when no more have come within `maxWaitMs` of
-   * the first. They are acknowledged together after the handler's promise resolves, but those that it has given a verdict of
-   * their own: `message.deadLetter()`, `retry()`, `requeue()`, `ack()`. When it rejects, the retry policy decides about each
-   * message without a verdict. Invalid messages never reach it. When the consumer closes, running batches end, and one that
-   * is still being gathered goes back to the queue.
+   * the first. They are acknowledged together after the handler's promise resolves, but those that it gave a verdict of their
+   * own. When it rejects, the retry policy decides about each message without a verdict. Invalid messages never reach it. When
+   * the consumer closes, running batches end, and one that is still being gathered goes back to the queue.
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
@@ -234,7 +233,8 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * How many messages of a queue are ready for delivery, and how many consumers it has.
+   * How many messages of a queue are ready for delivery, and how many consumers it has; of a stream RabbitMQ
+   * tells those that it keeps, some seconds late, and no consumers.
    *
    * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError
    */
@@ -245,7 +245,7 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Removes every message that is ready for delivery. Resolves with their number.
+   * Removes every message that is ready for delivery. Resolves with their number. A stream can not be emptied.
    *
    * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError
    */

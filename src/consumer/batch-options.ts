@@ -9,7 +9,16 @@ import {
 } from './consumer-options.js';
 import type { BatchWork } from './work.js';
 
-/** The options of `broker.batchConsumer(…)`. */
+/**
+ * The options of `broker.batchConsumer(…)`: those of a consumer, but that nothing is delivered without acknowledgements.
+ *
+ * @example
+ * ```ts
+ * broker.batchConsumer(emails, async (messages, { signal }) => {
+ *   await Promise.all(messages.map(({ body }) => deliver(body, { signal })));
+ * }, { size: 50, maxWaitMs: 200 });
+ * ```
+ */
 export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency' | 'prefetch' | 'noAck'> {
   /** The most messages of a batch, 1 to 10 000. @defaultValue 100 */
   readonly size?: number;

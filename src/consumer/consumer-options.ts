@@ -51,7 +51,14 @@ export interface ConsumerOptions {
   readonly offset?: StreamOffset;
 }
 
-/** The options of `broker.consumer(…)` with a handler. */
+/**
+ * The options of `broker.consumer(…)` with a handler.
+ *
+ * @example
+ * ```ts
+ * broker.consumer(emails, ({ body }) => deliver(body), { concurrency: 20, orderBy: ({ body }) => body.to });
+ * ```
+ */
 export interface HandlerOptions<Body = unknown> extends ConsumerOptions {
   /**
    * Messages for which it returns the same key are handled in order, one at a time; those with different keys in parallel, as

@@ -11,7 +11,7 @@ type Fate = Reader | 'handled' | 'missing';
  * says, at the first message that is not handled. Those behind it that are, and come again, are skipped.
  *
  * It remembers no more than the messages from the first unhandled one to the last delivered one. Acknowledgements are sent in
- * order only, so that these are never more than the prefetch.
+ * order only, so that these are never more than the prefetch (before 4.0, and the rest of one block that the server has stored).
  */
 export class StreamPosition {
   readonly #begin: StreamOffset;

@@ -119,14 +119,24 @@ export interface ClassicQueueOptions<C extends CodecName = 'json', Body = unknow
   readonly deliveryLimit?: never;
 }
 
-/** A log that keeps its messages after they are read. */
+/**
+ * A log that keeps its messages after they are read. Each of its consumers reads all of it, from the `offset` of its options
+ * on, and keeps its own place: see `ConsumerOptions`.
+ *
+ * A stream takes nothing back. A failed message runs again in its place, after the delay of the retry policy: with a
+ * `concurrency` of 1 all others wait for it, with more those that are delivered go by. When it is out of attempts, is given up
+ * or is invalid, a copy of it goes to the dead-letter queue (with `deadLetter: false` nowhere), and the consumer goes on. The
+ * attempts count from 1 again when the connection is lost, as does everything that was not handled by then.
+ *
+ * Age and segments are bounded by `arguments`, such as `{ 'x-max-age': '7D' }`: a number and Y, M, D, h, m or s.
+ */
 export interface StreamQueueOptions<C extends CodecName = 'json', Body = unknown>
   extends CommonQueueOptions<C, Body> {
   readonly type: 'stream';
   readonly durable?: true;
   readonly exclusive?: false;
   readonly autoDelete?: false;
-  /** The most bytes it keeps; the oldest go first. */
+  /** The most bytes it keeps; the oldest go first, in whole segments, of 500 MB unless `arguments` say otherwise. */
   readonly maxLengthBytes?: number;
   readonly maxLength?: never;
   readonly messageTtlMs?: never;
