@@ -57,6 +57,8 @@ export interface ProcedureContract<Request extends Schema = Schema, Response ext
  *   request: z.object({ sku: z.string() }),
  *   response: z.object({ price: z.number() }),
  * });
+ * broker.responder(quote, async ({ body }) => ({ price: await lookup(body.sku) }));
+ * const { price } = await broker.request(quote, { sku: 'A1' }, { timeoutMs: 5_000 });
  * ```
  */
 export function procedure<Request extends Schema, Response extends Schema, C extends CodecName = 'json'>(

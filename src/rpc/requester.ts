@@ -1,20 +1,18 @@
-import { randomUUID } from 'node:crypto';
 import { type Clock, orAborted, pause, withDeadline } from '../clock.js';
 import { decodeBody, encodeBody } from '../contracts/body.js';
-import { codecs } from '../contracts/codec.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { isThenable, type Validation } from '../contracts/schema.js';
 import { ClosedError, ConnectionError, type Issue, TopologyError } from '../errors.js';
-import { copyHeaders } from '../headers.js';
 import { Backoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';
 import { toTopologyError } from '../transport/declarer.js';
-import { type Delivery, type OutgoingMessage, TransportError } from '../transport/port.js';
+import { type Delivery, TransportError } from '../transport/port.js';
 import { Inspector } from './inspector.js';
 import { PendingRequest, PendingRequests } from './pending-requests.js';
 import { failureIn, REPLY_TO } from './reply.js';
 import { ReplyChannel } from './reply-channel.js';
 import * as errors from './request-errors.js';
+import { requestMessage } from './request-message.js';
 import {
   checkRequestOptions,
   DEFAULT_TIMEOUT_MS,
@@ -145,7 +143,7 @@ export class Requester {
       if (signal?.aborted) return reject(signal.reason as Error);
       // Closed at its deadline, while a schema was still at work.
       if (this.#aborting.signal.aborted) return reject(errors.closedError(procedure.name, false));
-      const message = this.#message(procedure, content, options);
+      const message = requestMessage(procedure, content, options, this.#settings.clock.wallNow());
       const correlationId = message.properties.correlationId as string;
       if (this.#requests.get(correlationId))
         return reject(duplicateCorrelation(errors.targetOf(procedure), correlationId));
@@ -156,34 +154,6 @@ export class Requester {
       if (this.#state.status === 'open') this.#publish(request, this.#state.channel);
       else this.flush();
     });
-  }
-
-  #message(
-    { name, codec }: ProcedureContract,
-    content: Buffer,
-    options: RequestOptions | undefined,
-  ): OutgoingMessage {
-    const messageId = randomUUID();
-    return {
-      exchange: '',
-      routingKey: name,
-      mandatory: true,
-      content,
-      properties: {
-        contentType: codecs[codec].contentType,
-        // Not kept on disk: a restart of the server breaks the way back as well.
-        deliveryMode: 1,
-        messageId,
-        correlationId: options?.correlationId ?? messageId,
-        replyTo: REPLY_TO,
-        timestamp: Math.floor(this.#settings.clock.wallNow() / 1_000),
-        ...(options && {
-          // A copy: the caller may change its object while the request waits.
-          headers: options.headers && copyHeaders(options.headers),
-          priority: options.priority,
-        }),
-      },
-    };
   }
 
   #publish(request: PendingRequest, channel: ReplyChannel): void {

@@ -11,7 +11,7 @@ const folder = join(root, 'reports', 'fences');
 
 /** What the shorter samples take as given. */
 const CONTEXT = `
-import { Broker, DeadLetter, exchange, isLeveretError, queue, RetryLater } from 'leveret';
+import { Broker, DeadLetter, exchange, isLeveretError, procedure, queue, RetryLater } from 'leveret';
 import type { Logger } from 'leveret';
 import { TestBroker } from 'leveret/testing';
 import { expect } from 'vitest';
@@ -19,13 +19,14 @@ import { z } from 'zod';
 declare const given: {
   broker: Broker;
   deliver(body: { to: string; subject: string }, options?: { signal: AbortSignal }): Promise<void>;
+  lookup(sku: string): Promise<number>;
   readTasks(): AsyncIterable<{ to: string; subject: string }>;
   readSecret(): Promise<string>;
   pino(): Logger;
   customer: object | undefined;
 };
-const { deliver, readTasks, readSecret, pino, customer } = given;
-void [Broker, DeadLetter, exchange, expect, isLeveretError, queue, RetryLater, TestBroker, deliver, readTasks, readSecret, pino, customer];
+const { deliver, lookup, readTasks, readSecret, pino, customer } = given;
+void [Broker, DeadLetter, exchange, expect, isLeveretError, procedure, queue, RetryLater, TestBroker, deliver, lookup, readTasks, readSecret, pino, customer];
 `;
 const DECLARED = {
   broker: 'const { broker } = given;',

@@ -1,0 +1,37 @@
+import { randomUUID } from 'node:crypto';
+import { codecs } from '../contracts/codec.js';
+import type { ProcedureContract } from '../contracts/procedure.js';
+import { copyHeaders } from '../headers.js';
+import type { OutgoingMessage } from '../transport/port.js';
+import { REPLY_TO } from './reply.js';
+import type { RequestOptions } from './request-options.js';
+
+/** A request as it travels, but for its expiration: that is what is left of its time when it is published. */
+export function requestMessage(
+  { name, codec }: ProcedureContract,
+  content: Buffer,
+  options: RequestOptions | undefined,
+  wallNow: number,
+): OutgoingMessage {
+  const messageId = randomUUID();
+  return {
+    exchange: '',
+    routingKey: name,
+    mandatory: true,
+    content,
+    properties: {
+      contentType: codecs[codec].contentType,
+      // Not kept on disk: a restart of the server breaks the way back as well.
+      deliveryMode: 1,
+      messageId,
+      correlationId: options?.correlationId ?? messageId,
+      replyTo: REPLY_TO,
+      timestamp: Math.floor(wallNow / 1_000),
+      ...(options && {
+        // A copy: the caller may change its object while the request waits.
+        headers: options.headers && copyHeaders(options.headers),
+        priority: options.priority,
+      }),
+    },
+  };
+}
