@@ -51,10 +51,14 @@ export class Declarations {
     this.#hasVanished = false;
   }
 
-  /** True when a message that no queue took may find one after everything was declared again. */
-  mayHelp({ redeclared, dueAt }: Pending): boolean {
+  /**
+   * True when a message that no queue took may find one after everything was declared again. A delay queue is never full: it
+   * refuses a message only as long as it has no leader.
+   */
+  mayHelp({ redeclared, dueAt }: Pending, accepted: boolean): boolean {
     const { contract } = this.#settings;
-    return !redeclared && (dueAt !== undefined || (contract?.kind === 'queue' && contract.declare === true));
+    if (redeclared) return false;
+    return dueAt !== undefined || (accepted && contract?.kind === 'queue' && contract.declare === true);
   }
 
   /** The message as it is published now. Undefined while something has to be declared first, which it begins. */

@@ -251,9 +251,9 @@ export class Outbox {
       this.#confirms++;
       if (pending.hasOwnId) this.#ownIds.delete(pending.receipt.messageId);
       if (pending.phase === 'settled') return;
-      if (!accepted) this.#sends.fail(pending, this.#errors.rejected());
-      else if (pending.returned === undefined) this.#sends.succeed(pending);
-      else if (this.#declarations.mayHelp(pending)) homeless.push(pending);
+      if (accepted && pending.returned === undefined) this.#sends.succeed(pending);
+      else if (this.#declarations.mayHelp(pending, accepted)) homeless.push(pending);
+      else if (!accepted) this.#sends.fail(pending, this.#errors.rejected());
       else this.#sends.fail(pending, this.#errors.unroutable(pending));
     });
     if (homeless.length > 0) this.#redeclareFor(homeless);

@@ -134,7 +134,7 @@ suite('a delayed send', {
   'rejects when its queue does not exist': async (bench) => {
     const broker = await bench.connect();
     const missing = queue('missing', z.string(), { declare: false });
-    await expect(broker.producer(missing).send('a', { delayMs: 100 })).rejects.toMatchObject({
+    await expect(broker.producer(missing).send('a', { delayMs: 60_000 })).rejects.toMatchObject({
       code: 'UNROUTABLE',
       routingKey: 'missing',
     });
@@ -209,14 +209,16 @@ suite('a delayed message whose queue is gone', {
   'is kept, and holds up nothing': async (bench) => {
     const broker = await bench.connect();
     const gone = queue('gone', z.number());
+    // Declares what the others need, so that they are on their way before they are due.
+    await broker.producer(notes).send({ text: 'first' }, { delayMs: 3_000 });
     await broker.producer(gone).sendAll(
       Array.from({ length: 50 }, (_, at) => at),
-      { each: { delayMs: 700 } },
+      { each: { delayMs: 3_000 } },
     );
     const other = await bench.connect();
     await other.delete(gone);
-    await broker.producer(notes).send({ text: 'a' }, { delayMs: 750 });
-    await until(async () => (await broker.stats(notes)).messages === 1);
+    await broker.producer(notes).send({ text: 'a' }, { delayMs: 3_000 });
+    await until(async () => (await broker.stats(notes)).messages === 2);
     await until(async () => (await broker.stats('leveret.delay.undelivered')).messages === 50);
     await expect(broker.stats(gone)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   },

@@ -35,9 +35,8 @@ describe('a user without the right to declare the delays', () => {
     await using vhost = await createVhost();
     await using user = await connectAs(vhost, { configure: '^tasks' });
     const producer = user.broker.producer(tasks);
-    const sends = [producer.send('a', { delayMs: 100 }), producer.send('b', { delayMs: 5_000 })];
-    for (const send of sends) {
-      await expect(send).rejects.toMatchObject({
+    for (const delayMs of [60_000, 90_000]) {
+      await expect(producer.send('a', { delayMs })).rejects.toMatchObject({
         code: 'ACCESS_REFUSED',
         message: expect.stringMatching(
           /'leveret\.delay\..*configure, write and read.*broker\.declare\(delays\(/s,
@@ -81,7 +80,7 @@ describe('a user without the right to declare the delays', () => {
     await using admin = await Broker.connect(vhost.url);
     await admin.declare(tasks, delays());
     await using user = await connectAs(vhost, { configure: '^$', read: '^tasks' });
-    await expect(user.broker.producer(existing).send('a', { delayMs: 125 })).rejects.toMatchObject({
+    await expect(user.broker.producer(existing).send('a', { delayMs: 60_000 })).rejects.toMatchObject({
       code: 'ACCESS_REFUSED',
       message: expect.stringMatching(
         /'tasks' is bound to 'leveret\.delay\.deliver'.*write the first.*read the second/,
