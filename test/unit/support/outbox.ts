@@ -23,6 +23,7 @@ interface SendOptions {
   readonly signal?: AbortSignal;
   readonly bodyBytes?: number;
   readonly hasOwnId?: boolean;
+  readonly delayMs?: number;
 }
 
 /** An outbox between the test, which sends, and the test, which is the server. */
@@ -65,7 +66,8 @@ export class OutboxBench {
 
   /** Sends, without waiting: each with its own outcome. */
   send(id: string, options: SendOptions = {}): Tracked<Receipt> {
-    const { timeoutMs = 30_000, signal, bodyBytes = 2, hasOwnId = false } = options;
+    const { timeoutMs = 30_000, signal, bodyBytes = 2, hasOwnId = false, delayMs } = options;
+    const dueAt = delayMs === undefined ? undefined : this.clock.now() + delayMs;
     const isExchange = this.#contract?.kind === 'exchange';
     const message: OutgoingMessage = {
       exchange: isExchange ? 'orders' : '',
@@ -74,7 +76,7 @@ export class OutboxBench {
       properties: { messageId: id },
       content: Buffer.alloc(bodyBytes),
     };
-    return track(this.outbox.add(message, { messageId: id }, { timeoutMs, signal, hasOwnId }));
+    return track(this.outbox.add(message, { messageId: id }, { timeoutMs, signal, hasOwnId, dueAt }));
   }
 
   /** Sends several, and lets them out. */

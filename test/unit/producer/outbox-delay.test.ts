@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { TopologyError } from '../../../src/errors.js';
+import { TransportError } from '../../../src/transport/port.js';
+import { turn } from '../support/fake-clock.js';
+import { OutboxBench, states } from '../support/outbox.js';
+
+const topology = (bench: OutboxBench) =>
+  bench.link.requests.filter((it) => /^(?:declare|bind|check)/.test(it) && it.includes('leveret.delay'));
+const exchanges = (bench: OutboxBench) => bench.channel.published.map(({ exchange }) => exchange);
+
+/** Time for as many answers as all declarations need. */
+async function settle(): Promise<void> {
+  for (let turns = 0; turns < 50; turns++) await turn();
+}
+
+describe('a delayed send', () => {
+  it('waits until its levels are declared, once, and keeps its place among the others', async () => {
+    const bench = OutboxBench.connected();
+    bench.send('a', { delayMs: 1_000 });
+    bench.send('b');
+    await settle();
+    const declared = topology(bench).length;
+    bench.send('c', { delayMs: 1_000 });
+    await settle();
+
+    expect([bench.channel.ids, exchanges(bench)]).toEqual([
+      ['a', 'b', 'c'],
+      ['leveret.delay.1s', '', 'leveret.delay.1s'],
+    ]);
+    expect([declared > 0, topology(bench).length]).toEqual([true, declared]);
+  });
+
+  it('is sent at once when it is due before it could be sent', async () => {
+    const bench = new OutboxBench();
+    bench.send('a', { delayMs: 1_000 });
+    await bench.clock.pass(1_000);
+    bench.connection.open();
+    await settle();
+
+    expect(exchanges(bench)).toEqual(['']);
+  });
+
+  it('is delayed only for what is left when it is sent again', async () => {
+    const bench = OutboxBench.connected();
+    bench.send('a', { delayMs: 4_000 });
+    await settle();
+    const before = exchanges(bench);
+    await bench.clock.pass(2_000);
+    bench.connection.lose();
+    bench.connection.open();
+    await settle();
+
+    expect([before, exchanges(bench), bench.channel.ids]).toEqual([
+      ['leveret.delay.4s'],
+      ['leveret.delay.1s'],
+      ['a'],
+    ]);
+  });
+
+  it.each(['returned', 'refused'])(
+    'that was %s is sent once more, after everything was declared again',
+    async (how) => {
+      const bench = OutboxBench.connected();
+      const a = bench.send('a', { delayMs: 1_000 });
+      await settle();
+      const declared = topology(bench).length;
+      const fail = (tag: number) => {
+        if (how === 'returned') bench.channel.giveBack(bench.channel.published[tag - 1]);
+        if (how === 'returned') bench.channel.confirm(tag);
+        else bench.channel.refuse(tag);
+      };
+      fail(1);
+      await settle();
+      const after = [a.state, bench.channel.ids, topology(bench).length];
+      fail(2);
+      await settle();
+
+      expect(after).toEqual(['pending', ['a', 'a'], 2 * declared]);
+      expect(states({ a })).toEqual({ a: how === 'returned' ? 'UNROUTABLE' : 'REJECTED' });
+    },
+  );
+
+  it('fails when its levels can not be declared, and no other send with it', async () => {
+    const bench = OutboxBench.connected();
+    bench.link.onRequest = (request) => {
+      if (request.includes('leveret.delay')) throw new TransportError('NO', { replyCode: 403 });
+    };
+    const sends = {
+      a: bench.send('a', { delayMs: 1_000 }),
+      b: bench.send('b'),
+      c: bench.send('c', { delayMs: 5_000 }),
+    };
+    await settle();
+    bench.channel.confirm(1);
+    await settle();
+
+    expect(states(sends)).toEqual({ a: 'ACCESS_REFUSED', b: 'resolved', c: 'ACCESS_REFUSED' });
+    expect(sends.a.error).toBeInstanceOf(TopologyError);
+    expect((sends.a.error as Error).message).toMatch(/broker\.declare\(delays\(…\)\)/);
+  });
+});
