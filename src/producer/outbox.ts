@@ -22,6 +22,13 @@ const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 /** When a channel that was closed or refused is opened again, on a connection that lives. */
 const CHANNEL_BACKOFF = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 5_000, factor: 2 };
 
+/**
+ * How long a channel may stay open without a confirm before it is replaced: at first, and at most. Twice as long after each
+ * one, since all that it has published is sent again: a server that is only slow would be drowned in copies.
+ */
+const FIRST_PATIENCE_MS = 1_000;
+const MAX_PATIENCE_MS = 30_000;
+
 export interface OutboxSettings {
   /** How it is called in messages, such as `the queue 'emails'`. */
   readonly target: string;
@@ -76,6 +83,7 @@ export class Outbox {
   #isClosed = false;
   /** How many confirms have come, to see whether the server answers at all. */
   #confirms = 0;
+  #patienceMs = FIRST_PATIENCE_MS;
   /** How often in a row the channel was closed because the exchange is missing. */
   #missing = 0;
 
@@ -246,6 +254,7 @@ export class Outbox {
 
   #confirmed(window: ConfirmWindow, tag: number, multiple: boolean, accepted: boolean): void {
     this.#missing = 0;
+    this.#patienceMs = FIRST_PATIENCE_MS;
     const homeless: Pending[] = [];
     window.take(tag, multiple, (pending) => {
       this.#confirms++;
@@ -281,8 +290,10 @@ export class Outbox {
       this.#replaceChannel(this.#state);
   }
 
-  #replaceChannel({ channel, window }: OpenState): void {
+  #replaceChannel({ channel, window, openedAt }: OpenState): void {
     if (this.#settings.connection.current?.blocked !== undefined) return;
+    if (this.#settings.clock.now() - openedAt < this.#patienceMs) return;
+    this.#patienceMs = Math.min(MAX_PATIENCE_MS, 2 * this.#patienceMs);
     this.#state = { status: 'idle' };
     this.#takeBack(window);
     void channel.close();

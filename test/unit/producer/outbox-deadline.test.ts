@@ -132,6 +132,23 @@ describe('a channel that does not confirm', () => {
     expect(states(sends)).toEqual({ a: 'TIMEOUT', b: 'resolved' });
   });
 
+  it('is not replaced again before the next one has had its time, so that no message is sent again and again', async () => {
+    const bench = OutboxBench.connected();
+    for (let n = 0; n < 100; n++) bench.send(`m${n}`, { timeoutMs: 1_000 + 10 * n });
+    const last = bench.send('last', { timeoutMs: 60_000 });
+    await turn();
+    const channels = new Set([bench.channel]);
+    for (let passed = 0; passed < 10_000; passed += 10) {
+      await bench.clock.pass(10);
+      channels.add(bench.channel);
+    }
+    expect(channels.size).toBe(2);
+    expect(last.state).toBe('pending');
+    bench.channel.confirm(bench.channel.ids.length);
+    await turn();
+    expect(last.state).toBe('resolved');
+  });
+
   it('is forgotten: when its end is heard of late, the next one stays', async () => {
     const bench = OutboxBench.connected();
     bench.send('a', { timeoutMs: 1_000 });
