@@ -11,7 +11,7 @@ const folder = join(root, 'reports', 'fences');
 
 /** What the shorter samples take as given. */
 const CONTEXT = `
-import { Broker, DeadLetter, exchange, isLeveretError, procedure, queue, RetryLater } from 'leveret';
+import { Broker, DeadLetter, delays, exchange, isLeveretError, procedure, queue, RetryLater } from 'leveret';
 import type { Logger } from 'leveret';
 import { TestBroker } from 'leveret/testing';
 import { expect } from 'vitest';
@@ -26,7 +26,7 @@ declare const given: {
   customer: object | undefined;
 };
 const { deliver, lookup, readTasks, readSecret, pino, customer } = given;
-void [Broker, DeadLetter, exchange, expect, isLeveretError, procedure, queue, RetryLater, TestBroker, deliver, lookup, readTasks, readSecret, pino, customer];
+void [Broker, DeadLetter, delays, exchange, expect, isLeveretError, procedure, queue, RetryLater, TestBroker, deliver, lookup, readTasks, readSecret, pino, customer];
 `;
 const DECLARED = {
   broker: 'const { broker } = given;',
