@@ -35,8 +35,9 @@ export class HeldRetries {
     const since = this.#heldSince.get(failed.delivery) ?? clock.now();
     if (clock.now() - since + delayMs > maxHoldMs) return false;
     this.#heldSince.set(failed.delivery, since);
+    failed.session.countRun(failed.delivery.deliveryTag);
     if (this.#isFinishing) {
-      failed.session.requeueFailed(failed.delivery.deliveryTag);
+      returnToQueue(failed);
       return true;
     }
     const due = () => {
@@ -62,7 +63,7 @@ export class HeldRetries {
   giveBack(): void {
     for (const message of [...this.#timers.keys()]) {
       this.#forget(message);
-      message.session.requeueFailed(message.delivery.deliveryTag);
+      returnToQueue(message);
     }
   }
 
@@ -70,4 +71,10 @@ export class HeldRetries {
     this.#settings.clock.clearTimeout(this.#timers.get(message) as Timer);
     this.#timers.delete(message);
   }
+}
+
+/** The server of a queue counts the failed run; that of a stream was counted here. */
+function returnToQueue({ session, delivery }: ReceivedMessage): void {
+  if (session.queueType === 'stream') session.requeueUnseen(delivery.deliveryTag);
+  else session.requeueFailed(delivery.deliveryTag);
 }

@@ -114,7 +114,8 @@ export class Processing {
   /** Keeps a delivery until {@link fill} finds room for it. */
   deliver(delivery: Delivery, session: Session): void {
     this.#lastDeliveryAt = this.#clock.wallNow();
-    this.#inbox.push(new ReceivedMessage(delivery, session, this.#settlement));
+    const runs = session.runsBefore(delivery.deliveryTag);
+    this.#inbox.push(new ReceivedMessage(delivery, session, this.#settlement, runs));
   }
 
   /** Begins what there is room for. */

@@ -35,6 +35,8 @@ export class Session {
   readonly #unsettled = new Map<number, Delivery>();
   #consumerTag: string | undefined;
   #resuming: Promise<void> | undefined;
+  /** It consumes, or is about to. */
+  #isWanted = false;
   #isLive = true;
   #flushScheduled = false;
 
@@ -78,6 +80,7 @@ export class Session {
 
   /** Consumes, again after `pause`. */
   async resume(): Promise<void> {
+    this.#isWanted = true;
     this.#resuming = this.#consume();
     await this.#resuming;
   }
@@ -100,10 +103,9 @@ export class Session {
 
   /** Stops deliveries; those that came can still be settled. */
   async pause(): Promise<void> {
+    this.#isWanted = false;
     // Messages come before the answer that says how to stop them.
-    const resuming = this.#resuming;
-    this.#resuming = undefined;
-    await resuming?.catch(() => {});
+    await this.#resuming?.catch(() => {});
     const tag = this.#consumerTag;
     this.#consumerTag = undefined;
     if (tag !== undefined && this.#isLive) await this.#channel.cancel(tag);
@@ -130,7 +132,18 @@ export class Session {
 
   /** Gives it back; counts as a failed attempt. */
   requeueFailed(tag: number): boolean {
+    this.countRun(tag);
     return this.#settle(tag, () => this.#channel.reject(tag, { requeue: true }));
+  }
+
+  /** A run of the handler has failed. Of a queue it is the server that counts, when the message goes back. */
+  countRun(tag: number): void {
+    this.#options.position?.failed(this.#offset(tag));
+  }
+
+  /** How often the handler has failed with it before it came, as far as the server does not know. */
+  runsBefore(tag: number): number {
+    return this.#options.position?.runsOf(this.#offset(tag)) ?? 0;
   }
 
   /** Gives it back unseen; 4.3 does not count this as an attempt. */
@@ -187,7 +200,7 @@ export class Session {
     setImmediate(() => {
       const delivery = this.#unsettled.get(tag);
       if (!this.#isLive || !delivery) return;
-      if (this.#resuming) {
+      if (this.#isWanted) {
         this.#options.onDelivery(delivery, this);
         return;
       }

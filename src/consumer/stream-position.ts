@@ -18,6 +18,8 @@ export class StreamPosition {
   readonly #wallNow: () => number;
   /** By offset, ascending. The first one is not handled. Offsets may have gaps: the server uses some itself. */
   readonly #fates = new Map<number, Fate>();
+  /** How often a message that is not handled has failed. */
+  readonly #runs = new Map<number, number>();
   /** Everything below is handled; undefined before the first delivery. */
   #next: number | undefined;
   /** Milliseconds since 1970, when it first consumed. */
@@ -69,7 +71,17 @@ export class StreamPosition {
     const fate = this.#fates.get(offset);
     if (fate !== reader && fate !== 'missing') return;
     this.#fates.set(offset, 'handled');
+    this.#runs.delete(offset);
     this.#trim();
+  }
+
+  /** A run of its handler has failed; it is to run again. */
+  failed(offset: number): void {
+    if (this.#fates.has(offset)) this.#runs.set(offset, this.runsOf(offset) + 1);
+  }
+
+  runsOf(offset: number): number {
+    return this.#runs.get(offset) ?? 0;
   }
 
   /** It is not at work any more and has to come again. */
@@ -80,6 +92,7 @@ export class StreamPosition {
   /** The stream is gone. Everything in the next one of its name is new. */
   restart(): void {
     this.#fates.clear();
+    this.#runs.clear();
     this.#next = 0;
   }
 
@@ -93,7 +106,9 @@ export class StreamPosition {
     this.#isFirstOfSession = false;
     for (const [missing, fate] of this.#fates) {
       if (missing >= offset) break;
-      if (fate === 'missing') this.#fates.set(missing, 'handled');
+      if (fate !== 'missing') continue;
+      this.#fates.set(missing, 'handled');
+      this.#runs.delete(missing);
     }
     this.#trim();
   }

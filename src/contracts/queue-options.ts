@@ -126,7 +126,7 @@ export interface ClassicQueueOptions<C extends CodecName = 'json', Body = unknow
  * A stream takes nothing back. A failed message runs again in its place, after the delay of the retry policy: with a
  * `concurrency` of 1 all others wait for it, with more those that are delivered go by. When it is out of attempts, is given up
  * or is invalid, a copy of it goes to the dead-letter queue (with `deadLetter: false` nowhere), and the consumer goes on. The
- * attempts count from 1 again when the connection is lost, as does everything that was not handled by then.
+ * attempts are counted by the consumer, also over reconnects; they begin at 1 again with another one.
  *
  * Age and segments are bounded by `arguments`, such as `{ 'x-max-age': '7D' }`: a number and Y, M, D, h, m or s.
  */

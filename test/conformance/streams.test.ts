@@ -51,24 +51,24 @@ suite('a consumer of a stream', {
     const broker = await bench.connect();
     await broker.producer(log).sendAll(upTo(5));
     const consumer = broker.consumer(log, { offset: 'first' });
-    const found: number[] = [];
-    for await (const { body } of consumer) {
-      found.push(body);
+    const found: string[] = [];
+    for await (const { body, attempt } of consumer) {
+      found.push(`${body}/${attempt}`);
       if (body === 2) break;
     }
     for await (const message of consumer) {
-      found.push(message.body);
+      found.push(`${message.body}/${message.attempt}`);
       if (message.body === 4) {
         message.ack();
         break;
       }
     }
-    for await (const { body } of consumer) {
-      found.push(body);
+    for await (const { body, attempt } of consumer) {
+      found.push(`${body}/${attempt}`);
       break;
     }
-    // Left with it in hand, without a verdict, the second one comes again.
-    expect(found).toEqual([1, 2, 2, 3, 4, 5]);
+    // Left with it in hand, without a verdict, the second one comes again, as after a failed attempt.
+    expect(found).toEqual(['1/1', '2/1', '2/2', '3/1', '4/1', '5/1']);
   },
 
   'goes on where it was paused': async (bench) => {

@@ -43,6 +43,33 @@ describe('a consumer of a stream whose connection is lost', () => {
     },
   );
 
+  it('goes on counting the attempts of a message that fails', async () => {
+    await using vhost = await createVhost();
+    await using proxy = await TcpProxy.listen(vhost.url);
+    await using producing = await Broker.connect(vhost.url);
+    await using broker = await Broker.connect(proxy.via(vhost.url));
+    const slow = queue('slow', z.number(), {
+      type: 'stream',
+      retry: { attempts: 3, initialDelayMs: 300, factor: 1, jitter: false },
+    });
+    const runs: string[] = [];
+    const consumer = broker.consumer(
+      slow,
+      ({ body, attempt }) => {
+        runs.push(`${body}/${attempt}`);
+        if (body === 1) throw new Error('never');
+      },
+      { offset: 'first' },
+    );
+    await producing.producer(slow).sendAll([1, 2]);
+    await expect.poll(() => runs).toEqual(['1/1']);
+    // While it waits for its second run.
+    proxy.cutAll();
+    await expect.poll(() => consumer.stats.acked, { timeout: 20_000 }).toBe(1);
+    expect(runs).toEqual(['1/1', '1/2', '1/3', '2/1']);
+    await expect.poll(() => producing.stats('slow.dead')).toMatchObject({ messages: 1 });
+  });
+
   it('misses nothing that was sent meanwhile, also when nothing had come before', async () => {
     await using vhost = await createVhost();
     await using proxy = await TcpProxy.listen(vhost.url);

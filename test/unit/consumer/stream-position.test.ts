@@ -93,6 +93,21 @@ describe('the position in a stream', () => {
     expect([position.argument, position.delivered(0, reader)]).toEqual([0, true]);
   });
 
+  it('counts the failed runs of a message until it is handled', () => {
+    const [position, lost, next] = [at('first'), {}, {}];
+    position.begun();
+    for (const offset of [0, 1]) position.delivered(offset, lost);
+    position.failed(0);
+    position.lost(lost);
+    position.begun();
+    position.delivered(0, next);
+    position.failed(0);
+    const before = [position.runsOf(0), position.runsOf(1)];
+    position.handled(0, next);
+
+    expect([before, position.runsOf(0)]).toEqual([[2, 0], 0]);
+  });
+
   it('skips nothing and remembers little, whatever is lost in between', () => {
     const PREFETCH = 4;
     const step = fc.oneof(

@@ -47,6 +47,8 @@ export class FakeSession {
     return this.#note(`drop ${tag}`);
   }
 
+  countRun(): void {}
+
   #note(what: string): boolean {
     if (this.isLive) this.log.push(what);
     return this.isLive;
