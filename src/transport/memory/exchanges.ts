@@ -66,6 +66,7 @@ export class Exchanges {
       destination.kind === 'exchange' ? this.#find(destination.name) : this.#queues.get(destination.name);
     if (!target) throw noQueue(destination.name);
     if (exchange.declaration.type === 'headers') checkHeadersBinding(args);
+    if (exchange.declaration.type === 'topic') checkTopicKey(routingKey, this.#behaviour.maxHashes);
     exchange.bind({ destination: target, routingKey, arguments: args });
   }
 
@@ -121,6 +122,13 @@ export class Exchanges {
 
 function refuseDefault(name: string): void {
   if (name === '') throw new Refusal(403, 'operation not permitted on the default exchange');
+}
+
+function checkTopicKey(key: string, max: number): void {
+  const hashes = key.split('.').filter((word) => word === '#').length;
+  if (hashes <= max) return;
+  const words = `Topic binding key '${key}' uses ${hashes} '#' wildcards, at most ${max} are allowed`;
+  throw new Refusal(406, words);
 }
 
 function checkSame(received: ExchangeDeclaration, current: ExchangeDeclaration): void {

@@ -29,6 +29,8 @@ export interface Behaviour {
   readonly returnsReplies: boolean;
   /** The active consumer of a quorum queue gives way to one of a higher priority. */
   readonly activeConsumerYields: boolean;
+  /** How many `#` a binding key of a topic exchange may have. */
+  readonly maxHashes: number;
 }
 
 const V40: Behaviour = {
@@ -46,6 +48,7 @@ const V40: Behaviour = {
   unknownTypeIsSoft: true,
   returnsReplies: true,
   activeConsumerYields: true,
+  maxHashes: Number.POSITIVE_INFINITY,
 };
 
 export const BEHAVIOURS: Readonly<Record<ServerVersion, Behaviour>> = {
@@ -71,5 +74,6 @@ export const BEHAVIOURS: Readonly<Record<ServerVersion, Behaviour>> = {
     quorumPriorities: 'strict',
     countsPropertyBytes: true,
     returnsReplies: false,
+    maxHashes: 2,
   },
 };

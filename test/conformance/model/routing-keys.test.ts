@@ -20,18 +20,23 @@ async function routes(
   bound: readonly string[],
   sent: readonly string[],
 ): Promise<() => Promise<string>> {
-  const probe = await peer.channel();
+  const link = await peer.link();
+  const probe = await peer.channel(link);
   const exchange = await probe.exchange(`r${run}`, 'topic');
   const queues: string[] = [];
   const received: { routingKey: string }[][] = [];
+  const refusals: string[] = [];
   for (const [at, pattern] of bound.entries()) {
     const queue = await probe.queue(`r${run}-${at}`, {}, { durable: false, exclusive: true });
     queues.push(queue);
-    await probe.bind(queue, exchange, pattern);
+    // 4.3 refuses some, and closes the channel.
+    const binding = await peer.channel(link);
+    refusals.push(await binding.refusal(binding.bind(queue, exchange, pattern)));
     received.push((await probe.consume(queue, 0, { noAck: true })).received);
   }
   for (const [at, key] of sent.entries()) await probe.publish(key, `${at}`, { exchange });
-  return async () => JSON.stringify(received.map((messages) => messages.map(({ routingKey }) => routingKey)));
+  return async () =>
+    JSON.stringify([refusals, received.map((messages) => messages.map(({ routingKey }) => routingKey))]);
 }
 
 describe('whatever the routing keys and patterns of a topic exchange are', () => {

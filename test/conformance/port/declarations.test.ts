@@ -256,6 +256,21 @@ suite('declarations', {
     ]);
   },
 
+  'of a binding with more than two hashes are refused by 4.3': async (peer, { family }) => {
+    const link = await peer.link();
+    const probe = await peer.channel(link);
+    await probe.queue('q');
+    await probe.exchange('x', 'topic');
+    const heard: string[] = [];
+    for (const key of ['#.a.#', '##.##.##', '#.a.#.b.#']) {
+      const other = await peer.channel(link);
+      heard.push(await other.refusal(other.bind('q', 'x', key)));
+    }
+    const words =
+      "406 PRECONDITION_FAILED - Topic binding key '#.a.#.b.#' uses 3 '#' wildcards, at most 2 are allowed";
+    expect(heard).toEqual(['done', 'done', family === '4.3' ? words : 'done']);
+  },
+
   'of a binding miss its source first': async (peer) => {
     const probe = await peer.channel();
     const binding = { source: 'from', routingKey: 'a', arguments: {} };
