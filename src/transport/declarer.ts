@@ -146,6 +146,7 @@ export function toTopologyError(error: unknown, target: string): unknown {
   const code = CODES.get(error.replyCode);
   if (!code) return error;
   const text = /with message "(.*)"$/s.exec(error.message)?.[1] ?? error.message;
+  if (code === 'NOT_FOUND' && UNAVAILABLE.test(text)) return error;
   const difference = INEQUIVALENT.exec(text);
   if (text.includes('transient_nonexcl_queues')) {
     const message = `${target}: this server denies queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
@@ -171,6 +172,9 @@ const CODES: ReadonlyMap<number, TopologyErrorCode> = new Map([
   [503, 'MISMATCH'],
   [540, 'MISMATCH'],
 ]);
+
+/** It exists, and comes back with its node or its supervisor (rabbit_amqqueue:not_found_or_absent_dirty and rabbit_channel). */
+const UNAVAILABLE = /is down or inaccessible|is stopped by supervisor/;
 
 /** The words of rabbit_misc:assert_args_equivalence1/4, the same from 3.10 to 4.3. */
 const INEQUIVALENT = /inequivalent arg '([^']+)' for .*: received (.+?) but current is (.+)$/s;

@@ -187,6 +187,27 @@ describe('while a queue is declared again', () => {
     expect(bench.outbox.pending).toBe(0);
   });
 
+  it('one on a node that is down is asked for again, and does not count as missing', async () => {
+    const bench = OutboxBench.connected();
+    const { a } = await bench.sendAll('a');
+    const down = new TransportError(
+      `with message "NOT_FOUND - home node 'b' of durable queue 'emails' in vhost '/' is down or inaccessible"`,
+      { replyCode: 404 },
+    );
+    let isDown = true;
+    bench.link.onRequest = (request) =>
+      request.startsWith('declare') && isDown ? Promise.reject(down) : undefined;
+    giveBack(bench, 1);
+    await bench.clock.pass(2_000);
+    const during = [a?.state, bench.channel.ids.length, declarations(bench).length > 3];
+    isDown = false;
+    await bench.clock.pass(1_000);
+    bench.channel.confirm(2);
+    await turn();
+    expect(during).toEqual(['pending', 1, true]);
+    expect([a?.state, bench.channel.ids]).toEqual(['resolved', ['a', 'a']]);
+  });
+
   it('a lost connection leads to the next, where it is declared before anything is sent', async () => {
     const bench = OutboxBench.connected();
     const { a } = await bench.sendAll('a');

@@ -169,6 +169,17 @@ describe('a refusal of the server', () => {
 
   it.each([
     ['another code', closed(541, 'INTERNAL_ERROR')],
+    [
+      'a queue on a node that is down',
+      closed(
+        404,
+        "NOT_FOUND - home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible",
+      ),
+    ],
+    [
+      'a queue between a crash and its next start',
+      closed(404, "NOT_FOUND - queue 'q' in vhost '/' process is stopped by supervisor"),
+    ],
     ['no code', new TransportError('the connection was lost')],
     ['an error of another kind', new Error('a bug')],
   ])('that may pass stays as it is: %s', (_, error) => {
