@@ -13,8 +13,8 @@ export interface Scene {
   readonly management: ManagementApi;
   readonly network: Network;
   readonly random: Random;
-  /** Kills a consumer's process and starts another one. */
-  replaceConsumer(): Promise<void>;
+  /** Ends a consumer's process and starts another one. */
+  replaceConsumer(how: 'killed' | 'told to end'): Promise<void>;
 }
 
 /** Breaks something and mends it. Resolves, with the time of it, when the server can be reached again. */
@@ -229,7 +229,14 @@ const catalogue = {
   'a consumer is killed': [
     4,
     async (scene) => {
-      await scene.replaceConsumer();
+      await scene.replaceConsumer('killed');
+      return now();
+    },
+  ],
+  'a consumer is told to end': [
+    2,
+    async (scene) => {
+      await scene.replaceConsumer('told to end');
       return now();
     },
   ],

@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { appendFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Broker } from 'leveret';
 import { createVhost, type PrivateServer } from '../../helpers/server/index.js';
@@ -130,6 +131,18 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     troubles.push('the programs did not start to work');
   await delay(WARM_UP_MS);
 
+  /** Tells programs to end, and sees to it that they do. */
+  const end = async (ending: readonly Program[]) => {
+    for (const program of ending) if (program.isRunning) program.stop();
+    const all = Promise.all(ending.map(({ exited }) => exited));
+    const ended = await Promise.race([all, delay(patienceMs, undefined, { ref: false })]);
+    if (ended) return;
+    for (const program of ending.filter(({ isRunning }) => isRunning)) {
+      troubles.push(`${program.name} did not end by itself`);
+      await program.kill();
+    }
+  };
+
   const mostSockets = new Map<string, number>();
   const watch = setInterval(() => {
     for (const { name, pid, isRunning } of programs) {
@@ -144,9 +157,10 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     management: vhost.management,
     network,
     random,
-    async replaceConsumer() {
+    async replaceConsumer(how) {
       const victim = random.pick(programs.filter(({ role, isRunning }) => role === 'consumer' && isRunning));
-      await victim.kill();
+      if (how === 'killed') await victim.kill();
+      else await end([victim]);
       const successor = spawn('consumer');
       const giveUpAt = now() + START_TIMEOUT_MS;
       while (!isAtWork(successor, 0) && now() < giveUpAt) await delay(10);
@@ -157,7 +171,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   let toldAt = firstFaultAt;
   const script = options.faults?.[Symbol.iterator]();
   while (now() - firstFaultAt < durationMs) {
-    const gone = programs.find(({ isRunning, wasKilled }) => !isRunning && !wasKilled);
+    const gone = programs.find(({ exit, wasKilled }) => exit && exit.code !== 0 && !wasKilled);
     if (gone) {
       troubles.push(`${gone.name} ended in the middle of the run`);
       break;
@@ -169,7 +183,9 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     const reachableAt = await happen(name, scene);
     const recoveredAt = await allAtWork(reachableAt, patienceMs);
     const recoveredAfterMs = recoveredAt === undefined ? undefined : recoveredAt - reachableAt;
-    faults.push({ name, startedAt, reachableAt, recoveredAfterMs });
+    const fault: FaultRecord = { name, startedAt, reachableAt, recoveredAfterMs };
+    faults.push(fault);
+    await appendFile(join(options.folder, 'faults.jsonl'), `${JSON.stringify(fault)}\n`);
     const pauseMs = random.next() * 2 * everyMs - (now() - startedAt);
     await delay(Math.max(random.integer(0, 300), pauseMs));
     if (now() - toldAt < 30_000) continue;
@@ -181,20 +197,9 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   }
   const lastFaultAt = now();
 
-  const stop = async (role: Role) => {
-    const running = programs.filter((program) => program.role === role && program.isRunning);
-    for (const program of running) program.stop();
-    const all = Promise.all(running.map(({ exited }) => exited));
-    const ended = await Promise.race([all, delay(patienceMs, undefined, { ref: false })]);
-    if (ended) return;
-    for (const program of running.filter(({ isRunning }) => isRunning)) {
-      troubles.push(`${program.name} did not end by itself`);
-      await program.kill();
-    }
-  };
-  await stop('producer');
+  await end(programs.filter(({ role }) => role === 'producer'));
   await untilCalm(observer.lastDeliveryAt, programs);
-  await stop('consumer');
+  await end(programs.filter(({ role }) => role === 'consumer'));
 
   const connectionsLeft = await settleConnections(network, options, vhost.name);
   const leftovers = await takeLeftovers(vhost.url, vhost.management, queueNames);

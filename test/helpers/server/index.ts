@@ -1,5 +1,5 @@
 export * from './management.js';
-export { startPrivateServer } from './private-server.js';
+export { startPrivateCluster, startPrivateServer } from './private-server.js';
 export { type QueueCounts, queueCounts, queueDepth } from './queue-counts.js';
 export { acquireServer } from './shared-server.js';
 export type { PrivateServer, PrivateServerOptions, ServerAddress, TestServer } from './types.js';

@@ -49,6 +49,47 @@ export async function startLocalNode(
   return node;
 }
 
+/** Starts several nodes that form a cluster. They share one epmd, which the first one owns: stop that one last. */
+export async function startLocalCluster(
+  installation: string,
+  size: number,
+  options: PrivateServerOptions = {},
+): Promise<PrivateServer[]> {
+  const [epmd, ...amqpPorts] = (await freePorts(1 + size)) as [number, ...number[]];
+  const cookie = randomBytes(12).toString('hex');
+  const peers = amqpPorts.map(
+    (port, n) => `cluster_formation.classic_config.nodes.${n + 1} = ${nodeName(port)}`,
+  );
+  const configuration = [
+    'cluster_formation.peer_discovery_backend = classic_config',
+    ...peers,
+    ...(options.configuration ?? []),
+  ];
+  const nodes: LocalNode[] = [];
+  for (const amqp of amqpPorts) {
+    const isFirst = nodes.length === 0;
+    nodes.push(
+      await LocalNode.create(installation, { ...options, configuration }, { amqp, epmd, cookie, isFirst }),
+    );
+  }
+  try {
+    await Promise.all(nodes.map((node) => node.start()));
+  } catch (error) {
+    for (const node of nodes.reverse()) await node.stop();
+    throw error;
+  }
+  return nodes;
+}
+
+/** What a node has in common with the others of its cluster. */
+interface Membership {
+  readonly amqp: number;
+  readonly epmd: number;
+  readonly cookie: string;
+  /** It is the one that starts epmd. */
+  readonly isFirst: boolean;
+}
+
 interface Ports {
   readonly amqp: number;
   readonly management: number;
@@ -84,18 +125,30 @@ class LocalNode implements PrivateServer {
   readonly #folder: string;
   readonly #environment: Record<string, string>;
   readonly #watchdog: ChildProcess;
+  readonly #hasOwnEpmd: boolean;
   #epmd: ChildProcess | undefined;
   #server: ChildProcess | undefined;
   #stopped: Promise<void> | undefined;
 
-  static async create(installation: string, options: PrivateServerOptions): Promise<LocalNode> {
-    const [amqp = 0, management = 0, distribution = 0, epmd = 0, tls = 0] = await freePorts(5);
-    const ports = { amqp, management, distribution, epmd, tls };
+  static async create(
+    installation: string,
+    options: PrivateServerOptions,
+    membership?: Membership,
+  ): Promise<LocalNode> {
+    const [management = 0, distribution = 0, amqp = 0, epmd = 0, tls = 0] = await freePorts(5);
+    const ports = {
+      management,
+      distribution,
+      amqp: membership?.amqp ?? amqp,
+      epmd: membership?.epmd ?? epmd,
+      tls,
+    };
+    const cookie = membership?.cookie ?? randomBytes(12).toString('hex');
     await mkdir(join(root, tmpdir()), { recursive: true });
     const folder = await mkdtemp(join(root, tmpdir(), 'leveret-rabbitmq-'));
     await Promise.all([
       mkdir(join(folder, 'pids')),
-      writeFile(join(folder, '.erlang.cookie'), randomBytes(12).toString('hex'), { mode: 0o400 }),
+      writeFile(join(folder, '.erlang.cookie'), cookie, { mode: 0o400 }),
       writeFile(join(folder, 'rabbitmq.conf'), configurationFile(ports, options, insideRoot(folder))),
       ...[...(options.tls ? tlsFiles(options.tls) : [])].map(([name, content]) =>
         writeFile(join(folder, name), content),
@@ -106,10 +159,19 @@ class LocalNode implements PrivateServer {
         `[${['rabbitmq_management', ...(options.plugins ?? [])].join(',')}].\n`,
       ),
     ]);
-    return new LocalNode(installation, ports, folder, options.tls !== undefined);
+    return new LocalNode(installation, ports, folder, {
+      speaksTls: options.tls !== undefined,
+      hasOwnEpmd: membership?.isFirst !== false,
+    });
   }
 
-  private constructor(installation: string, ports: Ports, folder: string, speaksTls: boolean) {
+  private constructor(
+    installation: string,
+    ports: Ports,
+    folder: string,
+    { speaksTls, hasOwnEpmd }: { readonly speaksTls: boolean; readonly hasOwnEpmd: boolean },
+  ) {
+    this.#hasOwnEpmd = hasOwnEpmd;
     this.#installation = installation;
     this.#ports = ports;
     this.#folder = folder;
@@ -129,7 +191,7 @@ class LocalNode implements PrivateServer {
 
   async start(): Promise<void> {
     if (isRunning(this.#server)) return;
-    if (!isRunning(this.#epmd)) {
+    if (this.#hasOwnEpmd && !isRunning(this.#epmd)) {
       this.#epmd = await this.#spawn('epmd', 'epmd', [
         '-port',
         `${this.#ports.epmd}`,
@@ -273,6 +335,11 @@ function configurationFile(ports: Ports, options: PrivateServerOptions, folder: 
   ].join('\n');
 }
 
+/** The name of the node that has this port. */
+function nodeName(amqpPort: number): string {
+  return `leveret${amqpPort}@localhost`;
+}
+
 /** Everything that the node would otherwise share with another one on this machine. */
 function environment(ports: Ports, folder: string): Record<string, string> {
   const loopback = '-kernel inet_dist_use_interface {127,0,0,1}';
@@ -284,7 +351,7 @@ function environment(ports: Ports, folder: string): Record<string, string> {
     ERL_CRASH_DUMP_SECONDS: '0',
     ERL_EPMD_ADDRESS: '127.0.0.1',
     ERL_EPMD_PORT: `${ports.epmd}`,
-    RABBITMQ_NODENAME: `leveret${ports.amqp}@localhost`,
+    RABBITMQ_NODENAME: nodeName(ports.amqp),
     RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
     RABBITMQ_NODE_PORT: `${ports.amqp}`,
     RABBITMQ_DIST_PORT: `${ports.distribution}`,

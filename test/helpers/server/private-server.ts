@@ -1,6 +1,6 @@
 import { canInstallWithApt, installWithApt } from './apt.js';
 import { dockerAnswers, startContainer } from './docker.js';
-import { findInstallation, startLocalNode } from './local-node.js';
+import { findInstallation, startLocalCluster, startLocalNode } from './local-node.js';
 import type { PrivateServer, PrivateServerOptions } from './types.js';
 
 /** One way to get a server. It returns `undefined` where it does not apply and rejects where it should have worked. */
@@ -28,6 +28,17 @@ const chosen = process.env.RABBITMQ_ROOT ? [local] : undefined;
  */
 export function startPrivateServer(options?: PrivateServerOptions): Promise<PrivateServer> {
   return firstOf(chosen ?? [local, docker, apt], options);
+}
+
+/** Starts nodes on this machine that form a cluster of this test alone. Stop the first one last. */
+export async function startPrivateCluster(
+  size: number,
+  options?: PrivateServerOptions,
+): Promise<PrivateServer[]> {
+  if (findInstallation() === undefined && canInstallWithApt()) await installWithApt();
+  const installation = findInstallation();
+  if (installation === undefined) throw new Error(howToGetOne([]));
+  return startLocalCluster(installation, size, options);
 }
 
 /** Starts the server that most tests share. */
