@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { z } from 'zod';
 import { createVhost, type PrivateServer, startPrivateServer } from '../helpers/server/index.js';
 import { TcpProxy } from '../helpers/tcp-proxy.js';
+import { crashQuorum } from './harness/faults.js';
 import { measured } from './measured.js';
 
 const numbers = queue('numbers', z.object({ n: z.number() }));
@@ -52,7 +53,7 @@ describe('a connection that is lost while a consumer and a producer set themselv
 describe('a queue whose process on the server crashes', () => {
   it.each([
     ['classic', 'exit(amqqueue:get_pid(Q), kill)'],
-    ['quorum', '{N, _} = amqqueue:get_pid(Q), exit(whereis(N), kill)'],
+    ['quorum', crashQuorum],
   ] as const)('loses nothing that was confirmed (%s)', { timeout: 120_000 }, async (type, crash) => {
     await using vhost = await createVhost(server);
     const tasks = queue('tasks', z.object({ n: z.number() }), { type });

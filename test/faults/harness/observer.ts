@@ -18,7 +18,9 @@ interface ChannelRecord {
   /** What was delivered and has no verdict, by delivery tag. */
   readonly unsettled: Map<number, string>;
   /** A delivery whose body is still to come. */
-  arriving: { readonly tag: number; missingBytes: number; readonly parts: Buffer[] } | undefined;
+  arriving:
+    | { readonly tag: number; readonly from: string; missingBytes: number; readonly parts: Buffer[] }
+    | undefined;
 }
 
 interface Stream {
@@ -43,6 +45,8 @@ export class Observer {
   readonly violations: string[] = [];
   /** When something last came through, by program. */
   readonly lastDeliveryAt = new Map<string, number>();
+  /** By exchange, or by queue where there is none. */
+  readonly lastDeliveryFrom = new Map<string, number>();
   readonly lastConfirmAt = new Map<string, number>();
   readonly lastPublishAt = new Map<string, number>();
   #channels = 0;
@@ -117,8 +121,11 @@ export class Observer {
         this.#closed(connection, rest);
         break;
       case '60.60 to-client': {
-        const tag = Number(rest.readBigUInt64BE(1 + rest.readUInt8(0)));
-        channel.arriving = { tag, missingBytes: -1, parts: [] };
+        const at = 1 + rest.readUInt8(0);
+        const tag = Number(rest.readBigUInt64BE(at));
+        const exchange = shortString(rest, at + 9);
+        const routingKey = shortString(rest, at + 10 + exchange.length);
+        channel.arriving = { tag, from: exchange || routingKey, missingBytes: -1, parts: [] };
         break;
       }
       case '60.40 to-server':
@@ -158,6 +165,7 @@ export class Observer {
     channel.unsettled.set(arriving.tag, keyOf(arriving.parts[0] ?? Buffer.alloc(0)) ?? '?');
     channel.arriving = undefined;
     this.lastDeliveryAt.set(connection.program, now());
+    this.lastDeliveryFrom.set(arriving.from, now());
   }
 
   #settled(
@@ -184,4 +192,8 @@ export class Observer {
     const text = rest.toString('latin1', 3, 3 + (rest[2] ?? 0));
     if (/unknown delivery tag/.test(text)) this.violations.push(`the server to ${program}: ${text}`);
   }
+}
+
+function shortString(bytes: Buffer, at: number): string {
+  return bytes.toString('latin1', at + 1, at + 1 + (bytes[at] ?? 0));
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Broker } from 'leveret';
 import { createVhost, type PrivateServer } from '../../helpers/server/index.js';
-import { billing, jobs, queueNames, work } from '../programs/workload.js';
+import { billing, jobs, orders, queueNames, work } from '../programs/workload.js';
 import { drawFault, type FaultName, happen, type Scene } from './faults.js';
 import { now } from './journal.js';
 import { type Leftovers, takeLeftovers } from './leftovers.js';
@@ -111,6 +111,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   };
 
   const { observer } = network;
+  const sources = options.isPlain ? [work.name] : [work.name, jobs.name, orders.name];
   const sends = options.clients?.producer === undefined ? observer.lastConfirmAt : observer.lastPublishAt;
   const isAtWork = ({ role, name }: Program, since: number) =>
     ((role === 'producer' ? sends : observer.lastDeliveryAt).get(name) ?? 0) > since;
@@ -119,7 +120,8 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     const giveUpAt = now() + timeoutMs;
     for (;;) {
       const working = programs.filter(({ isRunning }) => isRunning);
-      if (working.every((program) => isAtWork(program, since))) return now();
+      const isFlowing = sources.every((name) => (observer.lastDeliveryFrom.get(name) ?? 0) > since);
+      if (isFlowing && working.every((program) => isAtWork(program, since))) return now();
       if (now() > giveUpAt) return undefined;
       await delay(10);
     }
