@@ -6,7 +6,7 @@ import type { ProcedureContract } from './contracts/procedure.js';
 import type { QueueContract } from './contracts/queue.js';
 import type { Contract } from './contracts/topology.js';
 import { declareDelays } from './delay/declarer.js';
-import { ConfigurationError, ConnectionError, TimeoutError, TopologyError } from './errors.js';
+import { ClosedError, ConfigurationError, ConnectionError, TimeoutError, TopologyError } from './errors.js';
 import { show } from './options.js';
 import { type Declarer, declarerOf, toTopologyError } from './transport/declarer.js';
 import { TransportError } from './transport/port.js';
@@ -18,10 +18,16 @@ const TIMEOUT_MS = 30_000;
 export class Administration {
   readonly #connections: Connections;
   readonly #clock: Clock;
+  #isClosed = false;
 
   constructor(connections: Connections, clock: Clock) {
     this.#connections = connections;
     this.#clock = clock;
+  }
+
+  /** Begins nothing new; what was begun goes on as long as the connections do. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   async declare(given: readonly (Contract | ProcedureContract | DelaysContract)[]): Promise<void> {
@@ -67,6 +73,7 @@ export class Administration {
 
   /** Does something on a live connection, and once more on the next one when it is lost meanwhile. */
   async #perform<T>(subject: Contract | string, action: (declarer: Declarer) => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new ClosedError('The broker is closed');
     const target = typeof subject === 'string' ? subject : subject.name;
     const connections = this.#connections;
     // An exclusive queue belongs to the connection that declares it: the consumer's, or nobody can consume from it.

@@ -71,6 +71,7 @@ export function assemble(
       onConsumerIdle: (consumer) => members.consumerIdle(consumer),
     },
     internals,
+    () => members.isClosing,
   );
   return {
     options,
@@ -87,11 +88,12 @@ export function assemble(
 
 /** Ends the parts in order, or at the deadline at once. False: not everything was done. Never rejects. */
 export async function shutDown(
-  { members, connections, clock }: Assembly,
+  { members, administration, connections, clock }: Assembly,
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const late = () => new TimeoutError(`The broker could not be closed within ${timeoutMs} ms`);
+  administration.close();
   const done = members.close().then(() => connections.close());
   try {
     await orAborted(withDeadline(clock, done, timeoutMs, late), signal);

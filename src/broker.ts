@@ -17,6 +17,7 @@ import type { QueueContract } from './contracts/queue.js';
 import type { InputOf, OutputOf, Schema } from './contracts/schema.js';
 import type { Contract } from './contracts/topology.js';
 import { type DeadLetters, deadLettersOf } from './dead-letters/dead-letters.js';
+import { ClosedError } from './errors.js';
 import type { BrokerEvent, BrokerListener } from './events.js';
 import { checkOptions, isDuration, isSignal } from './options.js';
 import { type Producer, type ProducerOptions, QueueProducer } from './producer/producer.js';
@@ -76,6 +77,7 @@ export class Broker implements AsyncDisposable {
   async connect(): Promise<void> {
     const { signal } = this.#parts.options;
     signal?.throwIfAborted();
+    if (this.#life !== 'open') throw new ClosedError('The broker is closed');
     await orAborted(this.#parts.connections.publish.link(), signal);
   }
 

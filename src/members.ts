@@ -22,6 +22,12 @@ export class Members {
   readonly #publishers: Publisher[] = [];
   /** Consumers that their loops have left, as long as somebody else holds them. */
   #idleConsumers: WeakRef<QueueConsumer>[] = [];
+  #isClosing = false;
+
+  /** Nothing new begins to work. */
+  get isClosing(): boolean {
+    return this.#isClosing;
+  }
 
   get consumerHealth(): ConsumerHealth[] {
     return [...this.#consumers].map((consumer) => consumer.health);
@@ -42,7 +48,8 @@ export class Members {
   }
 
   addProducer(producer: QueueProducer): void {
-    this.#producers.add(producer);
+    if (this.#isClosing) producer.abort();
+    else this.#producers.add(producer);
   }
 
   removeProducer(producer: QueueProducer): void {
@@ -65,6 +72,7 @@ export class Members {
 
   /** Lets all work end: first what consumes, then what publishes. Takes as long as the handlers do. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     const tasksClosed = this.#tasks.map((task) => task.close());
     for (const idle of this.#idleConsumers) void idle.deref()?.close();
     const consumersClosed = [...this.#consumers].map((consumer) =>

@@ -13,10 +13,12 @@ import type { BatchWork, Work } from './work.js';
 export class ConsumerFactory {
   readonly #host: ConsumerHost;
   readonly #internals: Internals | undefined;
+  readonly #isClosing: () => boolean;
 
-  constructor(host: ConsumerHost, internals: Internals | undefined) {
+  constructor(host: ConsumerHost, internals: Internals | undefined, isClosing: () => boolean) {
     this.#host = host;
     this.#internals = internals;
+    this.#isClosing = isClosing;
   }
 
   /** @throws ConfigurationError naming the argument that is wrong */
@@ -53,6 +55,8 @@ export class ConsumerFactory {
     answerFailure?: ConsumerHost['answerFailure'],
   ): QueueConsumer {
     const host = answerFailure ? { ...this.#host, answerFailure } : this.#host;
-    return new QueueConsumer(contract, work, options, host);
+    const consumer = new QueueConsumer(contract, work, options, host);
+    if (this.#isClosing()) void consumer.close();
+    return consumer;
   }
 }
