@@ -27,7 +27,7 @@ export interface ConsumerStats {
 export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable<Message<Body>> {
   /**
    * Resolves when the server delivers to it. Rejects when it can not start for a reason that lasts: `TopologyError`,
-   * `ConnectionError`, or `ClosedError` when it is closed before. Need not be awaited.
+   * `ConnectionError`, or `ClosedError` when it is closed, or its only loop left, before. Need not be awaited.
    */
   readonly ready: Promise<void>;
   /** Resolves when it is closed: with nothing, or with the error that ended it. Never rejects. */

@@ -250,6 +250,10 @@ export class QueueConsumer implements Consumer {
     }
     this.#subscription?.stop();
     this.#lostAt = undefined;
+    // Nobody starts it any more, unless another loop does.
+    this.#ready.reject(
+      new ClosedError(`The loop over the queue '${this.contract.name}' was left before its consumer started`),
+    );
     await session?.pause().catch(() => {});
     giveBack();
     this.#processing.giveBackUnseen();

@@ -23,14 +23,15 @@ export class MessageStream implements Worker {
   #idle: Deferred<void> | undefined;
   #end: { readonly error: Error | undefined } | undefined;
   #isFilling = false;
-  #admitting = 0;
+  /** Those whose schema is still at work. */
+  readonly #admitting = new Set<ReceivedMessage>();
 
   constructor(settings: MessageStreamSettings) {
     this.#settings = settings;
   }
 
   get inFlight(): number {
-    let count = this.#admitting;
+    let count = this.#admitting.size;
     for (const loop of this.#loops) count += loop.inHand.length;
     return count;
   }
@@ -82,7 +83,7 @@ export class MessageStream implements Worker {
     if (this.#isFilling) return;
     this.#isFilling = true;
     const { inbox } = this.#settings;
-    while (this.#waiting.length > this.#admitting) {
+    while (this.#waiting.length > this.#admitting.size) {
       const message = inbox.take();
       if (!message) break;
       this.#offer(message);
@@ -91,6 +92,8 @@ export class MessageStream implements Worker {
   }
 
   sessionLost(session: Session, reason: Error): void {
+    // An asynchronous schema may never answer.
+    for (const message of this.#admitting) if (message.session === session) this.#admitting.delete(message);
     for (const { inHand } of this.#loops) {
       for (const message of inHand) if (message.session === session) message.abort(reason);
     }
@@ -113,6 +116,7 @@ export class MessageStream implements Worker {
       for (const message of inHand) message.abort(reason);
     }
     this.#loops.clear();
+    this.#admitting.clear();
     this.#idle?.resolve();
   }
 
@@ -140,11 +144,10 @@ export class MessageStream implements Worker {
       return;
     }
     if (admitted === false) return;
-    this.#admitting++;
+    this.#admitting.add(message);
     void admitted.then((isValid) => {
-      this.#admitting--;
       // Lost meanwhile, it comes again.
-      if (isValid && message.session.isLive) this.#hand(message);
+      if (this.#admitting.delete(message) && isValid && message.session.isLive) this.#hand(message);
       this.fill();
     });
   }

@@ -80,6 +80,8 @@ export class QueueProducer implements Producer {
   readonly #timeoutMs: number;
   /** Sends whose asynchronous schema is still at work. */
   #validating = new Set<Promise<unknown>>();
+  /** Aborted by {@link abort}: no schema is waited for any more. */
+  readonly #aborting = new AbortController();
   #isClosed = false;
   #closed: Promise<void> | undefined;
 
@@ -140,6 +142,7 @@ export class QueueProducer implements Producer {
   /** Settles what is left with a `ClosedError`. */
   abort(): void {
     this.#isClosed = true;
+    this.#aborting.abort(this.#closedError());
     this.#outbox.abort();
   }
 
@@ -162,7 +165,8 @@ export class QueueProducer implements Producer {
       new TimeoutError(`The schema of ${this.#target} did not answer within ${timeoutMs} ms`, {
         maybeDelivered: false,
       });
-    const encoded = withDeadline(clock, orAborted(encoding, options?.signal), timeoutMs, tooLate);
+    const wanted = orAborted(orAborted(encoding, options?.signal), this.#aborting.signal);
+    const encoded = withDeadline(clock, wanted, timeoutMs, tooLate);
     this.#validating.add(encoded);
     try {
       const content = await encoded;

@@ -107,6 +107,16 @@ describe('a send whose schema is asynchronous', () => {
     expect([during, closing.state, sending.state]).toEqual(['pending', 'resolved', 'resolved']);
   });
 
+  it('is settled when the deadline of the close has come, and leaves no timer', async () => {
+    const sending = track(producer.send({ a: 1 }));
+    const closing = track(producer.close());
+    producer.abort();
+    await turn();
+
+    expect(sending.error).toMatchObject({ code: 'CLOSED', maybeDelivered: false });
+    expect([closing.state, producer.pending, clock.armed]).toEqual(['resolved', 0, 0]);
+  });
+
   it('does not hold up those that follow', async () => {
     void producer.send({ name: 'first' });
     void producer.send({ name: 'second' });
