@@ -150,7 +150,7 @@ export class ReceivedMessage implements Message, Deadlined {
   get timestamp(): Date | undefined {
     const { timestamp } = this.delivery.properties;
     // The wire carries 64 bits; beyond the last Date there is none.
-    return typeof timestamp === 'number' && timestamp <= MAX_DATE_SECONDS
+    return typeof timestamp === 'number' && Math.abs(timestamp) <= MAX_DATE_SECONDS
       ? new Date(timestamp * 1_000)
       : undefined;
   }

@@ -43,6 +43,10 @@ describe('a received message', () => {
     }
   });
 
+  it.each([1e15, 2 ** 63, Number.NaN, -1e300])('shows no time where its sender wrote %s', (timestamp) => {
+    expect(received({ properties: { timestamp } }).timestamp).toBeUndefined();
+  });
+
   it('keeps headers of the server, and its own count, to itself', () => {
     const { headers } = received({
       properties: { headers: { tenant: 'a', 'x-delivery-count': 1, 'leveret-attempt': 2 } },
