@@ -1,5 +1,5 @@
 import { MessageTooLargeError, ValidationError } from '../errors.js';
-import { codecs } from './codec.js';
+import { codecs, type Encoded } from './codec.js';
 import type { CodecName } from './json.js';
 import { isThenable, MAX_ISSUES, type Schema, type Validation, validate } from './schema.js';
 
@@ -21,13 +21,18 @@ export function encodeBody(
   body: unknown,
   maxBodyBytes: number,
 ): Buffer | Promise<Buffer> {
+  const codec = codecs[contract.codec];
   const checked = validate(contract.schema, body);
-  if (isThenable(checked)) return Promise.resolve(checked).then((result) => encodeValid(result));
-  return encodeValid(checked);
+  if (!isThenable(checked)) return take(checked, () => codec.encode(body));
+  // The caller may change its object while the schema is at work: what is sent is the body as it was given.
+  const given = codec.encode(body);
+  return Promise.resolve(checked).then((result) =>
+    take(result, () => (isStill(given, codec.encode(body)) ? given : { ...given, exact: false })),
+  );
 
-  function encodeValid(result: Validation<unknown>): Buffer | Promise<Buffer> {
+  function take(result: Validation<unknown>, encode: () => Encoded): Buffer | Promise<Buffer> {
     if (!result.ok) throw new ValidationError(target, result.issues);
-    const encoded = codecs[contract.codec].encode(body);
+    const encoded = encode();
     if ('issue' in encoded) throw new ValidationError(target, [encoded.issue]);
     const { content } = encoded;
     if (content.length > maxBodyBytes) {
@@ -37,7 +42,10 @@ export function encodeBody(
     return encoded.exact ? content : checkAsDecoded(content);
   }
 
-  /** JSON changed the value (a Date became a string, NaN became null): would the consumer still take it? */
+  /**
+   * JSON changed the value (a Date became a string, NaN became null), or the caller did after it was given: would the consumer
+   * still take it?
+   */
   function checkAsDecoded(content: Buffer): Buffer | Promise<Buffer> {
     const result = decodeBody(contract, content, undefined, undefined);
     if (isThenable(result)) return Promise.resolve(result).then((it) => keep(it));
@@ -52,6 +60,11 @@ export function encodeBody(
       throw new ValidationError(target, [note, ...it.issues].slice(0, MAX_ISSUES));
     }
   }
+}
+
+/** True when the body encodes as it did before. */
+function isStill(before: Encoded, now: Encoded): boolean {
+  return 'content' in before && 'content' in now && before.content.equals(now.content);
 }
 
 /** Decodes a body and validates it. Never throws. Answers at once unless the schema is asynchronous. */

@@ -117,6 +117,35 @@ describe('a send whose schema is asynchronous', () => {
     expect([closing.state, producer.pending, clock.armed]).toEqual(['resolved', 0, 0]);
   });
 
+  it('carries the body as it was at the call, whatever becomes of it', async () => {
+    const body = { name: 'before' };
+    void producer.send(body);
+    body.name = 'after';
+    answer(0);
+    await turn();
+    // What the schema saw may have been another body: it is asked about the one that is sent.
+    const before = connection.links[0]?.channels.length;
+    answer(1);
+    await turn();
+
+    expect(before).toBe(0);
+    expect(connection.links[0]?.publisher.published.map(({ content }) => String(content))).toEqual([
+      '{"name":"before"}',
+    ]);
+  });
+
+  it('is refused by its schema, not for what it became', async () => {
+    const body = { name: 'before' };
+    const sending = track(producer.send(body));
+    body.name = 'after';
+    answer(0);
+    await turn();
+    answer(1, { issues: [{ message: 'no' }] });
+    await turn();
+
+    expect(sending.error).toBeInstanceOf(ValidationError);
+  });
+
   it('does not hold up those that follow', async () => {
     void producer.send({ name: 'first' });
     void producer.send({ name: 'second' });
