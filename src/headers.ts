@@ -125,8 +125,8 @@ function tableSize(table: Readonly<Record<string, unknown>>, path: string, depth
     const nameBytes = Buffer.byteLength(name);
     if (nameBytes > 255) return { path: at.slice(0, 60), expected: 'a name of at most 255 bytes' };
     if (value === undefined) continue;
-    if (mayPollute(name, value))
-      return { path: at.slice(0, 60), expected: 'left out: it reaches prototypes' };
+    const expected = nameProblem(name, value, depth);
+    if (expected) return { path: at.slice(0, 60), expected };
     const checked = valueSize(value, at, depth + 1);
     if ('expected' in checked) return checked;
     sizeBytes += 2 + nameBytes + checked.sizeBytes;
@@ -134,14 +134,39 @@ function tableSize(table: Readonly<Record<string, unknown>>, path: string, depth
   return { sizeBytes };
 }
 
+function nameProblem(name: string, value: unknown, depth: number): string | undefined {
+  if (!isWellFormed(name)) return 'a name without lone surrogates, which UTF-8 can not carry';
+  if (mayPollute(name, value)) return 'left out: it reaches prototypes';
+  // amqplib's way to choose the type of a value.
+  return name === '!' && depth > 0
+    ? "a name other than '!', which would choose the type of its object"
+    : undefined;
+}
+
+function numberProblem(value: number): string | undefined {
+  if (!Number.isFinite(value)) return 'a finite number';
+  // amqplib writes these as integers of 64 bits, and throws where they are none.
+  const isFraction = Math.abs(value) >= 2 ** 50 && !Number.isInteger(value);
+  return value < -(2 ** 63) || isFraction
+    ? 'a number that AMQP can carry: -2^63 or more, without a fraction beyond 2^50'
+    : undefined;
+}
+
+/** Lone surrogates become U+FFFD in UTF-8. */
+const isWellFormed = (value: string) => (value as string & { isWellFormed(): boolean }).isWellFormed();
+
 function valueSize(value: unknown, path: string, depth: number): HeadersCheck {
   switch (typeof value) {
     case 'string':
+      if (!isWellFormed(value))
+        return { path, expected: 'text without lone surrogates, which UTF-8 can not carry' };
       return { sizeBytes: 4 + Buffer.byteLength(value) };
     case 'boolean':
       return { sizeBytes: 1 };
-    case 'number':
-      return Number.isFinite(value) ? { sizeBytes: 8 } : { path, expected: 'a finite number' };
+    case 'number': {
+      const expected = numberProblem(value);
+      return expected ? { path, expected } : { sizeBytes: 8 };
+    }
     case 'object':
       break;
     default:

@@ -123,6 +123,7 @@ describe('headers to be sent', () => {
 
     fc.assert(
       fc.property(value, (it) => {
+        fc.pre('sizeBytes' in checkHeaders({ h: it }));
         expect(sizeOf({ h: it })).toBeGreaterThanOrEqual(1 + held(it));
       }),
     );
