@@ -152,10 +152,10 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' && code !== '' ? code : error.name;
 }
 
-/** Cuts at a character's border. */
+/** Cuts at a character's border, and replaces halves of characters, which no header can hold. */
 function cut(text: string, maxBytes = MAX_TEXT_BYTES): string {
   const bytes = Buffer.from(text);
-  if (bytes.length <= maxBytes) return text;
+  if (bytes.length <= maxBytes) return bytes.toString();
   let end = maxBytes - 3;
   while (end > 0 && ((bytes[end] as number) & 0xc0) === 0x80) end--;
   return `${bytes.toString('utf8', 0, end)}…`;

@@ -172,6 +172,12 @@ describe('the error of a dead letter', () => {
     expect(text).toMatch(/^Error: a*🐇+…$/u);
   });
 
+  it('with half of a character costs no other header', () => {
+    const headers = headersOf({ headers: { tenant: 'a' } }, new Error('emoji cut in two: \ud83d'));
+
+    expect(headers).toMatchObject({ tenant: 'a', 'leveret-error': 'Error: emoji cut in two: \ufffd' });
+  });
+
   it('that just fits is not cut', () => {
     const text = errorText(new Error('x'.repeat(2_048 - 'Error: '.length)));
 
