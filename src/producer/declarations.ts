@@ -13,6 +13,9 @@ import type { Pending } from './pending.js';
 /** How long to wait after a declaration that failed on a connection which lives. */
 const TRY_AGAIN_MS = 250;
 
+/** How often in a row the channel may be closed because the exchange is missing, before that is taken for the truth. */
+const MAX_MISSING = 2;
+
 export interface DeclarationsSettings {
   readonly connection: Connection;
   readonly clock: Clock;
@@ -32,6 +35,8 @@ export class Declarations {
   #isBusy = false;
   /** Something that was declared turned out to be missing. */
   #hasVanished = false;
+  /** How often in a row the channel was closed because the exchange is missing. */
+  #missing = 0;
 
   constructor(settings: DeclarationsSettings) {
     this.#settings = settings;
@@ -40,6 +45,19 @@ export class Declarations {
   /** From now on nothing that was declared is taken to exist. */
   vanished(): void {
     this.#hasVanished = true;
+  }
+
+  /** The server took a message, or gave one back as unroutable: there is something to publish to. */
+  wereThere(): void {
+    this.#missing = 0;
+  }
+
+  /** The exchange is missing. Declared again, it may be there next time. False when that was tried already. */
+  mayComeBack(): boolean {
+    this.vanished();
+    if (++this.#missing < MAX_MISSING) return true;
+    this.#missing = 0;
+    return false;
   }
 
   /** Declares the contract. */

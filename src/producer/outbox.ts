@@ -84,8 +84,6 @@ export class Outbox {
   /** How many confirms have come, to see whether the server answers at all. */
   #confirms = 0;
   #patienceMs = FIRST_PATIENCE_MS;
-  /** How often in a row the channel was closed because the exchange is missing. */
-  #missing = 0;
 
   constructor(settings: OutboxSettings) {
     this.#settings = settings;
@@ -240,12 +238,8 @@ export class Outbox {
 
   /** Fails those that the server's reason for closing the channel is about: sent again, they would close it again. */
   #refuse(unconfirmed: readonly Pending[], error: TransportError): void {
-    if (error.replyCode === 404) {
-      // The exchange is missing. Declared again, it may be there next time; the sends are unknown until then.
-      this.#declarations.vanished();
-      if (++this.#missing < 2) return;
-      this.#missing = 0;
-    }
+    // Until the exchange is declared again, or can not be, the sends are unknown.
+    if (error.replyCode === 404 && this.#declarations.mayComeBack()) return;
     for (const pending of unconfirmed) {
       const reason = this.#errors.refusal(pending, error);
       if (reason) this.#sends.fail(pending, reason);
@@ -253,7 +247,7 @@ export class Outbox {
   }
 
   #confirmed(window: ConfirmWindow, tag: number, multiple: boolean, accepted: boolean): void {
-    this.#missing = 0;
+    this.#declarations.wereThere();
     this.#patienceMs = FIRST_PATIENCE_MS;
     const homeless: Pending[] = [];
     window.take(tag, multiple, (pending) => {
