@@ -226,7 +226,7 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Declares what the contracts say, ahead of use. Safe to repeat. {@link delays} stands for what delayed messages need.
+   * Declares what the contracts say, ahead of use. Safe to repeat. `delays(…)` stands for what delayed messages need.
    *
    * @throws TopologyError naming the argument that differs; ConnectionError, TimeoutError (30 s), ClosedError
    */
