@@ -33,6 +33,8 @@ const DECLARED = {
   emails: "const emails = queue('emails', z.object({ to: z.email(), subject: z.string() }));",
   orders:
     "const orders = exchange('orders', z.object({ id: z.string(), total: z.number() }), { type: 'topic' });",
+  quote:
+    "const quote = procedure('quote', { request: z.object({ sku: z.string() }), response: z.object({ price: z.number() }) });",
 };
 
 interface Fence {
