@@ -66,7 +66,7 @@ describe.concurrent('the harness', { timeout: 180_000 }, () => {
     const broken = await complaints('acks-on-the-new-channel', {
       clients: { consumer: 'acks-on-the-new-channel' },
       faults: [cut, cut, cut, cut],
-      slowMs: 1_000,
+      slowMs: 4_000,
     });
     const found = [
       ...(broken['no unknown delivery tag'] ?? []),

@@ -155,9 +155,7 @@ export const rules = {
 
   *'nothing is left behind'({ leftovers, connectionsLeft }) {
     for (const { queue, k } of leftovers.queued) yield `${k} is left in ${queue}`;
-    if (connectionsLeft.atProxy > 0) yield `${connectionsLeft.atProxy} connections are left at the proxy`;
-    for (const connection of connectionsLeft.atServer)
-      yield `a connection is left at the server: ${connection}`;
+    for (const connection of connectionsLeft) yield `a connection is left at the server: ${connection}`;
   },
 
   'nothing but what was sent is handled': (_run, { strangers }) =>

@@ -61,8 +61,8 @@ export interface RunRecord {
   /** What went wrong with the run itself: a program that did not start, did not end. */
   readonly troubles: readonly string[];
   readonly leftovers: Leftovers;
-  /** Connections that the server or the proxy still held after every program had ended. */
-  readonly connectionsLeft: { readonly atProxy: number; readonly atServer: readonly string[] };
+  /** Connections that the server still held after every program had ended. */
+  readonly connectionsLeft: readonly string[];
 }
 
 const START_TIMEOUT_MS = 60_000;
@@ -203,7 +203,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   await untilCalm(observer.lastDeliveryAt, programs);
   await end(programs.filter(({ role }) => role === 'consumer'));
 
-  const connectionsLeft = await settleConnections(network, options, vhost.name);
+  const connectionsLeft = await settleConnections(options, vhost.name);
   const leftovers = await takeLeftovers(vhost.url, vhost.management, queueNames);
   return {
     options,
@@ -230,18 +230,13 @@ async function untilCalm(
   while (!isCalm() && now() < giveUpAt) await delay(100);
 }
 
-/** Until neither the proxy nor the server holds a connection. What the management API tells of them comes late. */
-async function settleConnections(
-  { proxy }: Network,
-  { server }: RunOptions,
-  vhost: string,
-): Promise<RunRecord['connectionsLeft']> {
+/** Until the server holds no connection. What its management API tells of them comes late. */
+async function settleConnections({ server }: RunOptions, vhost: string): Promise<readonly string[]> {
   const giveUpAt = now() + 20_000;
   for (;;) {
     const listed = await server.ctl('list_connections', '--silent', 'vhost', 'name', 'state');
-    const atServer = listed.split('\n').filter((line) => line.startsWith(vhost));
-    const left = { atProxy: proxy.connections, atServer };
-    if ((left.atProxy === 0 && atServer.length === 0) || now() > giveUpAt) return left;
+    const left = listed.split('\n').filter((line) => line.startsWith(vhost));
+    if (left.length === 0 || now() > giveUpAt) return left;
     await delay(200);
   }
 }
