@@ -1,5 +1,6 @@
 import type { SubscriptionContract } from '../contracts/exchange.js';
 import type { QueueContract } from '../contracts/queue.js';
+import { ClosedError } from '../errors.js';
 import type { Internals } from '../internals.js';
 import type { BatchConsumerOptions } from './batch-options.js';
 import { type ConsumerHost, QueueConsumer } from './consumer.js';
@@ -56,7 +57,7 @@ export class ConsumerFactory {
   ): QueueConsumer {
     const host = answerFailure ? { ...this.#host, answerFailure } : this.#host;
     const consumer = new QueueConsumer(contract, work, options, host);
-    if (this.#isClosing()) void consumer.close();
+    if (this.#isClosing()) consumer.fail(new ClosedError('The broker is closed'));
     return consumer;
   }
 }

@@ -107,6 +107,14 @@ export class QueueConsumer implements Consumer {
     this.#session?.end(new TransportError(reason.message));
   }
 
+  /** Ends for good: its loops throw the error. */
+  fail(error: Error): void {
+    this.#subscription?.stop();
+    this.#processing.fail(error);
+    this.#closing ??= Promise.resolve({ clean: false });
+    this.#finished(error);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -140,7 +148,7 @@ export class QueueConsumer implements Consumer {
         },
         onOpened: (session) => this.#opened(session),
         onLost: (reason, session) => this.#lost(reason, session),
-        onFailed: (error) => this.#fail(error),
+        onFailed: (error) => this.fail(error),
       },
       this.#wasOpen,
     );
@@ -173,13 +181,6 @@ export class QueueConsumer implements Consumer {
         this.#lostAt = this.#host.clock.now();
     }
     if (!isReplaced) this.#apply({ type: 'lost', error: reason });
-  }
-
-  #fail(error: Error): void {
-    this.#subscription?.stop();
-    this.#processing.fail(error);
-    this.#closing ??= Promise.resolve({ clean: false });
-    this.#finished(error);
   }
 
   async #shutDown(timeoutMs: number): Promise<{ clean: boolean }> {

@@ -13,6 +13,13 @@ import type { Pending } from './pending.js';
 /** How long to wait after a declaration that failed on a connection which lives. */
 const TRY_AGAIN_MS = 250;
 
+/** How often a message is sent again that was refused, and how long nothing is sent before the first time; then twice as long. */
+const MAX_REFUSALS = 6;
+const FIRST_REST_MS = 25;
+
+/** With these a queue can be full. */
+const LIMITS = ['x-max-length', 'x-max-length-bytes'];
+
 /** How often in a row the channel may be closed because the exchange is missing, before that is taken for the truth. */
 const MAX_MISSING = 2;
 
@@ -37,6 +44,10 @@ export class Declarations {
   #hasVanished = false;
   /** How often in a row the channel was closed because the exchange is missing. */
   #missing = 0;
+  /** Nothing is published for a moment, since the server refused what it may take later. */
+  #mustRest = false;
+  /** How often in a row that was so. */
+  #refusals = 0;
 
   constructor(settings: DeclarationsSettings) {
     this.#settings = settings;
@@ -47,9 +58,10 @@ export class Declarations {
     this.#hasVanished = true;
   }
 
-  /** The server took a message, or gave one back as unroutable: there is something to publish to. */
-  wereThere(): void {
+  /** The server has answered for a message: there is something to publish to. Accepted, it took it or knew no queue for it. */
+  wereThere(accepted: boolean): void {
     this.#missing = 0;
+    if (accepted) this.#refusals = 0;
   }
 
   /** The exchange is missing. Declared again, it may be there next time. False when that was tried already. */
@@ -70,19 +82,38 @@ export class Declarations {
   }
 
   /**
-   * True when a message that no queue took may find one after everything was declared again. A delay queue is never full: it
-   * refuses a message only as long as it has no leader.
+   * True when a message that no queue took, or that was refused, is to be sent again: after everything was declared again, or
+   * after a rest. A queue that can not be full refuses a message only as long as it has no leader, such as in the moment after
+   * its declaration (measured on 3.10 and 4.0).
    */
-  mayHelp({ redeclared, dueAt }: Pending, accepted: boolean): boolean {
+  mayHelp(pending: Pending, accepted: boolean): boolean {
     const { contract } = this.#settings;
-    if (redeclared) return false;
-    return dueAt !== undefined || (accepted && contract?.kind === 'queue' && contract.declare === true);
+    const isOwn = contract?.kind === 'queue' && contract.declare === true;
+    if (accepted) {
+      if (pending.redeclared || !(isOwn || pending.dueAt !== undefined)) return false;
+      pending.redeclared = true;
+      return true;
+    }
+    const mayBeFull = contract !== undefined && !(isOwn && LIMITS.every((it) => !(it in contract.arguments)));
+    if (pending.dueAt === undefined && mayBeFull) return false;
+    if (pending.refusals++ >= MAX_REFUSALS) return false;
+    this.#mustRest = true;
+    return true;
   }
 
   /** The message as it is published now. Undefined while something has to be declared first, which it begins. */
   outgoing(pending: Pending): OutgoingMessage | undefined {
     if (this.#isBusy) return undefined;
-    const { clock, connection } = this.#settings;
+    const { clock, connection, signal } = this.#settings;
+    if (this.#mustRest) {
+      this.#mustRest = false;
+      const restMs = FIRST_REST_MS * 2 ** Math.min(this.#refusals++, MAX_REFUSALS);
+      void this.#run(
+        () => pause(clock, restMs, signal),
+        () => false,
+      );
+      return undefined;
+    }
     if (this.#hasVanished) {
       void this.#run(
         (link) => this.declare(link),

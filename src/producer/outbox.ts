@@ -12,6 +12,7 @@ import {
 } from '../transport/port.js';
 import { ConfirmWindow } from './confirm-window.js';
 import { Declarations } from './declarations.js';
+import { Patience } from './patience.js';
 import { Pending, type Receipt } from './pending.js';
 import { PendingSends } from './pending-sends.js';
 import { SendErrors } from './send-errors.js';
@@ -21,13 +22,6 @@ const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
 /** When a channel that was closed or refused is opened again, on a connection that lives. */
 const CHANNEL_BACKOFF = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 5_000, factor: 2 };
-
-/**
- * How long a channel may stay open without a confirm before it is replaced: at first, and at most. Twice as long after each
- * one, since all that it has published is sent again: a server that is only slow would be drowned in copies.
- */
-const FIRST_PATIENCE_MS = 1_000;
-const MAX_PATIENCE_MS = 30_000;
 
 export interface OutboxSettings {
   /** How it is called in messages, such as `the queue 'emails'`. */
@@ -83,7 +77,7 @@ export class Outbox {
   #isClosed = false;
   /** How many confirms have come, to see whether the server answers at all. */
   #confirms = 0;
-  #patienceMs = FIRST_PATIENCE_MS;
+  readonly #patience = new Patience();
 
   constructor(settings: OutboxSettings) {
     this.#settings = settings;
@@ -247,8 +241,8 @@ export class Outbox {
   }
 
   #confirmed(window: ConfirmWindow, tag: number, multiple: boolean, accepted: boolean): void {
-    this.#declarations.wereThere();
-    this.#patienceMs = FIRST_PATIENCE_MS;
+    this.#declarations.wereThere(accepted);
+    if (accepted) this.#patience.restore();
     const homeless: Pending[] = [];
     window.take(tag, multiple, (pending) => {
       this.#confirms++;
@@ -259,7 +253,7 @@ export class Outbox {
       else if (!accepted) this.#sends.fail(pending, this.#errors.rejected());
       else this.#sends.fail(pending, this.#errors.unroutable(pending));
     });
-    if (homeless.length > 0) this.#redeclareFor(homeless);
+    if (homeless.length > 0) this.#sendAgain(homeless, accepted);
     this.flush();
   }
 
@@ -268,26 +262,25 @@ export class Outbox {
     if (pending) pending.returned = replyText;
   }
 
-  /** What they need was deleted behind our back: it is declared once more before these are given up as unroutable. */
-  #redeclareFor(homeless: readonly Pending[]): void {
-    for (const pending of homeless) pending.redeclared = true;
+  /** What they need is missing, or can not take them yet: they go out again when that was seen to. */
+  #sendAgain(homeless: readonly Pending[], accepted: boolean): void {
     this.#sends.waitAgain(homeless);
-    this.#declarations.vanished();
+    if (accepted) this.#declarations.vanished();
+    // A channel that was opened while a queue had no leader can go on refusing when it has one.
+    else if (this.#state.status === 'open') this.#replaceChannel(this.#state);
   }
 
   #expire(pending: Pending): void {
-    const wasInFlight = pending.phase === 'in-flight';
-    const { publishedAfter } = pending;
+    const { phase, publishedAfter } = pending;
     this.#giveUp(pending, this.#errors.timeout(pending));
     // Not one confirm since it was published: this channel may never give another one. A fresh one may.
-    if (wasInFlight && this.#confirms === publishedAfter && this.#state.status === 'open')
+    if (phase === 'in-flight' && this.#confirms === publishedAfter && this.#state.status === 'open')
       this.#replaceChannel(this.#state);
   }
 
   #replaceChannel({ channel, window, openedAt }: OpenState): void {
     if (this.#settings.connection.current?.blocked !== undefined) return;
-    if (this.#settings.clock.now() - openedAt < this.#patienceMs) return;
-    this.#patienceMs = Math.min(MAX_PATIENCE_MS, 2 * this.#patienceMs);
+    if (!this.#patience.isOver(this.#settings.clock.now() - openedAt)) return;
     this.#state = { status: 'idle' };
     this.#takeBack(window);
     void channel.close();

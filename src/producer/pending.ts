@@ -30,6 +30,8 @@ export class Pending implements Deadlined {
   returned: string | undefined;
   /** Its queue was declared again for it once. */
   redeclared = false;
+  /** How often the server has refused it. */
+  refusals = 0;
   /** How many confirms had come when it was published. */
   publishedAfter = 0;
   /** The caller chose the id, so that it may not be the only one of its kind. */

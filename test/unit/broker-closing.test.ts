@@ -42,7 +42,7 @@ describe.each([
     const consumer = consume(broker);
 
     await expect(consumer.ready).rejects.toMatchObject(CLOSED);
-    expect(await consumer.closed).toBeUndefined();
+    expect(await consumer.closed).toMatchObject(CLOSED);
     expect(consumer.state.status).toBe('closed');
     held.open();
     expect(await closed).toEqual({ clean: true });

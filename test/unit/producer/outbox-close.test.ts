@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { ClosedError } from '../../../src/errors.js';
 import { TransportError } from '../../../src/transport/port.js';
 import { turn } from '../support/fake-clock.js';
-import { OutboxBench, states } from '../support/outbox.js';
+import { bounded, OutboxBench, states } from '../support/outbox.js';
 import { track } from '../support/track.js';
 
 describe('closing an outbox', () => {
   it('waits until everything is settled, and closes the channel', async () => {
-    const bench = OutboxBench.connected();
+    const bench = OutboxBench.connected({ contract: bounded });
     const sends = await bench.sendAll('a', 'b');
     const closing = track(bench.outbox.close());
     bench.channel.confirm(1);

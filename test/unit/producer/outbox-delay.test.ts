@@ -57,28 +57,36 @@ describe('a delayed send', () => {
     ]);
   });
 
-  it.each(['returned', 'refused'])(
-    'that was %s is sent once more, after everything was declared again',
-    async (how) => {
-      const bench = OutboxBench.connected();
-      const a = bench.send('a', { delayMs: 1_000 });
-      await settle();
-      const declared = topology(bench).length;
-      const fail = (tag: number) => {
-        if (how === 'returned') bench.channel.giveBack(bench.channel.published[tag - 1]);
-        if (how === 'returned') bench.channel.confirm(tag);
-        else bench.channel.refuse(tag);
-      };
-      fail(1);
-      await settle();
-      const after = [a.state, bench.channel.ids, topology(bench).length];
-      fail(2);
-      await settle();
+  it('that came back is sent once more, after everything was declared again', async () => {
+    const bench = OutboxBench.connected();
+    const a = bench.send('a', { delayMs: 1_000 });
+    await settle();
+    const declared = topology(bench).length;
+    const fail = (tag: number) => {
+      bench.channel.giveBack(bench.channel.published[tag - 1]);
+      bench.channel.confirm(tag);
+    };
+    fail(1);
+    await settle();
+    const after = [a.state, bench.channel.ids, topology(bench).length];
+    fail(2);
+    await settle();
 
-      expect(after).toEqual(['pending', ['a', 'a'], 2 * declared]);
-      expect(states({ a })).toEqual({ a: how === 'returned' ? 'UNROUTABLE' : 'REJECTED' });
-    },
-  );
+    expect(after).toEqual(['pending', ['a', 'a'], 2 * declared]);
+    expect(states({ a })).toEqual({ a: 'UNROUTABLE' });
+  });
+
+  it('that was refused is sent again: its delay queue has no leader yet', async () => {
+    const bench = OutboxBench.connected();
+    const a = bench.send('a', { delayMs: 60_000 });
+    await settle();
+    bench.channel.refuse(1);
+    await bench.clock.pass(100);
+    bench.channel.confirm(2);
+    await settle();
+
+    expect([a.state, bench.channel.ids]).toEqual(['resolved', ['a', 'a']]);
+  });
 
   it('fails when its levels can not be declared, and no other send with it', async () => {
     const bench = OutboxBench.connected();

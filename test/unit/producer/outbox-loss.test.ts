@@ -4,7 +4,7 @@ import { exchange } from '../../../src/contracts/exchange.js';
 import { ClosedError, ConnectionError, MessageTooLargeError, TopologyError } from '../../../src/errors.js';
 import { TransportError } from '../../../src/transport/port.js';
 import { turn } from '../support/fake-clock.js';
-import { OutboxBench, states } from '../support/outbox.js';
+import { bounded, OutboxBench, states } from '../support/outbox.js';
 
 function closed(replyCode: number | undefined, message: string): TransportError {
   return new TransportError(`Channel closed by server: ${replyCode} with message "${message}"`, {
@@ -30,7 +30,7 @@ describe('when the connection is lost, an outbox', () => {
   });
 
   it('sends nothing again that is settled', async () => {
-    const bench = OutboxBench.connected();
+    const bench = OutboxBench.connected({ contract: bounded });
     const controller = new AbortController();
     const aborted = bench.send('aborted', { signal: controller.signal });
     const sends = await bench.sendAll('confirmed', 'refused', 'open');

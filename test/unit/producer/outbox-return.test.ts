@@ -5,7 +5,7 @@ import { queue } from '../../../src/contracts/queue.js';
 import { TopologyError, UnroutableError } from '../../../src/errors.js';
 import { TransportError } from '../../../src/transport/port.js';
 import { turn } from '../support/fake-clock.js';
-import { OutboxBench, states } from '../support/outbox.js';
+import { bounded, OutboxBench, states } from '../support/outbox.js';
 
 const orders = exchange('orders', z.any());
 
@@ -90,7 +90,7 @@ describe('a message that no queue took', () => {
   });
 
   it('that the server refuses after all is rejected', async () => {
-    const bench = OutboxBench.connected();
+    const bench = OutboxBench.connected({ contract: bounded });
     const { a } = await bench.sendAll('a');
     bench.channel.giveBack(bench.channel.published[0]);
     bench.channel.refuse(1);

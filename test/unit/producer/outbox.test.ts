@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigurationError, RejectedError } from '../../../src/errors.js';
 import { turn } from '../support/fake-clock.js';
-import { OutboxBench, states } from '../support/outbox.js';
+import { bounded, OutboxBench, states } from '../support/outbox.js';
 
 const MIB = 1024 * 1024;
 
@@ -72,7 +72,7 @@ describe('an outbox', () => {
   });
 
   it('rejects what the server refuses, and nothing else', async () => {
-    const bench = OutboxBench.connected();
+    const bench = OutboxBench.connected({ contract: bounded });
     const sends = await bench.sendAll('a', 'b', 'c', 'd');
     bench.channel.refuse(1);
     bench.channel.confirm(2);
@@ -82,6 +82,48 @@ describe('an outbox', () => {
     expect(states(sends)).toEqual({ a: 'REJECTED', b: 'resolved', c: 'REJECTED', d: 'REJECTED' });
     expect(sends.a?.error).toBeInstanceOf(RejectedError);
     expect(sends.a?.error).toMatchObject({ message: expect.stringContaining("the queue 'emails'") });
+  });
+
+  it('sends again what a queue refuses that can not be full: it has no leader yet', async () => {
+    const bench = OutboxBench.connected();
+    const { a } = await bench.sendAll('a');
+    bench.channel.refuse(1);
+    await turn();
+    const atOnce = [a?.state, bench.channel.ids.length];
+    await bench.clock.pass(100);
+    const afterwards = [a?.state, bench.channel.ids.length];
+    bench.channel.confirm(2);
+    await turn();
+
+    expect(atOnce).toEqual(['pending', 1]);
+    expect(afterwards).toEqual(['pending', 2]);
+    expect(a?.state).toBe('resolved');
+  });
+
+  it('rejects in the end what is refused again and again, in less than ten seconds', async () => {
+    const bench = OutboxBench.connected();
+    const { a } = await bench.sendAll('a');
+    for (let n = 0; n < 10 && a?.state === 'pending'; n++) {
+      const { channel } = bench;
+      if (channel.ids.length > 0) channel.refuse(channel.ids.length);
+      await bench.clock.pass(1_000);
+    }
+
+    expect(a?.error).toMatchObject({ code: 'REJECTED' });
+  });
+
+  it('replaces a channel on which a queue goes on refusing', async () => {
+    const bench = OutboxBench.connected();
+    const { a } = await bench.sendAll('a');
+    const deaf = bench.channel;
+    await bench.clock.pass(2_000);
+    deaf.refuse(1);
+    await bench.clock.pass(1_000);
+    const isOther = bench.channel !== deaf;
+    bench.channel.confirm(1);
+    await turn();
+
+    expect([isOther, a?.state]).toEqual([true, 'resolved']);
   });
 
   it('publishes nothing while the server blocks publishing, and goes on afterwards', async () => {
@@ -193,7 +235,7 @@ describe('two sends with one id of their own', () => {
   });
 
   it('go on after the first was refused, or its channel lost', async () => {
-    const bench = OutboxBench.connected();
+    const bench = OutboxBench.connected({ contract: bounded });
     const own = { hasOwnId: true };
     const sends = { first: bench.send('a', own), second: bench.send('a', own), third: bench.send('a', own) };
     await turn();

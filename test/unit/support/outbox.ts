@@ -27,6 +27,9 @@ interface SendOptions {
 }
 
 /** An outbox between the test, which sends, and the test, which is the server. */
+/** One that can be full, so that a refusal is final. */
+export const bounded = queue('emails', z.any(), { maxLength: 10 });
+
 export class OutboxBench {
   readonly clock = new FakeClock();
   readonly connection = new FakeConnection();
