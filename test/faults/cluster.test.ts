@@ -45,7 +45,7 @@ afterEach(async () => {
 }, 240_000);
 
 async function startAgain(n: number): Promise<void> {
-  await node(n).shutdown();
+  await node(n).kill();
   await node(n).start();
 }
 
