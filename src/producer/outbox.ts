@@ -53,9 +53,8 @@ interface OpenState {
 }
 
 /**
- * Sends on their way to the server: a bounded list of those that wait, a bounded window of those that are published, and a
- * deadline for each. Opens its channel when there is something to send; when the channel is lost, what was not confirmed
- * goes back to the head of the list and out again with the same id.
+ * Sends on their way to the server: a bounded list of those that wait, a bounded window of those that are published, a deadline
+ * for each. When its channel is lost, what was not confirmed goes back to the head of the list and out again with the same id.
  *
  * | state   | add, flush                  | opened | refused, failed                         | channel closed         | close, abort        |
  * |---------|-----------------------------|--------|-----------------------------------------|------------------------|---------------------|

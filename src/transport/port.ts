@@ -131,7 +131,7 @@ export interface Delivery {
   readonly redelivered: boolean;
   readonly exchange: string;
   readonly routingKey: string;
-  /** As another client wrote them: any type may stand in any property. */
+  /** As another client wrote them, whatever the type of their values. */
   readonly properties: Readonly<{ [K in keyof MessageProperties]?: unknown }>;
   readonly content: Buffer;
 }
