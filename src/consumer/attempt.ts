@@ -22,6 +22,20 @@ export function attemptOf({ redelivered, properties }: Delivery, queueType: Queu
   return Math.max(1, carried) + (redelivered ? failedRuns(headers, queueType) : 0);
 }
 
+/** From so many returns on, a message is suspected of ending whatever process works on it. */
+const SUSPICIOUS_RETURNS = 3;
+
+/** True for a message that came back so often that it may be the reason. Only quorum queues count. */
+export function isSuspect({ redelivered, properties }: Delivery, queueType: QueueType): boolean {
+  if (!redelivered || queueType !== 'quorum') return false;
+  const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
+  const returns = Math.max(
+    countIn(headers, 'x-delivery-count') ?? 0,
+    countIn(headers, 'x-acquired-count') ?? 0,
+  );
+  return returns >= SUSPICIOUS_RETURNS;
+}
+
 function failedRuns(headers: Readonly<Record<string, unknown>>, queueType: QueueType): number {
   if (queueType !== 'quorum') return 1;
   return countIn(headers, 'x-delivery-count') ?? (countIn(headers, 'x-acquired-count') === undefined ? 1 : 0);

@@ -16,7 +16,11 @@ import { checkStreamOptions, isStreamOffset, type StreamOffset } from './stream-
 
 /** The options of `broker.consumer(…)`. */
 export interface ConsumerOptions {
-  /** How many handlers run at once, 1 to 10 000. With 1 the messages are handled in order. @defaultValue 1 */
+  /**
+   * How many handlers run at once, 1 to 10 000. With 1 the messages are handled in order. One that has come back three times or
+   * more to its quorum queue runs alone: if it ends the process, no other running message is returned, and counted, with it.
+   * @defaultValue 1
+   */
   readonly concurrency?: number;
   /**
    * How many messages the server may deliver ahead, 1 to 65 535. `'auto'` is 50, or twice the concurrency when that is more.

@@ -12,7 +12,8 @@ export interface HandlerWorkerSettings {
   readonly handler: (message: Message) => unknown;
   readonly concurrency: number;
   readonly handlerTimeoutMs: number;
-  readonly inbox: Pick<Inbox, 'take'>;
+  /** Without `next`, no message is suspected. */
+  readonly inbox: Pick<Inbox, 'take'> & Partial<Pick<Inbox, 'next'>>;
   readonly clock: Clock;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
@@ -26,6 +27,8 @@ export class HandlerWorker implements Worker {
   readonly #settings: HandlerWorkerSettings;
   readonly #active = new Set<ReceivedMessage>();
   readonly #deadlines: Deadlines<ReceivedMessage>;
+  /** A suspect is at work, alone. */
+  #isAlone = false;
   #isFilling = false;
   #isFinishing = false;
   #idle: Deferred<void> | undefined;
@@ -44,9 +47,13 @@ export class HandlerWorker implements Worker {
     if (this.#isFilling) return;
     this.#isFilling = true;
     const { inbox, concurrency } = this.#settings;
-    while (!this.#isFinishing && this.#active.size < concurrency) {
+    while (!this.#isFinishing && !this.#isAlone && this.#active.size < concurrency) {
+      // Whatever ran beside a message that ends the process would come back with it, until the server has counted too often.
+      const isSuspect = concurrency > 1 && inbox.next?.isSuspect === true;
+      if (isSuspect && this.#active.size > 0) break;
       const message = inbox.take();
       if (!message) break;
+      this.#isAlone = isSuspect;
       this.#begin(message);
     }
     this.#isFilling = false;
@@ -136,6 +143,8 @@ export class HandlerWorker implements Worker {
   #leave(message: ReceivedMessage): void {
     if (!this.#active.delete(message)) return;
     this.#deadlines.remove(message);
+    // It was the only one.
+    this.#isAlone = false;
     this.#settings.onLeft?.(message);
     if (this.#active.size === 0) this.#idle?.resolve();
     this.fill();

@@ -20,6 +20,11 @@ export class Inbox {
     else this.#messages[--this.#head] = message;
   }
 
+  /** The one that {@link take} would take. */
+  get next(): ReceivedMessage | undefined {
+    return this.#messages[this.#head];
+  }
+
   take(): ReceivedMessage | undefined {
     const message = this.#messages[this.#head];
     if (!message) return undefined;

@@ -3,7 +3,7 @@ import { originOf } from '../delay/message.js';
 import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../headers.js';
 import { checkOptions } from '../options.js';
 import type { Delivery } from '../transport/port.js';
-import { attemptOf } from './attempt.js';
+import { attemptOf, isSuspect } from './attempt.js';
 import { retryLaterChecks } from './failure-policy.js';
 import type { Session } from './session.js';
 import { offsetIn } from './stream-position.js';
@@ -84,8 +84,6 @@ export class ReceivedMessage implements Message, Deadlined {
   body: unknown;
   bucket: Deadlined['bucket'];
   slot = 0;
-  /** True while it takes up one of the consumer's places. */
-  holdsSlot = false;
   #verdict: Verdict | undefined;
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
@@ -111,6 +109,11 @@ export class ReceivedMessage implements Message, Deadlined {
   get attempt(): number {
     this.#attempt ??= attemptOf(this.delivery, this.session.queueType) + this.#runsHere;
     return this.#attempt;
+  }
+
+  /** It came back so often that it may be what ends the processes that work on it. */
+  get isSuspect(): boolean {
+    return isSuspect(this.delivery, this.session.queueType);
   }
 
   get redelivered(): boolean {

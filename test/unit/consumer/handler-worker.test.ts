@@ -199,3 +199,54 @@ describe('a lost session', () => {
     expect(bench.worker.inFlight).toBe(0);
   });
 });
+
+describe('a message that came back three times', () => {
+  const suspicious = { redelivered: true, properties: { headers: { 'x-delivery-count': 3 } } };
+
+  it('runs alone: after those before it, and before those behind it', async () => {
+    const bench = new HandlerBench({ concurrency: 3 });
+    bench.deliver([1, 2]);
+    bench.deliver([3], bench.session, suspicious);
+    bench.deliver([4, 5]);
+    const course = [[...bench.started]];
+    for (const tag of [1, 2, 3]) {
+      await bench.end(tag);
+      course.push([...bench.started]);
+    }
+
+    expect(course).toEqual([
+      [1, 2],
+      [1, 2],
+      [1, 2, 3],
+      [1, 2, 3, 4, 5],
+    ]);
+  });
+
+  it('lets the others go on when its delivery is lost', async () => {
+    const bench = new HandlerBench({ concurrency: 3 });
+    bench.deliver([1], bench.session, suspicious);
+    bench.deliver([2, 3], new FakeSession());
+    const before = [...bench.started];
+    bench.worker.sessionLost(bench.session.asSession, new Error('lost'));
+
+    expect([before, bench.started]).toEqual([[1], [1, 2, 3]]);
+  });
+
+  it.each([
+    ['came back twice', { redelivered: true, properties: { headers: { 'x-delivery-count': 2 } } }],
+    ['carries a count from elsewhere', { properties: { headers: { 'x-delivery-count': 9 } } }],
+  ])('is not one that %s', (_, different) => {
+    const bench = new HandlerBench({ concurrency: 3 });
+    bench.deliver([1, 2, 3], bench.session, different);
+
+    expect(bench.started).toEqual([1, 2, 3]);
+  });
+
+  it('is one that 4.3 has delivered so often', () => {
+    const bench = new HandlerBench({ concurrency: 3 });
+    const headers = { 'x-acquired-count': 4 };
+    bench.deliver([1, 2], bench.session, { redelivered: true, properties: { headers } });
+
+    expect(bench.started).toEqual([1]);
+  });
+});

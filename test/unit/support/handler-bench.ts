@@ -2,6 +2,7 @@ import { HandlerWorker } from '../../../src/consumer/handler-worker.js';
 import { Inbox } from '../../../src/consumer/inbox.js';
 import type { Message, ReceivedMessage } from '../../../src/consumer/message.js';
 import { type Deferred, deferred } from '../../../src/deferred.js';
+import type { Delivery } from '../../../src/transport/port.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';
 import { FakeClock, turn } from './fake-clock.js';
 
@@ -44,9 +45,13 @@ export class HandlerBench {
     });
   }
 
-  deliver(tags: readonly number[], session = this.session): ReceivedMessage[] {
+  deliver(
+    tags: readonly number[],
+    session = this.session,
+    different: Partial<Delivery> = {},
+  ): ReceivedMessage[] {
     return tags.map((deliveryTag) => {
-      const message = received({ deliveryTag }, { session, judge: this.judge });
+      const message = received({ ...different, deliveryTag }, { session, judge: this.judge });
       this.inbox.push(message);
       this.worker.fill();
       return message;
