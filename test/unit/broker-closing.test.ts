@@ -48,6 +48,15 @@ describe.each([
     expect(await closed).toEqual({ clean: true });
   });
 
+  it('a loop throws', async () => {
+    const { broker, held, closed } = await make();
+    const loop = broker.consumer(others)[Symbol.asyncIterator]();
+
+    await expect(loop.next()).rejects.toMatchObject(CLOSED);
+    held.open();
+    expect(await closed).toEqual({ clean: true });
+  });
+
   it('a producer refuses every send', async () => {
     const { broker, held, closed } = await make();
     const producer = broker.producer(others);
