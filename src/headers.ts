@@ -1,4 +1,4 @@
-import type { Check } from './options.js';
+import { type Check, isWellFormed } from './options.js';
 
 /** Message headers: what may be sent, how large it is, and what is copied from one message to the next. */
 
@@ -151,9 +151,6 @@ function numberProblem(value: number): string | undefined {
     ? 'a number that AMQP can carry: -2^63 or more, without a fraction beyond 2^50'
     : undefined;
 }
-
-/** Lone surrogates become U+FFFD in UTF-8. */
-const isWellFormed = (value: string) => (value as string & { isWellFormed(): boolean }).isWellFormed();
 
 function valueSize(value: unknown, path: string, depth: number): HeadersCheck {
   switch (typeof value) {

@@ -55,12 +55,18 @@ export function either(first: Check, second: Check): Check {
   };
 }
 
+/** Lone surrogates become U+FFFD in UTF-8. */
+export const isWellFormed = (value: string): boolean =>
+  (value as string & { isWellFormed(): boolean }).isWellFormed();
+
 /** A name or another text that travels as an AMQP short string: at most 255 bytes of UTF-8 (AMQP 0-9-1, 4.2.5.3). */
 export function isShortString({ empty = false } = {}): Check {
   return (value) => {
-    if (typeof value === 'string' && (empty || value !== '') && Buffer.byteLength(value) <= 255)
-      return undefined;
-    return `a ${empty ? '' : 'non-empty '}string of at most 255 bytes`;
+    // Lone surrogates would come back as another string: what is matched by it would be lost sight of.
+    const isText = typeof value === 'string' && isWellFormed(value);
+    if (isText && (empty || value !== '') && Buffer.byteLength(value) <= 255) return undefined;
+    const without = typeof value === 'string' && !isText ? ', without lone surrogates' : '';
+    return `a ${empty ? '' : 'non-empty '}string of at most 255 bytes${without}`;
   };
 }
 

@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { type Issue, messageOf } from '../errors.js';
-import { show } from '../options.js';
+import { isWellFormed, show } from '../options.js';
 import { type CodecName, findPollution, isPlainJson } from './json.js';
 
 /**
@@ -131,6 +131,3 @@ const mayPollute = (source: string) => /proto|\\u/.test(source);
 const pollutionIssue = (path: (string | number)[]): Issue => ({ message: 'this key is not allowed', path });
 
 const problem = (message: string): { issue: Issue } => ({ issue: { message, path: [] } });
-
-/** Lone surrogates become U+FFFD in UTF-8. */
-const isWellFormed = (value: string) => (value as string & { isWellFormed(): boolean }).isWellFormed();

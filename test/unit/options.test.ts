@@ -125,6 +125,13 @@ describe('a check', () => {
       'a non-empty string of at most 255 bytes',
     ],
     [
+      'a short string with half of a character',
+      isShortString(),
+      ['a\u{1F407}'],
+      ['\ud83d'],
+      'a non-empty string of at most 255 bytes, without lone surrogates',
+    ],
+    [
       'an empty short string',
       isShortString({ empty: true }),
       ['', 'a'],

@@ -40,17 +40,18 @@ describe.each(kinds)('the attempt of a message of a %s queue', (type) => {
     await using vhost = await createVhost();
     await using proxy = await TcpProxy.listen(vhost.url);
     await using broker = await Broker.connect(proxy.via(vhost.url), { reconnect: { initialDelayMs: 10 } });
-    const attempts: number[] = [];
+    // An acknowledgement that the cut takes away brings an attempt back, which then counts as one more.
+    const attempts = new Set<number>();
     using working = gate();
     await broker.consumer(numbers(type), async ({ attempt }) => {
-      attempts.push(attempt);
-      if (attempts.length === 3) await working.opened;
-      if (attempts.length < 5) throw new Error('it failed');
+      attempts.add(attempt);
+      if (attempt === 3) await working.opened;
+      if (attempt < 5) throw new Error('it failed');
     }).ready;
     await broker.producer(numbers(type)).send({ n: 1 });
-    await expect.poll(() => attempts).toEqual([1, 2, 3]);
+    await expect.poll(() => [...attempts]).toEqual([1, 2, 3]);
     proxy.cutAll();
-    await expect.poll(() => attempts).toEqual([1, 2, 3, 4, 5]);
+    await expect.poll(() => [...attempts]).toEqual([1, 2, 3, 4, 5]);
     working.open();
   });
 
