@@ -266,7 +266,7 @@ class Lane {
 
   reset(): void {
     this.#clear();
-    this.#to.resetAndDestroy();
+    reset(this.#to);
   }
 
   #push(content: Item['content']): void {
@@ -282,7 +282,7 @@ class Lane {
 
   #send(content: Item['content']): void {
     if (content === 'reset') {
-      this.#to.resetAndDestroy();
+      reset(this.#to);
     } else if (content === 'end') {
       this.#to.end();
     } else {
@@ -298,6 +298,12 @@ class Lane {
     // Nobody is left to pass it to, and a paused socket would never notice its own end.
     this.#from.resume();
   }
+}
+
+/** A reset while an orderly end is under way is refused by the system: Node would then lose the socket and leave it open. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 function addressOf(url: string): { host: string; port: number } {

@@ -63,6 +63,14 @@ it('resets every connection and accepts new ones', async () => {
   expect(await echo(await client(), 'again')).toBe('again');
 });
 
+it('resets also a connection that it is just ending', async () => {
+  const socket = await client();
+  await echo(socket, 'hello');
+  proxy.endAll();
+  proxy.cutAll();
+  await expect.poll(() => proxy.connections, { timeout: 10_000 }).toBe(0);
+});
+
 it('holds bytes in a black hole and lets them go afterwards', async () => {
   const socket = await client();
   await echo(socket, 'hello');
