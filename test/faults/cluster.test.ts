@@ -206,6 +206,8 @@ describe('a cluster', { timeout: 300_000 }, () => {
     const contract = tasks();
     await using it = await traffic(contract);
     await it.stop();
+    // Two members that know nothing of a queue declared a moment ago would begin it anew, against the third, which does.
+    await Promise.all(nodes.map((each) => each.settleMetadata()));
     for (const n of [1, 2]) {
       await node(n).kill();
       await hide(n);
