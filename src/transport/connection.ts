@@ -1,25 +1,21 @@
 import pRetry from 'p-retry';
 import { type Clock, orAborted, pause, withDeadline } from '../clock.js';
 import { deferred } from '../deferred.js';
-import { ClosedError, ConnectionError, type ConnectionErrorCode } from '../errors.js';
+import { ClosedError } from '../errors.js';
 import { Backoff, type BackoffPolicy } from './backoff.js';
 import { type ConnectionEvent, type ConnectionState, transition } from './connection-state.js';
 import { type Credentials, DialFailure, type Link, type Role, type Transport } from './port.js';
+import { type DialFailures, RoundFailure, toDialFailure } from './round-failure.js';
 import { checkCredentials, SecretRenewal } from './secret-renewal.js';
 
-/** How long one address may take from the first packet to an open connection. */
+/** How long one address may take from the first packet to an open connection, and as long the credentials before it. */
 const DIAL_TIMEOUT_MS = 10_000;
+
+/** The same while there are others that have not been tried: one that stands still must not keep a program from them. */
+const FIRST_ROUND_TIMEOUT_MS = 3_000;
 
 /** With less than this left of the time for the start, no further attempt is made. */
 const LAST_ATTEMPT_MS = 100;
-
-/** What no further attempt can mend before somebody changes a setting. */
-const PERMANENT: ReadonlySet<ConnectionErrorCode> = new Set([
-  'ACCESS_REFUSED',
-  'VHOST_NOT_FOUND',
-  'TLS_REFUSED',
-  'INVALID_URL',
-]);
 
 export interface ConnectionSettings {
   readonly role: Role;
@@ -107,7 +103,7 @@ export class Connection {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        await pRetry(() => this.#attempt(giveUpAt), {
+        await pRetry((round) => this.#attempt(round, giveUpAt), {
           retries: Number.POSITIVE_INFINITY,
           // The delay is ours: p-retry puts its cap on after the jitter, so that all clients would retry in step.
           minTimeout: 0,
@@ -129,19 +125,17 @@ export class Connection {
     }
   }
 
-  /** Tries every address once, in random order. */
-  async #attempt(giveUpAt: number): Promise<void> {
+  /** Tries every address once, in random order. Rounds count from 1 after each loss. */
+  async #attempt(round: number, giveUpAt: number): Promise<void> {
     const { clock, transport } = this.#settings;
     this.#apply({ type: 'dial' });
-    const failures: { address: string; failure: DialFailure }[] = [];
+    const failures: DialFailures = [];
+    const isHasty = round === 1 && transport.addresses.length > 1;
     for (const address of shuffle(transport.addresses, clock.random)) {
       if (this.#closing.signal.aborted) break;
-      const timeoutMs = Math.min(
-        DIAL_TIMEOUT_MS,
-        this.#mayGiveUp() ? giveUpAt - clock.now() : DIAL_TIMEOUT_MS,
-      );
       try {
-        this.#opened(await this.#dial(address, Math.max(1, timeoutMs)));
+        const limitMs = isHasty ? FIRST_ROUND_TIMEOUT_MS : DIAL_TIMEOUT_MS;
+        this.#opened(await this.#dial(address, limitMs, giveUpAt));
         return;
       } catch (error) {
         failures.push({ address, failure: toDialFailure(error) });
@@ -150,26 +144,28 @@ export class Connection {
     throw new RoundFailure(failures);
   }
 
-  async #dial(address: string, timeoutMs: number): Promise<Link> {
+  async #dial(address: string, limitMs: number, giveUpAt: number): Promise<Link> {
     const { clock, transport, role } = this.#settings;
     const attempt = new AbortController();
     const stop = () => attempt.abort(this.#closing.signal.reason);
     this.#closing.signal.addEventListener('abort', stop, { once: true });
-    const dialled = this.#credentials().then((credentials) => {
-      attempt.signal.throwIfAborted();
-      this.#credentialsUsed = credentials;
-      return transport.dial(address, { role, credentials, signal: attempt.signal });
-    });
-    const tooLate = () =>
-      new DialFailure('CONNECTION_FAILED', `no answer within ${Math.round(timeoutMs)} ms`, {
-        reachedServer: true,
-      });
+    const within = <T>(answer: Promise<T>, timeoutMs: number) => {
+      const leftMs = this.#mayGiveUp() ? giveUpAt - clock.now() : timeoutMs;
+      const ms = Math.max(1, Math.min(timeoutMs, leftMs));
+      const reason = `no answer within ${Math.round(ms)} ms`;
+      const tooLate = () => new DialFailure('CONNECTION_FAILED', reason, { reachedServer: true });
+      return withDeadline(clock, orAborted(answer, attempt.signal), ms, tooLate);
+    };
+    let dialled: Promise<Link> | undefined;
     try {
-      return await withDeadline(clock, orAborted(dialled, attempt.signal), timeoutMs, tooLate);
+      const credentials = await within(this.#credentials(), DIAL_TIMEOUT_MS);
+      this.#credentialsUsed = credentials;
+      dialled = transport.dial(address, { role, credentials, signal: attempt.signal });
+      return await within(dialled, limitMs);
     } catch (error) {
       attempt.abort(error);
       // A success that comes after all is of no use to anybody.
-      dialled.then(
+      dialled?.then(
         (link) => link.destroy(toDialFailure(error)),
         () => {},
       );
@@ -249,44 +245,6 @@ export class Connection {
     this.#state = next;
     this.#settings.onChange(next, event);
   }
-}
-
-/** Why no address could be connected to. */
-class RoundFailure extends Error {
-  readonly #failures: readonly { address: string; failure: DialFailure }[];
-
-  constructor(failures: readonly { address: string; failure: DialFailure }[]) {
-    super('no address could be connected to');
-    this.#failures = failures;
-  }
-
-  get reachedServer(): boolean {
-    return this.#failures.some(({ failure }) => failure.reachedServer);
-  }
-
-  get #worst(): { address: string; failure: DialFailure } | undefined {
-    return this.#failures.find(({ failure }) => PERMANENT.has(failure.code)) ?? this.#failures[0];
-  }
-
-  get isPermanent(): boolean {
-    return this.#worst !== undefined && PERMANENT.has(this.#worst.failure.code);
-  }
-
-  toConnectionError(): ConnectionError {
-    const attempts = this.#failures.map(({ address, failure }) => ({ address, reason: failure.message }));
-    const list = attempts.map(({ address, reason }) => `${address}: ${reason}`).join('; ');
-    return new ConnectionError(
-      this.#worst?.failure.code ?? 'CONNECTION_FAILED',
-      `Could not connect to RabbitMQ (${list})`,
-      { attempts, cause: this.#worst?.failure.cause },
-    );
-  }
-}
-
-function toDialFailure(error: unknown): DialFailure {
-  if (error instanceof DialFailure) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new DialFailure('CONNECTION_FAILED', message, { reachedServer: true, cause: error });
 }
 
 function shuffle<T>(items: readonly T[], random: () => number): T[] {

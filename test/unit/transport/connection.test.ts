@@ -225,6 +225,46 @@ describe('a dial', () => {
     await connection.close();
   });
 
+  it('is short in the first round over several addresses, since another one may answer at once', async () => {
+    const bench = new ConnectionBench({ addresses: ['a', 'b'], isEstablished: true });
+    const { clock, connection, transport } = bench;
+    const linking = track(connection.link());
+    await clock.pass(2_999);
+    const dialled = [transport.dials.length];
+    await clock.pass(1);
+    dialled.push(transport.dials.length);
+    // Both have been tried now: whoever is only slow gets the time that it needs.
+    await clock.pass(3_000 + 100 + 9_800);
+    dialled.push(transport.dials.length);
+    transport.succeed();
+    await turn();
+    // After a loss another one may be there again.
+    transport.links[0]?.die();
+    await clock.pass(4_000);
+    dialled.push(transport.dials.length);
+
+    expect(dialled).toEqual([1, 2, 3, 5]);
+    expect(linking.state).toBe('resolved');
+  });
+
+  it('does not count the time in which the credentials were got', async () => {
+    const password = { username: 'u', password: 'p' };
+    let calls = 0;
+    const bench: ConnectionBench = new ConnectionBench({
+      addresses: ['a', 'b'],
+      isEstablished: true,
+      credentials: () => {
+        calls++;
+        return new Promise((resolve) => bench.clock.setTimeout(() => resolve(password), 9_000));
+      },
+    });
+    bench.transport.rule = () => new FakeLink();
+    const linking = track(bench.connection.link());
+    await bench.clock.pass(9_000);
+
+    expect([linking.state, calls]).toEqual(['resolved', 1]);
+  });
+
   it('has no more time than is left of the start', async () => {
     const bench = new ConnectionBench({ startupTimeoutMs: 2_000 });
     const linking = track(bench.connection.link());
