@@ -60,8 +60,9 @@ export abstract class LeveretError extends Error {
     this: { prototype: unknown; className?: string },
     value: unknown,
   ): boolean {
+    if (!isLeveretError(value)) return false;
     if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
-    if (!isLeveretError(value) || !Object.hasOwn(this, 'className')) return false;
+    if (!Object.hasOwn(this, 'className')) return false;
     return this.className === 'LeveretError' || value.name === this.className;
   }
 
@@ -75,7 +76,12 @@ export abstract class LeveretError extends Error {
  * @param value - anything, typically what a `catch` caught
  */
 export function isLeveretError(value: unknown): value is LeveretError {
-  return typeof value === 'object' && value !== null && BRAND in value;
+  try {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  } catch {
+    // A proxy that refuses to be asked.
+    return false;
+  }
 }
 
 /** The body does not fit the contract's schema, or is not JSON. Nothing was sent. */

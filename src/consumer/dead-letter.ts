@@ -145,11 +145,16 @@ export function errorText(error: unknown): string {
   return cut(`${codeOf(error)}: ${messageOf(error)}`);
 }
 
+/** Never throws, whatever was thrown: an error's code can be a getter, and its name a symbol. */
 function codeOf(error: unknown): string {
-  if (isLeveretError(error)) return error.code;
-  if (!(error instanceof Error)) return 'Error';
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' && code !== '' ? code : error.name;
+  try {
+    if (isLeveretError(error)) return error.code;
+    if (!(error instanceof Error)) return 'Error';
+    const { code } = error as { code?: unknown };
+    return typeof code === 'string' && code !== '' ? code : String(error.name);
+  } catch {
+    return 'Error';
+  }
 }
 
 /** Cuts at a character's border, and replaces halves of characters, which no header can hold. */

@@ -93,6 +93,11 @@ function mayRetry(
   }
 }
 
+/** What a handler throws can be a proxy that refuses to be asked. */
 function has(error: unknown, brand: symbol): boolean {
-  return typeof error === 'object' && error !== null && brand in error;
+  try {
+    return typeof error === 'object' && error !== null && brand in error;
+  } catch {
+    return false;
+  }
 }

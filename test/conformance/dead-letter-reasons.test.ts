@@ -9,7 +9,7 @@ import {
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
-import { until } from './helpers.js';
+import { unreadable, until } from './helpers.js';
 import { Peer } from './port/peer.js';
 import { type Case, suite } from './suite.js';
 
@@ -255,6 +255,23 @@ suite('a message that a consumer gives up', {
       '1 1 DeadLetter hopeless',
       '2 2 RetryLater The handler asked for another attempt',
       '3 2 Error wrapped',
+    ]);
+  },
+
+  'says what it can of an error that can not be read, and the next message is handled': async (bench) => {
+    const broker = await bench.connect();
+    const jobs = queue('jobs', Job, { retry: false });
+    const thrown = unreadable();
+    broker.consumer(jobs, ({ body }) => {
+      throw thrown[body.n];
+    });
+    for (const n of thrown.keys()) await broker.producer(jobs).send({ n });
+    const letters = await lettersOf(broker, jobs, thrown.length);
+    expect(letters.map(({ body, error }) => `${body.n} ${error.code}: ${error.message}`).sort()).toEqual([
+      '0 Error: no code',
+      '1 Error: an error that can not be shown',
+      '2 Symbol(name): no name',
+      '3 Error: an error that can not be shown',
     ]);
   },
 });

@@ -23,3 +23,16 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
 }
 
 export { until } from './port/peer.js';
+
+/** What a handler may throw, too: errors whose code, message, name or prototype can not be read. */
+export function unreadable(): unknown[] {
+  const refuse = () => {
+    throw new Error('not readable');
+  };
+  return [
+    Object.defineProperty(new Error('no code'), 'code', { get: refuse }),
+    Object.defineProperty(new Error(), 'message', { get: refuse }),
+    Object.defineProperty(new Error('no name'), 'name', { value: Symbol('name') }),
+    new Proxy({}, { get: refuse, has: refuse, getPrototypeOf: refuse }),
+  ];
+}

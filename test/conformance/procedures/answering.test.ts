@@ -2,7 +2,7 @@ import { DeadLetter, procedure, RemoteError, RetryLater } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../../helpers/recorded-events.js';
-import { gate, until } from '../helpers.js';
+import { gate, unreadable, until } from '../helpers.js';
 import { Peer } from '../port/peer.js';
 import { suite } from '../suite.js';
 
@@ -42,6 +42,20 @@ suite('a responder', {
     expect(events.of('dead-lettered')).toEqual([]);
     await until(() => responder.stats.acked === 3);
     expect(await broker.stats(echo)).toEqual({ messages: 0, consumers: 1 });
+  },
+
+  'that throws what can not be read answers all the same': async (bench) => {
+    const broker = await bench.connect();
+    const thrown = unreadable();
+    const responder = broker.responder(echo, ({ body }) => {
+      throw thrown[body.n];
+    });
+    await responder.ready;
+    for (const n of thrown.keys()) {
+      await expect(broker.request(echo, { n }, { timeoutMs: 10_000 })).rejects.toMatchObject({
+        code: 'REMOTE',
+      });
+    }
   },
 
   'that gives up, or asks for another attempt, leaves that to the requester': async (bench) => {
