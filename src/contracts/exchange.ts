@@ -16,7 +16,7 @@ import type { CodecName, Travelling } from './json.js';
 import { makeQueue, type QueueContract } from './queue.js';
 import { checkBindings, checkName, checkSchema, isBindingList } from './queue-checks.js';
 import type { Binding, ClassicQueueOptions, QueueOptions } from './queue-options.js';
-import type { InputOf, Schema } from './schema.js';
+import type { InputOf, OutputOf, Schema } from './schema.js';
 
 /** The kinds of exchange: by pattern, by exact key, to everybody, by headers. */
 export type ExchangeType = 'topic' | 'direct' | 'fanout' | 'headers';
@@ -47,16 +47,17 @@ export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extend
 }
 
 /** The options of a queue that gets its schema and codec from its exchange. */
-export type BoundQueueOptions = QueueOptions extends infer O
-  ? O extends unknown
-    ? Omit<O, 'codec' | 'bindings'>
-    : never
-  : never;
+export type BoundQueueOptions<Body = unknown> =
+  QueueOptions<'json', Body> extends infer O
+    ? O extends unknown
+      ? Omit<O, 'codec' | 'bindings'>
+      : never
+    : never;
 
 /** The options of the private queue of a subscription. */
-export interface SubscriptionOptions
+export interface SubscriptionOptions<Body = unknown>
   extends Pick<
-    ClassicQueueOptions,
+    ClassicQueueOptions<'json', Body>,
     'arguments' | 'maxLength' | 'maxLengthBytes' | 'messageTtlMs' | 'overflow' | 'retry'
   > {
   /** The name of a queue for messages that failed for good; `false` drops them. @defaultValue false */
@@ -100,14 +101,14 @@ export interface ExchangeContract<S extends Schema = Schema, T extends ExchangeT
    * @param args - the routing key (topic: a pattern; several: an array), for a headers exchange what to match, for a fanout
    * exchange nothing; then the queue's options
    */
-  queue(name: string, ...args: BindingArguments<T>): QueueContract<S>;
+  queue(name: string, ...args: BindingArguments<T, BoundQueueOptions<OutputOf<S>>>): QueueContract<S>;
   /**
    * Describes a private subscription: each consumer of it gets an exclusive queue of its own, which exists while it is
    * connected, and so every message that is published meanwhile.
    *
    * @param args - as for `queue`; a message that failed for good is dropped unless `deadLetter` names a queue
    */
-  subscription(...args: BindingArguments<T, SubscriptionOptions>): SubscriptionContract<S>;
+  subscription(...args: BindingArguments<T, SubscriptionOptions<OutputOf<S>>>): SubscriptionContract<S>;
 }
 
 /**

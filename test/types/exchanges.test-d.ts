@@ -194,3 +194,30 @@ describe('sendAll', () => {
     void producer.sendAll({ id: '1' });
   });
 });
+
+describe('the retry policy of a queue that has its schema from an exchange', () => {
+  it("gives `retryIf` the handler's message", () => {
+    const counted = z.object({ count: z.string().transform(Number) });
+    const retry = {
+      retryIf: (_: unknown, { body }: { readonly body: { count: number } }) => body.count === 1,
+    };
+    exchange('e', counted).queue('q', 'eu.*', {
+      retry: {
+        retryIf: (error, { body, attempt }) => {
+          expectTypeOf(error).toBeUnknown();
+          expectTypeOf(body).toEqualTypeOf<{ count: number }>();
+          return attempt < 3;
+        },
+      },
+    });
+    exchange('e', counted, { type: 'fanout' }).queue('q', {
+      type: 'classic',
+      retry: { retryIf: (_, { body }) => body.count === 1 },
+    });
+    exchange('e', counted, { type: 'headers' }).queue('q', { format: 'pdf' }, { type: 'stream', retry });
+    exchange('e', counted).subscription('eu.*', { retry: { retryIf: (_, { body }) => body.count === 1 } });
+    // @ts-expect-error there is no such property
+    exchange('e', counted).queue('q', 'eu.*', { retry: { retryIf: (_, { body }) => body.missing === 1 } });
+    expectTypeOf(exchange('e', counted)).toExtend<ExchangeContract>();
+  });
+});
