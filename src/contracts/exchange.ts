@@ -158,6 +158,7 @@ export function exchange<
       const expected = isRecord(rest);
       if (expected)
         throw new ConfigurationError(where, `${where}: expected an options object, got ${show(rest)}`);
+      checkBoundOptions(where, rest);
       return makeQueue(queueName, schema, { ...rest, codec, bindings }) as QueueContract<S>;
     },
     subscription: (...args) => {
@@ -208,6 +209,21 @@ const subscriptionChecks: Readonly<Record<string, Check>> = {
     ]),
   ),
   deadLetter: either(isShortString(), isOneOf(false)),
+};
+
+/** @throws ConfigurationError for an option that the exchange decides about */
+function checkBoundOptions(where: string, options: object): void {
+  const [key] =
+    Object.entries(options).find(([name, value]) => Object.hasOwn(DECIDED, name) && value !== undefined) ??
+    [];
+  if (key === undefined) return;
+  const reason = DECIDED[key as keyof typeof DECIDED];
+  throw new ConfigurationError(key, `${where}: a queue of an exchange has no option '${key}': ${reason}`);
+}
+
+const DECIDED = {
+  codec: 'it is that of the exchange',
+  bindings: "it is bound to the exchange by what stands before the options; queue() takes more 'bindings'",
 };
 
 /** Gone with the connection that made it. */

@@ -50,6 +50,12 @@ describe('exchange()', () => {
 });
 
 describe('exchange.queue()', () => {
+  it('takes no option that its exchange decides about', () => {
+    expect(() => loose(topic).queue('q', 'k', { codec: 'text' })).toThrow(refused('codec'));
+    expect(() => loose(topic).queue('q', 'k', { bindings: [] })).toThrow(/'bindings': it is bound/);
+    expect(() => loose(topic).queue('q', 'k', { codec: undefined })).not.toThrow();
+  });
+
   it('is bound once for each routing key, with the schema and the codec of the exchange', () => {
     const text = exchange('lines', z.string(), { type: 'direct', codec: 'text' });
     const bound = text.queue('q', ['a', 'b'], { deadLetter: false });
