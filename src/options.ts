@@ -114,6 +114,7 @@ export function show(value: unknown): string {
     return typeof value === 'function' || typeof value === 'symbol' ? `a ${typeof value}` : String(value);
   }
   if (Array.isArray(value)) return 'an array';
+  if (value instanceof Date && Number.isNaN(value.getTime())) return 'an invalid Date';
   const name: unknown = (value as object).constructor?.name;
   return typeof name === 'string' && name !== 'Object' ? `an instance of ${name}` : 'an object';
 }

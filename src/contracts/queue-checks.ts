@@ -127,12 +127,12 @@ export const isBindingList: Check = (value) =>
 /** @internal */
 export function checkName(what: string, name: unknown): asserts name is string {
   const expected = isShortString()(name);
-  if (expected)
-    throw new ConfigurationError('name', `The name of a ${what} must be ${expected}, got ${show(name)}`);
+  const named = `The name of ${what === 'exchange' ? 'an' : 'a'} ${what}`;
+  if (expected) throw new ConfigurationError('name', `${named} must be ${expected}, got ${show(name)}`);
   if ((name as string).startsWith('amq.')) {
     throw new ConfigurationError(
       'name',
-      `The name of a ${what} can not begin with 'amq.', which belongs to the server: '${name}'`,
+      `${named} can not begin with 'amq.', which belongs to the server: '${name}'`,
     );
   }
 }

@@ -162,6 +162,8 @@ describe('showing a wrong value', () => {
     [{ password: 'secret' }, 'an object'],
     [Object.create(null), 'an object'],
     [new Money(), 'an instance of Money'],
+    [new Date(0), 'an instance of Date'],
+    [new Date(Number.NaN), 'an invalid Date'],
     [new URL('amqp://ada:secret@host'), 'an instance of URL'],
   ])('shows %o briefly', (value, shown) => {
     expect(show(value)).toBe(shown);

@@ -50,6 +50,10 @@ describe('exchange()', () => {
 });
 
 describe('exchange.queue()', () => {
+  it('is named in what is wrong with its name', () => {
+    expect(() => exchange('', schema)).toThrow(/^The name of an exchange must be/);
+  });
+
   it('takes no option that its exchange decides about', () => {
     expect(() => loose(topic).queue('q', 'k', { codec: 'text' })).toThrow(refused('codec'));
     expect(() => loose(topic).queue('q', 'k', { bindings: [] })).toThrow(/'bindings': it is bound/);
