@@ -35,6 +35,11 @@ export class AckWindow {
     return this.#oldest === this.#next;
   }
 
+  /** How many deliveries there were since the oldest that is not settled, itself included: at least as many as the server counts. */
+  get span(): number {
+    return this.#next - this.#oldest;
+  }
+
   /** Keeps a delivery. Tags come in order: 1, 2, 3 … */
   delivered(tag: number): void {
     if (tag !== this.#next) throw new RangeError(`delivery tag ${tag} came where ${this.#next} was expected`);

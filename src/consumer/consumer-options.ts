@@ -91,6 +91,8 @@ export interface ResolvedConsumerOptions {
   readonly noAck: boolean;
   readonly offset: StreamOffset;
   readonly orderBy: ((message: Message) => unknown) | undefined;
+  /** How long an acknowledgement may wait for others to be sent together with; absent: until the end of this turn. */
+  readonly ackDelayMs?: number | undefined;
 }
 
 const AUTO_PREFETCH = 50;

@@ -104,6 +104,8 @@ export class QueueConsumer implements Consumer {
   abort(reason: Error): void {
     this.#subscription?.stop();
     this.#processing.abort(reason);
+    // What still waits to be acknowledged together with others is done.
+    this.#session?.flush();
     this.#session?.end(new TransportError(reason.message));
   }
 

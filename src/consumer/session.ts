@@ -1,3 +1,4 @@
+import type { Clock, Timer } from '../clock.js';
 import type { QueueType } from '../contracts/queue-options.js';
 import { deferred } from '../deferred.js';
 import {
@@ -16,6 +17,8 @@ export interface SessionOptions {
   readonly prefetch: number;
   readonly consume: ConsumeOptions;
   readonly onDelivery: (delivery: Delivery, session: Session) => void;
+  /** How long an acknowledgement may wait for others, while the server has room to deliver more; absent: no longer than this turn. */
+  readonly ackDelay?: { readonly clock: Clock; readonly ms: number } | undefined;
   /** Of a stream: where its consumer is. */
   readonly position?: StreamPosition | undefined;
 }
@@ -39,6 +42,7 @@ export class Session {
   #isWanted = false;
   #isLive = true;
   #flushScheduled = false;
+  #delayedFlush: Timer | undefined;
 
   private constructor(options: SessionOptions) {
     this.#options = options;
@@ -108,6 +112,7 @@ export class Session {
     await this.#resuming?.catch(() => {});
     const tag = this.#consumerTag;
     this.#consumerTag = undefined;
+    if (this.#delayedFlush) this.flush();
     if (tag !== undefined && this.#isLive) await this.#channel.cancel(tag);
   }
 
@@ -124,10 +129,18 @@ export class Session {
   #acknowledge(tag: number): void {
     this.#window.ack(tag);
     this.#unsettled.delete(tag);
-    if (!this.#flushScheduled) {
-      this.#flushScheduled = true;
-      setImmediate(() => this.flush());
-    }
+    if (this.#flushScheduled) return;
+    if (this.#delayFlush()) return;
+    this.#flushScheduled = true;
+    setImmediate(() => this.flush());
+  }
+
+  /** False when what is acknowledged must not wait: the server soon delivers no more without it. */
+  #delayFlush(): boolean {
+    const { ackDelay, prefetch } = this.#options;
+    if (!ackDelay || ackDelay.ms === 0 || this.#window.span * 2 >= prefetch) return false;
+    this.#delayedFlush ??= ackDelay.clock.setTimeout(() => this.flush(), ackDelay.ms);
+    return true;
   }
 
   /** Gives it back; counts as a failed attempt. */
@@ -160,6 +173,7 @@ export class Session {
   /** Sends the gathered acknowledgements. */
   flush(): void {
     this.#flushScheduled = false;
+    this.#clearDelay();
     if (!this.#isLive) return;
     this.#write(() => this.#window.flush());
   }
@@ -168,6 +182,7 @@ export class Session {
   end(reason: TransportError): void {
     if (!this.#isLive) return;
     this.#isLive = false;
+    this.#clearDelay();
     this.#options.position?.lost(this);
     this.#end.resolve(reason);
   }
@@ -218,6 +233,11 @@ export class Session {
     this.#window.settled(tag);
     this.#unsettled.delete(tag);
     return this.#write(settle);
+  }
+
+  #clearDelay(): void {
+    if (this.#delayedFlush) this.#options.ackDelay?.clock.clearTimeout(this.#delayedFlush);
+    this.#delayedFlush = undefined;
   }
 
   #write(write: () => void): boolean {

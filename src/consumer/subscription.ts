@@ -83,7 +83,7 @@ export class Subscription {
     const { clock, contract, options, isPaused, onDelivery, onDelivering, onOpened, onLost } = this.#settings;
     const { signal } = this.#stopping;
     let isKnown = false;
-    const { prefetch, noAck, exclusive, priority } = options;
+    const { prefetch, noAck, exclusive, priority, ackDelayMs = 0 } = options;
     if (this.#wasOpen) await this.#checkStream(link);
     // Although somebody may have declared it on this link: it may be gone since, with its last consumer if with nothing else.
     await declarerOf(link).declare(contract, { again: true });
@@ -94,6 +94,7 @@ export class Subscription {
         queueType: contract.type,
         position: this.#settings.position,
         prefetch,
+        ackDelay: { clock, ms: ackDelayMs },
         consume: { noAck, exclusive, arguments: priority === undefined ? {} : { 'x-priority': priority } },
         onDelivery: (delivery, session) => {
           if (!isKnown && !signal.aborted) {

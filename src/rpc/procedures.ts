@@ -15,6 +15,12 @@ import type { RequestOptions } from './request-options.js';
 import { Requester } from './requester.js';
 import { type Responder, type ResponderOptions, ResponderWork } from './responder.js';
 
+/**
+ * How long the acknowledgement of a request waits for others: the requester waits for the answer, and a write of its own for each
+ * acknowledgement would get into its way.
+ */
+const ACK_DELAY_MS = 5;
+
 export interface ProceduresSettings {
   /** The one that publishes. */
   readonly connection: Connection;
@@ -96,7 +102,8 @@ export class Procedures {
       events,
       maxBodyBytes,
     });
-    return consumers.make(procedure.queue, work.handler, resolved, work.answerFailure);
+    const delayed = { ...resolved, ackDelayMs: ACK_DELAY_MS };
+    return consumers.make(procedure.queue, work.handler, delayed, work.answerFailure);
   }
 }
 

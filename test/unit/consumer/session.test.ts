@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Session } from '../../../src/consumer/session.js';
+import { Session, type SessionOptions } from '../../../src/consumer/session.js';
 import { type Delivery, TransportError } from '../../../src/transport/port.js';
 import { delivery } from '../support/deliveries.js';
-import { turn } from '../support/fake-clock.js';
+import { FakeClock, turn } from '../support/fake-clock.js';
 import { type FakeChannel, FakeLink } from '../support/fake-link.js';
 import { rejectionOf, track } from '../support/track.js';
 
@@ -17,10 +17,12 @@ beforeEach(() => {
 async function open({
   noAck = false,
   paused = false,
+  prefetch = 50,
+  ackDelay = undefined as SessionOptions['ackDelay'],
 } = {}): Promise<{ session: Session; channel: FakeChannel }> {
   const consume = { noAck, exclusive: false, arguments: { 'x-priority': 5 } };
   const onDelivery = (it: Delivery, session: Session) => void delivered.push([it, session]);
-  const options = { queue: 'emails', queueType: 'quorum', prefetch: 50, consume, onDelivery } as const;
+  const options = { queue: 'emails', queueType: 'quorum', prefetch, consume, onDelivery, ackDelay } as const;
   const session = await Session.open(link, options, paused);
   return { session, channel: link.channel };
 }
@@ -109,6 +111,67 @@ describe('a session', () => {
     await turn();
 
     expect([answers, channel.settled, [...session.unsettled]]).toEqual([[true, true, true], [], []]);
+  });
+});
+
+describe('a session that may delay its acknowledgements', () => {
+  const clock = new FakeClock();
+  const ackDelay = { clock, ms: 5 };
+
+  it('gathers those of several turns into one frame', async () => {
+    const { session, channel } = await openWith(3, { ackDelay });
+    for (const tag of [1, 2, 3]) {
+      session.ack(tag);
+      await turn();
+    }
+    const before = [...channel.settled];
+    await clock.pass(5);
+
+    expect([before, channel.settled, clock.armed]).toEqual([[], ['ack ..3'], 0]);
+  });
+
+  it('keeps none back where the server would soon deliver no more', async () => {
+    const { session, channel } = await openWith(2, { ackDelay, prefetch: 4 });
+    session.ack(1);
+    await turn();
+
+    expect([channel.settled, clock.armed]).toEqual([['ack 1'], 0]);
+  });
+
+  it('sends those that wait at once when the server soon delivers no more', async () => {
+    const { session, channel } = await openWith(1, { ackDelay, prefetch: 4 });
+    session.ack(1);
+    await turn();
+    const before = [...channel.settled];
+    channel.deliver(delivery({ deliveryTag: 2 }));
+    session.ack(2);
+    await turn();
+
+    expect([before, channel.settled, clock.armed]).toEqual([[], ['ack ..2'], 0]);
+  });
+
+  it('sends them when it is paused', async () => {
+    const { session, channel } = await openWith(1, { ackDelay });
+    session.ack(1);
+    await session.pause();
+
+    expect([channel.settled, clock.armed]).toEqual([['ack 1'], 0]);
+  });
+
+  it('sends them when it is closed', async () => {
+    const { session, channel } = await openWith(1, { ackDelay });
+    session.ack(1);
+    await session.close();
+
+    expect([channel.settled, clock.armed]).toEqual([['ack 1'], 0]);
+  });
+
+  it('leaves no timer when its channel is lost', async () => {
+    const { session, channel } = await openWith(1, { ackDelay });
+    session.ack(1);
+    session.end(new TransportError('lost'));
+
+    expect([channel.settled, clock.armed]).toEqual([[], 0]);
   });
 });
 
