@@ -64,7 +64,7 @@ export type Verdict =
   | { readonly kind: 'dead-letter'; readonly error: unknown }
   | { readonly kind: 'requeue' }
   | { readonly kind: 'reject' }
-  | { readonly kind: 'answer'; readonly answered: Promise<void> };
+  | { readonly kind: 'answer'; readonly answered: Promise<void> | undefined };
 
 /** Where verdicts go. */
 export interface Judge {

@@ -26,7 +26,7 @@ export interface ProcessingHost {
   readonly maxBodyBytes: number;
   readonly onOutcome: OutcomeListener | undefined;
   /** Of a responder: answers a request that failed. */
-  readonly answerFailure?: (message: ReceivedMessage, error: unknown) => Promise<void>;
+  readonly answerFailure?: (message: ReceivedMessage, error: unknown) => Promise<void> | undefined;
 }
 
 /** A message's way through a consumer, from its delivery to its verdict: inbox, intake, handler or loop, settlement. */

@@ -24,8 +24,10 @@ export interface SettlementSettings {
   readonly onOutcome: OutcomeListener | undefined;
   /** Runs a message again in its place, after a delay. False, or absent, when it has to leave it. */
   readonly hold?: ((message: ReceivedMessage, delayMs: number) => boolean | undefined) | undefined;
-  /** Answers a request that failed, in place of dead-lettering it. Resolves when the answer is confirmed. */
-  readonly answerFailure?: ((message: ReceivedMessage, error: unknown) => Promise<void>) | undefined;
+  /** Answers a request that failed, in place of dead-lettering it. Resolves when the answer is confirmed; undefined when it need not be. */
+  readonly answerFailure?:
+    | ((message: ReceivedMessage, error: unknown) => Promise<void> | undefined)
+    | undefined;
 }
 
 /** Counters of a consumer's verdicts. */
@@ -206,11 +208,18 @@ export class Settlement implements Judge {
   }
 
   /** Acknowledges a request once its answer is confirmed. It is remembered: answered once, it need not run again. */
-  #answered(message: ReceivedMessage, answered: Promise<void>, outcome: Outcome, error: unknown): void {
-    this.#whenPublished(message, answered, () => {
+  #answered(
+    message: ReceivedMessage,
+    answered: Promise<void> | undefined,
+    outcome: Outcome,
+    error: unknown,
+  ): void {
+    const then = () => {
       this.#ack(message);
       this.#tell(message, outcome, error);
-    });
+    };
+    if (answered) this.#whenPublished(message, answered, then);
+    else then();
   }
 
   /** What can not be published, goes back. */

@@ -43,12 +43,13 @@ export function replyTo(
     mandatory: false,
     content,
     properties: {
-      ...own,
+      messageId: own.messageId,
+      timestamp: own.timestamp,
       contentType,
       // Some clients look for their own message's id here when they have not given another one.
       correlationId: text(properties.correlationId) ?? text(properties.messageId),
       deliveryMode: typeof deliveryMode === 'number' ? deliveryMode : undefined,
-      ...(headers && { headers }),
+      headers,
     },
   };
 }

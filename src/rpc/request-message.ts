@@ -27,11 +27,10 @@ export function requestMessage(
       correlationId: options?.correlationId ?? messageId,
       replyTo: REPLY_TO,
       timestamp: Math.floor(wallNow / 1_000),
-      ...(options && {
-        // A copy: the caller may change its object while the request waits.
-        headers: options.headers && copyHeaders(options.headers),
-        priority: options.priority,
-      }),
+      // A copy: the caller may change its object while the request waits.
+      headers: options?.headers && copyHeaders(options.headers),
+      priority: options?.priority,
+      expiration: undefined,
     },
   };
 }

@@ -55,8 +55,8 @@ export class ResponderWork {
       : this.#answer(message, result);
   };
 
-  /** Resolves when the answer that says why is confirmed, or can not be given. */
-  readonly answerFailure = (message: ReceivedMessage, error: unknown): Promise<void> =>
+  /** Resolves when the answer that says why is confirmed, or can not be given; undefined when nothing is to be waited for. */
+  readonly answerFailure = (message: ReceivedMessage, error: unknown): Promise<void> | undefined =>
     this.#publish(message, failureAnswer(error));
 
   #answer(message: ReceivedMessage, body: unknown): undefined | Promise<void> {
@@ -75,26 +75,28 @@ export class ResponderWork {
     const { codec } = this.#settings.procedure;
     const answered = this.#publish(message, { content, contentType: codecs[codec].contentType });
     // Not awaited here: the next request need not wait for the confirm of this answer.
-    if (!message.settle({ kind: 'answer', answered })) answered.catch(() => {});
+    if (!message.settle({ kind: 'answer', answered })) answered?.catch(nothing);
   }
 
-  /** Rejects when it is not sure that the answer has left: then the request is to be worked on again. */
-  #publish(message: ReceivedMessage, answer: Answer): Promise<void> {
+  /**
+   * Rejects when it is not sure that the answer has left: then the request is to be worked on again. Undefined when there is
+   * nothing to wait for.
+   */
+  #publish(message: ReceivedMessage, answer: Answer): Promise<void> | undefined {
     const { outbox, clock } = this.#settings;
     const messageId = randomUUID();
     const timestamp = Math.floor(clock.wallNow() / 1_000);
     const reply = replyTo(message.delivery, answer, { messageId, timestamp });
-    if (!reply) return DONE;
+    if (!reply) return undefined;
     const { inFlight } = outbox;
     const options = { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: false };
-    const confirmed = outbox
-      .add(reply, { messageId }, options)
-      .then(nothing, (error: unknown) => this.#refused(message, error));
-    if (!isDirect(reply.routingKey) || outbox.inFlight === inFlight) return confirmed;
+    const confirmed = outbox.add(reply, { messageId }, options);
+    const refused = (error: unknown) => this.#refused(message, error);
+    if (!isDirect(reply.routingKey) || outbox.inFlight === inFlight) return confirmed.then(nothing, refused);
     // Written: the server keeps no direct reply that its confirm could vouch for. The outbox sends it again when the connection
     // is lost before the confirm, and the acknowledgement need not wait for that.
-    confirmed.catch(nothing);
-    return DONE;
+    confirmed.catch((error: unknown) => refused(error).catch(nothing));
+    return undefined;
   }
 
   async #refused(message: ReceivedMessage, error: unknown): Promise<void> {
@@ -109,8 +111,6 @@ export class ResponderWork {
     events.emit('handler-error', { queue: procedure.name, messageId: id, attempt, error });
   }
 }
-
-const DONE = Promise.resolve();
 
 const nothing = () => {};
 

@@ -1,4 +1,4 @@
-import type { Channel as AmqpChannel, ConfirmChannel, ConsumeMessage, Message } from 'amqplib';
+import type { Channel as AmqpChannel, ConfirmChannel, ConsumeMessage, Message, Options } from 'amqplib';
 import {
   type BindingDeclaration,
   type Channel,
@@ -6,6 +6,7 @@ import {
   type ConsumeOptions,
   type Delivery,
   type ExchangeDeclaration,
+  type MessageProperties,
   type OutgoingMessage,
   type QueueDeclaration,
   TransportError,
@@ -57,10 +58,8 @@ export class RabbitChannel implements Channel {
   }
 
   publish({ exchange, routingKey, content, properties, mandatory }: OutgoingMessage): void {
-    this.#write(() => {
-      // Without a callback amqplib keeps nothing per message; `ack` and `nack` events tell the outcome.
-      this.#channel.publish(exchange, routingKey, content, { ...properties, mandatory } as object);
-    });
+    // Without a callback amqplib keeps nothing per message; `ack` and `nack` events tell the outcome.
+    this.#write(() => this.#channel.publish(exchange, routingKey, content, toOptions(properties, mandatory)));
   }
 
   ack(deliveryTag: number, multiple: boolean): void {
@@ -165,6 +164,28 @@ export class RabbitChannel implements Channel {
       throw this.#error ?? toTransportError(error);
     }
   }
+}
+
+/** Property by property: a spread of objects of many shapes takes several times as long, and so does amqplib to read it. */
+function toOptions(of: MessageProperties, mandatory: boolean): Options.Publish {
+  const options: { [K in keyof MessageProperties]-?: MessageProperties[K] } & { mandatory: boolean } = {
+    contentType: of.contentType,
+    contentEncoding: of.contentEncoding,
+    headers: of.headers,
+    deliveryMode: of.deliveryMode,
+    priority: of.priority,
+    correlationId: of.correlationId,
+    replyTo: of.replyTo,
+    expiration: of.expiration,
+    messageId: of.messageId,
+    timestamp: of.timestamp,
+    type: of.type,
+    userId: of.userId,
+    appId: of.appId,
+    mandatory,
+  };
+  // Its declaration knows no property that is there and undefined.
+  return options as Options.Publish;
 }
 
 /** What amqplib reads of a message to settle it. */
