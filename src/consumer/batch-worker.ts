@@ -86,9 +86,8 @@ export class BatchWorker implements Worker {
     this.#isFilling = false;
   }
 
-  giveBack(): void {
-    const messages = [...this.#takeGathered(), ...this.#admission.drain()];
-    for (const { session, delivery } of messages) session.requeueUnseen(delivery.deliveryTag);
+  drain(): ReceivedMessage[] {
+    return [...this.#takeGathered(), ...this.#admission.drain()];
   }
 
   sessionLost(session: Session, reason: Error): void {

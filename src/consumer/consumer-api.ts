@@ -34,7 +34,13 @@ export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable
   readonly closed: Promise<Error | undefined>;
   readonly state: ConsumerState;
   readonly stats: ConsumerStats;
-  /** Stops deliveries and gives back the messages that nobody has looked at. Running handlers go on. Twice is harmless. */
+  /**
+   * Stops deliveries and gives back the messages that nobody has looked at. Running handlers go on. Twice is harmless.
+   *
+   * A queue with `autoDelete`, such as that of a private subscription, would be deleted with its last consumer. So of such a
+   * queue the messages that were delivered ahead, as many as `prefetch` says, wait here instead. The server takes that for 30
+   * minutes at most (its consumer timeout); then it closes the channel, and the queue may go. With `noAck` it goes at once.
+   */
   pause(): Promise<void>;
   /** Goes on after `pause`. Twice is harmless. */
   resume(): Promise<void>;

@@ -57,7 +57,10 @@ export class QueueConsumer implements Consumer {
       onFirst: () => this.#attach(),
       onLast: (giveBack) => this.#detach(giveBack),
     });
-    this.#flow = new Flow(this.#processing, () => ({ session: this.#session, state: this.#state }));
+    // Without acknowledgements nothing bounds what would have to wait here.
+    const keepsConsuming = contract.autoDelete && !options.noAck;
+    const current = () => ({ session: this.#session, state: this.#state });
+    this.#flow = new Flow(this.#processing, keepsConsuming, current);
     if (contract.type === 'stream')
       this.#position = new StreamPosition(options.offset, () => host.clock.wallNow());
     host.onConsumerActive(this);

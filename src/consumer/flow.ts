@@ -7,13 +7,17 @@ import type { Session } from './session.js';
 export class Flow {
   readonly #processing: Processing;
   readonly #current: () => { readonly session: Session | undefined; readonly state: ConsumerState };
+  readonly #keepsConsuming: boolean;
   #commands: Promise<void> = Promise.resolve();
 
+  /** @param keepsConsuming - a pause holds the messages here: the queue would go with its last consumer, and they with it */
   constructor(
     processing: Processing,
+    keepsConsuming: boolean,
     current: () => { readonly session: Session | undefined; readonly state: ConsumerState },
   ) {
     this.#processing = processing;
+    this.#keepsConsuming = keepsConsuming;
     this.#current = current;
   }
 
@@ -28,14 +32,25 @@ export class Flow {
     if (!session?.isLive) return;
     try {
       if (this.#is('running') && !session.isConsuming) await session.resume();
-      if (this.#is('paused') && session.isConsuming) await session.pause();
-      if (this.#is('paused')) this.#processing.giveBackUnseen();
-      // What came while it was paused, and was not given back before it went on: nothing else may ever come.
-      if (this.#is('running')) this.#processing.fill();
+      if (this.#is('paused')) await this.#pause(session);
+      if (this.#is('running')) {
+        this.#processing.release();
+        // What came while it was paused, and was not given back before it went on: nothing else may ever come.
+        this.#processing.fill();
+      }
     } catch (error) {
       // Started again, it does what the state says.
       session.end(error as TransportError);
     }
+  }
+
+  async #pause(session: Session): Promise<void> {
+    if (this.#keepsConsuming) {
+      this.#processing.hold();
+      return;
+    }
+    if (session.isConsuming) await session.pause();
+    if (this.#is('paused')) this.#processing.giveBackUnseen();
   }
 
   #is(status: ConsumerState['status']): boolean {

@@ -5,6 +5,7 @@ import type { Session } from './session.js';
 export class Inbox {
   #messages: ReceivedMessage[] = [];
   #head = 0;
+  #isHeld = false;
 
   get length(): number {
     return this.#messages.length - this.#head;
@@ -25,7 +26,20 @@ export class Inbox {
     return this.#messages[this.#head];
   }
 
+  /** Lets nobody take what is here and what comes, until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+  }
+
   take(): ReceivedMessage | undefined {
+    return this.#isHeld ? undefined : this.#shift();
+  }
+
+  #shift(): ReceivedMessage | undefined {
     const message = this.#messages[this.#head];
     if (!message) return undefined;
     this.#head++;
@@ -47,7 +61,7 @@ export class Inbox {
 
   /** Gives every message back. */
   giveBack(): void {
-    for (let message = this.take(); message; message = this.take()) {
+    for (let message = this.#shift(); message; message = this.#shift()) {
       message.session.requeueUnseen(message.delivery.deliveryTag);
     }
   }

@@ -80,9 +80,8 @@ export class OrderedWorker implements Worker {
     this.#runner.fill();
   }
 
-  giveBack(): void {
-    const messages = [...this.#lanes.drain(), ...this.#admission.drain()];
-    for (const { session, delivery } of messages) session.requeueUnseen(delivery.deliveryTag);
+  drain(): ReceivedMessage[] {
+    return [...this.#lanes.drain(), ...this.#admission.drain()];
   }
 
   sessionLost(session: Session, reason: Error): void {

@@ -139,9 +139,19 @@ export class Processing {
     );
   }
 
+  /** Begins nothing new before {@link release}: what is delivered meanwhile waits here, as far as the prefetch lets it. */
+  hold(): void {
+    this.#inbox.hold();
+    for (const message of [...this.#takenAhead()].reverse()) this.#inbox.putBack(message);
+  }
+
+  release(): void {
+    this.#inbox.release();
+  }
+
   /** Gives back what nobody has looked at. */
   giveBackUnseen(): void {
-    this.#worker.giveBack?.();
+    for (const { session, delivery } of this.#takenAhead()) session.requeueUnseen(delivery.deliveryTag);
     this.#inbox.giveBack();
   }
 
@@ -171,6 +181,10 @@ export class Processing {
   /** Aborts what is at work, and waits for it no more. */
   abort(reason: Error): void {
     this.#worker.abort(reason);
+  }
+
+  #takenAhead(): readonly ReceivedMessage[] {
+    return this.#worker.drain?.() ?? [];
   }
 
   #runAgain(message: ReceivedMessage, failed: ReceivedMessage): void {

@@ -11,8 +11,8 @@ export interface Worker {
   fill(): void;
   /** The deliveries of a session are lost: aborts the work on them, and makes room. */
   sessionLost(session: Session, reason: Error): void;
-  /** Gives back the messages that it has taken ahead of their turn. */
-  giveBack?(): void;
+  /** Forgets the messages that it has taken ahead of their turn, in order of arrival, for somebody else to take. */
+  drain?(): readonly ReceivedMessage[];
   /** Takes a message for another run, in the place of the one whose run has failed. */
   runAgain?(message: ReceivedMessage, failed: ReceivedMessage): void;
   /** Begins nothing new, and resolves when what it works on has ended. */

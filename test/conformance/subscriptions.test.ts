@@ -1,7 +1,7 @@
-import { exchange, UnroutableError } from 'leveret';
+import { exchange, queue, UnroutableError } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { Seen, until } from './helpers.js';
+import { gate, Seen, until } from './helpers.js';
 import { suite } from './suite.js';
 
 const events = exchange('events', z.object({ id: z.number() }));
@@ -85,6 +85,26 @@ suite('a private subscription', {
     await expect(producer.send({ id: 2 }, { mandatory: true })).rejects.toBeInstanceOf(UnroutableError);
   },
 
+  'keeps what comes while its consumer is paused': async (bench) => {
+    const broker = await bench.connect();
+    const seen = new Seen<{ id: number }>();
+    const consumer = broker.consumer(news.subscription(), seen.handler, { prefetch: 2 });
+    await consumer.ready;
+    const producer = broker.producer(news);
+    await consumer.pause();
+    for (const id of [1, 2, 3]) await producer.send({ id }, { mandatory: true });
+    await until(() => consumer.stats.waiting === 2);
+    expect(ids(seen)).toEqual([]);
+    await consumer.resume();
+    await until(() => seen.messages.length === 3);
+    expect(ids(seen)).toEqual([1, 2, 3]);
+    expect(seen.messages.map(({ attempt }) => attempt)).toEqual([1, 1, 1]);
+    await consumer.pause();
+    await producer.send({ id: 4 }, { mandatory: true });
+    expect(await consumer.close()).toEqual({ clean: true });
+    await expect(producer.send({ id: 5 }, { mandatory: true })).rejects.toBeInstanceOf(UnroutableError);
+  },
+
   'can be a loop': async (bench) => {
     const broker = await bench.connect();
     const consumer = broker.consumer(news.subscription());
@@ -93,6 +113,70 @@ suite('a private subscription', {
     const found: number[] = [];
     for await (const { body } of consumer) if (found.push(body.id) === 2) break;
     expect(found).toEqual([1, 2]);
+  },
+});
+
+suite('a queue that goes with its last consumer', {
+  'stays while that is paused, and what runs meanwhile takes no other message': async (bench) => {
+    const broker = await bench.connect();
+    const jobs = queue('jobs', z.object({ id: z.number() }), { type: 'classic', autoDelete: true });
+    const handled: number[] = [];
+    const held = gate();
+    const consumer = broker.consumer(jobs, async ({ body }) => {
+      handled.push(body.id);
+      await held.opened;
+    });
+    await broker.producer(jobs).sendAll([{ id: 1 }, { id: 2 }]);
+    await until(() => consumer.stats.waiting === 1);
+    await consumer.pause();
+    held.open();
+    await until(() => consumer.stats.acked === 1);
+    await broker.producer(jobs).send({ id: 3 });
+    await until(() => consumer.stats.waiting === 2);
+    expect(handled).toEqual([1]);
+    await consumer.resume();
+    await until(() => handled.length === 3);
+    expect(handled).toEqual([1, 2, 3]);
+  },
+
+  'keeps the order of its keys over a pause': async (bench) => {
+    const broker = await bench.connect();
+    const jobs = queue('jobs', z.object({ id: z.number() }), { type: 'classic', autoDelete: true });
+    const handled: number[] = [];
+    const held = gate();
+    const handler = async ({ body }: { readonly body: { id: number } }) => {
+      handled.push(body.id);
+      await held.opened;
+    };
+    const consumer = broker.consumer(jobs, handler, { orderBy: () => 'one key', prefetch: 3 });
+    const all = Array.from({ length: 10 }, (_, id) => ({ id }));
+    await broker.producer(jobs).sendAll(all);
+    await until(() => consumer.stats.waiting === 2);
+    await consumer.pause();
+    held.open();
+    await until(() => consumer.stats.waiting === 3);
+    expect(handled).toEqual([0]);
+    await consumer.resume();
+    await until(() => handled.length === all.length);
+    expect(handled).toEqual(all.map(({ id }) => id));
+  },
+
+  'gives a batch that is gathered no work while that is paused': async (bench) => {
+    const broker = await bench.connect();
+    const jobs = queue('jobs', z.object({ id: z.number() }), { type: 'classic', autoDelete: true });
+    const batches: number[][] = [];
+    const onBatch = (messages: readonly { readonly body: { id: number } }[]) =>
+      void batches.push(messages.map(({ body }) => body.id));
+    const consumer = broker.batchConsumer(jobs, onBatch, { size: 2, maxWaitMs: 300_000 });
+    await broker.producer(jobs).send({ id: 1 });
+    await until(() => consumer.stats.waiting === 1);
+    await consumer.pause();
+    await broker.producer(jobs).send({ id: 2 });
+    await until(() => consumer.stats.waiting === 2);
+    expect(batches).toEqual([]);
+    await consumer.resume();
+    await until(() => batches.length === 1);
+    expect(batches).toEqual([[1, 2]]);
   },
 });
 

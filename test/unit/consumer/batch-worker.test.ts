@@ -205,7 +205,7 @@ describe('the end', () => {
     const finished = bench.worker.finish().then(() => {
       isFinished = true;
     });
-    bench.worker.giveBack();
+    for (const { session, delivery } of bench.worker.drain()) session.requeueUnseen(delivery.deliveryTag);
     bench.clock.advance(500);
     await turn();
     const before = isFinished;

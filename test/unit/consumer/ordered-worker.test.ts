@@ -186,7 +186,7 @@ describe('the end', () => {
     const finished = bench.worker.finish().then(() => {
       isFinished = true;
     });
-    bench.worker.giveBack();
+    for (const { session, delivery } of bench.worker.drain()) session.requeueUnseen(delivery.deliveryTag);
     await turn();
     const before = isFinished;
     await bench.end(1);
