@@ -97,7 +97,7 @@ async function traffic(contract: QueueContract<typeof body>) {
   let confirmedAt = performance.now();
   const consumer = broker.consumer(contract, ({ body: { n } }) => void handled.add(n), { concurrency: 5 });
   await consumer.ready;
-  const producer = broker.producer(contract, { timeoutMs: 25_000 });
+  const producer = broker.producer(contract, { timeoutMs: 60_000 });
   await producer.send({ n: 0 });
   confirmedAt = performance.now();
   let isOn = true;
@@ -193,8 +193,9 @@ describe('the leader of a quorum queue that', { timeout: 240_000 }, () => {
       measured(task, `${Math.round(gapMs)} ms without a confirm`);
       await expect.poll(it.missing, { timeout: 30_000 }).toEqual([]);
       expect(it.failed).toEqual([]);
-      // Three seconds are promised, on machines of their own; half a dozen to notice by the heartbeat that one stands still.
-      expect(gapMs).toBeLessThan(20_000);
+      // Three seconds are promised, on machines of their own. One that stands still is found out by the others after
+      // `net_ticktime`; before 4.0 a channel that published in the meantime can be silent for 7 s more, twice or three times.
+      expect(gapMs).toBeLessThan(45_000);
     },
   );
 });
