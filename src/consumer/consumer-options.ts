@@ -44,7 +44,7 @@ export interface ConsumerOptions {
   /**
    * **Loses messages.** The server forgets each message as soon as it has written it to the socket: those in flight when this
    * process or the connection dies are gone, a failed handler has no second attempt, and nothing bounds what is delivered
-   * ahead. @defaultValue false
+   * ahead. What a handler gives up by `DeadLetter`, and what is invalid, is still dead-lettered. @defaultValue false
    */
   readonly noAck?: boolean;
   /**

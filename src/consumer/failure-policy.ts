@@ -63,7 +63,7 @@ export function decide(
   delayMs: number | undefined,
   random: () => number,
 ): Decision {
-  if (has(error, DEAD_LETTER)) return { kind: 'dead-letter', because: 'the handler gave it up' };
+  if (isGivenUp(error)) return { kind: 'dead-letter', because: 'the handler gave it up' };
   if (message.attempt >= policy.attempts) {
     return { kind: 'dead-letter', because: `attempt ${message.attempt} of ${policy.attempts} failed` };
   }
@@ -78,6 +78,11 @@ export function decide(
     policy.initialDelayMs * Math.min(policy.factor ** Math.max(0, message.attempt - 1), Number.MAX_VALUE),
   );
   return { kind: 'retry', delayMs: policy.jitter ? Math.floor(random() * full) : full };
+}
+
+/** True for a {@link DeadLetter}. */
+export function isGivenUp(error: unknown): boolean {
+  return has(error, DEAD_LETTER);
 }
 
 /** A `retryIf` that throws has not said no. */

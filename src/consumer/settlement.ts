@@ -3,7 +3,7 @@ import type { QueueContract } from '../contracts/queue.js';
 import type { Events } from '../events.js';
 import type { Outcome, OutcomeListener } from '../internals.js';
 import type { AckMemory } from './ack-memory.js';
-import { DeadLetter, decide, RetryLater } from './failure-policy.js';
+import { DeadLetter, decide, isGivenUp, RetryLater } from './failure-policy.js';
 import type { Judge, ReceivedMessage, Verdict } from './message.js';
 import type { Republisher } from './republisher.js';
 import type { Session } from './session.js';
@@ -138,8 +138,8 @@ export class Settlement implements Judge {
 
   #failed(message: ReceivedMessage, error: unknown, delayMs: number | undefined): void {
     const { contract, clock, noAck } = this.#settings;
-    // At most once: the server has forgotten it already.
-    if (noAck) return;
+    // At most once: the server has forgotten it already. What is given up was handled all the same.
+    if (noAck && !isGivenUp(error)) return;
     const decision = decide(contract.retry, message, error, delayMs, clock.random);
     if (decision.kind === 'dead-letter') {
       this.#deadLetter(message, error);

@@ -179,6 +179,27 @@ for (const contract of [jobs, classic]) {
       held.open();
     },
 
+    'without acknowledgements still dead-letters what is given up, by verdict or by error': async (bench) => {
+      const broker = await bench.connect();
+      const consumer = broker.consumer(
+        contract,
+        (message) => {
+          if (message.body.n === 1) message.deadLetter('hopeless');
+          if (message.body.n === 2) throw new DeadLetter('hopeless');
+          throw new Error('no second attempt');
+        },
+        { noAck: true },
+      );
+      await consumer.ready;
+      for (const n of [1, 2, 3]) await broker.producer(contract).send({ n });
+      await until(() => consumer.stats.deadLettered === 2);
+      const letters = await broker.deadLetters(contract).list();
+      expect(letters.map(({ body, error }) => `${body.n} ${error.message}`).sort()).toEqual([
+        '1 hopeless',
+        '2 hopeless',
+      ]);
+    },
+
     'of a higher priority is served first': async (bench) => {
       const broker = await bench.connect();
       const [low, high] = [new Seen<{ n: number }>(), new Seen<{ n: number }>()];
