@@ -194,7 +194,7 @@ describe('the leader of a quorum queue that', { timeout: 240_000 }, () => {
       await expect.poll(it.missing, { timeout: 30_000 }).toEqual([]);
       expect(it.failed).toEqual([]);
       // Three seconds are promised, on machines of their own. One that stands still is found out by the others after
-      // `net_ticktime`; before 4.0 a channel that published in the meantime can be silent for 7 s more, twice or three times.
+      // `net_ticktime`; on 3.10 a channel that published before can then be silent for 7 s, and the next one as well.
       expect(gapMs).toBeLessThan(45_000);
     },
   );
