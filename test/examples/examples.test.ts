@@ -172,6 +172,20 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
     ]);
   },
 
+  '11-deferred.ts': (lines) => {
+    // What is at once may arrive before its confirm.
+    expect(lines.slice(0, 2).sort()).toEqual([
+      'All four are safe on the server; three wait there.',
+      'at once: on time',
+    ]);
+    expect(lines.slice(2)).toEqual([
+      'after one second: on time',
+      'at a date, two seconds on: on time',
+      'after three seconds: on time',
+      '4 arrived, 0 too early',
+    ]);
+  },
+
   '12-connection-as-context.ts': (lines) => {
     expect(lines).toEqual([
       'A block that returns:',
