@@ -67,7 +67,7 @@ function copyValue(value: unknown): unknown {
 }
 
 /**
- * The headers of a received message that belong to its sender: those of the server (`x-…`) and of its delay, and `CC` and
+ * The headers of a received message that belong to its sender: those of the server (such as `x-death`) and of its delay, and `CC` and
  * `BCC`, which would route a copy again, are left out. No table in the result has a prototype, so that no name can reach one:
  * amqplib makes what stands under `__proto__` in a table the prototype of the object that it decodes the table to.
  */
@@ -77,7 +77,8 @@ export function ownHeaders(headers: unknown): Record<string, unknown> {
 }
 
 function isForeign(name: string): boolean {
-  return name.startsWith('x-') || name.startsWith('leveret-delay-') || name === 'CC' || name === 'BCC';
+  if (name === 'CC' || name === 'BCC' || name.startsWith('leveret-delay-')) return true;
+  return name.startsWith('x-') && (SERVER_HEADERS.test(name) || SERVER_TRACES.has(name));
 }
 
 function ownTable(
@@ -114,6 +115,9 @@ const isBytes = (value: unknown): value is Uint8Array =>
 
 /** Sent by a client, these would be taken for the server's own, and on 3.x for a dead-letter cycle that ends in a loss. */
 const SERVER_HEADERS = /^x-(?:death|delivery-count|acquired-count|(?:first|last)-death-.*)$/;
+
+/** Where a message has been, in a stream or on its way from another server. */
+const SERVER_TRACES = new Set(['x-stream-offset', 'x-received-from', 'x-shovelled']);
 
 /** Deeper than any sensible header, and not yet deep enough to exhaust the stack. */
 const MAX_DEPTH = 32;

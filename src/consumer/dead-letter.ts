@@ -91,8 +91,12 @@ function copyTo(
   added: Readonly<Record<string, unknown>>,
 ): OutgoingMessage {
   const own = withoutHeaders ? {} : ownHeaders(delivery.properties.headers);
-  // Those of an earlier dead letter that this message was.
-  if (FAILED_AT_HEADER in added) delete own['leveret-issues'];
+  if (FAILED_AT_HEADER in added) {
+    // Those of an earlier dead letter that this message was.
+    delete own['leveret-issues'];
+    // Whoever looks at dead letters takes all of these for the server's.
+    for (const name of Object.keys(own)) if (name.startsWith('x-')) delete own[name];
+  }
   const whole = { ...own, ...added };
   const checked = checkHeaders(whole);
   const fits = 'sizeBytes' in checked && checked.sizeBytes <= MAX_HEADERS_BYTES && !withoutHeaders;

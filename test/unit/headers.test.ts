@@ -167,7 +167,12 @@ describe("the sender's own headers of a received message", () => {
       'leveret-attempt': 2,
     };
 
-    expect({ ...ownHeaders(headers) }).toEqual({ mine: 1, cc: 'kept', 'leveret-attempt': 2 });
+    expect({ ...ownHeaders(headers) }).toEqual({
+      mine: 1,
+      'x-mine': 1,
+      cc: 'kept',
+      'leveret-attempt': 2,
+    });
   });
 
   it('never reach a prototype', () => {

@@ -92,6 +92,7 @@ describe('a dead letter', () => {
       headers: {
         tenant: 'a',
         'x-death': [{ count: 1 }],
+        'x-mine': 1,
         'x-first-death-queue': 'q',
         CC: ['other'],
         BCC: ['more'],
