@@ -69,6 +69,8 @@ const START_TIMEOUT_MS = 60_000;
 const PATIENCE_MS = 45_000;
 const CALM_MS = 3_000;
 const WARM_UP_MS = 2_000;
+/** How many faults that are late are made up for, in means. */
+const MAX_BACKLOG = 15;
 
 /** Lets programs work while faults happen, and then lets them end. */
 export async function run(options: RunOptions): Promise<RunRecord> {
@@ -171,6 +173,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   const faults: FaultRecord[] = [];
   const firstFaultAt = now();
   let toldAt = firstFaultAt;
+  let nextAt = firstFaultAt;
   const script = options.faults?.[Symbol.iterator]();
   while (now() - firstFaultAt < durationMs) {
     const gone = programs.find(({ exit, wasKilled }) => exit && exit.code !== 0 && !wasKilled);
@@ -188,8 +191,9 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     const fault: FaultRecord = { name, startedAt, reachableAt, recoveredAfterMs };
     faults.push(fault);
     await appendFile(join(options.folder, 'faults.jsonl'), `${JSON.stringify(fault)}\n`);
-    const pauseMs = random.next() * 2 * everyMs - (now() - startedAt);
-    await delay(Math.max(random.integer(0, 300), pauseMs));
+    // One that took long is made up for: on average they come as often as was asked.
+    nextAt = Math.max(nextAt + random.next() * 2 * everyMs, now() - MAX_BACKLOG * everyMs);
+    await delay(Math.max(random.integer(0, 300), nextAt - now()));
     if (now() - toldAt < 30_000) continue;
     toldAt = now();
     const minutes = ((toldAt - firstFaultAt) / 60_000).toFixed(1);
