@@ -4,7 +4,7 @@ import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from 
 import { Backoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';
 import {
-  type Channel,
+  type ChannelOptions,
   type Link,
   type OutgoingMessage,
   type Returned,
@@ -13,8 +13,9 @@ import {
 import { ConfirmWindow } from './confirm-window.js';
 import { Declarations } from './declarations.js';
 import { Patience } from './patience.js';
-import { Pending, type Receipt } from './pending.js';
+import { type AddOptions, Pending, type Receipt } from './pending.js';
 import { PendingSends } from './pending-sends.js';
+import type { PublishingChannel } from './publishing-channel.js';
 import { SendErrors } from './send-errors.js';
 
 /** The most that is published and not confirmed, in bytes: amqplib buffers without a bound when the socket stalls. */
@@ -32,22 +33,15 @@ export interface OutboxSettings {
   readonly contract: Contract | undefined;
   readonly maxInFlight: number;
   readonly maxBuffered: number;
-}
-
-export interface AddOptions {
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal | undefined;
-  /** The id was chosen by the caller, so that it may not be the only one of its kind. */
-  readonly hasOwnId: boolean;
-  /** When it is to be delivered, on the clock that never goes back; undefined or past: at once. */
-  readonly dueAt?: number | undefined;
+  /** Opens another channel than one with a confirm for each message. */
+  readonly openChannel?: (link: Link, options: ChannelOptions) => Promise<PublishingChannel>;
 }
 
 type OutboxState = { readonly status: 'idle' } | { readonly status: 'opening' } | OpenState;
 
 interface OpenState {
   readonly status: 'open';
-  readonly channel: Channel;
+  readonly channel: PublishingChannel;
   readonly window: ConfirmWindow;
   readonly openedAt: number;
 }
@@ -130,12 +124,14 @@ export class Outbox {
       if (this.#sends.next) void this.#open(0);
     } else if (this.#state.status === 'open') {
       this.#pump(this.#state);
+      if (this.#isClosed) this.#state.channel.flush?.();
     }
   }
 
   /** Takes no more, waits until everything is settled, and closes the channel. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.flush();
     await this.#sends.drained();
     await this.#closeChannel();
   }
@@ -178,19 +174,20 @@ export class Outbox {
 
   async #open(delayMs: number): Promise<void> {
     this.#state = { status: 'opening' };
-    const { clock, connection } = this.#settings;
+    const { clock, connection, openChannel } = this.#settings;
     let link: Link | undefined;
     try {
       if (delayMs > 0) await pause(clock, delayMs, this.#aborting.signal);
       link = await connection.link();
       await this.#declarations.declare(link);
       const window = new ConfirmWindow();
-      const channel = await link.openChannel({
+      const options: ChannelOptions = {
         confirms: true,
         onClosed: (error) => this.#channelClosed(window, error),
         onConfirm: (tag, multiple, accepted) => this.#confirmed(window, tag, multiple, accepted),
         onReturn: (returned) => this.#returned(window, returned),
-      });
+      };
+      const channel = await (openChannel ? openChannel(link, options) : link.openChannel(options));
       this.#state = { status: 'open', channel, window, openedAt: clock.now() };
       if (!channel.isOpen) this.#channelClosed(window, new TransportError('the channel was closed at once'));
       else if (this.#isClosed && this.#sends.count === 0) await this.#closeChannel();

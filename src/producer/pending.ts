@@ -8,6 +8,16 @@ export interface Receipt {
   readonly messageId: string;
 }
 
+/** How a send is to be treated. */
+export interface AddOptions {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** The id was chosen by the caller, so that it may not be the only one of its kind. */
+  readonly hasOwnId: boolean;
+  /** When it is to be delivered, on the clock that never goes back; undefined or past: at once. */
+  readonly dueAt?: number | undefined;
+}
+
 /**
  * One send on its way.
  *

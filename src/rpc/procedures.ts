@@ -11,6 +11,7 @@ import type { Members } from '../members.js';
 import { show } from '../options.js';
 import { Outbox } from '../producer/outbox.js';
 import type { Connection } from '../transport/connection.js';
+import { AnswerChannel } from './answer-channel.js';
 import type { RequestOptions } from './request-options.js';
 import { Requester } from './requester.js';
 import { type Responder, type ResponderOptions, ResponderWork } from './responder.js';
@@ -38,24 +39,33 @@ export class Procedures {
   readonly #requester: Requester;
   /** For queues that may refuse one, on a channel with confirms. */
   readonly #confirming: Requester;
+  /** For answers to queues. */
   readonly #answers: Outbox;
+  /** For answers to channels. */
+  readonly #directAnswers: Outbox;
 
   constructor(settings: ProceduresSettings) {
     this.#settings = settings;
     const { connection, clock, members } = settings;
     this.#requester = new Requester({ ...settings, confirms: false });
     this.#confirming = new Requester({ ...settings, confirms: true });
-    this.#answers = new Outbox({
+    const answers = {
       target: 'the requester',
       connection,
       clock,
       contract: undefined,
       maxInFlight: 1_000,
       maxBuffered: 10_000,
+    };
+    this.#answers = new Outbox(answers);
+    this.#directAnswers = new Outbox({
+      ...answers,
+      openChannel: (link, options) => AnswerChannel.open(link, clock, options),
     });
     members.addPublisher(this.#requester);
     members.addPublisher(this.#confirming);
     members.addPublisher(this.#answers);
+    members.addPublisher(this.#directAnswers);
   }
 
   request(procedure: ProcedureContract, body: unknown, options?: RequestOptions): Promise<unknown> {
@@ -97,7 +107,8 @@ export class Procedures {
     const work = new ResponderWork({
       procedure,
       handler: consumers.wrap(handler),
-      outbox: this.#answers,
+      answers: this.#answers,
+      directAnswers: this.#directAnswers,
       clock,
       events,
       maxBodyBytes,

@@ -29,8 +29,10 @@ const TIMEOUT_MS = 30_000;
 export interface ResponderSettings {
   readonly procedure: ProcedureContract;
   readonly handler: (message: Message) => unknown;
-  /** Where answers are published. */
-  readonly outbox: Outbox;
+  /** Where answers to queues are published. */
+  readonly answers: Outbox;
+  /** Where answers to the channels of requesters are published. */
+  readonly directAnswers: Outbox;
   readonly clock: Clock;
   readonly events: Events;
   readonly maxBodyBytes: number;
@@ -83,18 +85,20 @@ export class ResponderWork {
    * nothing to wait for.
    */
   #publish(message: ReceivedMessage, answer: Answer): Promise<void> | undefined {
-    const { outbox, clock } = this.#settings;
+    const { answers, directAnswers, clock } = this.#settings;
     const messageId = randomUUID();
     const timestamp = Math.floor(clock.wallNow() / 1_000);
     const reply = replyTo(message.delivery, answer, { messageId, timestamp });
     if (!reply) return undefined;
+    const isToChannel = isDirect(reply.routingKey);
+    const outbox = isToChannel ? directAnswers : answers;
     const { inFlight } = outbox;
     const options = { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: false };
     const confirmed = outbox.add(reply, { messageId }, options);
     const refused = (error: unknown) => this.#refused(message, error);
-    if (!isDirect(reply.routingKey) || outbox.inFlight === inFlight) return confirmed.then(nothing, refused);
-    // Written: the server keeps no direct reply that its confirm could vouch for. The outbox sends it again when the connection
-    // is lost before the confirm, and the acknowledgement need not wait for that.
+    if (!isToChannel || outbox.inFlight === inFlight) return confirmed.then(nothing, refused);
+    // Written: the server keeps no direct reply that its word could vouch for. The outbox sends it again when the connection
+    // is lost before that, and the acknowledgement need not wait for it.
     confirmed.catch((error: unknown) => refused(error).catch(nothing));
     return undefined;
   }

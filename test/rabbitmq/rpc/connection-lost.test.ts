@@ -116,4 +116,37 @@ describe('a responder whose connections are lost', () => {
     held.open();
     expect(await asked).toEqual({ n: 1 });
   });
+
+  it('sends an answer again that was written and got lost on the way', async () => {
+    await using vhost = await createVhost();
+    await using proxy = await TcpProxy.listen(vhost.url);
+    await using asking = await Broker.connect(vhost.url);
+    await using answering = await Broker.connect(proxy.via(vhost.url), quick);
+    let publishing = 0;
+    let isLost = false;
+    let swallowedBytes = 0;
+    proxy.intercept((chunk, direction, connection) => {
+      if (chunk.includes('reply-to')) publishing = direction === 'to-server' ? connection : publishing;
+      if (!isLost || connection !== publishing || direction !== 'to-server') return [chunk];
+      swallowedBytes += chunk.length;
+      return [];
+    });
+    const runs: number[] = [];
+    const responder = answering.responder(echo, ({ body }) => {
+      runs.push(body.n);
+      return body;
+    });
+    await responder.ready;
+    // The first one shows which connection publishes.
+    expect(await asking.request(echo, { n: 1 })).toEqual({ n: 1 });
+    await expect.poll(() => responder.stats.acked).toBe(1);
+    isLost = true;
+    const asked = asking.request(echo, { n: 2 });
+    await expect.poll(() => swallowedBytes).toBeGreaterThan(0);
+    await expect.poll(() => responder.stats.acked).toBe(2);
+    isLost = false;
+    proxy.cut(publishing);
+    expect(await asked).toEqual({ n: 2 });
+    expect(runs).toEqual([1, 2]);
+  });
 });

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import { deferred } from '../../../src/deferred.js';
+import { Outbox } from '../../../src/producer/outbox.js';
+import { AnswerChannel } from '../../../src/rpc/answer-channel.js';
+import type { OutgoingMessage } from '../../../src/transport/port.js';
+import { FakeClock, turn } from '../support/fake-clock.js';
+import { FakeConnection } from '../support/fake-connection.js';
+import { FakeLink } from '../support/fake-link.js';
+import { type Tracked, track } from '../support/track.js';
+
+const message = (messageId: string): OutgoingMessage => ({
+  exchange: '',
+  routingKey: 'amq.rabbitmq.reply-to.g1',
+  mandatory: false,
+  properties: { messageId },
+  content: Buffer.alloc(2),
+});
+
+/** An outbox whose channel is an answer channel, between the test and the test. */
+function open() {
+  const clock = new FakeClock();
+  const connection = new FakeConnection();
+  connection.open();
+  const outbox = new Outbox({
+    target: 'the requester',
+    connection: connection.asConnection,
+    clock,
+    contract: undefined,
+    maxInFlight: 1_000,
+    maxBuffered: 1_000,
+    openChannel: (link, options) => AnswerChannel.open(link, clock, options),
+  });
+  const answer = (messageId: string): Tracked<unknown> =>
+    track(
+      outbox.add(
+        message(messageId),
+        { messageId },
+        { timeoutMs: 30_000, signal: undefined, hasOwnId: false },
+      ),
+    );
+  const asked = (link = connection.links.at(-1)) =>
+    link?.requests.filter((request) => request.startsWith('prefetch')).length;
+  return { clock, connection, outbox, answer, asked };
+}
+
+describe('an answer channel', () => {
+  it('asks for no confirms', async () => {
+    const { connection, answer } = open();
+    answer('a');
+    await turn();
+    expect(connection.links[0]?.channel.options.confirms).toBe(false);
+    expect(connection.links[0]?.channel.ids).toEqual(['a']);
+  });
+
+  it('asks the server once for many answers', async () => {
+    const { clock, answer, asked } = open();
+    const answers = ['a', 'b', 'c'].map(answer);
+    await turn();
+    expect(answers.map(({ state }) => state)).toEqual(['pending', 'pending', 'pending']);
+    await clock.pass(100);
+    expect(answers.map(({ state }) => state)).toEqual(['resolved', 'resolved', 'resolved']);
+    expect(asked()).toBe(1);
+    await clock.pass(60_000);
+    expect(asked()).toBe(1);
+  });
+
+  it('does not take an answer of the server for one that was published after the question', async () => {
+    const { clock, connection, answer, asked } = open();
+    const held = deferred<void>();
+    const first = answer('a');
+    await turn();
+    const [link] = connection.links as [FakeLink];
+    link.onRequest = (request) => (request === 'prefetch 0' ? held.promise : undefined);
+    await clock.pass(100);
+    const second = answer('b');
+    link.onRequest = () => undefined;
+    held.resolve();
+    await turn();
+    expect([first.state, second.state]).toEqual(['resolved', 'pending']);
+    await clock.pass(100);
+    expect(second.state).toBe('resolved');
+    expect(asked()).toBe(2);
+  });
+
+  it('does not wait when there are many', async () => {
+    const { answer, asked } = open();
+    const answers = Array.from({ length: 250 }, (_, n) => answer(`${n}`));
+    await turn();
+    await turn();
+    expect(answers.every(({ state }) => state === 'resolved')).toBe(true);
+    expect(asked()).toBe(1);
+  });
+
+  it('sends again what the server was not heard about before the channel was lost', async () => {
+    const { clock, connection, answer } = open();
+    const old = answer('a');
+    await turn();
+    await clock.pass(100);
+    const lost = answer('b');
+    await turn();
+    connection.lose();
+    await clock.pass(1_000);
+    expect([old.state, lost.state]).toEqual(['resolved', 'pending']);
+    const link = connection.open(new FakeLink());
+    await clock.pass(1_000);
+    expect(link.channel.ids).toEqual(['b']);
+    expect(lost.state).toBe('resolved');
+  });
+
+  it('does not wait when it is closed', async () => {
+    const { outbox, answer, connection } = open();
+    const answered = answer('a');
+    await turn();
+    await outbox.close();
+    expect(answered.state).toBe('resolved');
+    expect(connection.links[0]?.channel.isOpen).toBe(false);
+  });
+
+  it('does not wait with what is published once it is closed', async () => {
+    const { outbox, answer } = open();
+    const answered = answer('a');
+    await outbox.close();
+    expect(answered.state).toBe('resolved');
+  });
+});
