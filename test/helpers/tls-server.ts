@@ -115,6 +115,7 @@ export async function serveTls(target: string, { key, cert }: Certificate) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = new URL(target);
+  url.hostname = '127.0.0.1';
   url.port = `${(server.address() as { port: number }).port}`;
   return {
     /** The same URL, over TLS. */
