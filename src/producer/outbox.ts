@@ -189,6 +189,7 @@ export class Outbox {
       };
       const channel = await (openChannel ? openChannel(link, options) : link.openChannel(options));
       this.#state = { status: 'open', channel, window, openedAt: clock.now() };
+      this.#errors.obstacle = undefined;
       if (!channel.isOpen) this.#channelClosed(window, new TransportError('the channel was closed at once'));
       else if (this.#isClosed && this.#sends.count === 0) await this.#closeChannel();
       else this.flush();
@@ -204,6 +205,7 @@ export class Outbox {
     } else if (error instanceof ConnectionError || error instanceof ClosedError) {
       this.#sends.failWaiting((pending) => this.#errors.closed(pending.handedOver, error));
     } else if (this.#sends.next) {
+      this.#errors.obstacle = error as Error;
       const isLost = link?.isOpen === false;
       void this.#open(isLost ? 0 : Math.max(1, this.#backoff.afterFailure({ reachedServer: true })));
     }

@@ -16,6 +16,8 @@ export class SendErrors {
   /** Such as `the queue 'emails'`. */
   readonly #target: string;
   readonly #connection: Connection;
+  /** Why no channel could be opened when that was last tried; undefined once there is one. */
+  obstacle: Error | undefined;
 
   constructor(target: string, connection: Connection) {
     this.#target = target;
@@ -66,7 +68,8 @@ export class SendErrors {
   #circumstances(): string {
     const { current, state } = this.#connection;
     if (current?.blocked !== undefined) return ` (the server blocks publishing: ${current.blocked})`;
-    return 'error' in state && state.error ? ` (${state.error.message})` : '';
+    const error = 'error' in state && state.error ? state.error : this.obstacle;
+    return error ? ` (${error.message})` : '';
   }
 }
 

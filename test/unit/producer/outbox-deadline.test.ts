@@ -52,6 +52,26 @@ describe('the deadline of a send', () => {
     });
   });
 
+  it('says why no channel could be opened, as long as that is so', async () => {
+    const bench = OutboxBench.connected();
+    bench.link.onRequest = (request) => {
+      if (request === 'open channel') throw new TransportError('no channel is left', { isExhausted: true });
+    };
+    const a = bench.send('a', { timeoutMs: 1_000 });
+    await bench.clock.pass(2_000);
+    bench.link.onRequest = () => undefined;
+    const b = bench.send('b', { timeoutMs: 6_000 });
+    await bench.clock.pass(10_000);
+
+    expect(a.error).toMatchObject({
+      maybeDelivered: false,
+      message: "The message for the queue 'emails' could not be sent within 1000 ms (no channel is left)",
+    });
+    expect(b.error).toMatchObject({
+      message: "The message for the queue 'emails' was not confirmed within 6000 ms",
+    });
+  });
+
   it('says that nothing was delivered when the server blocked publishing, and why', async () => {
     const bench = OutboxBench.connected();
     bench.link.block('low on disk');
