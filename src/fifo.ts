@@ -1,7 +1,11 @@
 /** A queue in memory: cheap at both ends, and orderly in between. */
 export class Fifo<T> {
-  #items: T[] = [];
+  readonly #items: T[];
   #head = 0;
+
+  constructor(items: Iterable<T> = []) {
+    this.#items = [...items];
+  }
 
   get length(): number {
     return this.#items.length - this.#head;
@@ -27,6 +31,12 @@ export class Fifo<T> {
       this.#head = 0;
     }
     return item;
+  }
+
+  /** Puts it before all others. */
+  unshift(item: T): void {
+    if (this.#head === 0) this.#items.unshift(item);
+    else this.#items[--this.#head] = item;
   }
 
   /** Puts it before the first item that is to come after it. Cheap at the end. */

@@ -98,13 +98,10 @@ export class Lanes {
       this.#laneOf.delete(lane.head);
       this.#lanes.delete(lane.key);
       if (!head) continue;
-      const kept: Lane = { key: lane.key, head, behind: new Fifo() };
-      for (const message of behind) kept.behind.push(message);
-      this.#open(kept);
+      this.#open({ key: lane.key, head, behind: new Fifo(behind) });
       if (head !== lane.head) free.push(head);
     }
     for (const message of [...this.#waiting]) if (!stays(message)) this.#waiting.delete(message);
-    this.#free = new Fifo();
-    for (const message of free) this.#free.push(message);
+    this.#free = new Fifo(free);
   }
 }
