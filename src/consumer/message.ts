@@ -4,7 +4,7 @@ import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../headers.js';
 import { checkOptions } from '../options.js';
 import type { Delivery } from '../transport/port.js';
 import { attemptOf, isSuspect } from './attempt.js';
-import { retryLaterChecks } from './failure-policy.js';
+import { DeadLetter, RetryLater, retryLaterChecks } from './failure-policy.js';
 import type { Session } from './session.js';
 import { offsetIn } from './stream-position.js';
 
@@ -70,8 +70,6 @@ export type Verdict =
 export interface Judge {
   /** Carries out the verdict. False when the delivery is stale, so that nothing can be done. */
   settle(message: ReceivedMessage, verdict: Verdict): boolean;
-  /** The error of a verdict that has none: `message.deadLetter('reason')`. */
-  complaint(message: ReceivedMessage, verdict: 'retry' | 'dead-letter', reason: string | undefined): Error;
 }
 
 /** The message behind {@link Message}: one delivery of one session, which takes one verdict. */
@@ -186,12 +184,11 @@ export class ReceivedMessage implements Message, Deadlined {
 
   retry(options?: { readonly delayMs?: number }): boolean {
     checkOptions('message.retry', options, retryLaterChecks);
-    const error = this.#judge.complaint(this, 'retry', undefined);
-    return this.settle({ kind: 'retry', error, delayMs: options?.delayMs });
+    return this.settle({ kind: 'retry', error: new RetryLater(), delayMs: options?.delayMs });
   }
 
   deadLetter(reason?: string): boolean {
-    return this.settle({ kind: 'dead-letter', error: this.#judge.complaint(this, 'dead-letter', reason) });
+    return this.settle({ kind: 'dead-letter', error: new DeadLetter(reason) });
   }
 
   requeue(): boolean {

@@ -3,7 +3,7 @@ import type { QueueContract } from '../contracts/queue.js';
 import type { Events } from '../events.js';
 import type { Outcome, OutcomeListener } from '../internals.js';
 import type { AckMemory } from './ack-memory.js';
-import { DeadLetter, decide, isGivenUp, RetryLater } from './failure-policy.js';
+import { decide, isGivenUp } from './failure-policy.js';
 import type { Judge, ReceivedMessage, Verdict } from './message.js';
 import type { Republisher } from './republisher.js';
 import type { Session } from './session.js';
@@ -84,10 +84,6 @@ export class Settlement implements Judge {
         this.#failed(message, verdict.error, verdict.delayMs);
         return true;
     }
-  }
-
-  complaint(_message: ReceivedMessage, verdict: 'retry' | 'dead-letter', reason: string | undefined): Error {
-    return verdict === 'retry' ? new RetryLater() : new DeadLetter(reason);
   }
 
   /** The deliveries of a session are stale: nothing rests any more that could be given back. */

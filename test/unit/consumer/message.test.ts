@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { DeadLetter, RetryLater } from '../../../src/consumer/failure-policy.js';
 import { ConfigurationError } from '../../../src/errors.js';
 import { FakeJudge, FakeSession, received } from '../support/deliveries.js';
 import { thrownBy } from '../support/track.js';
@@ -83,8 +84,8 @@ describe('the verdict on a message', () => {
 
     expect(judge.verdicts).toEqual([
       { tag: 1, kind: 'ack' },
-      { tag: 2, kind: 'retry', delayMs: 5, error: new Error('retry: undefined') },
-      { tag: 3, kind: 'dead-letter', error: new Error('dead-letter: hopeless') },
+      { tag: 2, kind: 'retry', delayMs: 5, error: new RetryLater() },
+      { tag: 3, kind: 'dead-letter', error: new DeadLetter('hopeless') },
       { tag: 4, kind: 'requeue' },
     ]);
   });

@@ -70,10 +70,6 @@ export class FakeJudge implements Judge {
     this.verdicts.push({ ...verdict, tag: message.delivery.deliveryTag });
     return this.answer;
   }
-
-  complaint(_message: ReceivedMessage, verdict: 'retry' | 'dead-letter', reason: string | undefined): Error {
-    return new Error(`${verdict}: ${reason}`);
-  }
 }
 
 /** A message as a consumer gets it. */
