@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js';
 import { Deadlines } from '../deadlines.js';
+import { TimeoutError } from '../errors.js';
 import type { ReceivedMessage } from './message.js';
 import type { Session } from './session.js';
 
@@ -11,7 +12,8 @@ export interface AdmissionSettings {
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
   /** It has its body, and so has, or is settled, every message that came before it. */
   readonly onAdmitted: (message: ReceivedMessage) => void;
-  readonly onTimeout: (message: ReceivedMessage) => void;
+  /** The schema took too long. */
+  readonly onFailed: (message: ReceivedMessage, error: unknown) => void;
 }
 
 type Fate = 'checking' | 'admitted' | 'out';
@@ -29,7 +31,8 @@ export class Admission {
   constructor(settings: AdmissionSettings) {
     this.#settings = settings;
     this.#deadlines = new Deadlines(settings.clock, (message) => {
-      settings.onTimeout(message);
+      const error = new TimeoutError(`The schema did not end within ${settings.timeoutMs} ms`);
+      settings.onFailed(message, error);
       this.#decide(message, 'out');
     });
   }

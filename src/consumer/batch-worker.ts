@@ -23,7 +23,8 @@ export interface BatchWorkerSettings {
   readonly clock: Clock;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
-  readonly onError: (message: ReceivedMessage, error: unknown) => void;
+  /** A run has failed: tells of it, and lets the retry policy decide unless the message has a verdict. */
+  readonly onFailed: (message: ReceivedMessage, error: unknown) => void;
 }
 
 /**
@@ -44,7 +45,7 @@ export class BatchWorker implements Worker {
   #idle: Deferred<void> | undefined;
 
   constructor(settings: BatchWorkerSettings) {
-    const { clock, admit, handlerTimeoutMs, onError } = settings;
+    const { clock, admit, handlerTimeoutMs, onFailed } = settings;
     this.#settings = settings;
     this.#admission = new Admission({
       clock,
@@ -54,11 +55,7 @@ export class BatchWorker implements Worker {
         this.#gather(message);
         this.fill();
       },
-      onTimeout: (message) => {
-        const error = new TimeoutError(`The schema did not end within ${handlerTimeoutMs} ms`);
-        onError(message, error);
-        message.settle({ kind: 'retry', error });
-      },
+      onFailed,
     });
     this.#deadlines = new Deadlines(clock, (batch) => this.#timedOut(batch));
   }
@@ -177,11 +174,7 @@ export class BatchWorker implements Worker {
   }
 
   #fail({ messages }: Batch, error: unknown): void {
-    for (const message of messages) {
-      if (message.hasVerdict) continue;
-      this.#settings.onError(message, error);
-      message.settle({ kind: 'retry', error });
-    }
+    for (const message of messages) if (!message.hasVerdict) this.#settings.onFailed(message, error);
   }
 
   /** Frees the place of a handler that still runs; what it returns in the end finds its messages settled or stale. */

@@ -17,7 +17,8 @@ export interface HandlerWorkerSettings {
   readonly clock: Clock;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
-  readonly onError: (message: ReceivedMessage, error: unknown) => void;
+  /** A run has failed: tells of it, and lets the retry policy decide unless the message has a verdict. */
+  readonly onFailed: (message: ReceivedMessage, error: unknown) => void;
   /** Its place is free, whether it has ended or not. */
   readonly onLeft?: (message: ReceivedMessage) => void;
 }
@@ -122,15 +123,13 @@ export class HandlerWorker implements Worker {
   }
 
   #failed(message: ReceivedMessage, error: unknown): void {
-    this.#settings.onError(message, error);
-    message.settle({ kind: 'retry', error });
+    this.#settings.onFailed(message, error);
     this.#leave(message);
   }
 
   #timedOut(message: ReceivedMessage): void {
     const error = new TimeoutError(`The handler did not end within ${this.#settings.handlerTimeoutMs} ms`);
-    this.#settings.onError(message, error);
-    message.settle({ kind: 'retry', error });
+    this.#settings.onFailed(message, error);
     this.#abandon(message, error);
   }
 

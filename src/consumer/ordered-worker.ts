@@ -1,4 +1,3 @@
-import { TimeoutError } from '../errors.js';
 import { Admission } from './admission.js';
 import { HandlerWorker, type HandlerWorkerSettings } from './handler-worker.js';
 import type { Inbox } from './inbox.js';
@@ -34,13 +33,13 @@ export class OrderedWorker implements Worker {
 
   constructor(settings: OrderedWorkerSettings) {
     this.#settings = settings;
-    const { admit, clock, handlerTimeoutMs, isHeld } = settings;
+    const { admit, clock, handlerTimeoutMs, isHeld, onFailed } = settings;
     this.#admission = new Admission({
       clock,
       admit,
       timeoutMs: handlerTimeoutMs,
       onAdmitted: (message) => this.#place(message),
-      onTimeout: (message) => this.#failed(message, tooSlow(handlerTimeoutMs)),
+      onFailed,
     });
     this.#runner = new HandlerWorker({
       ...settings,
@@ -122,19 +121,10 @@ export class OrderedWorker implements Worker {
     try {
       key = this.#settings.orderBy(message);
     } catch (error) {
-      this.#failed(message, error);
+      this.#settings.onFailed(message, error);
       return;
     }
     this.#lanes.add(message, key);
     this.#runner.fill();
   }
-
-  #failed(message: ReceivedMessage, error: unknown): void {
-    this.#settings.onError(message, error);
-    message.settle({ kind: 'retry', error });
-  }
-}
-
-function tooSlow(timeoutMs: number): TimeoutError {
-  return new TimeoutError(`The schema did not end within ${timeoutMs} ms`);
 }

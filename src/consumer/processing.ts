@@ -77,11 +77,13 @@ export class Processing {
     });
     const common = { inbox: this.#inbox, admit: (message: ReceivedMessage) => this.#intake.admit(message) };
     if (work) {
-      const onError = ({ id, attempt }: ReceivedMessage, error: unknown) => {
+      const onFailed = (message: ReceivedMessage, error: unknown) => {
+        const { id, attempt } = message;
         events.emit('handler-error', { queue: contract.name, messageId: id, attempt, error });
+        message.settle({ kind: 'retry', error });
       };
       const isHeld = (message: ReceivedMessage) => this.#held?.isHeld(message) ?? false;
-      this.#worker = makeWorker(work, options, isStream, { ...common, clock, onError, isHeld });
+      this.#worker = makeWorker(work, options, isStream, { ...common, clock, onFailed, isHeld });
     } else {
       this.#stream = new MessageStream({ ...common, ...loops });
       this.#worker = this.#stream;

@@ -19,7 +19,7 @@ export interface BatchWork {
 /** What a consumer does with its messages: a handler for each or for many; undefined: loops take them. */
 export type Work = ((message: Message) => unknown) | BatchWork | undefined;
 
-export interface WorkerSettings extends Pick<HandlerWorkerSettings, 'admit' | 'onError' | 'clock'> {
+export interface WorkerSettings extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock'> {
   readonly inbox: Inbox;
   readonly isHeld: (message: ReceivedMessage) => boolean;
 }

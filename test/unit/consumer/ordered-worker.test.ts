@@ -62,7 +62,10 @@ class OrderedBench {
       clock: this.clock,
       admit: () => true,
       isHeld: (message) => this.held.isHeld(message),
-      onError: (_, error) => this.errors.push(error),
+      onFailed: (message, error) => {
+        this.errors.push(error);
+        message.settle({ kind: 'retry', error });
+      },
     });
   }
 

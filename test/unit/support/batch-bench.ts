@@ -52,7 +52,10 @@ export class BatchBench {
       inbox: this.inbox,
       clock: this.clock,
       admit,
-      onError: (message, error) => this.errors.push([tagOf(message), error]),
+      onFailed: (message, error) => {
+        this.errors.push([tagOf(message), error]);
+        message.settle({ kind: 'retry', error });
+      },
     });
   }
 

@@ -41,7 +41,10 @@ export class HandlerBench {
       inbox: this.inbox,
       clock: this.clock,
       admit,
-      onError: (message, error) => this.errors.push([tagOf(message), error]),
+      onFailed: (message, error) => {
+        this.errors.push([tagOf(message), error]);
+        message.settle({ kind: 'retry', error });
+      },
     });
   }
 
