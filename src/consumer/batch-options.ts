@@ -4,6 +4,7 @@ import { type Check, checkOptions, isDuration, isInteger } from '../options.js';
 import {
   type ConsumerOptions,
   consumerChecks,
+  MAX_PREFETCH,
   type ResolvedConsumerOptions,
   resolveConsumerOptions,
 } from './consumer-options.js';
@@ -35,8 +36,6 @@ export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency
    */
   readonly prefetch?: number;
 }
-
-const MAX_PREFETCH = 65_535;
 
 const { noAck: _noAck, orderBy: _orderBy, ...sharedChecks } = consumerChecks;
 

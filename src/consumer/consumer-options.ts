@@ -95,12 +95,15 @@ export interface ResolvedConsumerOptions {
   readonly ackDelayMs?: number | undefined;
 }
 
+/** The most that `basic.qos` of AMQP 0-9-1 can say: its prefetch-count has 16 bits. */
+export const MAX_PREFETCH = 65_535;
+
 const AUTO_PREFETCH = 50;
 
 /** @internal */
 export const consumerChecks: Readonly<Record<string, Check>> = {
   concurrency: isInteger(1, 10_000),
-  prefetch: either(isInteger(1, 65_535), isOneOf('auto')),
+  prefetch: either(isInteger(1, MAX_PREFETCH), isOneOf('auto')),
   handlerTimeoutMs: isDuration(1, { infinity: true }),
   signal: isSignal,
   priority: isInteger(-1_000_000, 1_000_000),
@@ -134,7 +137,7 @@ export function resolveConsumerOptions(
   const { concurrency = 1, prefetch = 'auto' } = options;
   return {
     concurrency,
-    prefetch: prefetch === 'auto' ? Math.min(65_535, Math.max(AUTO_PREFETCH, 2 * concurrency)) : prefetch,
+    prefetch: prefetch === 'auto' ? Math.max(AUTO_PREFETCH, 2 * concurrency) : prefetch,
     handlerTimeoutMs: options.handlerTimeoutMs ?? 20 * 60_000,
     signal: options.signal,
     priority: options.priority,

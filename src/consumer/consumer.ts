@@ -203,9 +203,7 @@ export class QueueConsumer implements Consumer {
       );
     } catch {
       clean = false;
-      this.#processing.abort(reason);
-      session?.flush();
-      session?.end(new TransportError(reason.message));
+      this.abort(reason);
       void session?.close();
     }
     this.#finished(undefined);
