@@ -29,7 +29,7 @@ export class Republisher {
     failedAt: Date,
   ): Promise<void> {
     const publish = () =>
-      this.#publish((options) => deadLetterCopy(message, contract, error, failedAt, options));
+      publishCopy(this.#outbox, (options) => deadLetterCopy(message, contract, error, failedAt, options));
     try {
       await publish();
     } catch (reason) {
@@ -47,22 +47,29 @@ export class Republisher {
    * @param dueAt - when it is to be delivered; undefined: at once
    */
   async retry(message: ReceivedMessage, contract: QueueContract, dueAt: number | undefined): Promise<void> {
-    await this.#publish((options) => retryCopy(message, contract, options), dueAt);
+    await publishCopy(this.#outbox, (options) => retryCopy(message, contract, options), dueAt);
   }
+}
 
-  async #publish(makeCopy: (options: CopyOptions) => OutgoingMessage, dueAt?: number): Promise<void> {
-    try {
-      await this.#add(makeCopy({ withoutHeaders: false }), dueAt);
-    } catch (reason) {
-      // Another client's headers can hold what amqplib decodes and does not encode.
-      if (!(reason instanceof ConfigurationError)) throw reason;
-      await this.#add(makeCopy({ withoutHeaders: true }), dueAt);
-    }
-  }
-
-  async #add(copy: OutgoingMessage, dueAt: number | undefined): Promise<void> {
+/**
+ * Publishes a copy of a message, without its sender's headers when it can not be with them. Resolves when it is confirmed.
+ *
+ * @param dueAt - when it is to be delivered; undefined: at once
+ */
+export async function publishCopy(
+  outbox: Outbox,
+  makeCopy: (options: CopyOptions) => OutgoingMessage,
+  dueAt?: number,
+): Promise<void> {
+  const add = async (copy: OutgoingMessage) => {
     const receipt = { messageId: copy.properties.messageId ?? '' };
-    const options = { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true, dueAt };
-    await this.#outbox.add(copy, receipt, options);
+    await outbox.add(copy, receipt, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true, dueAt });
+  };
+  try {
+    await add(makeCopy({ withoutHeaders: false }));
+  } catch (reason) {
+    // Another client's headers can hold what amqplib decodes and does not encode.
+    if (!(reason instanceof ConfigurationError)) throw reason;
+    await add(makeCopy({ withoutHeaders: true }));
   }
 }

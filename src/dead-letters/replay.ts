@@ -1,9 +1,10 @@
 import { type Clock, orAborted, pause } from '../clock.js';
 import { replayCopy } from '../consumer/dead-letter.js';
+import { publishCopy } from '../consumer/republisher.js';
 import { codecs } from '../contracts/codec.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { validate } from '../contracts/schema.js';
-import { ConfigurationError, ConnectionError } from '../errors.js';
+import { ConnectionError } from '../errors.js';
 import type { Outbox } from '../producer/outbox.js';
 import { type Delivery, TransportError } from '../transport/port.js';
 import type { ReplayOptions, ReplayResult } from './dead-letter-options.js';
@@ -12,9 +13,6 @@ import type { LetterPass } from './letter-pass.js';
 
 /** How many letters may be on their way back at once: as many can be in both queues when this process dies. */
 export const REPLAYS_IN_FLIGHT = 32;
-
-/** How long one letter may take to be confirmed. */
-const TIMEOUT_MS = 30_000;
 
 export interface ReplaySettings {
   readonly contract: QueueContract;
@@ -101,32 +99,15 @@ export class Replay {
 
   /** Never rejects. */
   async #putBack(letter: Delivery): Promise<void> {
-    const { pass } = this.#settings;
+    const { contract, outbox, pass } = this.#settings;
     try {
-      await this.#publish(letter);
+      await publishCopy(outbox, (options) => replayCopy(letter, contract, options));
       this.#counts.replayed++;
       pass.remove(letter);
       this.#report();
     } catch (error) {
       this.#failed(error);
     }
-  }
-
-  async #publish(letter: Delivery): Promise<void> {
-    try {
-      await this.#add(letter, false);
-    } catch (reason) {
-      // Another client's headers can hold what amqplib decodes and does not encode.
-      if (!(reason instanceof ConfigurationError)) throw reason;
-      await this.#add(letter, true);
-    }
-  }
-
-  async #add(letter: Delivery, withoutHeaders: boolean): Promise<void> {
-    const { contract, outbox } = this.#settings;
-    const copy = replayCopy(letter, contract, { withoutHeaders });
-    const receipt = { messageId: copy.properties.messageId ?? '' };
-    await outbox.add(copy, receipt, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true });
   }
 
   #report(): void {
