@@ -11,10 +11,9 @@ import {
   isShortString,
   show,
 } from '../options.js';
-import { isExchange } from './guards.js';
 import type { CodecName, Travelling } from './json.js';
 import { makeQueue, type QueueContract } from './queue.js';
-import { checkBindings, checkName, checkSchema, isBindingList } from './queue-checks.js';
+import { checkBindings, checkName, checkSchema, isBindingList, isExchangeOrName } from './queue-checks.js';
 import type { Binding, ClassicQueueOptions, QueueOptions } from './queue-options.js';
 import type { InputOf, OutputOf, Schema } from './schema.js';
 
@@ -181,9 +180,7 @@ const exchangeChecks: Readonly<Record<string, Check>> = {
   durable: isBoolean,
   autoDelete: isBoolean,
   internal: isBoolean,
-  alternateExchange: either(isShortString(), (value) =>
-    isExchange(value) ? undefined : 'an exchange contract',
-  ),
+  alternateExchange: isExchangeOrName,
   bindings: isBindingList,
   codec: isOneOf('json', 'text', 'bytes'),
   declare: either(isBoolean, isOneOf('passive')),

@@ -3,35 +3,31 @@ import type { ExchangeContract, SubscriptionContract } from './exchange.js';
 import type { ProcedureContract } from './procedure.js';
 import type { QueueContract } from './queue.js';
 
-/** @internal True for what {@link queue} makes, whichever copy of the package made it. */
+/** @internal True for what `queue()` makes, whichever copy of the package made it. */
 export function isQueue(value: unknown): value is QueueContract {
-  return typeof value === 'object' && value !== null && (value as Partial<QueueContract>).kind === 'queue';
+  return isKind(value, 'queue');
 }
 
 /** @internal True for what `exchange.subscription()` makes. */
 export function isSubscription(value: unknown): value is SubscriptionContract {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    (value as Partial<SubscriptionContract>).kind === 'subscription'
-  );
+  return isKind(value, 'subscription');
 }
 
 /** @internal True for what `exchange()` makes. */
 export function isExchange(value: unknown): value is ExchangeContract {
-  return (
-    typeof value === 'object' && value !== null && (value as Partial<ExchangeContract>).kind === 'exchange'
-  );
+  return isKind(value, 'exchange');
 }
 
 /** @internal True for what `procedure()` makes. */
 export function isProcedure(value: unknown): value is ProcedureContract {
-  return (
-    typeof value === 'object' && value !== null && (value as Partial<ProcedureContract>).kind === 'procedure'
-  );
+  return isKind(value, 'procedure');
 }
 
 /** @internal True for what `delays()` makes. */
 export function isDelays(value: unknown): value is DelaysContract {
-  return typeof value === 'object' && value !== null && (value as Partial<DelaysContract>).kind === 'delays';
+  return isKind(value, 'delays');
+}
+
+function isKind(value: unknown, kind: string): boolean {
+  return typeof value === 'object' && value !== null && (value as { readonly kind?: unknown }).kind === kind;
 }

@@ -19,10 +19,13 @@ import type { CodecName } from './json.js';
 import type { Binding, QueueType, RetryOptions } from './queue-options.js';
 import { isSchema } from './schema.js';
 
-const MAX_LENGTH = 2 ** 53 - 1;
+/** @internal */
+export const isExchangeOrName: Check = either(isShortString(), (value) =>
+  isExchange(value) ? undefined : 'an exchange contract',
+);
 
 const bindingChecks: Readonly<Record<string, Check>> = {
-  exchange: either(isShortString(), (value) => (isExchange(value) ? undefined : 'an exchange contract')),
+  exchange: isExchangeOrName,
   routingKey: isShortString({ empty: true }),
   arguments: isTable,
 };
@@ -47,8 +50,8 @@ const queueChecks: Readonly<Record<string, Check>> = {
   deadLetter: either(isBoolean, isShortString()),
   messageTtlMs: isInteger(0, 2 ** 32 - 1),
   expiresMs: isInteger(1, 2 ** 32 - 1),
-  maxLength: isInteger(0, MAX_LENGTH),
-  maxLengthBytes: isInteger(0, MAX_LENGTH),
+  maxLength: isInteger(0),
+  maxLengthBytes: isInteger(0),
   overflow: isOneOf('drop-head', 'reject-publish', 'reject-publish-dlx'),
   maxPriority: isInteger(1, 255),
   singleActiveConsumer: isBoolean,
