@@ -24,6 +24,12 @@ export const FAILED_AT_HEADER = 'leveret-failed-at';
 /** The header that says why a message is a dead letter, or an answer an error: `CODE: message`. */
 export const ERROR_HEADER = 'leveret-error';
 
+/** The header that names the queue which a dead letter failed in. */
+export const FAILED_IN_HEADER = 'leveret-queue';
+
+/** The header that lists, as JSON, what a schema complained about. */
+export const ISSUES_HEADER = 'leveret-issues';
+
 /** The headers that say where a message was sent to before it was published again for another attempt. */
 export const ORIGIN_HEADERS = { exchange: 'leveret-exchange', routingKey: 'leveret-routing-key' } as const;
 

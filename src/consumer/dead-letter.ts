@@ -7,6 +7,8 @@ import {
   copyHeaders,
   ERROR_HEADER,
   FAILED_AT_HEADER,
+  FAILED_IN_HEADER,
+  ISSUES_HEADER,
   MAX_HEADERS_BYTES,
   ORIGIN_HEADERS,
   ownHeaders,
@@ -39,9 +41,9 @@ export function deadLetterCopy(
   const copy = copyTo(deadLetter, message, options, {
     [ERROR_HEADER]: errorText(error),
     [ATTEMPT_HEADER]: message.attempt,
-    'leveret-queue': name,
+    [FAILED_IN_HEADER]: name,
     [FAILED_AT_HEADER]: failedAt.toISOString(),
-    ...(error instanceof ValidationError ? { 'leveret-issues': issuesText(error.issues) } : undefined),
+    ...(error instanceof ValidationError ? { [ISSUES_HEADER]: issuesText(error.issues) } : undefined),
   });
   return without(copy, ORIGIN_HEADERS.exchange, ORIGIN_HEADERS.routingKey);
 }
@@ -93,7 +95,7 @@ function copyTo(
   const own = withoutHeaders ? {} : ownHeaders(delivery.properties.headers);
   if (FAILED_AT_HEADER in added) {
     // Those of an earlier dead letter that this message was.
-    delete own['leveret-issues'];
+    delete own[ISSUES_HEADER];
     // Whoever looks at dead letters takes all of these for the server's.
     for (const name of Object.keys(own)) if (name.startsWith('x-')) delete own[name];
   }

@@ -18,11 +18,8 @@ export type TopologyStep =
   | { readonly kind: 'check-queue'; readonly name: string }
   | { readonly kind: 'check-exchange'; readonly name: string };
 
-/**
- * How often a dead letter may be given back before the server drops it. Looking at a dead-letter queue gives its messages
- * back, which counts before 4.3. −1, no limit, is only understood from 4.0.
- */
-const NEVER_REACHED = 1_000_000;
+/** A delivery limit that is as good as none. −1, no limit, is only understood from 4.0. */
+export const NEVER_REACHED = 1_000_000;
 
 /** What to declare so that the contract can be used. */
 export function topologyOf(contract: Contract): TopologyStep[] {
@@ -106,6 +103,7 @@ function deadLetterQueue(name: string): QueueDeclaration {
     durable: true,
     exclusive: false,
     autoDelete: false,
+    // Looking at dead letters gives them back, which counts before 4.3: the server would drop them in the end.
     arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED },
   };
 }

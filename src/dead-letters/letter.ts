@@ -1,7 +1,13 @@
 import { codecs } from '../contracts/codec.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Issue } from '../errors.js';
-import { ATTEMPT_HEADER, FAILED_AT_HEADER } from '../headers.js';
+import {
+  ATTEMPT_HEADER,
+  ERROR_HEADER,
+  FAILED_AT_HEADER,
+  FAILED_IN_HEADER,
+  ISSUES_HEADER,
+} from '../headers.js';
 import type { Delivery } from '../transport/port.js';
 
 /** A message in a dead-letter queue, and why it is there. */
@@ -40,7 +46,7 @@ export function describeLetter(contract: QueueContract, letter: Letter): DeadLet
   const { properties, content } = letter;
   const headers = headersOf(properties.headers);
   const death = lastDeath(headers);
-  const issues = death ? undefined : issuesIn(headers['leveret-issues']);
+  const issues = death ? undefined : issuesIn(headers[ISSUES_HEADER]);
   const decoded = codecs[contract.codec].decode(content, properties.contentType, properties.contentEncoding);
   const carried = Math.max(1, count(headers[ATTEMPT_HEADER]) ?? 1);
   return {
@@ -65,7 +71,7 @@ export function causeOf(given: unknown): { readonly code: string; readonly messa
     const message = explain?.(death.queue) ?? `The server took it out of '${death.queue}': ${death.reason}`;
     return { code: death.reason, message };
   }
-  const error = headers['leveret-error'];
+  const error = headers[ERROR_HEADER];
   if (typeof error !== 'string')
     return { code: 'unknown', message: 'The message does not say why it is here' };
   const [, code = 'unknown', message = error] = /^(.*?): (.*)$/s.exec(error) ?? [];
@@ -75,7 +81,7 @@ export function causeOf(given: unknown): { readonly code: string; readonly messa
 /** The queue that a dead letter comes from, whether a consumer or the server sent it here; undefined when it does not say. */
 export function originOf(given: unknown): string | undefined {
   const headers = headersOf(given);
-  return lastDeath(headers)?.queue ?? text(headers['leveret-queue']);
+  return lastDeath(headers)?.queue ?? text(headers[FAILED_IN_HEADER]);
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { TopologyStep } from '../contracts/topology.js';
+import { NEVER_REACHED, type TopologyStep } from '../contracts/topology.js';
 import type { BindingDeclaration } from '../transport/port.js';
 import { LEVELS, type Level, type Rest } from './levels.js';
 
@@ -30,9 +30,6 @@ export const QUEUE_HEADER = 'leveret-delay-queue';
 
 /** The header that names the exchange which a delayed message is for. */
 export const EXCHANGE_HEADER = 'leveret-delay-exchange';
-
-/** More returns than any message can have: nobody consumes from these queues. −1, no limit, is only understood from 4.0. */
-const NEVER_REACHED = 1_000_000;
 
 /** RabbitMQ 4.0 to 4.2 keep two classes of priority in a quorum queue: up to this one, and above. */
 const HIGHEST_LOW_PRIORITY = 4;

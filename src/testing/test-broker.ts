@@ -10,7 +10,7 @@ import { withInternals } from '../internals.js';
 import { show } from '../options.js';
 import { MemoryServer, type ServerLink } from '../transport/memory/server.js';
 import { MemoryTransport } from '../transport/memory/transport.js';
-import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';
+import { BEHAVIOURS, isServerVersion, type ServerVersion } from '../transport/memory/version.js';
 import { type Duration, toMs } from './duration.js';
 import { Lives } from './lives.js';
 import { Quiet } from './quiet.js';
@@ -60,7 +60,7 @@ export class TestBroker extends Broker {
   /** Use {@link TestBroker.start}, which connects it too. */
   constructor(options: TestBrokerOptions = {}) {
     const { as = '4.3', startAt = new Date(), ...brokerOptions } = options;
-    if (!Object.hasOwn(BEHAVIOURS, as)) {
+    if (!isServerVersion(as)) {
       const known = Object.keys(BEHAVIOURS).join("', '");
       throw new ConfigurationError(
         'as',

@@ -13,7 +13,7 @@ export interface Transport {
   /** Every address that can be dialled, as text without secrets. */
   readonly addresses: readonly string[];
   /**
-   * Makes one connection. Rejects with a `ConnectionError`; when the signal aborts, everything that was begun is destroyed
+   * Makes one connection. Rejects with a `DialFailure`; when the signal aborts, everything that was begun is destroyed
    * and the promise rejects.
    */
   dial(address: string, options: DialOptions): Promise<Link>;

@@ -1,19 +1,17 @@
-import type { ResolvedBrokerOptions } from '../broker-options.js';
 import type { Clock } from '../clock.js';
 import { ConnectionError } from '../errors.js';
 import { VERSION } from '../version.js';
 import { isMemoryUrl } from './memory/address.js';
 import { MemoryTransport } from './memory/transport.js';
 import { DialFailure, type Transport } from './port.js';
-import { RabbitTransport } from './rabbitmq/transport.js';
+import { type RabbitOptions, RabbitTransport } from './rabbitmq/transport.js';
 
 /** The transport for these URLs. One that is malformed makes a transport which can not be dialled, and says why. */
 export function makeTransport(
   urls: readonly string[],
-  options: ResolvedBrokerOptions,
+  { name, heartbeatSeconds, tls }: Pick<RabbitOptions, 'name' | 'heartbeatSeconds' | 'tls'>,
   clock: Clock,
 ): Transport {
-  const { name, heartbeatSeconds, tls } = options;
   try {
     const [url = ''] = urls;
     if (urls.some(isMemoryUrl)) {

@@ -1,5 +1,5 @@
 import { ConnectionError } from '../../errors.js';
-import type { ServerVersion } from './version.js';
+import { BEHAVIOURS, isServerVersion, type ServerVersion } from './version.js';
 
 /** An embedded broker to use, taken apart from its URL. */
 export interface MemoryAddress {
@@ -8,8 +8,6 @@ export interface MemoryAddress {
   readonly name: string | undefined;
   readonly version: ServerVersion;
 }
-
-const VERSIONS: readonly string[] = ['3.13', '4.0', '4.3'] satisfies readonly ServerVersion[];
 
 /** Whether a URL means the embedded broker. */
 export function isMemoryUrl(text: string): boolean {
@@ -31,13 +29,15 @@ export function parseMemoryAddress(text: string): MemoryAddress {
     if (parameter !== 'as') throw invalid(`it has a parameter '${parameter.slice(0, 20)}'`);
   }
   const version = parameters.get('as') ?? '4.3';
-  if (!VERSIONS.includes(version)) {
-    throw invalid(`its version is '${version.slice(0, 20)}', known are ${VERSIONS.join(', ')}`);
+  if (!isServerVersion(version)) {
+    throw invalid(
+      `its version is '${version.slice(0, 20)}', known are ${Object.keys(BEHAVIOURS).join(', ')}`,
+    );
   }
   return {
     label: name === '' ? 'memory:' : `memory://${encodedName}`,
     name: name === '' ? undefined : name,
-    version: version as ServerVersion,
+    version,
   };
 }
 

@@ -51,6 +51,12 @@ const V40: Behaviour = {
   maxHashes: Number.POSITIVE_INFINITY,
 };
 
+/** Whether a text names one of them. */
+export function isServerVersion(text: string): text is ServerVersion {
+  return Object.hasOwn(BEHAVIOURS, text);
+}
+
+/** What each version does. */
 export const BEHAVIOURS: Readonly<Record<ServerVersion, Behaviour>> = {
   '3.13': {
     ...V40,
