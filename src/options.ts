@@ -11,6 +11,9 @@ export const isString: Check = (value) => (typeof value === 'string' ? undefined
 
 export const isRecord: Check = (value) => (isPlainRecord(value) ? undefined : 'an object');
 
+export const isDate: Check = (value) =>
+  value instanceof Date && !Number.isNaN(value.getTime()) ? undefined : 'a valid Date';
+
 /** By its shape: test runners and polyfills bring classes of their own. */
 export const isSignal: Check = (value) =>
   isPlainRecord(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'

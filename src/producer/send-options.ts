@@ -7,6 +7,7 @@ import {
   type Check,
   checkOptions,
   isBoolean,
+  isDate,
   isDuration,
   isInteger,
   isNumber,
@@ -63,8 +64,7 @@ const sendChecks: Readonly<Record<string, Check>> = {
   priority: isInteger(0, 255),
   ttlMs: isInteger(0, 2 ** 32 - 1),
   delayMs: isNumber(0, MAX_DELAY_MS),
-  deliverAt: (value) =>
-    value instanceof Date && !Number.isNaN(value.getTime()) ? undefined : 'a valid Date',
+  deliverAt: isDate,
   timeoutMs: isDuration(1, { infinity: true }),
   signal: isSignal,
   mandatory: isBoolean,

@@ -5,12 +5,12 @@ import type { ProcedureContract } from '../contracts/procedure.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { InputOf, OutputOf, Schema } from '../contracts/schema.js';
 import type { Contract } from '../contracts/topology.js';
-import { ConfigurationError, TimeoutError } from '../errors.js';
+import { TimeoutError } from '../errors.js';
 import { withInternals } from '../internals.js';
-import { show } from '../options.js';
+import { type Check, checkOptions, isDate, isOneOf } from '../options.js';
 import { MemoryServer, type ServerLink } from '../transport/memory/server.js';
 import { MemoryTransport } from '../transport/memory/transport.js';
-import { BEHAVIOURS, isServerVersion, type ServerVersion } from '../transport/memory/version.js';
+import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';
 import { type Duration, toMs } from './duration.js';
 import { Lives } from './lives.js';
 import { Quiet } from './quiet.js';
@@ -24,6 +24,11 @@ export interface TestBrokerOptions extends BrokerOptions {
   /** The time of day that the virtual clock begins at. @defaultValue the time of the start */
   readonly startAt?: Date;
 }
+
+const testBrokerChecks: Readonly<Record<string, Check>> = {
+  as: isOneOf(...Object.keys(BEHAVIOURS)),
+  startAt: isDate,
+};
 
 /** How long handlers and sends may take to come to an end by themselves, in real milliseconds. */
 const SETTLE_MS = 5_000;
@@ -60,13 +65,7 @@ export class TestBroker extends Broker {
   /** Use {@link TestBroker.start}, which connects it too. */
   constructor(options: TestBrokerOptions = {}) {
     const { as = '4.3', startAt = new Date(), ...brokerOptions } = options;
-    if (!isServerVersion(as)) {
-      const known = Object.keys(BEHAVIOURS).join("', '");
-      throw new ConfigurationError(
-        'as',
-        `TestBroker: option 'as' must be one of '${known}', got ${show(as)}`,
-      );
-    }
+    checkOptions('TestBroker', { as, startAt }, testBrokerChecks);
     const clock = new VirtualClock(startAt.getTime());
     const server = new MemoryServer(clock, as);
     const transport = new MemoryTransport(server);

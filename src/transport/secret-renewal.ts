@@ -1,5 +1,6 @@
 import { type Clock, type Timer, withDeadline } from '../clock.js';
 import { ConfigurationError } from '../errors.js';
+import { isDate } from '../options.js';
 import type { Credentials, Link } from './port.js';
 
 /** At this share of a password's life the server gets the next one. */
@@ -77,9 +78,7 @@ export function checkCredentials(answer: unknown): asserts answer is Credentials
     mechanism === undefined
       ? typeof username === 'string' && typeof password === 'string'
       : mechanism === 'EXTERNAL';
-  const isDated =
-    expiresAt === undefined || (expiresAt instanceof Date && !Number.isNaN(expiresAt.getTime()));
-  if (isKnown && isDated) return;
+  if (isKnown && (expiresAt === undefined || isDate(expiresAt) === undefined)) return;
   const expected = "{ username, password } or { mechanism: 'EXTERNAL' }, and 'expiresAt' as a valid Date";
   throw new ConfigurationError(
     'credentials',
