@@ -23,6 +23,7 @@ import { checkOptions, isDuration, isSignal } from './options.js';
 import { type Producer, type ProducerOptions, QueueProducer } from './producer/producer.js';
 import type { RequestOptions } from './rpc/request-options.js';
 import type { Responder, ResponderOptions } from './rpc/responder.js';
+import { onAbort } from './signals.js';
 
 /**
  * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never
@@ -35,6 +36,7 @@ import type { Responder, ResponderOptions } from './rpc/responder.js';
  */
 export class Broker implements AsyncDisposable {
   readonly #parts: Assembly;
+  readonly #callOff: (() => void) | undefined;
   #life: 'open' | 'closing' | 'closed' = 'open';
   #closing: Promise<{ clean: boolean }> | undefined;
 
@@ -50,7 +52,7 @@ export class Broker implements AsyncDisposable {
   constructor(url?: string | readonly string[], options?: BrokerOptions) {
     this.#parts = assemble(url, options);
     const { signal } = this.#parts.options;
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#callOff = signal && onAbort(signal, () => void this.close());
     if (signal?.aborted) void this.close();
   }
 
@@ -283,12 +285,10 @@ export class Broker implements AsyncDisposable {
 
   async #shutDown(timeoutMs: number, signal: AbortSignal | undefined): Promise<{ clean: boolean }> {
     this.#life = 'closing';
-    this.#parts.options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#callOff?.();
     const clean = await shutDown(this.#parts, timeoutMs, signal);
     this.#life = 'closed';
     this.#parts.events.clear();
     return { clean };
   }
-
-  readonly #onAbort = () => void this.close();
 }

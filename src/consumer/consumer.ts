@@ -3,6 +3,7 @@ import type { QueueContract } from '../contracts/queue.js';
 import { deferred } from '../deferred.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
 import { checkOptions, isDuration } from '../options.js';
+import { onAbort } from '../signals.js';
 import type { Connection } from '../transport/connection.js';
 import { TransportError } from '../transport/port.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
@@ -40,6 +41,7 @@ export class QueueConsumer implements Consumer {
   readonly #position: StreamPosition | undefined;
   readonly #ready = deferred<void>();
   readonly #closed = deferred<Error | undefined>();
+  readonly #callOff: (() => void) | undefined;
   #state: ConsumerState = { status: 'starting', paused: false };
   #subscription: Subscription | undefined;
   #session: Session | undefined;
@@ -64,7 +66,7 @@ export class QueueConsumer implements Consumer {
     if (contract.type === 'stream')
       this.#position = new StreamPosition(options.offset, () => host.clock.wallNow());
     host.onConsumerActive(this);
-    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#callOff = options.signal && onAbort(options.signal, () => void this.close());
     if (options.signal?.aborted) void this.close();
     else this.#subscribe();
   }
@@ -224,7 +226,7 @@ export class QueueConsumer implements Consumer {
   }
 
   #finished(error: Error | undefined): void {
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#callOff?.();
     this.#apply(error ? { type: 'closed', error } : { type: 'closed' });
     this.#ready.reject(
       error ??
@@ -233,8 +235,6 @@ export class QueueConsumer implements Consumer {
     this.#closed.resolve(error);
     this.#host.onConsumerIdle(this);
   }
-
-  readonly #onAbort = () => void this.close();
 
   /** A loop begins over a consumer that its last loop had left. */
   #attach(): void {

@@ -3,6 +3,7 @@ import type { Contract } from '../contracts/topology.js';
 import { type Deferred, deferred } from '../deferred.js';
 import { ClosedError, ConfigurationError } from '../errors.js';
 import { type Check, checkOptions, either, isFunction, isRecord, isSignal, show } from '../options.js';
+import { onAbort } from '../signals.js';
 import type { Receipt } from './pending.js';
 import type { AnySendOptions, SendArguments } from './send-options.js';
 
@@ -139,8 +140,7 @@ async function* untilAborted<Body>(
   }
   const source = isAsync(bodies) ? bodies[Symbol.asyncIterator]() : bodies[Symbol.iterator]();
   const aborted = deferred<undefined>();
-  const onAbort = () => aborted.resolve(undefined);
-  signal.addEventListener('abort', onAbort, { once: true });
+  const callOff = onAbort(signal, () => aborted.resolve(undefined));
   let isOver = false;
   try {
     while (!signal.aborted) {
@@ -155,7 +155,7 @@ async function* untilAborted<Body>(
     isOver = true;
     throw error;
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    callOff();
     // Not waited for: a source that is stuck in `next` answers this one no sooner.
     if (!isOver) void Promise.resolve(source.return?.()).catch(() => {});
   }

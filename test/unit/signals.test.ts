@@ -1,5 +1,7 @@
 import { getEventListeners } from 'node:events';
+import { Broker, queue } from 'leveret';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { onAbort } from '../../src/signals.js';
 
 let controller: AbortController;
@@ -88,5 +90,26 @@ describe('waiting for a signal', () => {
     wait('a');
 
     expect(called).toEqual([]);
+  });
+});
+
+describe('one signal for a whole program', () => {
+  const numbers = queue('numbers', z.number());
+
+  it('carries one listener, whatever it closes, and none when all of that is closed', async () => {
+    const { signal } = controller;
+    const broker = await Broker.connect('memory:', { signal });
+    const consumers = Array.from({ length: 12 }, () => broker.consumer(numbers, () => {}, { signal }));
+    const nothing = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) };
+    const sending = broker.producer(numbers).sendAll(nothing, { signal });
+    await Promise.all(consumers.map(({ ready }) => ready));
+    const before = listeners();
+    controller.abort();
+
+    expect(before).toBe(1);
+    expect(await sending).toEqual({ sent: 0, failed: [] });
+    expect(await Promise.all(consumers.map(({ closed }) => closed))).toEqual(consumers.map(() => undefined));
+    expect(await broker.close()).toEqual({ clean: true });
+    expect(listeners()).toBe(0);
   });
 });
