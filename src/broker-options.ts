@@ -18,11 +18,11 @@ import type { Credentials } from './transport/port.js';
 
 /** How long to wait between attempts to connect. */
 export interface ReconnectOptions {
-  /** The upper bound of the first delay, in milliseconds. @defaultValue 100 */
+  /** The upper bound of the first delay, in milliseconds, 1 or more. @defaultValue 100 */
   readonly initialDelayMs?: number;
-  /** Where nobody listens, another attempt is made within this many milliseconds. @defaultValue 1000 */
+  /** Where nobody listens, another attempt is made within this many milliseconds, 1 or more. @defaultValue 1000 */
   readonly refusedMaxDelayMs?: number;
-  /** Where a server answers and then fails: the upper bound of the delay, in milliseconds. @defaultValue 30000 */
+  /** Where a server answers and then fails: the upper bound of the delay, in milliseconds, 1 or more. @defaultValue 30000 */
   readonly maxDelayMs?: number;
   /** What the bound is multiplied with after each failure, 1 to 100. @defaultValue 2 */
   readonly factor?: number;
@@ -34,8 +34,9 @@ export interface BrokerOptions {
   readonly name?: string;
   /** How often both sides show that they live, in seconds, 1 to 3600; after two to three of them without a sign the connection counts as lost. @defaultValue 10 */
   readonly heartbeatSeconds?: number;
-  /** How long the first connection is tried for, in milliseconds, or `Infinity`. Later ones are tried for ever. @defaultValue 30000 */
+  /** How long the first connection is tried for, in milliseconds, 1 or more, or `Infinity`. Later ones are tried for ever. @defaultValue 30000 */
   readonly startupTimeoutMs?: number;
+  /** How long to wait between attempts to connect, the first ones included. */
   readonly reconnect?: ReconnectOptions;
   /**
    * Asked before every attempt to connect, instead of the URL's user and password. With `expiresAt` the server gets the next
@@ -54,7 +55,7 @@ export interface BrokerOptions {
 
 /** The options of `broker.close()`. */
 export interface CloseOptions {
-  /** How long running handlers and pending sends may take, in milliseconds. @defaultValue 30000 */
+  /** How long running handlers and pending sends may take, in milliseconds, 0 or more. @defaultValue 30000 */
   readonly timeoutMs?: number;
   /** Ends the wait as the deadline does. */
   readonly signal?: AbortSignal;

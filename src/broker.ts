@@ -75,7 +75,11 @@ export class Broker implements AsyncDisposable {
     }
   }
 
-  /** Connects. Resolves when the first connection is open; at once when it is already. See {@link Broker.connect}. */
+  /**
+   * Connects. Resolves when the first connection is open; at once when it is already. Can be called again after it has failed.
+   *
+   * @throws ClosedError after `close`; the others as {@link Broker.connect}
+   */
   async connect(): Promise<void> {
     const { signal } = this.#parts.options;
     signal?.throwIfAborted();
@@ -88,7 +92,11 @@ export class Broker implements AsyncDisposable {
     return this.#parts.connections.state(this.#life);
   }
 
-  /** Calls the listener for each event of this name. What a listener throws is logged and breaks nothing. */
+  /**
+   * Calls the listener for each event of this name. What a listener throws is logged and breaks nothing.
+   *
+   * @throws ConfigurationError for an unknown event, or a listener that is no function
+   */
   on<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): this {
     this.#parts.events.on(event, listener);
     return this;
@@ -108,7 +116,7 @@ export class Broker implements AsyncDisposable {
 
   /**
    * A producer for a queue or an exchange. Does no I/O; the first send declares what the contract says. Make one and keep it:
-   * each has a channel of its own.
+   * each has a channel of its own. Made after the broker was closed, it rejects every send with `ClosedError`.
    *
    * @throws ConfigurationError for a wrong contract or option
    */
@@ -189,11 +197,6 @@ export class Broker implements AsyncDisposable {
    * handled and not answered. When this process dies in mid-work, another responder gets the request.
    *
    * @throws ConfigurationError for a wrong contract, handler or option
-   *
-   * @example
-   * ```ts
-   * broker.responder(quote, async ({ body }) => ({ price: await lookup(body.sku) }));
-   * ```
    */
   responder<Request extends Schema, Response extends Schema>(
     procedure: ProcedureContract<Request, Response>,
@@ -258,7 +261,8 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Deletes a queue, also that of a procedure, with its messages, or an exchange. Its dead-letter queue stays. Harmless when it does not exist.
+   * Deletes a queue, also that of a procedure, with its messages, or an exchange. Its dead-letter queue stays. Harmless when
+   * it does not exist.
    *
    * @throws TopologyError when the server refuses; ConnectionError, TimeoutError (30 s), ClosedError
    */
@@ -271,6 +275,8 @@ export class Broker implements AsyncDisposable {
    * acknowledgements, settles pending sends, closes the connections. At the deadline it aborts the handlers' signals, settles
    * the sends with `ClosedError` and drops the sockets. Resolves also then; never rejects. The same promise each time.
    * Afterwards nothing keeps the process alive.
+   *
+   * @throws ConfigurationError at once, for an unknown option or a value out of range
    */
   close(options: CloseOptions = {}): Promise<{ readonly clean: boolean }> {
     checkOptions('broker.close', options, { timeoutMs: isDuration(0), signal: isSignal });

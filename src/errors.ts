@@ -98,7 +98,7 @@ export class ValidationError extends LeveretError {
   }
 }
 
-/** The encoded body, or the headers, are larger than allowed. Nothing was sent. */
+/** The encoded body, or the headers, are larger than allowed, here or by the server. No queue has the message. */
 export class MessageTooLargeError extends LeveretError {
   static override readonly className = 'MessageTooLargeError';
   readonly code = 'MESSAGE_TOO_LARGE';
@@ -147,7 +147,7 @@ export class RejectedError extends LeveretError {
 export class TimeoutError extends LeveretError {
   static override readonly className = 'TimeoutError';
   readonly code = 'TIMEOUT';
-  /** For a send: false when it is sure that nothing of the message reached the server. */
+  /** For a send or a request: false when it is sure that nothing of the message reached the server. */
   readonly maybeDelivered: boolean;
 
   /** @internal */
@@ -161,7 +161,7 @@ export class TimeoutError extends LeveretError {
 export class ClosedError extends LeveretError {
   static override readonly className = 'ClosedError';
   readonly code = 'CLOSED';
-  /** For a send: false when it is sure that nothing of the message reached the server. */
+  /** For a send or a request: false when it is sure that nothing of the message reached the server. */
   readonly maybeDelivered: boolean;
 
   /** @internal */

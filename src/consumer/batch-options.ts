@@ -24,7 +24,7 @@ export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency
   /** The most messages of a batch, 1 to 10 000. @defaultValue 100 */
   readonly size?: number;
   /**
-   * How long the first message of a batch waits for the others, in milliseconds; then the handler gets what there is. An empty
+   * How long the first message of a batch waits for the others, in milliseconds, 0 or more; then the handler gets what there is. An empty
    * batch waits for ever. @defaultValue 1000
    */
   readonly maxWaitMs?: number;

@@ -7,11 +7,11 @@ export interface ConsumerStats {
   readonly acked: number;
   /** Messages that wait for another attempt, or got one. */
   readonly retried: number;
-  /** Messages that went to the dead-letter queue, invalid ones too. */
+  /** Messages that went to the dead-letter queue, invalid ones too, or were dropped where there is none. */
   readonly deadLettered: number;
-  /** Messages given back to the queue. */
+  /** Messages given back to the queue by `requeue()`, or by a loop that was left with them in hand. */
   readonly requeued: number;
-  /** Messages that did not fit the schema. */
+  /** Messages that could not be decoded, were too large, or did not fit the schema. */
   readonly invalid: number;
   /** Verdicts that came after their delivery was lost. They did nothing. */
   readonly stale: number;
@@ -32,7 +32,9 @@ export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable
   readonly ready: Promise<void>;
   /** Resolves when it is closed: with nothing, or with the error that ended it. Never rejects. */
   readonly closed: Promise<Error | undefined>;
+  /** What it is doing. */
   readonly state: ConsumerState;
+  /** What it has done so far. */
   readonly stats: ConsumerStats;
   /**
    * Stops deliveries and gives back the messages that nobody has looked at. Running handlers go on. Twice is harmless.
@@ -49,9 +51,15 @@ export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable
    * the deadline the handlers' signals abort, and their messages go back to the queue. Resolves also then; never rejects. The
    * same promise each time.
    *
-   * @param options - `timeoutMs`: how long running handlers may take, in milliseconds, or `Infinity`; 30 000 by default
+   * @param options - `timeoutMs`: how long running handlers may take, in milliseconds, 0 or more, or `Infinity`; 30 000 by
+   * default
+   * @throws ConfigurationError at once, for an unknown option or a value out of range
    */
   close(options?: { readonly timeoutMs?: number }): Promise<{ readonly clean: boolean }>;
-  /** The messages, for a `for await` loop. Only of a consumer that was made without a handler. */
+  /**
+   * The messages, for a `for await` loop. Several loops share them.
+   *
+   * @throws ConfigurationError for a consumer that was made with a handler
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message<Body>>;
 }

@@ -28,8 +28,8 @@ export interface ConsumerOptions {
    */
   readonly prefetch?: number | 'auto';
   /**
-   * After how many milliseconds a handler counts as failed; its signal aborts and the message goes the way of the retry
-   * policy. The server's own limit is 30 minutes. `Infinity` leaves it to that. @defaultValue 1200000 (20 minutes)
+   * After how many milliseconds, 1 or more, a handler counts as failed; its signal aborts and the message goes the way of the
+   * retry policy. The server's own limit is 30 minutes. `Infinity` leaves it to that. @defaultValue 1200000 (20 minutes)
    */
   readonly handlerTimeoutMs?: number;
   /** Closes the consumer. */

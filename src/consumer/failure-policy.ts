@@ -14,7 +14,10 @@ const RETRY_LATER = Symbol.for('leveret.retry-later');
  * ```
  */
 export class DeadLetter extends Error {
-  /** @param reason - what the dead letter says of itself */
+  /**
+   * @param reason - what the dead letter says of itself
+   * @param options - `cause`: the error behind it, which stays in this process
+   */
   constructor(reason = 'The handler gave the message up', options?: { readonly cause?: unknown }) {
     super(reason, options);
     this.name = 'DeadLetter';

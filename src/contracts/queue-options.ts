@@ -45,7 +45,10 @@ export interface Binding {
 interface CommonQueueOptions<C extends CodecName, Body> {
   /** Exchanges that this queue gets messages from, beside what is sent to it by name. */
   readonly bindings?: readonly Binding[];
-  /** What happens when a handler fails; `false`: the message goes to the dead-letter queue at once. */
+  /**
+   * What happens when a handler fails; `false`: the message goes to the dead-letter queue at once.
+   * @defaultValue the defaults of {@link RetryOptions}
+   */
   readonly retry?: RetryOptions<Body> | false;
   /**
    * Where messages go that can not be handled, are rejected or expire: `true` is the queue `<name>.dead`, declared with this
@@ -64,9 +67,9 @@ interface CommonQueueOptions<C extends CodecName, Body> {
 }
 
 interface LimitedQueueOptions {
-  /** How long a message may wait in the queue, in milliseconds; then it is dead-lettered. */
+  /** How long a message may wait in the queue, in milliseconds, 0 to 4 294 967 295; then it is dead-lettered. */
   readonly messageTtlMs?: number;
-  /** After how many milliseconds without a consumer or another use the server deletes the queue. */
+  /** After how many milliseconds without a consumer or another use the server deletes the queue, 1 to 4 294 967 295. */
   readonly expiresMs?: number;
   /** The most messages it holds; see `overflow`. */
   readonly maxLength?: number;
@@ -91,7 +94,7 @@ export interface QuorumQueueOptions<C extends CodecName = 'json', Body = unknown
    * (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering). @defaultValue 'reject-publish'
    */
   readonly overflow?: 'reject-publish' | 'drop-head';
-  /** How often a message may come back before the server itself dead-letters it. @defaultValue 20 */
+  /** How often a message may come back before the server itself dead-letters it, 0 to 1 000 000. @defaultValue 20 */
   readonly deliveryLimit?: number;
   readonly maxPriority?: never;
 }

@@ -24,7 +24,7 @@ export interface AddOptions {
  * | phase     | where it is                  | next                                                                  |
  * |-----------|------------------------------|-----------------------------------------------------------------------|
  * | waiting   | in the outbox's list         | in-flight (published), settled (deadline, abort, close, refusal)       |
- * | in-flight | in the confirm window        | waiting (channel lost, queue declared again), settled (any outcome)    |
+ * | in-flight | in the confirm window        | waiting (channel lost or replaced, queue declared again, refused for a moment), settled (any outcome) |
  * | settled   | nowhere, or still in the window until the server has answered for it | none                       |
  */
 export class Pending implements Deadlined {

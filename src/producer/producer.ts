@@ -21,7 +21,7 @@ export interface ProducerOptions {
   readonly maxInFlight?: number;
   /** How many more may wait (64 MiB at most); then `BufferFullError`. 1 to 10 000 000. @defaultValue 10000 */
   readonly maxBuffered?: number;
-  /** How long each send may take in all, in milliseconds, or `Infinity`. @defaultValue 30000 */
+  /** How long each send may take in all, in milliseconds, 1 or more, or `Infinity`. @defaultValue 30000 */
   readonly timeoutMs?: number;
 }
 
@@ -33,7 +33,8 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
   readonly pending: number;
   /**
    * Sends one message. Resolves when the server has confirmed it and some queue took it (an exchange: when it is confirmed,
-   * and with `mandatory: true` taken; with a delay: when a delay queue took it). Sends are pipelined: start many before you wait for the first.
+   * and with `mandatory: true` taken; with a delay: when a delay queue took it). Sends are pipelined: start many before you
+   * wait for the first.
    *
    * A lost connection is waited out: what was not confirmed is published again with the same id, so a consumer can see a
    * message twice, and never loses one that this promise resolved for.
@@ -46,7 +47,9 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
   send(body: InputOf<C['schema']>, ...options: SendArguments<C>): Promise<Receipt>;
   /**
    * Sends everything that an iterable gives, as many at once as `maxInFlight` allows. Resolves when all are settled, with
-   * those that failed. Rejects only with what the iterable itself throws, after what was begun is settled.
+   * those that failed. Rejects with what the iterable itself or `onProgress` throws, after what was begun is settled.
+   *
+   * @throws ConfigurationError for an unknown option, or for bodies that can not be iterated: nothing was sent
    */
   sendAll(
     bodies: Iterable<InputOf<C['schema']>> | AsyncIterable<InputOf<C['schema']>>,

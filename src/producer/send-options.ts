@@ -27,7 +27,7 @@ export interface SendOptions {
   readonly headers?: Readonly<Record<string, HeaderValue>>;
   /** 0 to 255; higher goes first, where the queue keeps priorities. */
   readonly priority?: number;
-  /** How long the message may wait in the queue, in milliseconds; then it is dead-lettered. */
+  /** How long the message may wait in the queue, in milliseconds, 0 to 4 294 967 295; then it is dead-lettered. */
   readonly ttlMs?: number;
   /**
    * Delivers the message that many milliseconds after the call, 0 to 5 184 000 000 (60 days): never before, and usually less
@@ -36,9 +36,12 @@ export interface SendOptions {
    * is gone by then is kept in `leveret.delay.undelivered`. Not together with `ttlMs`.
    */
   readonly delayMs?: number;
-  /** The same as `delayMs`, as a date by this computer's clock; one that has passed means at once. Not together with that. */
+  /**
+   * The same as `delayMs`, as a date by this computer's clock, at most 60 days ahead; one that has passed means at once. Not
+   * together with that.
+   */
   readonly deliverAt?: Date;
-  /** How long the send may take in all, in milliseconds, or `Infinity`. @defaultValue the producer's, 30 000 */
+  /** How long the send may take in all, in milliseconds, 1 or more, or `Infinity`. @defaultValue the producer's, 30 000 */
   readonly timeoutMs?: number;
   /** Gives up: the send rejects with the signal's reason. What is already on its way may still arrive. */
   readonly signal?: AbortSignal;
