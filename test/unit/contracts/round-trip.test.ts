@@ -36,6 +36,7 @@ async function travels(schema: Schema, body: unknown): Promise<boolean> {
 class Money {
   readonly amount = 1;
 }
+class List extends Array<unknown> {}
 
 const surrogates = fc.array(fc.integer({ min: 0xd7f0, max: 0xe00f }), { maxLength: 4 });
 const oddKey = fc.constantFrom('__proto__', 'constructor', 'prototype', 'toJSON', 'a', 'id', '');
@@ -57,6 +58,8 @@ const odd = fc.oneof(
     /a/,
     new Error('e'),
     new Money(),
+    List.from([1]),
+    new Array(3),
     new Uint8Array(3),
     Buffer.from('abc'),
     Object(5),
@@ -87,6 +90,10 @@ const odd = fc.oneof(
 const { body } = fc.letrec((tie) => ({
   body: fc.oneof(
     { weight: 4, arbitrary: odd },
+    {
+      weight: 1,
+      arbitrary: fc.anything({ withDate: true, withNullPrototype: true, withTypedArray: true, maxDepth: 1 }),
+    },
     { weight: 3, arbitrary: fc.jsonValue({ maxDepth: 2 }) as fc.Arbitrary<unknown> },
     { weight: 3, arbitrary: fc.array(tie('body'), { maxLength: 3 }) },
     {
@@ -130,6 +137,9 @@ const schemas: [string, Schema][] = [
   ['a union', z.union([z.date(), z.string(), z.object({ a: z.any() })])],
   ['one that has a key', z.custom((it) => typeof it === 'object' && it !== null && 'a' in it)],
   ['one of some class', z.custom((it) => it instanceof Object && it.constructor !== Object)],
+  ['a list of some class', z.custom((it) => it instanceof List)],
+  ['a date or a long text', z.object({ a: z.union([z.date(), z.string().min(25)]) })],
+  ['nothing under a key', z.object({ a: z.undefined() })],
   ['a negative zero', z.custom((it) => Object.is(it, -0))],
   ['one that never fits', z.never()],
   ['an async one', z.any().refine(async (it) => Promise.resolve(it !== null))],
@@ -164,6 +174,26 @@ describe('what a producer accepts, a consumer of the same contract accepts', () 
     await fc.assert(property, { numRuns: 500 });
 
     expect(accepted).toBeGreaterThan(400);
+  });
+
+  it('as text and as bytes', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.uint8Array(), (text, bytes) => {
+        const notes: BodyContract = { schema: z.string(), codec: 'text' };
+        const blobs: BodyContract = { schema: z.instanceof(Uint8Array), codec: 'bytes' };
+        const sent = (encodeBody(blobs, 'q', bytes, MAX_BYTES) as Buffer).toString('hex');
+        const got = decodeBody(blobs, Buffer.from(sent, 'hex'), undefined, undefined);
+        expect(got).toEqual({ ok: true, value: Buffer.from(bytes) });
+        let content: Buffer;
+        try {
+          content = encodeBody(notes, 'q', text, MAX_BYTES) as Buffer;
+        } catch {
+          expect((text as string & { isWellFormed(): boolean }).isWellFormed()).toBe(false);
+          return;
+        }
+        expect(decodeBody(notes, content, 'text/plain', undefined)).toEqual({ ok: true, value: text });
+      }),
+    );
   });
 
   it('up to a depth that both can walk', async () => {
