@@ -5,6 +5,7 @@ import {
   isPaused,
   transition,
 } from '../../../src/consumer/consumer-state.js';
+import { itFollows } from '../support/state-table.js';
 
 const before = new Error('before');
 const error = new Error('channel lost');
@@ -97,26 +98,13 @@ const table: Record<keyof typeof states, Row> = {
   'closed by an error': {},
 };
 
-const cells = Object.entries(states).flatMap(([from, state]) =>
-  Object.entries(events).map(([on, event]) => {
-    const next = table[from as keyof typeof states][on as keyof typeof events];
-    return { from, on, state, event, next, to: next?.status ?? 'the same' };
-  }),
-);
-
 describe('the state of a consumer', () => {
-  it.each(cells)('goes from $from on $on to $to', ({ state, event, next }) => {
-    const result = transition(state, event);
-
-    if (next) expect(result).toStrictEqual(next);
-    else expect(result).toBe(state);
-  });
-
-  it('is never changed in place', () => {
-    for (const { state, event } of cells) {
-      expect(() => transition(Object.freeze({ ...state }), event)).not.toThrow();
-    }
-  });
+  itFollows<ConsumerState, ConsumerEvent, keyof typeof states, keyof typeof events>(
+    transition,
+    states,
+    events,
+    table,
+  );
 
   it('is paused also while it starts or recovers paused', () => {
     const paused = Object.entries(states).flatMap(([name, state]) => (isPaused(state) ? [name] : []));

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type SendAllProgress, sendAll } from '../../../src/producer/send-all.js';
 import { turn } from '../support/fake-clock.js';
-import { Sends } from '../support/sends.js';
+import { numbers, Sends, slowly } from '../support/sends.js';
 import { track } from '../support/track.js';
 
 let sends: Sends;
@@ -10,15 +10,6 @@ let sends: Sends;
 beforeEach(() => {
   sends = new Sends();
 });
-
-const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
-
-async function* slowly(...bodies: number[]) {
-  for (const body of bodies) {
-    await Promise.resolve();
-    yield body;
-  }
-}
 
 describe('the signal of a sendAll', () => {
   it('goes to each send, unless that has one of its own', async () => {

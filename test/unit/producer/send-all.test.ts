@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ClosedError, ConfigurationError } from '../../../src/errors.js';
 import { sendAll } from '../../../src/producer/send-all.js';
 import { turn } from '../support/fake-clock.js';
-import { Sends } from '../support/sends.js';
+import { numbers, Sends, slowly } from '../support/sends.js';
 import { rejectionOf, track } from '../support/track.js';
 
 let sends: Sends;
@@ -10,15 +10,6 @@ let sends: Sends;
 beforeEach(() => {
   sends = new Sends();
 });
-
-const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
-
-async function* slowly(...bodies: number[]) {
-  for (const body of bodies) {
-    await Promise.resolve();
-    yield body;
-  }
-}
 
 describe('sendAll', () => {
   it('sends what an iterable gives, in order, and counts', async () => {

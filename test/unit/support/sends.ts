@@ -39,3 +39,14 @@ export class Sends {
     }
   }
 }
+
+/** Bodies: 0, 1, 2 … */
+export const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+/** These bodies, each a moment after the other. */
+export async function* slowly(...bodies: number[]) {
+  for (const body of bodies) {
+    await Promise.resolve();
+    yield body;
+  }
+}

@@ -17,6 +17,27 @@ function gate() {
   return { open, opened };
 }
 
+const slow = queue('slow', z.object({ n: z.number() }), { retry: false });
+
+/** Lets so many messages fail, and puts back every other one of them, one in 100 seconds. */
+async function replayOddOnes(broker: TestBroker, count: number) {
+  const consumer = broker.consumer(slow, () => {
+    throw new Error('not yet');
+  });
+  await broker.producer(slow).sendAll(Array.from({ length: count }, (_, n) => ({ n })));
+  await broker.settled();
+  await consumer.close();
+  const looked: number[] = [];
+  const replaying = broker.deadLetters(slow).replay({
+    ratePerSecond: 0.01,
+    filter: ({ body }) => {
+      looked.push(body.n);
+      return body.n % 2 === 1;
+    },
+  });
+  return { looked, replaying };
+}
+
 describe('a test broker', () => {
   it('shows what was sent and what became of it, with its types', async () => {
     await using broker = await TestBroker.start();
@@ -158,21 +179,7 @@ describe('a test broker', () => {
 
   it('replays at a rate in virtual time, and longer than the server would wait for an answer', async () => {
     await using broker = await TestBroker.start();
-    const slow = queue('slow', z.object({ n: z.number() }), { retry: false });
-    const consumer = broker.consumer(slow, () => {
-      throw new Error('not yet');
-    });
-    await broker.producer(slow).sendAll(Array.from({ length: 12 }, (_, n) => ({ n })));
-    await broker.settled();
-    await consumer.close();
-    const looked: number[] = [];
-    const replaying = broker.deadLetters(slow).replay({
-      ratePerSecond: 0.01,
-      filter: ({ body }) => {
-        looked.push(body.n);
-        return body.n % 2 === 1;
-      },
-    });
+    const { looked, replaying } = await replayOddOnes(broker, 12);
     // One after the other, 100 seconds apart: 8 minutes and more, of which the letters that stay are kept out of the queue.
     await broker.advance('499s');
     expect(await broker.stats(slow)).toMatchObject({ messages: 5 });
@@ -184,21 +191,7 @@ describe('a test broker', () => {
 
   it('gives letters that stay back in between a replay of hours, and looks at none of them twice', async () => {
     await using broker = await TestBroker.start();
-    const slow = queue('slow', z.object({ n: z.number() }), { retry: false });
-    const consumer = broker.consumer(slow, () => {
-      throw new Error('not yet');
-    });
-    await broker.producer(slow).sendAll(Array.from({ length: 60 }, (_, n) => ({ n })));
-    await broker.settled();
-    await consumer.close();
-    const looked: number[] = [];
-    const replaying = broker.deadLetters(slow).replay({
-      ratePerSecond: 0.01,
-      filter: ({ body }) => {
-        looked.push(body.n);
-        return body.n % 2 === 1;
-      },
-    });
+    const { looked, replaying } = await replayOddOnes(broker, 60);
     await broker.advance('1h');
     expect(await replaying).toEqual({ replayed: 30, invalid: 0, skipped: 30 });
     expect(looked).toEqual(Array.from({ length: 60 }, (_, n) => n));

@@ -1,10 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { describe } from 'vitest';
 import { ConnectionError } from '../../../src/errors.js';
 import {
   type ConnectionEvent,
   type ConnectionState,
   transition,
 } from '../../../src/transport/connection-state.js';
+import { itFollows } from '../support/state-table.js';
 
 const before = new Error('before');
 const failure = new Error('refused');
@@ -65,24 +66,11 @@ const table: Record<keyof typeof states, Row> = {
   closed: {},
 };
 
-const cells = Object.entries(states).flatMap(([from, state]) =>
-  Object.entries(events).map(([on, event]) => {
-    const next = table[from as keyof typeof states][on as keyof typeof events];
-    return { from, on, state, event, next, to: next?.status ?? 'the same' };
-  }),
-);
-
 describe('the state of a connection', () => {
-  it.each(cells)('goes from $from on $on to $to', ({ state, event, next }) => {
-    const result = transition(state, event);
-
-    if (next) expect(result).toStrictEqual(next);
-    else expect(result).toBe(state);
-  });
-
-  it('is never changed in place', () => {
-    for (const { state, event } of cells) {
-      expect(() => transition(Object.freeze({ ...state }), event)).not.toThrow();
-    }
-  });
+  itFollows<ConnectionState, ConnectionEvent, keyof typeof states, keyof typeof events>(
+    transition,
+    states,
+    events,
+    table,
+  );
 });
