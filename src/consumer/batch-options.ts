@@ -28,7 +28,10 @@ export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency
    * batch waits for ever. @defaultValue 1000
    */
   readonly maxWaitMs?: number;
-  /** How many batches are handled at once, 1 to 1 000. @defaultValue 1 */
+  /**
+   * How many batches are handled at once, 1 to 1 000. A message that has come back often runs with the others of its batch: a
+   * process that it ends returns all of them. @defaultValue 1
+   */
   readonly concurrency?: number;
   /**
    * How many messages the server may deliver ahead; at least `size` × (`concurrency` + 1), so that the next batch can fill

@@ -12,8 +12,7 @@ export interface HandlerWorkerSettings {
   readonly handler: (message: Message) => unknown;
   readonly concurrency: number;
   readonly handlerTimeoutMs: number;
-  /** Without `next`, no message is suspected. */
-  readonly inbox: Pick<Inbox, 'take'> & Partial<Pick<Inbox, 'next'>>;
+  readonly inbox: Pick<Inbox, 'take' | 'next'>;
   readonly clock: Clock;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;

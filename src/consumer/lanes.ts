@@ -38,6 +38,11 @@ export class Lanes {
     this.#free.push(message);
   }
 
+  /** The one that {@link take} would take. */
+  get next(): ReceivedMessage | undefined {
+    return this.#free.first;
+  }
+
   /** The next one that is free to run. It keeps its lane until {@link leave}. */
   take(): ReceivedMessage | undefined {
     const message = this.#free.shift();

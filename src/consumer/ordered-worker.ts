@@ -41,9 +41,15 @@ export class OrderedWorker implements Worker {
       onAdmitted: (message) => this.#place(message),
       onFailed,
     });
+    const lanes = this.#lanes;
     this.#runner = new HandlerWorker({
       ...settings,
-      inbox: { take: () => this.#take() },
+      inbox: {
+        take: () => this.#take(),
+        get next() {
+          return lanes.next;
+        },
+      },
       admit: (message) => this.#admitted.has(message) || admit(message),
       onLeft: (message) => {
         const next = this.#runs.get(message);

@@ -5,6 +5,7 @@ import type { Message, ReceivedMessage } from '../../../src/consumer/message.js'
 import { OrderedWorker } from '../../../src/consumer/ordered-worker.js';
 import { type Deferred, deferred } from '../../../src/deferred.js';
 import { TimeoutError } from '../../../src/errors.js';
+import type { Delivery } from '../../../src/transport/port.js';
 import { FakeJudge, FakeSession, received } from '../support/deliveries.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { tagOf } from '../support/handler-bench.js';
@@ -69,9 +70,13 @@ class OrderedBench {
     });
   }
 
-  deliver(tags: readonly number[], session = this.session): ReceivedMessage[] {
+  deliver(
+    tags: readonly number[],
+    session = this.session,
+    different: Partial<Delivery> = {},
+  ): ReceivedMessage[] {
     return tags.map((deliveryTag) => {
-      const message = received({ deliveryTag }, { session, judge: this.judge });
+      const message = received({ ...different, deliveryTag }, { session, judge: this.judge });
       this.inbox.push(message);
       this.worker.fill();
       return message;
@@ -210,6 +215,22 @@ describe('the end', () => {
 
     expect(bench.session.log).toEqual(['failed 1', 'failed 2']);
     expect(bench.started).toHaveLength(2);
+  });
+
+  it('runs alone on a message that came back three times, whatever its key', async () => {
+    const bench = new OrderedBench('abcd');
+    const suspicious = { redelivered: true, properties: { headers: { 'x-delivery-count': 3 } } };
+    bench.deliver([1]);
+    bench.deliver([2], bench.session, suspicious);
+    bench.deliver([3, 4]);
+    const course = [[...bench.started]];
+    for (const tag of [1, 2]) {
+      await bench.end(tag);
+      course.push([...bench.started]);
+    }
+
+    // Attempt 4, as the server counts.
+    expect(course).toEqual([['1/1'], ['1/1', '2/4'], ['1/1', '2/4', '3/1', '4/1']]);
   });
 
   it('refuses to hold a message for longer than it may in all', async () => {
