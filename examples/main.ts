@@ -88,17 +88,9 @@ const seconds = (performance.now() - startedAt) / 1_000;
 await Promise.all(workers.map((worker) => worker.stop()));
 
 console.log('\nDead letters:');
-const dead = queue(`${orders.name}.dead`, z.looseObject({}), { declare: false });
-let left = deadLettered;
-for await (const message of broker.consumer(dead)) {
-  const { 'leveret-error': error, 'leveret-issues': issues } = message.headers;
-  console.log(`  ${message.id}  ${issues ? 'does not fit the schema:' : error}`);
-  for (const issue of issues ? JSON.parse(String(issues)) : []) {
-    console.log(`    ${issue.path.join('.')}: ${issue.message}`);
-  }
-  if (--left > 0) continue;
-  message.ack();
-  break;
+for (const { id, error, issues } of await broker.deadLetters(orders).list()) {
+  console.log(`  ${id}  ${issues ? 'does not fit the schema:' : `${error.code}: ${error.message}`}`);
+  for (const { path, message } of issues ?? []) console.log(`    ${path.join('.')}: ${message}`);
 }
 
 const retried = workers.reduce((sum, { consumer }) => sum + consumer.stats.retried, 0);
