@@ -13,15 +13,7 @@ export class Seen<Body> {
   };
 }
 
-/** A promise that somebody else resolves. */
-export function gate(): { readonly opened: Promise<void>; open(): void } {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open: () => open() };
-}
-
+export { gate } from '../helpers/gate.js';
 export { until } from './port/peer.js';
 
 /** What a handler may throw, too: errors whose code, message, name or prototype can not be read. */
