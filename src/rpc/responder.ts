@@ -51,10 +51,17 @@ export class ResponderWork {
   /** The handler of the consumer: fails when the work does, or when its answer does not fit the schema. */
   readonly handler = (given: Message): unknown => {
     const message = given as ReceivedMessage;
-    const result = this.#settings.handler(message);
-    return isThenable(result)
-      ? result.then((body) => this.#answer(message, body))
-      : this.#answer(message, result);
+    let result: unknown;
+    try {
+      result = this.#settings.handler(message);
+    } catch (error) {
+      return this.#fail(message, error);
+    }
+    if (!isThenable(result)) return this.#answer(message, result);
+    return result.then(
+      (body) => this.#answer(message, body),
+      (error: unknown) => this.#fail(message, error),
+    );
   };
 
   /** Resolves when the answer that says why is confirmed, or can not be given; undefined when nothing is to be waited for. */
@@ -66,10 +73,26 @@ export class ResponderWork {
     if (message.hasVerdict && !message.isAcknowledged) return undefined;
     const { procedure, maxBodyBytes } = this.#settings;
     const { response: schema, codec } = procedure;
-    const content = encodeBody({ schema, codec }, this.#target, body, maxBodyBytes);
-    if (isThenable(content)) return Promise.resolve(content).then((it) => this.#give(message, it));
-    this.#give(message, content);
-    return undefined;
+    let content: Buffer | Promise<Buffer>;
+    try {
+      content = encodeBody({ schema, codec }, this.#target, body, maxBodyBytes);
+    } catch (error) {
+      return this.#fail(message, error);
+    }
+    if (!isThenable(content)) {
+      this.#give(message, content);
+      return undefined;
+    }
+    return Promise.resolve(content).then(
+      (it) => this.#give(message, it),
+      (error: unknown) => this.#fail(message, error),
+    );
+  }
+
+  /** Acknowledged ahead, the request takes no other verdict: then this is the only place that can answer with the error. */
+  #fail(message: ReceivedMessage, error: unknown): never {
+    if (message.isAcknowledged) this.answerFailure(message, error)?.catch(nothing);
+    throw error;
   }
 
   #give(message: ReceivedMessage, content: Buffer): void {

@@ -191,6 +191,24 @@ suite('a responder', {
     expect(responder.stats.acked).toBe(1);
   },
 
+  'that fails after it has acknowledged answers with its error all the same': async (bench) => {
+    const broker = await bench.connect();
+    const responder = broker.responder(echo, (message): Promise<{ n: number }> | { n: number } => {
+      expect(message.ack()).toBe(true);
+      if (message.body.n === 0) throw new DeadLetter('hopeless');
+      if (message.body.n === 1) return Promise.reject(new TypeError('no'));
+      const invalid = { n: 'text' } as unknown as { n: number };
+      return message.body.n === 2 ? invalid : Promise.resolve(invalid);
+    });
+    await responder.ready;
+    const ask = (n: number) => broker.request(echo, { n }, { timeoutMs: 20_000 });
+    await expect(ask(0)).rejects.toMatchObject({ remoteCode: 'DeadLetter', message: 'hopeless' });
+    await expect(ask(1)).rejects.toMatchObject({ remoteCode: 'TypeError', message: 'no' });
+    await expect(ask(2)).rejects.toMatchObject({ code: 'REMOTE', remoteCode: 'INVALID_BODY' });
+    await expect(ask(3)).rejects.toMatchObject({ code: 'REMOTE', remoteCode: 'INVALID_BODY' });
+    await until(() => responder.stats.acked === 4);
+  },
+
   'pauses and goes on': async (bench) => {
     const broker = await bench.connect();
     const responder = broker.responder(echo, ({ body }) => body);
