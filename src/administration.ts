@@ -7,7 +7,7 @@ import type { QueueContract } from './contracts/queue.js';
 import type { Contract } from './contracts/topology.js';
 import { declareDelays } from './delay/declarer.js';
 import { ClosedError, ConfigurationError, ConnectionError, TimeoutError, TopologyError } from './errors.js';
-import { show } from './options.js';
+import { isShortString, show } from './options.js';
 import { type Declarer, declarerOf, toTopologyError } from './transport/declarer.js';
 import { TransportError } from './transport/port.js';
 
@@ -115,9 +115,10 @@ function queueOf(queue: QueueContract | ProcedureContract | string): QueueContra
 }
 
 function nameOf(what: string, queue: unknown): string {
-  if (typeof queue === 'string' && queue !== '') return queue;
   if (isQueue(queue) || isProcedure(queue)) return queue.name;
-  const expected = "a contract made by queue(), or a queue's name";
+  const problem = isShortString()(queue);
+  if (problem === undefined) return queue as string;
+  const expected = `a contract made by queue(), or a queue's name: ${problem}`;
   throw new ConfigurationError('queue', `broker.${what}: expected ${expected}, got ${show(queue)}`);
 }
 

@@ -80,6 +80,19 @@ suite('queues', {
     ).resolves.toBeUndefined();
   },
 
+  'are asked for by names that a queue can have': async (bench) => {
+    const broker = await bench.connect();
+    for (const name of ['', 'x'.repeat(256), 'half \ud800']) {
+      const refused = {
+        code: 'INVALID_OPTION',
+        option: 'queue',
+        message: expect.stringContaining('255 bytes'),
+      };
+      await expect(broker.stats(name)).rejects.toMatchObject(refused);
+      await expect(broker.purge(name)).rejects.toMatchObject(refused);
+    }
+  },
+
   'take text and bytes as they are': async (bench) => {
     const broker = await bench.connect();
     const lines = queue('lines', z.string(), { codec: 'text' });
