@@ -274,7 +274,8 @@ export class RemoteError extends LeveretError {
 /** @internal What an error says, whatever was thrown. Never throws. */
 export function messageOf(error: unknown): string {
   try {
-    return String(error instanceof Error ? error.message : error);
+    const { message } = Object(error) as { readonly message?: unknown };
+    return typeof message === 'string' ? message : String(error instanceof Error ? message : error);
   } catch {
     return 'an error that can not be shown';
   }

@@ -155,9 +155,9 @@ export function errorText(error: unknown): string {
 function codeOf(error: unknown): string {
   try {
     if (isLeveretError(error)) return error.code;
-    if (!(error instanceof Error)) return 'Error';
-    const { code } = error as { code?: unknown };
-    return typeof code === 'string' && code !== '' ? code : String(error.name);
+    // Not only of an `Error`: many clients throw plain objects, and test runners have errors of another realm.
+    const { code, name } = Object(error) as { readonly code?: unknown; readonly name?: unknown };
+    return [code, name].find((it): it is string => typeof it === 'string' && it !== '') ?? 'Error';
   } catch {
     return 'Error';
   }

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { attemptOf } from '../../../src/consumer/attempt.js';
@@ -153,6 +154,9 @@ describe('the error of a dead letter', () => {
     ['one of ours', new TimeoutError('late'), 'TIMEOUT: late'],
     ['a verdict', new DeadLetter('unknown customer'), 'DeadLetter: unknown customer'],
     ['a text', 'broken', 'Error: broken'],
+    ['an object that is no error', { code: 'PGRST116', message: 'no rows' }, 'PGRST116: no rows'],
+    ['one that has only a name', { name: 'Abort', message: 'stop' }, 'Abort: stop'],
+    ['an error of another realm', runInNewContext('new TypeError("far")'), 'TypeError: far'],
     ['nothing', null, 'Error: null'],
     ['what can not be shown', Object.create(null), 'Error: an error that can not be shown'],
   ])('names %s', (_, error, text) => {
