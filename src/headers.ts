@@ -57,6 +57,10 @@ export const isTable: Check = (value) => {
   return 'expected' in checked ? `an object whose '${checked.path}' is ${checked.expected}` : undefined;
 };
 
+/** What the option `headers` can be. A `Map` or a fetch API's `Headers` has no keys of its own: all it holds would be lost. */
+export const isHeaders: Check = (value) =>
+  typeof value === 'object' && value !== null && !(Symbol.iterator in value) ? undefined : 'a plain object';
+
 const isTextList = (value: unknown) =>
   Array.isArray(value) && value.every((it) => typeof it === 'string' && Buffer.byteLength(it) <= 255);
 

@@ -2,7 +2,7 @@ import type { ExchangeContract } from '../contracts/exchange.js';
 import type { Contract } from '../contracts/topology.js';
 import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError, MessageTooLargeError } from '../errors.js';
-import { checkHeaders, type HeaderValue, MAX_HEADERS_BYTES } from '../headers.js';
+import { checkHeaders, type HeaderValue, isHeaders, MAX_HEADERS_BYTES } from '../headers.js';
 import {
   type Check,
   checkOptions,
@@ -11,7 +11,6 @@ import {
   isDuration,
   isInteger,
   isNumber,
-  isRecord,
   isShortString,
   isSignal,
   show,
@@ -63,7 +62,7 @@ export type SendArguments<C extends Contract> =
 const sendChecks: Readonly<Record<string, Check>> = {
   messageId: isShortString(),
   correlationId: isShortString({ empty: true }),
-  headers: isRecord,
+  headers: isHeaders,
   priority: isInteger(0, 255),
   ttlMs: isInteger(0, 2 ** 32 - 1),
   delayMs: isNumber(0, MAX_DELAY_MS),

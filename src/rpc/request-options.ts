@@ -1,14 +1,6 @@
 import { ConfigurationError } from '../errors.js';
-import type { HeaderValue } from '../headers.js';
-import {
-  type Check,
-  checkOptions,
-  isDuration,
-  isInteger,
-  isRecord,
-  isShortString,
-  isSignal,
-} from '../options.js';
+import { type HeaderValue, isHeaders } from '../headers.js';
+import { type Check, checkOptions, isDuration, isInteger, isShortString, isSignal } from '../options.js';
 import { checkSendHeaders } from '../producer/send-options.js';
 
 /** The options of `broker.request(…)`. */
@@ -36,7 +28,7 @@ export const DEFAULT_TIMEOUT_MS = 30_000;
 const requestChecks: Readonly<Record<string, Check>> = {
   timeoutMs: isDuration(1),
   signal: isSignal,
-  headers: isRecord,
+  headers: isHeaders,
   correlationId: isShortString(),
   priority: isInteger(0, 255),
 };

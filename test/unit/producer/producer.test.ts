@@ -173,6 +173,8 @@ describe('a send', () => {
     ['messageId', emails, { messageId: 'x'.repeat(256) }],
     ['correlationId', emails, { correlationId: 5 }],
     ['headers', emails, { headers: [] }],
+    ['headers', emails, { headers: new Map([['trace', 'a']]) }],
+    ['headers', emails, { headers: new Headers({ trace: 'a' }) }],
     ['headers', emails, { headers: { ratio: Number.POSITIVE_INFINITY } }],
     ['headers', emails, { headers: { 'x-death': [] } }],
     ['ttlMs', emails, { ttlMs: -1 }],
