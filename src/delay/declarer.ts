@@ -118,14 +118,11 @@ class DelayDeclarer {
     try {
       await declarer.declareAll([step]);
     } catch (refusal) {
-      if (!(refusal instanceof TopologyError)) throw refusal;
-      // Not allowed, or declared by another version: what exists can be used. A binding can not be looked for: it was made
-      // with its queue or exchange.
+      // What exists with other arguments would keep messages too long, or for ever: nobody would ever hear of them.
+      if (!(refusal instanceof TopologyError) || refusal.code !== 'ACCESS_REFUSED') throw refusal;
+      // Not allowed: what exists can be used. A binding can not be looked for: it was made with its queue or exchange.
       const check = checkOf(step);
-      if (!check) {
-        if (refusal.code === 'ACCESS_REFUSED') return;
-        throw refusal;
-      }
+      if (!check) return;
       try {
         await declarer.declareAll([check], { again: true });
       } catch (missing) {

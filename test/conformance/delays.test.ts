@@ -326,6 +326,20 @@ suite('delays', {
     });
   },
 
+  'are not sent where they would never leave: to what has their name and other arguments': async (bench) => {
+    const broker = await bench.connect();
+    const other = { messageTtlMs: 12_000, deadLetter: 'elsewhere', deliveryLimit: 1_000_000 };
+    await broker.declare(queue('leveret.delay.12s', z.unknown(), other));
+    const producer = broker.producer(notes);
+    await expect(producer.send({ text: 'a' }, { delayMs: 15_900 })).rejects.toMatchObject({
+      code: 'MISMATCH',
+      message: expect.stringContaining("'leveret.delay.12s'"),
+    });
+    await expect(broker.declare(delays(notes))).rejects.toMatchObject({ code: 'MISMATCH' });
+    await producer.send({ text: 'b' }, { delayMs: 63 });
+    await until(async () => (await broker.stats(notes)).messages === 1);
+  },
+
   'declare no more than is needed': async (bench) => {
     const broker = await bench.connect();
     await broker.producer(notes).send({ text: 'a' }, { delayMs: 1_000 });
