@@ -4,9 +4,10 @@ import type { Role } from './transport/port.js';
 
 /** How a broker is, for a liveness endpoint. */
 export interface BrokerHealth {
-  /** `degraded`: something waits or recovers. `down`: there is no connection. */
+  /** `degraded`: something waits or recovers, or a consumer could not go on. `down`: there is no connection. */
   readonly status: 'up' | 'degraded' | 'down';
   readonly connections: readonly ConnectionHealth[];
+  /** Also those that ended with an error, as `closed`, until another consumer of the queue takes their place. */
   readonly consumers: readonly ConsumerHealth[];
   readonly producers: readonly ProducerHealth[];
 }

@@ -12,6 +12,9 @@ export interface Publisher {
   flush(): void;
 }
 
+/** The most consumers that are remembered after they failed: those of private subscriptions have a new queue each time. */
+const MAX_FAILED = 100;
+
 /** Everything that works for one broker, and the order in which it ends. */
 export class Members {
   readonly #consumers = new Set<QueueConsumer>();
@@ -22,6 +25,8 @@ export class Members {
   readonly #publishers: Publisher[] = [];
   /** Consumers that their loops have left, as long as somebody else holds them. */
   #idleConsumers: WeakRef<QueueConsumer>[] = [];
+  /** Consumers that could not go on, by their queue, until another one takes their place. */
+  readonly #failed = new Map<string, ConsumerHealth>();
   #isClosing = false;
 
   /** Nothing new begins to work. */
@@ -30,7 +35,7 @@ export class Members {
   }
 
   get consumerHealth(): ConsumerHealth[] {
-    return [...this.#consumers].map((consumer) => consumer.health);
+    return [...[...this.#consumers].map((consumer) => consumer.health), ...this.#failed.values()];
   }
 
   get producerHealth(): ProducerHealth[] {
@@ -58,21 +63,26 @@ export class Members {
 
   addConsumer(consumer: QueueConsumer): void {
     this.#consumers.add(consumer);
+    this.#failed.delete(consumer.contract.name);
   }
 
   /** It is closed, or was left by its last loop and may be used again. */
   consumerIdle(consumer: QueueConsumer): void {
     this.#consumers.delete(consumer);
+    const { state, health } = consumer;
+    if (state.status === 'closed' && state.error && !this.#isClosing)
+      this.#remember({ ...health, inFlight: 0 });
     this.#idleConsumers = this.#idleConsumers.filter((idle) => {
       const other = idle.deref();
       return other !== undefined && other !== consumer;
     });
-    if (consumer.state.status === 'idle') this.#idleConsumers.push(new WeakRef(consumer));
+    if (state.status === 'idle') this.#idleConsumers.push(new WeakRef(consumer));
   }
 
   /** Lets all work end: first what consumes, then what publishes. Takes as long as the handlers do. */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#failed.clear();
     const tasksClosed = this.#tasks.map((task) => task.close());
     for (const idle of this.#idleConsumers) void idle.deref()?.close();
     const consumersClosed = [...this.#consumers].map((consumer) =>
@@ -88,6 +98,12 @@ export class Members {
     for (const consumer of this.#consumers) consumer.abort(reason);
     for (const producer of this.#producers) producer.abort();
     for (const it of [...this.#tasks, ...this.#publishers]) it.abort();
+  }
+
+  #remember(health: ConsumerHealth): void {
+    this.#failed.set(health.queue, health);
+    const [oldest] = this.#failed.keys();
+    if (this.#failed.size > MAX_FAILED && oldest !== undefined) this.#failed.delete(oldest);
   }
 
   /** Publishes what an alarm held back. */

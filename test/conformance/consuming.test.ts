@@ -231,3 +231,19 @@ for (const contract of [jobs, classic]) {
     },
   });
 }
+
+suite('a consumer that can not go on', {
+  'is seen in the health of its broker until another one takes its place': async (bench) => {
+    const broker = await bench.connect();
+    await broker.declare(jobs);
+    const other = queue('jobs', z.object({ n: z.number() }), { maxLength: 5 });
+    const failed = broker.consumer(other, () => undefined);
+    await expect(failed.ready).rejects.toMatchObject({ code: 'MISMATCH' });
+    const dead = { queue: 'jobs', state: 'closed', lastDeliveryAt: undefined, inFlight: 0 };
+    expect(broker.health()).toMatchObject({ status: 'degraded', consumers: [dead] });
+    await broker.consumer(jobs, () => undefined).ready;
+    expect(broker.health()).toMatchObject({ status: 'up', consumers: [{ queue: 'jobs', state: 'running' }] });
+    await broker.close();
+    expect(broker.health().consumers).toEqual([]);
+  },
+});
