@@ -24,8 +24,8 @@ export class SendErrors {
     this.#connection = connection;
   }
 
-  timeout({ timeoutMs, handedOver, phase }: Pending): TimeoutError {
-    const what = phase === 'in-flight' ? 'was not confirmed' : 'could not be sent';
+  timeout({ timeoutMs, handedOver }: Pending): TimeoutError {
+    const what = handedOver ? 'was not confirmed' : 'could not be sent';
     const message = `The message for ${this.#target} ${what} within ${timeoutMs} ms${this.#circumstances()}`;
     return new TimeoutError(message, { maybeDelivered: handedOver });
   }
@@ -33,7 +33,8 @@ export class SendErrors {
   closed(maybeDelivered: boolean, cause?: Error): ClosedError {
     const reason = cause ? cause.message : 'the producer is closed';
     const options = cause ? { maybeDelivered, cause } : { maybeDelivered };
-    return new ClosedError(`The message for ${this.#target} was not sent: ${reason}`, options);
+    const what = maybeDelivered ? 'was not confirmed' : 'was not sent';
+    return new ClosedError(`The message for ${this.#target} ${what}: ${reason}`, options);
   }
 
   full(maxBuffered: number): BufferFullError {

@@ -98,8 +98,14 @@ describe('aborting an outbox', () => {
     await turn();
 
     expect(states(sends)).toEqual({ published: 'CLOSED', waiting: 'CLOSED' });
-    expect(sends.published?.error).toMatchObject({ maybeDelivered: true });
-    expect(sends.waiting?.error).toMatchObject({ maybeDelivered: false });
+    expect(sends.published?.error).toMatchObject({
+      maybeDelivered: true,
+      message: "The message for the queue 'emails' was not confirmed: the producer is closed",
+    });
+    expect(sends.waiting?.error).toMatchObject({
+      maybeDelivered: false,
+      message: "The message for the queue 'emails' was not sent: the producer is closed",
+    });
     expect(bench.outbox.pending).toBe(0);
     expect(bench.channel.isOpen).toBe(false);
     expect(bench.clock.armed).toBe(0);
