@@ -9,10 +9,10 @@ export const isFunction: Check = (value) => (typeof value === 'function' ? undef
 
 export const isString: Check = (value) => (typeof value === 'string' ? undefined : 'a string');
 
-export const isRecord: Check = (value) => (isPlainRecord(value) ? undefined : 'an object');
-
 export const isDate: Check = (value) =>
   value instanceof Date && !Number.isNaN(value.getTime()) ? undefined : 'a valid Date';
+
+export const isRecord: Check = (value) => (isPlainRecord(value) ? undefined : 'an object');
 
 /** By its shape: test runners and polyfills bring classes of their own. */
 export const isSignal: Check = (value) =>

@@ -64,8 +64,9 @@ export class TestBroker extends Broker {
 
   /** Use {@link TestBroker.start}, which connects it too. */
   constructor(options: TestBrokerOptions = {}) {
+    // Those of the broker are its own to check.
+    checkOptions('TestBroker', options && { as: options.as, startAt: options.startAt }, testBrokerChecks);
     const { as = '4.3', startAt = new Date(), ...brokerOptions } = options;
-    checkOptions('TestBroker', { as, startAt }, testBrokerChecks);
     const clock = new VirtualClock(startAt.getTime());
     const server = new MemoryServer(clock, as);
     const transport = new MemoryTransport(server);
