@@ -13,13 +13,26 @@ export interface WireVerdict {
   readonly k: string;
 }
 
+/** How often a message came to a program, as it passed the proxy. */
+export interface WireDeliveries {
+  all: number;
+  /** Those that the server did not mark as redelivered. */
+  unmarked: number;
+}
+
 interface ChannelRecord {
   number: number;
   /** What was delivered and has no verdict, by delivery tag. */
   readonly unsettled: Map<number, string>;
   /** A delivery whose body is still to come. */
   arriving:
-    | { readonly tag: number; readonly from: string; missingBytes: number; readonly parts: Buffer[] }
+    | {
+        readonly tag: number;
+        readonly isMarked: boolean;
+        readonly from: string;
+        missingBytes: number;
+        readonly parts: Buffer[];
+      }
     | undefined;
 }
 
@@ -43,6 +56,8 @@ const FRAME_END = 0xce;
 export class Observer {
   readonly verdicts: WireVerdict[] = [];
   readonly violations: string[] = [];
+  /** By program and key of the message: `consumer-1 producer-2-17`. */
+  readonly deliveries = new Map<string, WireDeliveries>();
   /** When something last came through, by program. */
   readonly lastDeliveryAt = new Map<string, number>();
   /** By exchange, or by queue where there is none. */
@@ -125,7 +140,8 @@ export class Observer {
         const tag = Number(rest.readBigUInt64BE(at));
         const exchange = shortString(rest, at + 9);
         const routingKey = shortString(rest, at + 10 + exchange.length);
-        channel.arriving = { tag, from: exchange || routingKey, missingBytes: -1, parts: [] };
+        const isMarked = ((rest[at + 8] ?? 0) & 1) === 1;
+        channel.arriving = { tag, isMarked, from: exchange || routingKey, missingBytes: -1, parts: [] };
         break;
       }
       case '60.40 to-server':
@@ -162,8 +178,12 @@ export class Observer {
       arriving.missingBytes -= payload.length;
     }
     if (arriving.missingBytes !== 0) return;
-    channel.unsettled.set(arriving.tag, keyOf(arriving.parts[0] ?? Buffer.alloc(0)) ?? '?');
+    const k = keyOf(arriving.parts[0] ?? Buffer.alloc(0)) ?? '?';
+    channel.unsettled.set(arriving.tag, k);
     channel.arriving = undefined;
+    const key = `${connection.program} ${k}`;
+    const { all, unmarked } = this.deliveries.get(key) ?? { all: 0, unmarked: 0 };
+    this.deliveries.set(key, { all: all + 1, unmarked: unmarked + (arriving.isMarked ? 0 : 1) });
     this.lastDeliveryAt.set(connection.program, now());
     this.lastDeliveryFrom.set(arriving.from, now());
   }

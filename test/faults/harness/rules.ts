@@ -1,4 +1,5 @@
 import type { History, MessageHistory } from './history.js';
+import type { Entry } from './journal.js';
 import { SEND_TIMEOUT_MS } from './limits.js';
 import type { RunRecord } from './run.js';
 
@@ -14,6 +15,9 @@ const RECOVERY_LIMIT_MS = 5_000;
 const MAX_HEAP_BYTES = 150 * 1024 * 1024;
 const MAX_RSS_BYTES = 500 * 1024 * 1024;
 const MAX_GROWTH_BYTES = 25 * 1024 * 1024;
+
+/** With the pauses of the workload it is about ten for each of two connections. */
+const MAX_ATTEMPTS_PER_SECOND = 80;
 
 /** One that publishes and one that consumes; a producer needs the second when an alarm has blocked the first. */
 const sockets = { producer: 2, consumer: 2 };
@@ -67,6 +71,21 @@ export const rules = {
         yield `${k} came with another id than it was sent with`;
       const [, again] = done;
       if (again && again.startedAt < firstFaultAt) yield `${k} was handled twice before the first fault`;
+    }
+  },
+
+  /** On the wire: no program ran a handler more often than it got the message, or took a marked delivery for a first one. */
+  *'no delivery is handled twice, and no mark is lost'({ network }, { messages }) {
+    for (const [k, { runs }] of messages) {
+      for (const program of new Set(runs.map((run) => run.program))) {
+        const here = runs.filter((run) => run.program === program);
+        const unmarked = here.filter(({ redelivered }) => !redelivered);
+        const came = network.observer.deliveries.get(`${program} ${k}`) ?? { all: 0, unmarked: 0 };
+        if (here.length > came.all)
+          yield `${program} handled ${k} ${here.length} times and got it ${came.all} times`;
+        if (unmarked.length > came.unmarked)
+          yield `${program} took ${k} for new ${unmarked.length} times, and the server ${came.unmarked} times`;
+      }
     }
   },
 
@@ -146,11 +165,15 @@ export const rules = {
     const limit = roles * (2 + 3 * faults.length + 8 * seconds);
     const attempts = network.proxy.accepted + failed.length;
     if (attempts > limit) yield `${attempts} attempts, ${Math.round(limit)} at most`;
+    for (const [name, entries] of others) {
+      const most = mostInOneSecond(entries.filter(isAttempt).map(({ t }) => t));
+      if (most > MAX_ATTEMPTS_PER_SECOND) yield `${name} made ${most} attempts in one second`;
+    }
   },
 
   *'no password is printed'({ programs, password }) {
     for (const { name, printed } of programs)
-      if (printed.includes(password)) yield `${name} printed the password`;
+      if (formsOf(password).some((form) => printed.includes(form))) yield `${name} printed the password`;
   },
 
   *'nothing is left behind'({ leftovers, connectionsLeft }) {
@@ -187,6 +210,27 @@ export function growthOf(samples: readonly number[]): number {
 
 function median(numbers: readonly number[]): number {
   return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
+}
+
+const isAttempt = (entry: Entry) =>
+  entry.e === 'event' && (entry.name === 'connect-failed' || entry.name === 'connected');
+
+/** The most of these times, which ascend, that lie within one second. */
+function mostInOneSecond(times: readonly number[]): number {
+  let most = 0;
+  let first = 0;
+  for (const [last, t] of times.entries()) {
+    while (t - (times[first] ?? t) >= 1_000) first++;
+    most = Math.max(most, last - first + 1);
+  }
+  return most;
+}
+
+/** A secret, and what it looks like in bytes that are printed. */
+function formsOf(secret: string): string[] {
+  const bytes = Buffer.from(secret);
+  const hex = bytes.toString('hex');
+  return [secret, hex, hex.replaceAll(/..(?!$)/g, '$& '), bytes.toString('base64').replace(/.{0,2}=*$/, '')];
 }
 
 const toMiB = (bytes: number) => Math.round(bytes / 2 ** 20);
