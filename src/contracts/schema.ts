@@ -1,4 +1,5 @@
 import { type Issue, messageOf } from '../errors.js';
+import { ask } from './zod.js';
 
 /**
  * The part of Standard Schema v1 that Leveret uses (https://standardschema.dev). Zod 3.24+, zod 4, valibot 1 and arktype 2
@@ -52,7 +53,7 @@ export function validate<T>(
   body: unknown,
 ): Validation<T> | Promise<Validation<T>> {
   try {
-    const result = schema['~standard'].validate(body);
+    const result = ask(schema, body);
     return 'then' in result ? result.then(toValidation).catch(refused) : toValidation(result);
   } catch (error) {
     return refused(error);

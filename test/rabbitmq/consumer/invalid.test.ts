@@ -109,6 +109,72 @@ describe('a message that is invalid', () => {
     await expect.poll(() => handled).toEqual(['good']);
   });
 
+  it.each<[string, () => z.ZodType<unknown, unknown>, RegExp]>([
+    [
+      'throws',
+      () =>
+        z.object({ id: z.string() }).refine(({ id }) => {
+          if (id === 'good') return true;
+          throw new TypeError('the list is not loaded');
+        }),
+      /the list is not loaded/,
+    ],
+    [
+      'reads what is not there',
+      () =>
+        z
+          .object({ id: z.string(), of: z.any().optional() })
+          .refine(({ id, of }) => id === 'good' || of.it.is > 0),
+      /undefined/,
+    ],
+    [
+      'rejects',
+      () =>
+        z.object({ id: z.string() }).refine(async ({ id }) => {
+          await new Promise((resolve) => setImmediate(resolve));
+          if (id !== 'good') throw new Error('the database is away');
+          return true;
+        }),
+      /the database is away/,
+    ],
+    [
+      'throws in a transform',
+      () =>
+        z.object({ id: z.string() }).transform(({ id }) => {
+          if (id !== 'good') throw new RangeError('no such year');
+          return { id };
+        }),
+      /no such year/,
+    ],
+  ])(
+    'is one for which a refinement of zod %s: it is tried once, and the next one is handled',
+    async (_what, schema, reason) => {
+      await using vhost = await createVhost();
+      await using other = await otherClient(vhost.url);
+      await using broker = await Broker.connect(vhost.url);
+      const events = recordEvents(broker);
+      const handled: unknown[] = [];
+      const orders = queue('orders', schema(), { type: 'classic' });
+      const consumer = broker.consumer(orders, ({ body }) => void handled.push(body));
+      await consumer.ready;
+      await other.put('orders', { id: 'bad' }, json);
+      await other.put('orders', { id: 'good' }, json);
+      const dead = await other.take('orders.dead');
+      expect(dead.properties.headers).toMatchObject({
+        'leveret-error': expect.stringMatching(/^INVALID_BODY: /),
+        'leveret-issues': expect.stringMatching(reason),
+      });
+      await expect.poll(() => handled).toMatchObject([{ id: 'good' }]);
+      expect(events.names).toEqual(['invalid-message', 'dead-lettered']);
+      expect(consumer.stats).toMatchObject({ invalid: 1, retried: 0 });
+      // Its sender is told the same, before anything is sent.
+      await expect(broker.producer(orders).send({ id: 'bad' })).rejects.toMatchObject({
+        code: 'INVALID_BODY',
+        message: expect.stringMatching(reason),
+      });
+    },
+  );
+
   it('breaks nothing when it is nested deeper than a schema can follow', async () => {
     await using vhost = await createVhost();
     await using other = await otherClient(vhost.url);

@@ -1,6 +1,6 @@
 import { type } from 'arktype';
 import * as v from 'valibot';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { isSchema, type Schema, validate } from '../../../src/contracts/schema.js';
 
@@ -14,6 +14,12 @@ const throws = (error: unknown) =>
     throw error;
   });
 const rejects = (error: unknown) => schema(() => Promise.reject(error));
+
+function lazily(ask: () => Promise<boolean>): z.ZodType {
+  const tree: z.ZodType = z.lazy(() => z.array(z.union([tree, leaf])));
+  const leaf = z.string().refine(async () => ask());
+  return tree;
+}
 
 describe('validating', () => {
   it.each<[string, Schema]>([
@@ -99,6 +105,84 @@ describe('validating', () => {
     const buggy = z.object({ a: z.any() }).refine(({ a }) => a.b.c);
 
     expect(await validate(buggy, { a: 1 })).toMatchObject({ ok: false, issues: [{ path: [] }] });
+  });
+
+  describe('with a function of zod that is asynchronous', () => {
+    const rejections: unknown[] = [];
+    const onRejection = (reason: unknown) => void rejections.push(reason);
+    beforeEach(() => void process.on('unhandledRejection', onRejection));
+    afterEach(() => {
+      process.off('unhandledRejection', onRejection);
+      rejections.length = 0;
+    });
+    const away = () => Promise.reject(new Error('the database is away'));
+    /** Unhandled rejections are told of after the microtasks. */
+    const told = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+    it.each<[string, (ask: () => Promise<boolean>) => z.ZodType]>([
+      ['refinement', (ask) => z.string().refine(async () => ask())],
+      ['refinement of a property', (ask) => z.object({ a: z.string().refine(async () => ask()) })],
+      [
+        'refinement of an element',
+        (ask) => z.array(z.union([z.number(), z.string().refine(async () => ask())])),
+      ],
+      ['transform', (ask) => z.string().transform(async () => ask())],
+      ['transform in a pipe', (ask) => z.string().pipe(z.transform(async () => ask()))],
+      ['check', (ask) => z.string().check(async () => void (await ask()))],
+      ['custom schema', (ask) => z.custom(async () => ask())],
+      ['refinement of a schema that contains itself', (ask) => lazily(ask)],
+    ])('takes a %s that rejects for a refusal, and nothing else hears of it', async (_what, make) => {
+      let calls = 0;
+      const schema = make(() => {
+        calls++;
+        return away();
+      });
+      for (const body of ['a', { a: 'a' }, ['a']]) await validate(schema, body);
+
+      await told();
+      expect(rejections).toEqual([]);
+      expect(calls).toBeGreaterThan(0);
+    });
+
+    it('says what it rejected with, and asks once', async () => {
+      let calls = 0;
+      const schema = z.object({
+        id: z.string().refine(async (id) => {
+          calls++;
+          return id === 'good' || away();
+        }),
+      });
+
+      expect(await validate(schema, { id: 'good' })).toEqual({ ok: true, value: { id: 'good' } });
+      expect(await validate(schema, { id: 5 })).toMatchObject({ ok: false, issues: [{ path: ['id'] }] });
+      expect(await validate(schema, { id: 'bad' })).toEqual({
+        ok: false,
+        issues: [{ message: 'The schema threw: the database is away', path: [] }],
+      });
+      expect(calls).toBe(2);
+    });
+
+    it('asks once from the second body on where it only returns promises', async () => {
+      let calls = 0;
+      const schema = z.string().refine((id) => {
+        calls++;
+        return id === 'good' ? Promise.resolve(true) : away();
+      });
+
+      expect(await validate(schema, 'good')).toMatchObject({ ok: true });
+      calls = 0;
+      expect(await validate(schema, 'bad')).toMatchObject({ ok: false });
+      await told();
+      expect([calls, rejections]).toEqual([1, []]);
+    });
+
+    it('gives the same issues and values as without one', async () => {
+      const shape = { id: z.string().min(3), n: z.number().default(5), at: z.coerce.date().optional() };
+      const plain = z.object(shape);
+      const asynchronous = plain.refine(async () => Promise.resolve(true));
+      for (const body of [{ id: 'abc' }, { id: 'a', n: 'x' }, 5, { id: 'abc', at: 0 }])
+        expect(await validate(asynchronous, body)).toEqual(validate(plain, body));
+    });
   });
 
   it('takes a body that is too deep for the schema for a refusal', async () => {
