@@ -10,7 +10,11 @@ import { offsetIn } from './stream-position.js';
 
 /** A message as a handler, or the body of a `for await` loop, gets it. */
 export interface Message<Body = unknown> {
-  /** What the schema made of the body. */
+  /**
+   * What the schema made of the body. JavaScript reads an integer of JSON beyond 2^53 as the nearest number it has, and so loses
+   * digits without an error (RFC 8259, 6): a schema such as `z.int()` refuses it, {@link Message.raw} has all of them, and a
+   * sender who writes it as a text loses none.
+   */
   readonly body: Body;
   /** The id that its sender gave it; undefined when there is none. */
   readonly id: string | undefined;
@@ -21,7 +25,10 @@ export interface Message<Body = unknown> {
   readonly attempt: number;
   /** The server has delivered it before, to this consumer or another. */
   readonly redelivered: boolean;
-  /** The headers of its sender; those of the server are left out. Never an object with a prototype. */
+  /**
+   * The headers of its sender; those of the server are left out. Never an object with a prototype. An integer beyond 2^53 has lost
+   * digits, here and in every copy.
+   */
   readonly headers: Readonly<Record<string, unknown>>;
   readonly routingKey: string;
   /** The exchange it was sent to; empty for a message sent to the queue itself. */
