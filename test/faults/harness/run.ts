@@ -79,10 +79,12 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   const random = randomOf(seed);
   const password = `canary-${randomOf(seed + 1).integer(1e8, 1e9)}`;
   await using vhost = await createVhost(server);
-  await vhost.management.createUser('canary', password, { configure: '.*', write: '.*', read: '.*' });
+  // Of this run alone: several may share a server.
+  const user = `canary-${vhost.name}`;
+  await vhost.management.createUser(user, password, { configure: '.*', write: '.*', read: '.*' });
   await using network = await Network.listen(vhost.url, random);
   const url = new URL(network.proxy.via(vhost.url));
-  url.username = 'canary';
+  url.username = user;
   url.password = password;
 
   // Known to the server, and on its disk, before anything happens.
