@@ -36,6 +36,7 @@ import { onAbort } from './signals.js';
  */
 export class Broker implements AsyncDisposable {
   readonly #parts: Assembly;
+  /** Ends the wait for the signal of the options. */
   readonly #callOff: (() => void) | undefined;
   #life: 'open' | 'closing' | 'closed' = 'open';
   #closing: Promise<{ clean: boolean }> | undefined;

@@ -3,9 +3,9 @@ import type { QueueContract } from '../contracts/queue.js';
 import { deferred } from '../deferred.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
 import { checkOptions, isDuration } from '../options.js';
-import { onAbort } from '../signals.js';
 import type { Connection } from '../transport/connection.js';
 import { TransportError } from '../transport/port.js';
+import { closeOnAbort } from './close-on-abort.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';
 import { type ConsumerEvent, type ConsumerState, isPaused, transition } from './consumer-state.js';
@@ -37,11 +37,12 @@ export class QueueConsumer implements Consumer {
   readonly #host: ConsumerHost;
   readonly #processing: Processing;
   readonly #flow: Flow;
+  /** Ends the wait for the signal. */
+  readonly #callOff: (() => void) | undefined;
   /** Of a stream, however many sessions read it. */
   readonly #position: StreamPosition | undefined;
   readonly #ready = deferred<void>();
   readonly #closed = deferred<Error | undefined>();
-  readonly #callOff: (() => void) | undefined;
   #state: ConsumerState = { status: 'starting', paused: false };
   #subscription: Subscription | undefined;
   #session: Session | undefined;
@@ -66,7 +67,7 @@ export class QueueConsumer implements Consumer {
     if (contract.type === 'stream')
       this.#position = new StreamPosition(options.offset, () => host.clock.wallNow());
     host.onConsumerActive(this);
-    this.#callOff = options.signal && onAbort(options.signal, () => void this.close());
+    this.#callOff = options.signal && closeOnAbort(this, options.signal);
     if (options.signal?.aborted) void this.close();
     else this.#subscribe();
   }

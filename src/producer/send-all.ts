@@ -139,14 +139,17 @@ async function* untilAborted<Body>(
     return;
   }
   const source = isAsync(bodies) ? bodies[Symbol.asyncIterator]() : bodies[Symbol.iterator]();
-  const aborted = deferred<undefined>();
-  const callOff = onAbort(signal, () => aborted.resolve(undefined));
+  let wake: (() => void) | undefined;
+  const callOff = onAbort(signal, () => wake?.());
   let isOver = false;
   try {
     while (!signal.aborted) {
       const next = Promise.resolve(source.next());
-      const step = await Promise.race([next, aborted.promise]);
-      next.catch(() => {});
+      // No race with a promise of the signal, which would keep something of every step until the end.
+      const step = await new Promise<IteratorResult<Body> | undefined>((resolve, reject) => {
+        wake = () => resolve(undefined);
+        next.then(resolve, reject);
+      });
       isOver = step?.done ?? false;
       if (!step || step.done) return;
       yield await step.value;
