@@ -155,23 +155,46 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
           'broker/tls',
           'does not go on in the clear when it is to speak to a server without TLS, nor the other way round',
         ),
+        rabbitmq('broker/tls', 'takes no list in which another host would do without it'),
+        rabbitmq('broker/start', 'for TLS to a port without it'),
+      ],
+    },
+    {
+      id: 'external',
+      fault: 'The server knows its clients by certificates (mutual TLS, EXTERNAL)',
+      promise:
+        'Works on both connections and after a loss; a certificate that is missing, expired or nobody’s is refused at once',
+      heldBy: [
+        rabbitmq('broker/mutual-tls', 'knows a client by its certificate alone, on both connections'),
+        rabbitmq('broker/mutual-tls', 'knows it again after a lost connection'),
+        rabbitmq('broker/mutual-tls', 'refuses a certificate that is nobody’s'),
+        rabbitmq('broker/mutual-tls', 'refuses a client with %s at once'),
+        rabbitmq(
+          'broker/mutual-tls',
+          'is not trusted itself when its authority is unknown, whatever the client shows',
+        ),
+        rabbitmq('broker/mutual-tls', 'refuses EXTERNAL without TLS'),
       ],
     },
     {
       id: 'secret',
-      fault: 'A secret expires',
-      promise: 'The next one is sent in time, on the connections that are open',
+      fault: 'A password or a token expires',
+      promise:
+        'The next one is sent in time, on the connections that are open; one that is refused costs the connection, not the broker',
       heldBy: [
         rabbitmq(
           'broker/credentials',
           'is followed by the next one in time, on the connections that are open',
         ),
+        rabbitmq('broker/expiring-token', 'is followed by the next one on both connections, which live on'),
+        rabbitmq('broker/expiring-token', 'whose successor is refused costs the connection, not the broker'),
       ],
     },
     {
       id: 'close-anywhere',
-      fault: 'Closed while connecting, waiting, blocked, black-holed',
-      promise: 'Settles in time; no later connect; the process ends',
+      fault: 'Closed or aborted at any answer of the server: while connecting, waiting, blocked, black-holed',
+      promise:
+        'Everything settles in time, what has the signal with its reason; no later connect; the process ends',
       heldBy: [
         rabbitmq('broker/close-unreachable', 'while it is connecting to a peer that says nothing'),
         rabbitmq(
@@ -184,6 +207,12 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
         ),
         rabbitmq('broker/close-unreachable', 'in the middle of a reconnect'),
         rabbitmq('broker/alarm', 'close ends in time and settles what waits'),
+        rabbitmq(
+          'misuse/at-every-answer',
+          'a broker is closed, it settles in time, with everything that was begun',
+        ),
+        rabbitmq('misuse/at-every-answer', 'a signal aborts, all that has it rejects with its reason'),
+        rabbitmq('misuse/again-and-again', 'leaves nothing behind wherever its start is aborted'),
       ],
     },
   ],
@@ -231,15 +260,19 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       id: 'mismatch',
       fault: 'The queue exists with other arguments (406)',
       promise: 'A `TopologyError` with both values, and no blind repetition',
-      heldBy: [rabbitmq('topology/refused', 'of another kind or durability is refused by its property')],
+      heldBy: [
+        rabbitmq('topology/refused', 'of another kind or durability is refused by its property'),
+        rabbitmq('topology/refused', 'is asked for once by each that is refused, and not again by itself'),
+      ],
     },
     {
       id: 'verdicts',
       fault: 'Two verdicts on one message; a verdict on a delivery of a channel that is gone',
-      promise: 'The first counts; a stale one never reaches the new channel',
+      promise: 'The first counts; a stale one is counted and never reaches the new channel',
       heldBy: [
         rabbitmq('consumer/verdicts', 'counts once: after %s every other one returns false and does nothing'),
         rabbitmq('consumer/connection-lost', 'lets no verdict on an old delivery reach the new channel'),
+        rabbitmq('consumer/queue-lost', 'opens another one: its message runs again there'),
       ],
     },
     {
@@ -299,6 +332,10 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       promise: '`UnroutableError`',
       heldBy: [
         rabbitmq('producer/refused-by-server', 'is reported when the queue is not the contract’s to declare'),
+        rabbitmq(
+          'producer/refused-by-server',
+          'is told apart from those beside it, also from one with the same id',
+        ),
       ],
     },
     {
@@ -342,6 +379,24 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       ],
     },
     {
+      id: 'bad-property',
+      fault:
+        'What would cost the channel or the connection: `Infinity` in a header, an id of 300 characters, a forged `userId`',
+      promise: 'Refused by name before anything is sent; the sends beside it and the connection go on',
+      heldBy: [
+        rabbitmq(
+          'producer/refused-beside-others',
+          'for %s is named, and costs neither them nor the connection anything',
+        ),
+        rabbitmq('producer/refused-beside-others', 'is a request with %s'),
+        rabbitmq('producer/refused-locally', 'names the wrong option: %j'),
+        rabbitmq(
+          'fuzz/sends',
+          'is refused here or arrives as it was, and costs no connection and no other send anything',
+        ),
+      ],
+    },
+    {
       id: 'close-after-send',
       fault: 'Closed right after a send',
       promise: 'Every pending send settles first',
@@ -362,6 +417,17 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
         rabbitmq(
           'consumer/options',
           'aborts a handler that takes longer, frees its slot, and its message goes the way of a failure',
+        ),
+      ],
+    },
+    {
+      id: 'copy-fails',
+      fault: 'A message failed for good, and its dead letter can not be published',
+      promise: 'It stays where it is and rests before it is tried again: nothing spins',
+      heldBy: [
+        rabbitmq(
+          'broker/alarm',
+          'a message that failed for good stays where it is until its dead letter can be published',
         ),
       ],
     },
@@ -400,7 +466,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'invalid',
       fault:
-        'An invalid body: no JSON, bad UTF-8, a wrong type, too large, too deep, `__proto__`; a schema that throws',
+        'An invalid body: no JSON, bad UTF-8, a wrong type or encoding, too large, too deep, `__proto__`, not what the schema says',
       promise: 'A dead letter with at most 20 issues; the handler does not see it',
       heldBy: [
         rabbitmq(
@@ -410,6 +476,61 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
         rabbitmq('consumer/invalid', 'names every place that does not fit, twenty at most'),
         rabbitmq('consumer/invalid', 'is found by a schema that takes its time, or throws'),
         rabbitmq('consumer/invalid', 'breaks nothing when it is nested deeper than a schema can follow'),
+        rabbitmq(
+          'consumer/invalid',
+          'is text that is no UTF-8 for the codec text; nothing for the codec bytes',
+        ),
+        rabbitmq('consumer/other-clients', 'may begin with a byte order mark'),
+      ],
+    },
+    {
+      id: 'schema-throws',
+      fault: 'A schema that throws or rejects, such as a refinement of zod; one that never answers',
+      promise:
+        'The message is invalid, asked about once, and nothing else in the process hears of it; a limit of its own',
+      heldBy: [
+        rabbitmq(
+          'consumer/invalid',
+          'is one for which a refinement of zod %s: it is tried once, and the next one is handled',
+        ),
+        rabbitmq('consumer/invalid', 'is found by a schema that takes its time, or throws'),
+        rabbitmq(
+          'consumer/hanging-schema',
+          'gives up a message whose schema does not answer within the time of a handler',
+        ),
+      ],
+    },
+    {
+      id: 'large-integers',
+      fault: 'An integer beyond 2^53 in a body',
+      promise:
+        'Loses digits, as documented; the bytes keep them in every copy, a schema can refuse it, and what is sent arrives as it was or is refused',
+      heldBy: [
+        rabbitmq(
+          'consumer/large-numbers',
+          'loses digits, as documented, and the bytes of the message keep them, in every copy',
+        ),
+        rabbitmq(
+          'consumer/large-numbers',
+          'is refused by a schema that asks for a safe one, and its dead letter has all digits',
+        ),
+        rabbitmq('consumer/large-numbers', 'arrives as it was, however large or small'),
+        rabbitmq('consumer/large-numbers', 'is refused before it is sent where JSON would lose it: %s'),
+      ],
+    },
+    {
+      id: 'foreign',
+      fault:
+        'Anything else that another client may write: property types, nested tables, no content type, texts that are no text',
+      promise: 'Handled or a dead letter, and the consumer goes on',
+      heldBy: [
+        rabbitmq('fuzz/foreign-messages', 'ends handled or dead-lettered, and the consumer goes on'),
+        rabbitmq('fuzz/foreign-messages', 'is dead-lettered also when its texts are not UTF-8'),
+        rabbitmq('consumer/other-clients', 'keeps its headers of every type'),
+        rabbitmq(
+          'consumer/other-clients',
+          'whose headers can not be copied is dead-lettered without them, and says so',
+        ),
       ],
     },
     {
@@ -426,12 +547,105 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'passwords',
-      fault: 'A password in a URL, an error, a log line',
+      fault: 'A password, a token or a key, in a URL, an error, a log line, an event, an inspected object',
       promise: 'It is never printed',
       heldBy: [
         rabbitmq(
           'broker/secrets',
           'is in no event, log line, state, error or inspected object of a broker at work',
+        ),
+        rabbitmq('broker/secrets', 'is not in the error of a start: one %s'),
+        rabbitmq('broker/secrets', 'is not in the error of a credentials function'),
+        rabbitmq('broker/passwords', 'is not seen when the server refuses it, by either way in'),
+        rabbitmq('broker/passwords', 'is not seen while a peer says nothing, nor when it says nonsense'),
+        rabbitmq('broker/passwords', 'is not seen when TLS is refused, nor is the key of the client'),
+        rabbitmq('broker/passwords', 'is not seen when a key can not be read'),
+        rabbitmq('broker/passwords', 'is not seen in options that are wrong'),
+        rabbitmq('broker/passwords', 'is not seen in a URL that is wrong: %#'),
+        rabbitmq('broker/passwords', 'is not seen when work goes wrong on a connection that it has opened'),
+        rabbitmq('broker/expiring-token', 'is refused at the start when its time is over, and named nowhere'),
+      ],
+    },
+  ],
+  'What a program can do wrong': [
+    {
+      id: 'user-closes',
+      fault: 'It closes everything twice, in any order, from inside of a handler or a listener',
+      promise: 'The same promise each time; it settles, at its deadline at the latest',
+      heldBy: [
+        rabbitmq('broker/close', 'is clean, gives the same promise each time, and is not an outage'),
+        rabbitmq('broker/close', 'closes its consumers and producers, and nothing can be begun afterwards'),
+        rabbitmq(
+          'misuse/handlers-and-listeners',
+          'may close it from inside of a handler and of an event, without waiting for themselves for ever',
+        ),
+        rabbitmq(
+          'misuse/handlers-and-listeners',
+          'may wait for the close in the handler that the close waits for: the deadline ends both',
+        ),
+      ],
+    },
+    {
+      id: 'user-listeners',
+      fault: 'Its listeners throw or reject',
+      promise: 'Nothing stops: neither messages, nor events, nor the reconnect',
+      heldBy: [
+        rabbitmq(
+          'misuse/handlers-and-listeners',
+          'stop nothing: neither messages, nor events, nor the reconnect',
+        ),
+      ],
+    },
+    {
+      id: 'user-verdicts',
+      fault: 'It gives verdicts twice, late, or after the close',
+      promise: 'One counts; the others return false and do nothing',
+      heldBy: [
+        rabbitmq(
+          'misuse/handlers-and-listeners',
+          'count once, and not at all when they come after the end of everything',
+        ),
+        rabbitmq('consumer/verdicts', 'given after the handler has ended returns false'),
+      ],
+    },
+    {
+      id: 'user-blocks',
+      fault: 'It blocks the event loop past the heartbeat',
+      promise: 'Costs the connection, and no message',
+      heldBy: [rabbitmq('misuse/handlers-and-listeners', 'costs the connection, and no message')],
+    },
+    {
+      id: 'user-twins',
+      fault: 'It makes two brokers with one name on one queue',
+      promise: 'Neither disturbs the other',
+      heldBy: [
+        rabbitmq(
+          'misuse/again-and-again',
+          'does not disturb another one that has its name, its queue and its process',
+        ),
+      ],
+    },
+    {
+      id: 'user-many',
+      fault: 'It makes thousands of consumers, more than a connection has channels',
+      promise: 'They share the messages; those beyond say why they can not start',
+      heldBy: [
+        rabbitmq('misuse/many-consumers', 'all start, share the messages, and go in one close'),
+        rabbitmq(
+          'misuse/many-consumers',
+          'more than the connection has channels: those beyond say so, the others go on',
+        ),
+      ],
+    },
+    {
+      id: 'user-loops',
+      fault: 'It connects and closes, opens and closes again and again, with one signal for everything',
+      promise: 'Handles, listeners, channels and connections are back to where they were',
+      heldBy: [
+        rabbitmq('misuse/again-and-again', 'leaves no handle, channel or connection behind'),
+        rabbitmq(
+          'misuse/opened-and-closed',
+          'producers, consumers, loops and responders that come and go leave no channel and no listener',
         ),
       ],
     },

@@ -34,7 +34,7 @@ export type Results = ReadonlyMap<string, readonly TestResult[]>;
 
 /** Whether a title of a report is one that the test's source writes as `pattern`. */
 function fits(title: string, pattern: string): boolean {
-  const parts = pattern.split(/%s|\$\w+/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const parts = pattern.split(/%[sdifjoO#]|\$\w+/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   return new RegExp(`^${parts.join('.*')}$`).test(title);
 }
 

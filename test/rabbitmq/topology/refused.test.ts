@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { otherClient } from '../../helpers/other-client.js';
 import { createVhost, type TestVhost } from '../../helpers/server/index.js';
+import { TcpProxy } from '../../helpers/tcp-proxy.js';
+import { WireLog } from '../../helpers/wire-log.js';
 
 const note = z.object({ text: z.string() });
 
@@ -67,6 +69,26 @@ describe('a queue that exists otherwise', () => {
         existing: expect.stringMatching(/false/),
       });
     }
+  });
+
+  it('is asked for once by each that is refused, and not again by itself', async () => {
+    await using vhost = await createVhost();
+    await using proxy = await TcpProxy.listen(vhost.url);
+    const wire = WireLog.of(proxy);
+    await using other = await otherClient(vhost.url);
+    await other.channel.assertQueue('taken', { arguments: { 'x-max-length': 5 } });
+    await using broker = await Broker.connect(proxy.via(vhost.url), { reconnect: { initialDelayMs: 1 } });
+    const taken = queue('taken', note, { type: 'classic', deadLetter: false });
+    const declarations = () =>
+      wire.of('50.10', 'to-server').filter(({ payload }) => payload.includes('taken')).length;
+    await refusalsOf(broker, taken);
+    const asked = declarations();
+    expect(asked).toBeGreaterThan(0);
+    expect(asked).toBeLessThanOrEqual(3);
+    // Time for ten tries, had there been any.
+    for (let n = 0; n < 10; n++) await broker.declare(queue(`other-${n}`, note, { type: 'classic' }));
+    expect(declarations()).toBe(asked);
+    expect(proxy.accepted).toBe(2);
   });
 
   it('is left as it was, and what is made differently beside it works', async () => {
