@@ -5,6 +5,7 @@ import {
   DeadLetter,
   exchange,
   isLeveretError,
+  procedure,
   queue,
   RetryLater,
   type Schema,
@@ -15,6 +16,7 @@ import { z } from 'zod';
 
 const anySchema = z.unknown() as unknown as Schema;
 const numbers = queue('numbers', z.object({ n: z.number() }));
+const doubled = procedure('doubled', { request: z.number(), response: z.number() });
 const events = exchange('events', z.object({ n: z.number() }), { type: 'topic' });
 
 /** What somebody without a type checker passes. */
@@ -238,6 +240,62 @@ describe('whatever it is called with, and whatever that is worth', () => {
           await other.close({ timeoutMs: 0 });
         }
       },
+    ],
+    [
+      'procedure()',
+      [garbage, optionsWith('request', 'response', 'codec', 'messageTtlMs', 'declare', 'type')],
+      procedure,
+    ],
+    [
+      'broker.request()',
+      [garbage, garbage, optionsWith('timeoutMs', 'signal', 'headers', 'correlationId', 'priority')],
+      (it, body, options) => broker.request(it, body, options),
+    ],
+    [
+      'broker.request() of a good body',
+      [optionsWith('signal', 'headers', 'correlationId', 'priority')],
+      (options: object) => broker.request(doubled, 1, { timeoutMs: 5, ...options }),
+    ],
+    [
+      'broker.responder()',
+      [garbage, garbage, consumerOptions],
+      (it, handler, options) => broker.responder(it, handler, options).close({ timeoutMs: 0 }),
+    ],
+    [
+      'broker.responder() of a good procedure',
+      [consumerOptions],
+      (options) => broker.responder(doubled, ({ body }) => body, options).close({ timeoutMs: 0 }),
+    ],
+    [
+      'broker.batchConsumer()',
+      [garbage, optionsWith('size', 'maxWaitMs', 'signal', 'handlerTimeoutMs', 'prefetch')],
+      (handler, options) => broker.batchConsumer(numbers, handler, options).close({ timeoutMs: 0 }),
+    ],
+    ['broker.deadLetters()', [garbage], (it) => broker.deadLetters(it)],
+    [
+      'deadLetters.list()',
+      [optionsWith('limit', 'signal')],
+      (options) => broker.deadLetters(numbers).list(options),
+    ],
+    [
+      'deadLetters.replay()',
+      [optionsWith('limit', 'filter', 'ratePerSecond', 'onProgress', 'signal')],
+      (options) => broker.deadLetters(numbers).replay(options),
+    ],
+    [
+      'new Broker() with wrong pauses',
+      [optionsWith('initialDelayMs', 'refusedMaxDelayMs', 'maxDelayMs', 'factor')],
+      (reconnect) => new Broker('memory:', { reconnect }).close({ timeoutMs: 0 }),
+    ],
+    [
+      'queue() with a wrong policy',
+      [optionsWith('attempts', 'initialDelayMs', 'factor', 'maxDelayMs', 'jitter', 'retryIf')],
+      (retry) => queue('q', anySchema, { retry }),
+    ],
+    [
+      'queue() with wrong bindings',
+      [fc.array(optionsWith('exchange', 'routingKey', 'arguments'), { maxLength: 2 })],
+      (bindings) => queue('q', anySchema, { bindings }),
     ],
     ['new RetryLater()', [optionsWith('delayMs', 'cause')], (options) => new RetryLater(options)],
     ['new DeadLetter()', [fc.string(), garbage], (reason, options) => new DeadLetter(reason, options)],
