@@ -5,7 +5,7 @@ import { ClosedError } from '../errors.js';
 import { Backoff, type BackoffPolicy } from './backoff.js';
 import { type ConnectionEvent, type ConnectionState, transition } from './connection-state.js';
 import { type Credentials, DialFailure, type Link, type Role, type Transport } from './port.js';
-import { type DialFailures, RoundFailure, toDialFailure } from './round-failure.js';
+import { CutShort, type DialFailures, RoundFailure, toDialFailure } from './round-failure.js';
 import { checkCredentials, SecretRenewal } from './secret-renewal.js';
 
 /** How long one address may take from the first packet to an open connection, and as long the credentials before it. */
@@ -16,6 +16,9 @@ const FIRST_ROUND_TIMEOUT_MS = 3_000;
 
 /** With less than this left of the time for the start, no further attempt is made. */
 const LAST_ATTEMPT_MS = 100;
+
+/** Silence for less than that says nothing of an address. */
+const TELLING_MS = 1_000;
 
 export interface ConnectionSettings {
   readonly role: Role;
@@ -38,6 +41,8 @@ export class Connection {
   readonly #settings: ConnectionSettings;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
+  /** What was met last at each address, since the run began. */
+  readonly #reasons = new Map<string, DialFailure>();
   #state: ConnectionState = { status: 'idle' };
   #link: Link | undefined;
   #next = deferred<Link>();
@@ -100,6 +105,7 @@ export class Connection {
   async #run(): Promise<void> {
     const { clock, startupTimeoutMs } = this.#settings;
     const giveUpAt = clock.now() + startupTimeoutMs;
+    this.#reasons.clear();
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
@@ -138,10 +144,17 @@ export class Connection {
         this.#opened(await this.#dial(address, limitMs, giveUpAt));
         return;
       } catch (error) {
-        failures.push({ address, failure: toDialFailure(error) });
+        failures.push({ address, failure: this.#reasonOf(address, toDialFailure(error)) });
       }
     }
     throw new RoundFailure(failures);
+  }
+
+  /** Why an address fails: what was met last, unless that was cut short. */
+  #reasonOf(address: string, failure: DialFailure): DialFailure {
+    if (failure instanceof CutShort) return this.#reasons.get(address) ?? failure;
+    this.#reasons.set(address, failure);
+    return failure;
   }
 
   async #dial(address: string, limitMs: number, giveUpAt: number): Promise<Link> {
@@ -153,7 +166,8 @@ export class Connection {
       const leftMs = this.#mayGiveUp() ? giveUpAt - clock.now() : timeoutMs;
       const ms = Math.max(1, Math.min(timeoutMs, leftMs));
       const reason = `no answer within ${Math.round(ms)} ms`;
-      const tooLate = () => new DialFailure('CONNECTION_FAILED', reason, { reachedServer: true });
+      const Failure = ms < Math.min(timeoutMs, TELLING_MS) ? CutShort : DialFailure;
+      const tooLate = () => new Failure('CONNECTION_FAILED', reason, { reachedServer: true });
       return withDeadline(clock, orAborted(answer, attempt.signal), ms, tooLate);
     };
     let dialled: Promise<Link> | undefined;

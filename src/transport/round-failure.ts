@@ -9,6 +9,9 @@ const PERMANENT: ReadonlySet<ConnectionErrorCode> = new Set([
   'INVALID_URL',
 ]);
 
+/** An attempt that ended with the time for the start, before it could tell anything. What an earlier one met says more. */
+export class CutShort extends DialFailure {}
+
 /** What went wrong with each address of a round. */
 export type DialFailures = { readonly address: string; readonly failure: DialFailure }[];
 

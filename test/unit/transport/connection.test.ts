@@ -265,6 +265,21 @@ describe('a dial', () => {
     expect([linking.state, calls]).toEqual(['resolved', 1]);
   });
 
+  it('that the end of the start cuts short does not hide what an earlier one met', async () => {
+    const bench = new ConnectionBench({ addresses: ['a', 'b'], startupTimeoutMs: 2_000 });
+    // Then nobody answers: the first of the second round takes the time that is left, and the other one has a millisecond.
+    bench.transport.rule = (_, count) => (count <= 2 ? REFUSED : undefined);
+    const linking = track(bench.connection.link());
+    await bench.clock.pass(2_100);
+
+    const { attempts } = linking.error as ConnectionError;
+    expect(attempts.map(({ reason }) => reason).sort()).toEqual([
+      'ECONNREFUSED',
+      expect.stringMatching(/^no answer within 1\d\d\d ms$/),
+    ]);
+    expect(bench.transport.dials).toHaveLength(4);
+  });
+
   it('has no more time than is left of the start', async () => {
     const bench = new ConnectionBench({ startupTimeoutMs: 2_000 });
     const linking = track(bench.connection.link());
