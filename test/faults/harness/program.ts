@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ChildOptions } from '../programs/child.js';
@@ -36,6 +36,8 @@ export class Program implements AsyncDisposable {
     this.role = role;
     this.name = options.name;
     this.journal = join(folder, `${options.name}.jsonl`);
+    // There also when the program does not get so far as to write it.
+    closeSync(openSync(this.journal, 'a'));
     this.#outputs = [join(folder, `${options.name}.out`), join(folder, `${options.name}.err`)];
     const [out, err] = this.#outputs.map((path) => openSync(path, 'a'));
     const given: ChildOptions = { ...options, journal: this.journal };
