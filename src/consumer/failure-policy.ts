@@ -1,4 +1,5 @@
 import type { RetryPolicy } from '../contracts/queue.js';
+import { isThenable } from '../contracts/schema.js';
 import { MAX_DELAY_MS } from '../delay/levels.js';
 import { type Check, checkOptions, isNumber } from '../options.js';
 
@@ -95,7 +96,11 @@ function mayRetry(
   message: { readonly id: string | undefined; readonly attempt: number },
 ): boolean {
   try {
-    return retryIf(error, message);
+    const answer: unknown = retryIf(error, message);
+    if (!isThenable(answer)) return Boolean(answer);
+    // It was to answer at once. Nobody waits for it, nor may its rejection end the process.
+    answer.then(undefined, () => {});
+    return true;
   } catch {
     return true;
   }

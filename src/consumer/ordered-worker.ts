@@ -1,3 +1,5 @@
+import { isThenable } from '../contracts/schema.js';
+import { ConfigurationError } from '../errors.js';
 import { Admission } from './admission.js';
 import { HandlerWorker, type HandlerWorkerSettings } from './handler-worker.js';
 import type { Inbox } from './inbox.js';
@@ -125,7 +127,7 @@ export class OrderedWorker implements Worker {
     this.#admitted.add(message);
     let key: unknown;
     try {
-      key = this.#settings.orderBy(message);
+      key = keyAtOnce(this.#settings.orderBy(message));
     } catch (error) {
       this.#settings.onFailed(message, error);
       return;
@@ -133,4 +135,11 @@ export class OrderedWorker implements Worker {
     this.#lanes.add(message, key);
     this.#runner.fill();
   }
+}
+
+/** Each promise is another one: as keys they would keep no order. */
+function keyAtOnce(key: unknown): unknown {
+  if (!isThenable(key)) return key;
+  key.then(undefined, () => {});
+  throw new ConfigurationError('orderBy', "consumer: 'orderBy' must return a key at once, got a promise");
 }

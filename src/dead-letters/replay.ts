@@ -3,7 +3,7 @@ import { replayCopy } from '../consumer/dead-letter.js';
 import { publishCopy } from '../consumer/republisher.js';
 import { codecs } from '../contracts/codec.js';
 import type { QueueContract } from '../contracts/queue.js';
-import { validate } from '../contracts/schema.js';
+import { isThenable, validate } from '../contracts/schema.js';
 import { ConnectionError } from '../errors.js';
 import type { Outbox } from '../producer/outbox.js';
 import { type Delivery, TransportError } from '../transport/port.js';
@@ -112,7 +112,10 @@ export class Replay {
 
   #report(): void {
     this.#done++;
-    this.#settings.options.onProgress?.({ done: this.#done, total: this.#settings.pass.total });
+    const { options, pass } = this.#settings;
+    const answer: unknown = options.onProgress?.({ done: this.#done, total: pass.total });
+    // An async function: nobody waits for it, and its rejection is taken for a throw.
+    if (isThenable(answer)) answer.then(undefined, (error: unknown) => this.#failed(error));
   }
 
   #failed(error: unknown): void {

@@ -1,4 +1,4 @@
-import type { InputOf } from '../contracts/schema.js';
+import { type InputOf, isThenable } from '../contracts/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { type Deferred, deferred } from '../deferred.js';
 import { ClosedError, ConfigurationError } from '../errors.js';
@@ -79,15 +79,21 @@ export async function sendAll<Body>(
   let isClosed = false;
   let room: Deferred<void> | undefined;
   let callbackError: { readonly error: unknown } | undefined;
+  const callbackFailed = (error: unknown) => {
+    callbackError ??= { error };
+  };
+  /** What the last call has answered when it is an async function. */
+  let telling: PromiseLike<unknown> | undefined;
   let reportedAt = performance.now();
 
   const report = (isLast: boolean) => {
     if (!onProgress || (!isLast && performance.now() - reportedAt < PROGRESS_INTERVAL_MS)) return;
     reportedAt = performance.now();
     try {
-      onProgress({ sent, failed: failed.length, total });
+      const answer: unknown = onProgress({ sent, failed: failed.length, total });
+      if (isThenable(answer)) telling = answer.then(undefined, callbackFailed);
     } catch (error) {
-      callbackError ??= { error };
+      callbackFailed(error);
     }
   };
   const sendOne = async (body: Body, index: number) => {
@@ -125,7 +131,8 @@ export async function sendAll<Body>(
     await underWayAtMost(0);
   }
   report(true);
-  if (callbackError) throw callbackError.error;
+  await telling;
+  if (callbackError) throw (callbackError as { readonly error: unknown }).error;
   return { sent, failed };
 }
 
