@@ -14,11 +14,11 @@ const ASK_AFTER = 250;
  * says it of many: a channel works in order (https://www.rabbitmq.com/docs/channels), so what it answers to one method, it
  * answers for everything before.
  *
- * | state  | publish                      | flush  | time is over | answered                                             | channel lost |
- * |--------|------------------------------|--------|--------------|------------------------------------------------------|--------------|
- * | idle   | armed, or asking (many)      |        |              |                                                      |              |
- * | armed  | asking (many)                | asking | asking       |                                                      | idle         |
- * | asking |                              |        |              | confirms; then idle, armed, or asking (many, flushed) | idle         |
+ * | state  | publish                        | flush  | time is over | answered                                              | channel lost |
+ * |--------|--------------------------------|--------|--------------|-------------------------------------------------------|--------------|
+ * | idle   | armed, or asking (first, many) |        |              |                                                       |              |
+ * | armed  | asking (many)                  | asking | asking       |                                                       | idle         |
+ * | asking |                                |        |              | confirms; then idle, armed, or asking (many, flushed) | idle         |
  */
 export class AnswerChannel implements PublishingChannel {
   readonly #channel: Channel;
@@ -69,13 +69,16 @@ export class AnswerChannel implements PublishingChannel {
   #askInTime(): void {
     const count = this.#published - this.#asked;
     if (this.#isAsking || count === 0) return;
-    if (this.#isFlushed || count >= ASK_AFTER) void this.#ask();
+    // The first ones have waited for the channel, and their requests with them.
+    if (this.#isFlushed || this.#asked === 0 || count >= ASK_AFTER) void this.#ask();
     else this.#timer ??= this.#clock.setTimeout(() => void this.#ask(), ASK_DELAY_MS);
   }
 
   async #ask(): Promise<void> {
     this.#disarm();
     this.#isAsking = true;
+    // About everything that is published in this turn.
+    await Promise.resolve();
     this.#asked = this.#published;
     try {
       // It consumes nothing: of all methods with an answer, this one does the least.
