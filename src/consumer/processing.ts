@@ -10,8 +10,8 @@ import type { ResolvedConsumerOptions } from './consumer-options.js';
 import { HeldRetries } from './held-retries.js';
 import { Inbox } from './inbox.js';
 import { Intake } from './intake.js';
+import { LoopWorker, type LoopWorkerSettings } from './loop-worker.js';
 import { type Message, ReceivedMessage } from './message.js';
-import { MessageStream, type MessageStreamSettings } from './message-stream.js';
 import type { Republisher } from './republisher.js';
 import type { Session } from './session.js';
 import { MAX_REST_MS, Settlement } from './settlement.js';
@@ -38,8 +38,8 @@ export class Processing {
   /** Where a failed message runs again here, in its place. */
   readonly #held: HeldRetries | undefined;
   readonly #worker: Worker;
-  /** The worker, when it is loops that take the messages. */
-  readonly #stream: MessageStream | undefined;
+  /** The worker, where loops take the messages. */
+  readonly #loops: LoopWorker | undefined;
   readonly #clock: Clock;
   #lastDeliveryAt: number | undefined;
 
@@ -48,7 +48,7 @@ export class Processing {
     work: Work,
     options: ResolvedConsumerOptions,
     { clock, events, republisher, maxBodyBytes, onOutcome, answerFailure }: ProcessingHost,
-    loops: Pick<MessageStreamSettings, 'onFirst' | 'onLast'>,
+    loops: Pick<LoopWorkerSettings, 'onFirst' | 'onLast'>,
   ) {
     this.#clock = clock;
     const { noAck, prefetch } = options;
@@ -85,8 +85,8 @@ export class Processing {
       const isHeld = (message: ReceivedMessage) => this.#held?.isHeld(message) ?? false;
       this.#worker = makeWorker(work, options, isStream, { ...common, clock, onFailed, isHeld });
     } else {
-      this.#stream = new MessageStream({ ...common, ...loops });
-      this.#worker = this.#stream;
+      this.#loops = new LoopWorker({ ...common, ...loops });
+      this.#worker = this.#loops;
     }
   }
 
@@ -110,7 +110,7 @@ export class Processing {
 
   /** A new loop; undefined where a handler gets the messages. */
   iterate(): AsyncIterableIterator<Message> | undefined {
-    return this.#stream?.iterate();
+    return this.#loops?.iterate();
   }
 
   /** Keeps a delivery until {@link fill} finds room for it. */
@@ -176,7 +176,7 @@ export class Processing {
 
   /** The consumer can not go on: loops throw the error, handlers are aborted with it. */
   fail(error: Error): void {
-    if (this.#stream) void this.#stream.finish(error);
+    if (this.#loops) void this.#loops.finish(error);
     else this.#worker.abort(error);
   }
 

@@ -4,7 +4,7 @@ import type { Message, ReceivedMessage } from './message.js';
 import type { Session } from './session.js';
 import type { Worker } from './worker.js';
 
-export interface MessageStreamSettings {
+export interface LoopWorkerSettings {
   readonly inbox: Inbox;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
@@ -15,8 +15,8 @@ export interface MessageStreamSettings {
 }
 
 /** Hands messages to `for await` loops, each to one of them. */
-export class MessageStream implements Worker {
-  readonly #settings: MessageStreamSettings;
+export class LoopWorker implements Worker {
+  readonly #settings: LoopWorkerSettings;
   readonly #loops = new Set<Loop>();
   /** Calls of `next` that wait for a message. */
   #waiting: { readonly loop: Loop; readonly result: Deferred<ReceivedMessage | undefined> }[] = [];
@@ -26,7 +26,7 @@ export class MessageStream implements Worker {
   /** Those whose schema is still at work. */
   readonly #admitting = new Set<ReceivedMessage>();
 
-  constructor(settings: MessageStreamSettings) {
+  constructor(settings: LoopWorkerSettings) {
     this.#settings = settings;
   }
 

@@ -1,21 +1,21 @@
 import { Inbox } from '../../../src/consumer/inbox.js';
+import { LoopWorker } from '../../../src/consumer/loop-worker.js';
 import type { ReceivedMessage } from '../../../src/consumer/message.js';
-import { MessageStream } from '../../../src/consumer/message-stream.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';
 import { turn } from './fake-clock.js';
 import { tagOf } from './handler-bench.js';
 
-/** A stream of messages that the test delivers, and whose verdicts it sees. */
-export class StreamBench {
+/** A worker whose loops the test drives: it delivers the messages, and sees the verdicts. */
+export class LoopBench {
   readonly inbox = new Inbox();
   readonly judge = new FakeJudge();
-  readonly stream: MessageStream;
+  readonly worker: LoopWorker;
   /** When the first loop began and the last was left. */
   readonly log: string[] = [];
   session = new FakeSession();
 
   constructor(admit: (message: ReceivedMessage) => boolean | Promise<boolean> = () => true) {
-    this.stream = new MessageStream({
+    this.worker = new LoopWorker({
       inbox: this.inbox,
       admit,
       onFirst: () => this.log.push('first'),
@@ -31,7 +31,7 @@ export class StreamBench {
     return tags.map((deliveryTag) => {
       const message = received({ deliveryTag }, { session: this.session, judge: this.judge });
       this.inbox.push(message);
-      this.stream.fill();
+      this.worker.fill();
       return message;
     });
   }
