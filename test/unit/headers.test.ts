@@ -221,3 +221,16 @@ describe("the sender's own headers of a received message", () => {
     expect(Object.keys(ownHeaders(headers))).toEqual([]);
   });
 });
+
+describe.each(['CC', 'BCC'])('the header %s', (name) => {
+  it.each(['audit', 7, { audit: true }, ['audit', 7]])(
+    'is refused unless it is a list of routing keys',
+    (value) => {
+      expect(checkHeaders({ [name]: value })).toEqual({ path: name, expected: 'an array of routing keys' });
+    },
+  );
+
+  it('is taken as a list of routing keys', () => {
+    expect(checkHeaders({ [name]: ['audit', 'archive'] })).toEqual({ sizeBytes: expect.any(Number) });
+  });
+});

@@ -1,7 +1,6 @@
 import { exchange, queue } from 'leveret';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { checkHeaders } from '../../../src/headers.js';
 
 const refused = [
   ['a bigint', 1n],
@@ -21,18 +20,5 @@ describe.each(refused)('%s, which can not be encoded', (_what, value) => {
     expect(make).toThrow(/option 'arguments' must be an object whose 'nested\.deep' is /);
     const orders = exchange('orders', z.string(), { type: 'headers' });
     expect(() => orders.queue('billing', { region: value })).toThrow(/'region' is /);
-  });
-});
-
-describe.each(['CC', 'BCC'])('the header %s', (name) => {
-  it.each(['audit', 7, { audit: true }, ['audit', 7]])(
-    'is refused unless it is a list of routing keys',
-    (value) => {
-      expect(checkHeaders({ [name]: value })).toEqual({ path: name, expected: 'an array of routing keys' });
-    },
-  );
-
-  it('is taken as a list of routing keys', () => {
-    expect(checkHeaders({ [name]: ['audit', 'archive'] })).toEqual({ sizeBytes: expect.any(Number) });
   });
 });
