@@ -24,7 +24,7 @@ describe('a callback that is written as an async function, and rejects,', () => 
   });
 
   it('is what sendAll rejects with when it is its onProgress, after all are sent', async () => {
-    const sending = broker.producer(numbers).sendAll([{ n: 1 }, { n: 2 }], { onProgress: away });
+    const sending = broker.producer(numbers).sendAll([{ n: 1 }, { n: 2 }], { onProgress: away as never });
     await expect(sending).rejects.toThrow('the database is away');
     expect((await broker.stats(numbers)).messages).toBe(2);
   });
@@ -35,7 +35,7 @@ describe('a callback that is written as an async function, and rejects,', () => 
     await broker.producer(numbers).sendAll([{ n: 1 }, { n: 2 }, { n: 3 }]);
     await expect.poll(() => events.of('dead-lettered').length).toBe(3);
     await consumer.close();
-    const replaying = broker.deadLetters(numbers).replay({ ratePerSecond: 20, onProgress: away });
+    const replaying = broker.deadLetters(numbers).replay({ ratePerSecond: 20, onProgress: away as never });
     await expect(replaying).rejects.toThrow('the database is away');
     const [left, back] = [await broker.stats('numbers.dead'), await broker.stats(numbers)];
     expect(left.messages + back.messages).toBe(3);
