@@ -1,16 +1,13 @@
 import { type Clock, orAborted, pause } from '../clock.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError, ConnectionError, TopologyError } from '../errors.js';
-import { Backoff } from '../transport/backoff.js';
+import { Backoff, channelBackoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';
 import { declarerOf, toTopologyError } from '../transport/declarer.js';
 import { type Delivery, type Link, TransportError } from '../transport/port.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';
 import { Session } from './session.js';
 import type { StreamPosition } from './stream-position.js';
-
-/** When a consumer whose channel was closed, or could not be opened, tries again on a connection that lives. */
-const CHANNEL_BACKOFF = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 5_000, factor: 2 };
 
 export interface SubscriptionSettings {
   readonly contract: QueueContract;
@@ -44,7 +41,7 @@ export class Subscription {
   /** @param wasOpen - the queue was there before, so that a missing one is no mistake of the program */
   constructor(settings: SubscriptionSettings, wasOpen: boolean) {
     this.#settings = settings;
-    this.#backoff = new Backoff(CHANNEL_BACKOFF, settings.clock.random);
+    this.#backoff = new Backoff(channelBackoff, settings.clock.random);
     this.#wasOpen = wasOpen;
     void this.#run();
   }

@@ -1,7 +1,7 @@
 import { type Clock, pause } from '../clock.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../errors.js';
-import { Backoff } from '../transport/backoff.js';
+import { Backoff, channelBackoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';
 import {
   type ChannelOptions,
@@ -20,9 +20,6 @@ import { SendErrors } from './send-errors.js';
 
 /** The most that is published and not confirmed, in bytes: amqplib buffers without a bound when the socket stalls. */
 const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
-
-/** When a channel that was closed or refused is opened again, on a connection that lives. */
-const CHANNEL_BACKOFF = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 5_000, factor: 2 };
 
 export interface OutboxSettings {
   /** How it is called in messages, such as `the queue 'emails'`. */
@@ -50,11 +47,11 @@ interface OpenState {
  * Sends on their way to the server: a bounded list of those that wait, a bounded window of those that are published, a deadline
  * for each. When its channel is lost, what was not confirmed goes back to the head of the list and out again with the same id.
  *
- * | state   | add, flush                  | opened | refused, failed                         | channel closed         | close, abort        |
- * |---------|-----------------------------|--------|-----------------------------------------|------------------------|---------------------|
- * | idle    | opening, if something waits |        |                                         |                        | idle                |
- * | opening |                             | open   | idle (for good) or opening (after a delay) |                     | idle, when nothing waits |
- * | open    | publishes                   |        |                                         | idle, then as on flush | idle, when nothing is pending |
+ * | state   | add, flush                  | opened | refused for good                 | failed                 | channel closed, replaced | close, abort                  |
+ * |---------|-----------------------------|--------|----------------------------------|------------------------|--------------------------|-------------------------------|
+ * | idle    | opening, if something waits |        |                                  |                        |                          | idle                          |
+ * | opening |                             | open   | idle, and what waits is rejected | opening, after a delay |                          | idle, when nothing waits      |
+ * | open    | publishes                   |        |                                  |                        | idle, then as on flush   | idle, when nothing is pending |
  */
 export class Outbox {
   readonly #settings: OutboxSettings;
@@ -75,7 +72,7 @@ export class Outbox {
   constructor(settings: OutboxSettings) {
     this.#settings = settings;
     this.#sends = new PendingSends(settings.clock, (pending) => this.#expire(pending));
-    this.#backoff = new Backoff(CHANNEL_BACKOFF, settings.clock.random);
+    this.#backoff = new Backoff(channelBackoff, settings.clock.random);
     this.#errors = new SendErrors(settings.target, settings.connection);
     const { connection, clock, contract } = settings;
     this.#declarations = new Declarations({

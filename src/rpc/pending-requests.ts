@@ -17,12 +17,12 @@ const LATE_MS = 1_000;
 /**
  * One request on its way.
  *
- * | phase    | where it is                             | next                                                            |
- * |----------|-----------------------------------------|-----------------------------------------------------------------|
- * | waiting  | here: there is no channel, or an alarm  | sent (published), settled (deadline, abort, close)               |
- * | sent     | at the server or a responder            | answered, settled (failure, deadline, abort, channel lost, close) |
- * | answered | here again: its answer is validated     | settled                                                         |
- * | settled  | nowhere                                 | none                                                            |
+ * | phase    | where it is                            | next                                                                  |
+ * |----------|----------------------------------------|-----------------------------------------------------------------------|
+ * | waiting  | here: there is no channel, or an alarm | sent (published), settled (refusal, encoding, deadline, abort, close) |
+ * | sent     | at the server or a responder           | answered, settled (failure, deadline, abort, channel lost, close)     |
+ * | answered | here again: its answer is validated    | settled                                                               |
+ * | settled  | nowhere                                | none                                                                  |
  */
 export class PendingRequest implements Deadlined {
   readonly procedure: ProcedureContract;

@@ -2,7 +2,6 @@ import type { Clock } from '../clock.js';
 import type { ConsumerFactory } from '../consumer/consumer-factory.js';
 import { resolveConsumerOptions } from '../consumer/consumer-options.js';
 import type { Message } from '../consumer/message.js';
-
 import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { ConfigurationError } from '../errors.js';

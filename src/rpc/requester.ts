@@ -3,7 +3,7 @@ import { decodeBody, encodeBody } from '../contracts/body.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { isThenable, type Validation } from '../contracts/schema.js';
 import { ClosedError, ConnectionError, type Issue, TopologyError } from '../errors.js';
-import { Backoff } from '../transport/backoff.js';
+import { Backoff, channelBackoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';
 import { toTopologyError } from '../transport/declarer.js';
 import { type Delivery, TransportError } from '../transport/port.js';
@@ -19,9 +19,6 @@ import {
   duplicateCorrelation,
   type RequestOptions,
 } from './request-options.js';
-
-/** When a channel that was closed or refused is opened again, on a connection that lives. */
-const CHANNEL_BACKOFF = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 5_000, factor: 2 };
 
 export interface RequesterSettings {
   readonly connection: Connection;
@@ -43,11 +40,11 @@ type RequesterState =
  * Sends the requests of a broker, all over one channel, and gives each its answer. Opens the channel with the first request;
  * when it is lost, what was sent fails, for the address of its answer is gone, and what waits goes out on the next one.
  *
- * | state   | request, flush              | opened | refused, failed                            | channel closed              | close, abort |
- * |---------|-----------------------------|--------|--------------------------------------------|-----------------------------|--------------|
- * | idle    | opening, if something waits |        |                                            |                             | idle         |
- * | opening |                             | open   | idle (for good) or opening (after a delay) |                             | idle, when nothing waits |
- * | open    | publishes                   |        |                                            | idle, or opening if something waits | idle, when nothing is pending |
+ * | state   | request, flush              | opened | refused for good                 | failed                 | channel closed                      | close, abort                  |
+ * |---------|-----------------------------|--------|----------------------------------|------------------------|-------------------------------------|-------------------------------|
+ * | idle    | opening, if something waits |        |                                  |                        |                                     | idle                          |
+ * | opening |                             | open   | idle, and what waits is rejected | opening, after a delay |                                     | idle, when nothing waits      |
+ * | open    | publishes                   |        |                                  |                        | idle, or opening if something waits | idle, when nothing is pending |
  */
 export class Requester {
   readonly #settings: RequesterSettings;
@@ -69,7 +66,7 @@ export class Requester {
       (request) => this.#requests.fail(request, errors.timeoutError(request, settings.connection)),
     );
     this.#inspector = new Inspector(settings.connection);
-    this.#backoff = new Backoff(CHANNEL_BACKOFF, settings.clock.random);
+    this.#backoff = new Backoff(channelBackoff, settings.clock.random);
   }
 
   /** Resolves with the validated answer, and settles within `timeoutMs` whatever happens. */

@@ -9,6 +9,14 @@ export interface BackoffPolicy {
   readonly factor: number;
 }
 
+/** When a channel that was closed or refused is opened again, on a connection that lives. */
+export const channelBackoff: BackoffPolicy = {
+  initialDelayMs: 100,
+  refusedMaxDelayMs: 1_000,
+  maxDelayMs: 5_000,
+  factor: 2,
+};
+
 /** After this long without a failure, the next one counts as the first. */
 const STABLE_MS = 30_000;
 
