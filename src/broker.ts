@@ -275,7 +275,8 @@ export class Broker implements AsyncDisposable {
    * Ends everything in order: stops deliveries, gives back unseen messages, lets running handlers end, flushes their
    * acknowledgements, settles pending sends, closes the connections. At the deadline it aborts the handlers' signals, settles
    * the sends with `ClosedError` and drops the sockets. Resolves also then; never rejects. The same promise each time.
-   * Afterwards nothing keeps the process alive.
+   * Afterwards nothing keeps the process alive. A handler that awaits it waits for itself, up to the deadline: there, call it
+   * without `await`.
    *
    * @throws ConfigurationError at once, for an unknown option or a value out of range
    */

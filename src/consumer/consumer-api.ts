@@ -49,7 +49,7 @@ export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable
   /**
    * Stops deliveries, gives back what nobody has looked at, waits for running handlers and sends their acknowledgements. At
    * the deadline the handlers' signals abort, and their messages go back to the queue. Resolves also then; never rejects. The
-   * same promise each time.
+   * same promise each time. A handler that awaits it waits for itself, up to the deadline: there, call it without `await`.
    *
    * @param options - `timeoutMs`: how long running handlers may take, in milliseconds, 0 or more, or `Infinity`; 30 000 by
    * default
