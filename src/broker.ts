@@ -36,8 +36,7 @@ import { onAbort } from './signals.js';
  */
 export class Broker implements AsyncDisposable {
   readonly #parts: Assembly;
-  /** Ends the wait for the signal of the options. */
-  readonly #callOff: (() => void) | undefined;
+  readonly #ignoreSignal: (() => void) | undefined;
   #life: 'open' | 'closing' | 'closed' = 'open';
   #closing: Promise<{ clean: boolean }> | undefined;
 
@@ -53,7 +52,7 @@ export class Broker implements AsyncDisposable {
   constructor(url?: string | readonly string[], options?: BrokerOptions) {
     this.#parts = assemble(url, options);
     const { signal } = this.#parts.options;
-    this.#callOff = signal && onAbort(signal, () => void this.close());
+    this.#ignoreSignal = signal && onAbort(signal, () => void this.close());
     if (signal?.aborted) void this.close();
   }
 
@@ -274,9 +273,8 @@ export class Broker implements AsyncDisposable {
   /**
    * Ends everything in order: stops deliveries, gives back unseen messages, lets running handlers end, flushes their
    * acknowledgements, settles pending sends, closes the connections. At the deadline it aborts the handlers' signals, settles
-   * the sends with `ClosedError` and drops the sockets. Resolves also then; never rejects. The same promise each time.
-   * Afterwards nothing keeps the process alive. A handler that awaits it waits for itself, up to the deadline: there, call it
-   * without `await`.
+   * the sends with `ClosedError` and drops the sockets. Resolves also then; never rejects. The same promise each time. Nothing
+   * keeps the process alive afterwards. A handler that awaits it waits for itself, up to the deadline: call it without `await`.
    *
    * @throws ConfigurationError at once, for an unknown option or a value out of range
    */
@@ -293,7 +291,7 @@ export class Broker implements AsyncDisposable {
 
   async #shutDown(timeoutMs: number, signal: AbortSignal | undefined): Promise<{ clean: boolean }> {
     this.#life = 'closing';
-    this.#callOff?.();
+    this.#ignoreSignal?.();
     const clean = await shutDown(this.#parts, timeoutMs, signal);
     this.#life = 'closed';
     this.#parts.events.clear();
