@@ -124,7 +124,7 @@ function nameOf(what: string, queue: unknown): string {
 
 /** What went wrong on the server's side, as one of the public errors. */
 export function toPublicError(error: unknown, target: string): unknown {
-  const refusal = toTopologyError(error, `'${target}'`);
+  const refusal = toTopologyError(error, target);
   if (!(refusal instanceof TransportError)) return refusal;
   const { message, replyCode } = refusal;
   if (replyCode === undefined) return new ConnectionError('CONNECTION_FAILED', message, { cause: refusal });

@@ -226,7 +226,7 @@ export class ConnectionError extends LeveretError {
 export class TopologyError extends LeveretError {
   static override readonly className = 'TopologyError';
   readonly code: TopologyErrorCode;
-  /** The queue or exchange in question. */
+  /** The name of the queue or exchange in question; of a binding, of the one that is bound. */
   readonly target: string;
   /** For MISMATCH: the argument that differs, when the server names it. */
   readonly argument: string | undefined;

@@ -137,7 +137,7 @@ export class Subscription {
     }
     // Deleted right after it was declared. A missing exchange comes as a TopologyError of the declaration.
     if (cause instanceof TransportError && cause.replyCode === 404 && declare === true) return undefined;
-    const error = toTopologyError(cause, `The queue '${name}'`);
+    const error = toTopologyError(cause, name, `The queue '${name}'`);
     if (error instanceof TopologyError)
       return error.code === 'NOT_FOUND' && this.#wasOpen ? undefined : error;
     return error instanceof ConnectionError || error instanceof ClosedError ? error : undefined;

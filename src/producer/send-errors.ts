@@ -57,8 +57,12 @@ export class SendErrors {
   }
 
   /** The error for a message that would make the server close the channel again; undefined when it may be sent again. */
-  refusal({ message: { content } }: Pick<Pending, 'message'>, error: TransportError): unknown {
-    if (error.replyCode === 403 || error.replyCode === 404) return toTopologyError(error, this.#target);
+  refusal(
+    { message: { content, exchange, routingKey } }: Pick<Pending, 'message'>,
+    error: TransportError,
+  ): unknown {
+    if (error.replyCode === 403 || error.replyCode === 404)
+      return toTopologyError(error, exchange || routingKey, this.#target);
     const sizes = error.replyCode === 406 ? TOO_LARGE.exec(error.message) : null;
     if (!sizes || content.length !== Number(sizes[1])) return undefined;
     const limit = Number(sizes[2]);

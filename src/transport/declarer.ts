@@ -139,9 +139,12 @@ export function declareInTurn(link: Link, turns: DeclarationTurns): void {
 }
 
 /**
- * A refusal of the server as a `TopologyError` about `target`, or the error as it is when another attempt may succeed.
+ * A refusal of the server as a `TopologyError`, or the error as it is when another attempt may succeed.
+ *
+ * @param name - of the queue or exchange in question
+ * @param subject - what the refusal is about, in words
  */
-export function toTopologyError(error: unknown, target: string): unknown {
+export function toTopologyError(error: unknown, name: string, subject = `'${name}'`): unknown {
   if (!(error instanceof TransportError) || error.replyCode === undefined) return error;
   const code = CODES.get(error.replyCode);
   if (!code) return error;
@@ -149,16 +152,16 @@ export function toTopologyError(error: unknown, target: string): unknown {
   if (code === 'NOT_FOUND' && UNAVAILABLE.test(text)) return error;
   const difference = INEQUIVALENT.exec(text);
   if (text.includes('transient_nonexcl_queues')) {
-    const message = `${target}: this server denies queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
-    return new TopologyError(code, target, message, { cause: error });
+    const message = `${subject}: this server denies queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
+    return new TopologyError(code, name, message, { cause: error });
   }
   if (code !== 'MISMATCH' || !difference)
-    return new TopologyError(code, target, `${target}: ${text}`, { cause: error });
+    return new TopologyError(code, name, `${subject}: ${text}`, { cause: error });
   const [, argument = '', declared = '', existing = ''] = difference;
   return new TopologyError(
     code,
-    target,
-    `${target} exists with another '${argument}': this program declares ${declared}, the server has ${existing}. ` +
+    name,
+    `${subject} exists with another '${argument}': this program declares ${declared}, the server has ${existing}. ` +
       `Change the contract, or delete it on the server and let it be declared again`,
     { cause: error, argument, declared, existing },
   );
@@ -182,17 +185,18 @@ const INEQUIVALENT = /inequivalent arg '([^']+)' for .*: received (.+?) but curr
 function topologyError(error: unknown, step: TopologyStep): unknown {
   switch (step.kind) {
     case 'queue':
-      return toTopologyError(error, `The queue '${step.queue.name}'`);
+      return toTopologyError(error, step.queue.name, `The queue '${step.queue.name}'`);
     case 'check-queue':
-      return toTopologyError(error, `The queue '${step.name}'`);
+      return toTopologyError(error, step.name, `The queue '${step.name}'`);
     case 'exchange':
-      return toTopologyError(error, `The exchange '${step.exchange.name}'`);
+      return toTopologyError(error, step.exchange.name, `The exchange '${step.exchange.name}'`);
     case 'check-exchange':
-      return toTopologyError(error, `The exchange '${step.name}'`);
+      return toTopologyError(error, step.name, `The exchange '${step.name}'`);
     case 'binding': {
       const { destination, source } = step.binding;
       return toTopologyError(
         error,
+        destination.name,
         `The binding of the ${destination.kind} '${destination.name}' to '${source}'`,
       );
     }

@@ -142,7 +142,7 @@ describe('a refusal of the server', () => {
     expect(error).toBeInstanceOf(TopologyError);
     expect(error).toMatchObject({
       code: 'MISMATCH',
-      target: "The queue 'emails'",
+      target: 'emails',
       argument: 'x-max-length',
       declared: "the value '5' of type 'signedint'",
       existing: 'none',
@@ -161,10 +161,11 @@ describe('a refusal of the server', () => {
     [503, 'MISMATCH'],
     [540, 'MISMATCH'],
   ])('with the code %i is a %s, in its own words', (replyCode, code) => {
-    const error = toTopologyError(closed(replyCode, 'the words'), "the queue 'emails'");
+    const error = toTopologyError(closed(replyCode, 'the words'), 'emails', "the queue 'emails'");
 
     expect(error).toBeInstanceOf(TopologyError);
-    expect(error).toMatchObject({ code, message: "the queue 'emails': the words", argument: undefined });
+    const message = "the queue 'emails': the words";
+    expect(error).toMatchObject({ code, target: 'emails', message, argument: undefined });
   });
 
   it.each([
@@ -194,13 +195,14 @@ describe('a refusal of the server', () => {
       "The binding of the queue 'emails' to 'orders'",
     ],
     ['the queue that is only checked', { declare: 'passive' }, 'check queue emails', "The queue 'emails'"],
-  ] as const)('says what it was about: %s', async (_, options, request, target) => {
+  ] as const)('says what it was about: %s', async (_, options, request, words) => {
     refuse(request, closed(404, 'NOT_FOUND'));
     const contract = queue('emails', z.any(), { deadLetter: false, ...options });
 
     expect(await rejectionOf(declarerOf(link).declare(contract))).toMatchObject({
-      target,
+      target: 'emails',
       code: 'NOT_FOUND',
+      message: `${words}: NOT_FOUND`,
     });
   });
 });
