@@ -151,7 +151,7 @@ export function errorText(error: unknown): string {
   return cut(`${codeOf(error)}: ${messageOf(error)}`);
 }
 
-/** Never throws, whatever was thrown: an error's code can be a getter, and its name a symbol. */
+/** Never throws, whatever was thrown: an error's code can be a getter. What is no string, such as a symbol, is no code. */
 function codeOf(error: unknown): string {
   try {
     if (isLeveretError(error)) return error.code;

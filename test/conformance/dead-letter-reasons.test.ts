@@ -270,7 +270,7 @@ suite('a message that a consumer gives up', {
     expect(letters.map(({ body, error }) => `${body.n} ${error.code}: ${error.message}`).sort()).toEqual([
       '0 Error: no code',
       '1 Error: an error that can not be shown',
-      '2 Symbol(name): no name',
+      '2 Error: no name',
       '3 Error: an error that can not be shown',
     ]);
   },
