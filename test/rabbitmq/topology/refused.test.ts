@@ -41,7 +41,7 @@ describe('a queue that exists otherwise', () => {
       queue('taken', note, { type: 'classic', deadLetter: false, ...options }),
     )) {
       expect(error).toMatchObject({ code: 'MISMATCH', argument, retryable: false });
-      expect(error.target).toContain("'taken'");
+      expect(error.target).toBe('taken');
       expect(error.declared).toMatch(ours);
       expect(error.existing).toMatch(theirs);
       for (const part of [argument, error.declared, error.existing]) expect(error.message).toContain(part);
