@@ -111,7 +111,8 @@ export class Outbox {
       if (!this.#sends.hasRoom(pending, maxBuffered)) return reject(this.#errors.full(maxBuffered));
       this.#sends.add(pending);
       if (signal) pending.abortWith(signal, () => this.#giveUp(pending, signal.reason));
-      this.flush();
+      if (this.#state.status === 'open') this.#pump(this.#state);
+      if (this.#sends.next) this.flush();
     });
   }
 
@@ -120,8 +121,11 @@ export class Outbox {
     if (this.#state.status === 'idle') {
       if (this.#sends.next) void this.#open(0);
     } else if (this.#state.status === 'open') {
+      const { channel, window } = this.#state;
+      const before = window.size;
       this.#pump(this.#state);
-      if (this.#isClosed) this.#state.channel.flush?.();
+      // Who had to wait for this, or waits for room, is not to wait for others too.
+      if (this.#isClosed || this.#sends.next || window.size > before) channel.flush?.();
     }
   }
 

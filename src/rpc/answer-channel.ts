@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.js';
 import type { PublishingChannel } from '../producer/publishing-channel.js';
-import type { Channel, ChannelOptions, Link, OutgoingMessage } from '../transport/port.js';
+import type { Channel, ChannelOptions, Link, OutgoingMessage, TransportError } from '../transport/port.js';
 
 /** How long the first answer that is not asked about waits for others, in milliseconds. */
 const ASK_DELAY_MS = 100;
@@ -14,11 +14,11 @@ const ASK_AFTER = 250;
  * says it of many: a channel works in order (https://www.rabbitmq.com/docs/channels), so what it answers to one method, it
  * answers for everything before.
  *
- * | state  | publish                        | flush  | time is over | answered                                              | channel lost |
- * |--------|--------------------------------|--------|--------------|-------------------------------------------------------|--------------|
- * | idle   | armed, or asking (first, many) |        |              |                                                       |              |
- * | armed  | asking (many)                  | asking | asking       |                                                       | idle         |
- * | asking |                                |        |              | confirms; then idle, armed, or asking (many, flushed) | idle         |
+ * | state  | publish       | flush  | time is over | answered                                              | lost, closed |
+ * |--------|---------------|--------|--------------|-------------------------------------------------------|--------------|
+ * | idle   | armed         |        |              |                                                       |              |
+ * | armed  | asking (many) | asking | asking       |                                                       | idle         |
+ * | asking |               |        |              | confirms; then idle, armed, or asking (many, flushed) | idle         |
  */
 export class AnswerChannel implements PublishingChannel {
   readonly #channel: Channel;
@@ -28,16 +28,21 @@ export class AnswerChannel implements PublishingChannel {
   /** How many the server has been asked about. */
   #asked = 0;
   #isAsking = false;
+  /** Somebody waits for the next question. */
   #isFlushed = false;
   #timer: Timer | undefined;
 
   /** Opens one on a link. Rejects with a `TransportError`. */
   static async open(link: Link, clock: Clock, options: ChannelOptions): Promise<AnswerChannel> {
-    return new AnswerChannel(
-      await link.openChannel({ ...options, confirms: false }),
-      clock,
-      options.onConfirm,
-    );
+    let disarm = () => {};
+    const onClosed = (error: TransportError) => {
+      disarm();
+      options.onClosed(error);
+    };
+    const channel = await link.openChannel({ ...options, confirms: false, onClosed });
+    const opened = new AnswerChannel(channel, clock, options.onConfirm);
+    disarm = () => opened.#disarm();
+    return opened;
   }
 
   private constructor(channel: Channel, clock: Clock, onConfirm: ChannelOptions['onConfirm']) {
@@ -57,7 +62,7 @@ export class AnswerChannel implements PublishingChannel {
   }
 
   flush(): void {
-    this.#isFlushed = true;
+    this.#isFlushed = this.#published > this.#asked;
     this.#askInTime();
   }
 
@@ -68,9 +73,8 @@ export class AnswerChannel implements PublishingChannel {
 
   #askInTime(): void {
     const count = this.#published - this.#asked;
-    if (this.#isAsking || count === 0) return;
-    // The first ones have waited for the channel, and their requests with them.
-    if (this.#isFlushed || this.#asked === 0 || count >= ASK_AFTER) void this.#ask();
+    if (this.#isAsking || count === 0 || !this.#channel.isOpen) return;
+    if (this.#isFlushed || count >= ASK_AFTER) void this.#ask();
     else this.#timer ??= this.#clock.setTimeout(() => void this.#ask(), ASK_DELAY_MS);
   }
 
@@ -80,6 +84,7 @@ export class AnswerChannel implements PublishingChannel {
     // About everything that is published in this turn.
     await Promise.resolve();
     this.#asked = this.#published;
+    this.#isFlushed = false;
     try {
       // It consumes nothing: of all methods with an answer, this one does the least.
       await this.#channel.setPrefetch(0);

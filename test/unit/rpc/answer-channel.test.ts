@@ -8,12 +8,12 @@ import { FakeConnection } from '../support/fake-connection.js';
 import { FakeLink } from '../support/fake-link.js';
 import { type Tracked, track } from '../support/track.js';
 
-const message = (messageId: string): OutgoingMessage => ({
+const message = (messageId: string, bytes: number): OutgoingMessage => ({
   exchange: '',
   routingKey: 'amq.rabbitmq.reply-to.g1',
   mandatory: false,
   properties: { messageId },
-  content: Buffer.alloc(2),
+  content: Buffer.alloc(bytes),
 });
 
 /** An outbox whose channel is an answer channel, between the test and the test. */
@@ -30,10 +30,10 @@ function open() {
     maxBuffered: 1_000,
     openChannel: (link, options) => AnswerChannel.open(link, clock, options),
   });
-  const answer = (messageId: string): Tracked<unknown> =>
+  const answer = (messageId: string, bytes = 2): Tracked<unknown> =>
     track(
       outbox.add(
-        message(messageId),
+        message(messageId, bytes),
         { messageId },
         { timeoutMs: 30_000, signal: undefined, hasOwnId: false },
       ),
@@ -62,7 +62,7 @@ describe('an answer channel', () => {
 
   it('asks the server at once about the answers that have waited for it', async () => {
     const { answer, asked } = open();
-    const answers = ['a', 'b', 'c'].map(answer);
+    const answers = ['a', 'b', 'c'].map((id) => answer(id));
     await turn();
     expect(answers.map(({ state }) => state)).toEqual(['resolved', 'resolved', 'resolved']);
     expect(asked()).toBe(1);
@@ -70,7 +70,7 @@ describe('an answer channel', () => {
 
   it('asks the server once about many later answers', async () => {
     const { clock, answer, asked } = await opened();
-    const answers = ['a', 'b', 'c'].map(answer);
+    const answers = ['a', 'b', 'c'].map((id) => answer(id));
     await turn();
     expect(answers.map(({ state }) => state)).toEqual(['pending', 'pending', 'pending']);
     await clock.pass(100);
@@ -133,5 +133,37 @@ describe('an answer channel', () => {
     const answered = answer('a');
     await outbox.close();
     expect(answered.state).toBe('resolved');
+  });
+
+  it('does not wait with answers that leave no room for the next one', async () => {
+    const { answer } = await opened();
+    const large = [answer('a', 10 * 1024 * 1024), answer('b', 10 * 1024 * 1024)];
+    await turn();
+    expect(large[0]?.state).toBe('resolved');
+    await turn();
+    expect(large[1]?.state).toBe('resolved');
+  });
+
+  it('asks at once about the answers that an alarm has held back', async () => {
+    const { connection, outbox, answer } = await opened();
+    const [link] = connection.links as [FakeLink];
+    link.block('low on disk');
+    const held = answer('a');
+    await turn();
+    expect(held.state).toBe('pending');
+    link.block(undefined);
+    outbox.flush();
+    await turn();
+    expect(held.state).toBe('resolved');
+  });
+
+  it('leaves no timer behind when its channel is lost', async () => {
+    const { clock, connection, answer } = await opened();
+    answer('a');
+    await turn();
+    const armed = clock.armed;
+    connection.lose();
+    await turn();
+    expect(clock.armed).toBe(armed - 1);
   });
 });

@@ -298,6 +298,15 @@ describe('requests on a test broker', () => {
     await expect(broker.stats(double)).resolves.toMatchObject({ messages: 0 });
   });
 
+  it('are answered however large the answers are, without that time goes by', async () => {
+    await using broker = await TestBroker.start();
+    const large = procedure('large', { request: z.number(), response: z.string() });
+    const responder = broker.responder(large, () => 'x'.repeat(1_000_000));
+    await responder.ready;
+    for (let n = 0; n < 40; n++) expect(await broker.request(large, n)).toHaveLength(1_000_000);
+    expect(await responder.close()).toEqual({ clean: true });
+  });
+
   it('are answered by another life of a responder that crashed', async () => {
     await using broker = await TestBroker.start();
     const first = gate();
