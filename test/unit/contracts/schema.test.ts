@@ -2,6 +2,8 @@ import { type } from 'arktype';
 import * as v from 'valibot';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import * as mini from 'zod/mini';
+import * as z3 from 'zod/v3';
 import { isSchema, type Schema, validate } from '../../../src/contracts/schema.js';
 
 /** A schema that does as the function says. */
@@ -119,7 +121,7 @@ describe('validating', () => {
     /** Unhandled rejections are told of after the microtasks. */
     const told = () => new Promise((resolve) => setTimeout(resolve, 20));
 
-    it.each<[string, (ask: () => Promise<boolean>) => z.ZodType]>([
+    it.each<[string, (ask: () => Promise<boolean>) => Schema]>([
       ['refinement', (ask) => z.string().refine(async () => ask())],
       ['refinement of a property', (ask) => z.object({ a: z.string().refine(async () => ask()) })],
       [
@@ -131,6 +133,15 @@ describe('validating', () => {
       ['check', (ask) => z.string().check(async () => void (await ask()))],
       ['custom schema', (ask) => z.custom(async () => ask())],
       ['refinement of a schema that contains itself', (ask) => lazily(ask)],
+      ['refinement that adds issues itself', (ask) => z.string().superRefine(async () => void (await ask()))],
+      ['codec', (ask) => z.codec(z.string(), z.any(), { decode: async () => ask(), encode: String })],
+      ['refinement of zod/mini', (ask) => mini.string().check(mini.refine(async () => ask()))],
+      ['refinement of zod 3', (ask) => z3.object({ a: z3.string().refine(async () => ask()) })],
+      ['transform of zod 3', (ask) => z3.array(z3.string().transform(async () => ask()))],
+      [
+        'lazy refinement of zod 3',
+        (ask) => z3.lazy(() => z3.string().superRefine(async () => void (await ask()))),
+      ],
     ])('takes a %s that rejects for a refusal, and nothing else hears of it', async (_what, make) => {
       let calls = 0;
       const schema = make(() => {
@@ -183,6 +194,29 @@ describe('validating', () => {
       for (const body of [{ id: 'abc' }, { id: 'a', n: 'x' }, 5, { id: 'abc', at: 0 }])
         expect(await validate(asynchronous, body)).toEqual(validate(plain, body));
     });
+  });
+
+  it('goes by what a zod schema says of a body, whatever can not be followed in it', async () => {
+    const endless = (): z.ZodType => z.object({ next: z.lazy(() => endless()).optional() });
+    const missing = (): never => {
+      throw new Error('not yet');
+    };
+    for (const schema of [
+      endless(),
+      z.object({ next: z.union([z.object({}), z.lazy(missing)]) }),
+      z.object({ next: z.object({}).default(missing) }),
+      z3.object({ next: z3.union([z3.object({}), z3.lazy(missing)]) }),
+    ]) {
+      expect(await validate(schema, { next: {} })).toEqual({ ok: true, value: { next: {} } });
+    }
+  });
+
+  it('makes a default only for a body that lacks it', () => {
+    let made = 0;
+    const schema = z.object({ n: z.number().default(() => ++made) });
+
+    expect(validate(schema, { n: 7 })).toEqual({ ok: true, value: { n: 7 } });
+    expect(validate(schema, {})).toEqual({ ok: true, value: { n: 1 } });
   });
 
   it('takes a body that is too deep for the schema for a refusal', async () => {
