@@ -156,6 +156,8 @@ async function* untilAborted<Body>(
       const step = await new Promise<IteratorResult<Body> | undefined>((resolve, reject) => {
         wake = () => resolve(undefined);
         next.then(resolve, reject);
+        // By the source itself, before there was anybody to wake. What it has given all the same goes first.
+        if (signal.aborted) queueMicrotask(wake);
       });
       isOver = step?.done ?? false;
       if (!step || step.done) return;

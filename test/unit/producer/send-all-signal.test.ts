@@ -56,6 +56,22 @@ describe('the signal of a sendAll', () => {
     expect([before, sending.value]).toEqual(['pending', { sent: 0, failed: [] }]);
   });
 
+  it('ends it also when it is the source that aborts, and gives nothing after that', async () => {
+    const controller = new AbortController();
+    const source: AsyncIterable<number> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => {
+          controller.abort();
+          return new Promise(() => {});
+        },
+      }),
+    };
+    const sending = track(sendAll(source, sends.send, 3, { signal: controller.signal }));
+    await turn();
+
+    expect(sending.value).toEqual({ sent: 0, failed: [] });
+  });
+
   it('takes nothing at all when it is aborted already, and is let go of', async () => {
     const signal = AbortSignal.abort();
 
