@@ -118,15 +118,13 @@ export class Outbox {
 
   /** Publishes what can be published now; opens the channel when there is none and something waits. */
   flush(): void {
-    if (this.#state.status === 'idle') {
-      if (this.#sends.next) void this.#open(0);
-    } else if (this.#state.status === 'open') {
-      const { channel, window } = this.#state;
-      const before = window.size;
-      this.#pump(this.#state);
-      // Who had to wait for this, or waits for room, is not to wait for others too.
-      if (this.#isClosed || this.#sends.next || window.size > before) channel.flush?.();
-    }
+    const state = this.#state;
+    if (state.status === 'idle' && this.#sends.next) void this.#open(0);
+    if (state.status !== 'open') return;
+    const before = state.window.size;
+    this.#pump(state);
+    // Who had to wait for this, or waits for room, is not to wait for others too.
+    if (this.#isClosed || this.#sends.next || state.window.size > before) state.channel.flush?.();
   }
 
   /** Takes no more, waits until everything is settled, and closes the channel. */
