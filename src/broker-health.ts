@@ -7,7 +7,10 @@ export interface BrokerHealth {
   /** `degraded`: something waits or recovers, or a consumer could not go on. `down`: there is no connection. */
   readonly status: 'up' | 'degraded' | 'down';
   readonly connections: readonly ConnectionHealth[];
-  /** Also those that ended with an error, as `closed`, until another consumer of the queue takes their place. */
+  /**
+   * Also those that ended with an error, as `closed`, until another consumer of the queue, or of the same private subscription,
+   * takes their place.
+   */
   readonly consumers: readonly ConsumerHealth[];
   readonly producers: readonly ProducerHealth[];
 }

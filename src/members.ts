@@ -1,5 +1,6 @@
 import type { ConsumerHealth, ProducerHealth } from './broker-health.js';
 import type { QueueConsumer } from './consumer/consumer.js';
+import type { QueueContract } from './contracts/queue.js';
 import type { QueueProducer } from './producer/producer.js';
 
 /** Something else that publishes for a broker, such as its dead letters. */
@@ -12,7 +13,7 @@ export interface Publisher {
   flush(): void;
 }
 
-/** The most consumers that are remembered after they failed: those of private subscriptions have a new queue each time. */
+/** The most consumers that are remembered after they failed. */
 const MAX_FAILED = 100;
 
 /** Everything that works for one broker, and the order in which it ends. */
@@ -25,7 +26,7 @@ export class Members {
   readonly #publishers: Publisher[] = [];
   /** Consumers that their loops have left, as long as somebody else holds them. */
   #idleConsumers: WeakRef<QueueConsumer>[] = [];
-  /** Consumers that could not go on, by their queue, until another one takes their place. */
+  /** Consumers that could not go on, until another one takes their place. */
   readonly #failed = new Map<string, ConsumerHealth>();
   #isClosing = false;
 
@@ -63,7 +64,7 @@ export class Members {
 
   addConsumer(consumer: QueueConsumer): void {
     this.#consumers.add(consumer);
-    this.#failed.delete(consumer.contract.name);
+    this.#failed.delete(placeOf(consumer.contract));
   }
 
   /** It is closed, or was left by its last loop and may be used again. */
@@ -71,7 +72,7 @@ export class Members {
     this.#consumers.delete(consumer);
     const { state, health } = consumer;
     if (state.status === 'closed' && state.error && !this.#isClosing)
-      this.#remember({ ...health, inFlight: 0 });
+      this.#remember(placeOf(consumer.contract), { ...health, inFlight: 0 });
     this.#idleConsumers = this.#idleConsumers.filter((idle) => {
       const other = idle.deref();
       return other !== undefined && other !== consumer;
@@ -100,8 +101,8 @@ export class Members {
     for (const it of [...this.#tasks, ...this.#publishers]) it.abort();
   }
 
-  #remember(health: ConsumerHealth): void {
-    this.#failed.set(health.queue, health);
+  #remember(place: string, health: ConsumerHealth): void {
+    this.#failed.set(place, health);
     const [oldest] = this.#failed.keys();
     if (this.#failed.size > MAX_FAILED && oldest !== undefined) this.#failed.delete(oldest);
   }
@@ -111,4 +112,15 @@ export class Members {
     for (const producer of this.#producers) producer.flush();
     for (const it of [...this.#tasks, ...this.#publishers]) it.flush();
   }
+}
+
+/** What a consumer is there for: its queue, or what is bound to it where each consumer has a queue of its own. */
+function placeOf({ name, exclusive, bindings }: QueueContract): string {
+  if (!exclusive || bindings.length === 0) return name;
+  return JSON.stringify(
+    bindings.map(({ exchange, routingKey }) => [
+      typeof exchange === 'string' ? exchange : exchange.name,
+      routingKey,
+    ]),
+  );
 }

@@ -1,4 +1,4 @@
-import { DeadLetter, queue, RetryLater } from 'leveret';
+import { DeadLetter, exchange, queue, RetryLater } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
@@ -245,5 +245,19 @@ suite('a consumer that can not go on', {
     expect(broker.health()).toMatchObject({ status: 'up', consumers: [{ queue: 'jobs', state: 'running' }] });
     await broker.close();
     expect(broker.health().consumers).toEqual([]);
+  },
+
+  'of a private subscription gives its place to the next one, which has another queue': async (bench) => {
+    const broker = await bench.connect();
+    const [events, other] = [exchange('events', z.any()), exchange('events', z.any(), { type: 'fanout' })];
+    await broker.declare(other);
+    await expect(broker.consumer(events.subscription('eu'), () => {}).ready).rejects.toMatchObject({
+      code: 'MISMATCH',
+    });
+    await broker.delete(other);
+    await broker.consumer(events.subscription('us'), () => {}).ready;
+    expect(broker.health().status).toBe('degraded');
+    await broker.consumer(events.subscription('eu'), () => {}).ready;
+    expect(broker.health().status).toBe('up');
   },
 });
