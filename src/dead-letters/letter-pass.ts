@@ -34,8 +34,9 @@ const MAX_KEPT_MS = 10 * 60_000;
  */
 const RETURNED_AT_ONCE = 32;
 
-/** How often to ask whether letters that were given back are in the queue again. Each answer takes the server a moment. */
+/** How often, and for how long, to ask whether letters that were given back are in the queue again. */
 const LOOKS_AFTER = 100;
+const RETURN_TIMEOUT_MS = 1_000;
 
 /**
  * One look through a dead-letter queue: each letter that was there at its start, once. What is not removed goes back at the
@@ -207,22 +208,27 @@ export class LetterPass {
 
   async #giveBack(): Promise<void> {
     this.#keptSince = undefined;
+    let isAlone = true;
     for (const { unsettled } of this.#consumers.splice(0)) {
       const tags = [...unsettled];
       for (let at = 0; at < tags.length; at += RETURNED_AT_ONCE)
-        await this.#nack(tags.slice(at, at + RETURNED_AT_ONCE));
+        isAlone = await this.#nack(tags.slice(at, at + RETURNED_AT_ONCE), isAlone);
     }
   }
 
-  /** Resolves when the letters are in the queue again, so that whoever looks next sees them. */
-  async #nack(tags: readonly number[]): Promise<void> {
+  /**
+   * Resolves when the letters are in the queue again, so that whoever looks next sees them. With false when somebody seems to take
+   * them at once: then nobody need wait for the next ones.
+   */
+  async #nack(tags: readonly number[], isAlone: boolean): Promise<boolean> {
     const { messages: before } = await this.#channel.checkQueue(this.#queue);
     this.#channel.nack(tags.at(-1) ?? 0, { multiple: true, requeue: true });
-    // A quorum queue answers the next request before it has taken them back. Nobody is waited for who takes them at once.
-    for (let look = 0; look < LOOKS_AFTER; look++) {
+    // A quorum queue answers the next request before it has taken them back.
+    for (let look = 0; isAlone && look < LOOKS_AFTER; look++) {
       const { messages } = await this.#channel.checkQueue(this.#queue);
-      if (messages >= before + tags.length) return;
+      if (messages >= before + tags.length) return true;
     }
+    return false;
   }
 
   /**
@@ -230,7 +236,9 @@ export class LetterPass {
    * back a moment after the channel is closed. Nobody is waited for who takes letters meanwhile.
    */
   async #returned(): Promise<void> {
-    for (let look = 0; look < LOOKS_AFTER; look++) {
+    const { clock } = this.#settings;
+    const giveUpAt = clock.now() + RETURN_TIMEOUT_MS;
+    for (let look = 0; look < LOOKS_AFTER && clock.now() < giveUpAt; look++) {
       const { messages } = await declarerOf(this.#link).run((channel) => channel.checkQueue(this.#queue));
       if (messages >= this.total - this.#removed) return;
     }

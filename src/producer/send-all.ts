@@ -131,7 +131,8 @@ export async function sendAll<Body>(
     await underWayAtMost(0);
   }
   report(true);
-  await telling;
+  // One that goes on for longer is not waited for: it may never end.
+  if (telling) await Promise.race([telling, new Promise((resolve) => setImmediate(resolve))]);
   if (callbackError) throw (callbackError as { readonly error: unknown }).error;
   return { sent, failed };
 }

@@ -29,6 +29,12 @@ describe('a callback that is written as an async function, and rejects,', () => 
     expect((await broker.stats(numbers)).messages).toBe(2);
   });
 
+  it('is not waited for when it is an onProgress that never ends', async () => {
+    const onProgress = (() => new Promise(() => {})) as never;
+    const sending = broker.producer(numbers).sendAll([{ n: 1 }, { n: 2 }], { onProgress });
+    expect(await sending).toEqual({ sent: 2, failed: [] });
+  });
+
   it('is what a replay rejects with when it is its onProgress', async () => {
     const events = recordEvents(broker);
     const consumer = broker.consumer(numbers, (message) => void message.deadLetter('no use'));
