@@ -2,9 +2,10 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ManagementApi } from './management.js';
 import { freePorts } from './ports.js';
@@ -226,6 +227,7 @@ class LocalNode implements PrivateServer {
 
   async pause(): Promise<void> {
     this.#server?.kill('SIGSTOP');
+    if (this.#server?.pid !== undefined) await standsStill(this.#server.pid);
   }
 
   async unpause(): Promise<void> {
@@ -367,4 +369,25 @@ function environment(ports: Ports, folder: string): Record<string, string> {
     // Makes the script replace itself with the server, so that the process started is the one to signal.
     RUNNING_UNDER_SYSTEMD: 'true',
   };
+}
+
+/** Each thread stops for itself, a moment after the signal. */
+async function standsStill(pid: number): Promise<void> {
+  const giveUpAt = Date.now() + 5_000;
+  while (Date.now() < giveUpAt) {
+    const threads = await readdir(`/proc/${pid}/task`).catch(() => undefined);
+    // Not on Linux.
+    if (!threads) return delay(50);
+    const stats = threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'latin1'));
+    const states = await Promise.all(
+      stats.map((stat) =>
+        stat.then(
+          (text) => /\) (\S)/.exec(text)?.[1],
+          () => 'T',
+        ),
+      ),
+    );
+    if (states.every((state) => state === 'T')) return;
+    await delay(5);
+  }
 }
