@@ -11,19 +11,28 @@ export class DialledSockets implements Disposable {
   }
 
   /** How many of them are open to a proxy. */
-  openTo({ port }: TcpProxy): number {
-    return this.#dialled.filter((it) => it.port === port && !it.socket.destroyed).length;
+  openTo(proxy: TcpProxy): number {
+    return this.#to(proxy).filter(({ socket }) => !socket.destroyed).length;
+  }
+
+  /** How many were dialled to a proxy: it accepts one in each turn of the event loop, and so some of them late. */
+  countTo(proxy: TcpProxy): number {
+    return this.#to(proxy).length;
   }
 
   [Symbol.dispose](): void {
     unsubscribe('net.client.socket', this.#onSocket);
   }
 
+  #to({ port }: TcpProxy) {
+    return this.#dialled.filter((it) => it.port === port);
+  }
+
   readonly #onSocket = (message: unknown) => {
     const { socket } = message as { readonly socket: Socket };
     const entry: { socket: Socket; port: number | undefined } = { socket, port: undefined };
-    socket.once('connect', () => {
-      entry.port = socket.remotePort;
+    socket.once('connectionAttempt', (_address: string, port: number) => {
+      entry.port = port;
     });
     this.#dialled.push(entry);
   };

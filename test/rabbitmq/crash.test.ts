@@ -1,4 +1,5 @@
 import { connect as connectSocket } from 'node:net';
+import { connect } from 'amqplib';
 import { Broker, queue } from 'leveret';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -20,6 +21,7 @@ describe('a server that is killed and started again', () => {
       broker.consumer(
         tasks,
         async ({ body, id }) => {
+          if (body.n < 0) return;
           const seen = handled.get(body.n) ?? { times: 0, ids: new Set() };
           seen.times++;
           seen.ids.add(id);
@@ -36,11 +38,14 @@ describe('a server that is killed and started again', () => {
     let outage: Promise<number> | undefined;
     let reopenedAt = Number.POSITIVE_INFINITY;
     let firstConfirmAfterMs = Number.POSITIVE_INFINITY;
+    let possibleAfterMs = 0;
 
     const crash = async () => {
       await server.kill();
       const started = server.start();
       reopenedAt = await portOpens(new URL(server.url));
+      await confirmFrom(server.url, 'tasks');
+      possibleAfterMs = performance.now() - reopenedAt;
       await started;
       return reopenedAt;
     };
@@ -68,13 +73,15 @@ describe('a server that is killed and started again', () => {
     expect(failed).toEqual([]);
     await expect.poll(() => resolved.filter((n) => !handled.has(n)).length, { timeout: 30_000 }).toBe(0);
     await expect.poll(() => queueDepth(server.url, 'tasks'), { timeout: 30_000 }).toBe(0);
-    expect(firstConfirmAfterMs).toBeLessThan(1_000);
+    // A server that needs longer by itself is given that.
+    expect(firstConfirmAfterMs).toBeLessThan(Math.max(1_000, possibleAfterMs + 500));
     // What was published twice can be recognised: a resend has the id of the first.
     expect([...handled.values()].filter(({ ids }) => ids.size > 1)).toEqual([]);
     const duplicates = [...handled.values()].filter(({ times }) => times > 1).length;
     console.log(
       `${server.version}: ${resolved.length} sent, ${handled.size} handled, ${duplicates} twice, ` +
-        `first confirm ${Math.round(firstConfirmAfterMs)} ms after the port opened`,
+        `first confirm ${Math.round(firstConfirmAfterMs)} ms after the port opened ` +
+        `(${Math.round(possibleAfterMs)} ms of a client that does nothing but try)`,
     );
   }, 120_000);
 });
@@ -90,5 +97,22 @@ async function portOpens({ hostname, port }: URL): Promise<number> {
     });
     if (isOpen) return performance.now();
     await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** When the server confirms a message of a client that tries without a pause. */
+async function confirmFrom(url: string, queue: string): Promise<void> {
+  while (true) {
+    try {
+      const connection = await connect(url);
+      connection.on('error', () => undefined);
+      const channel = await connection.createConfirmChannel();
+      channel.sendToQueue(queue, Buffer.from('{"n":-1}'));
+      await channel.waitForConfirms();
+      await connection.close();
+      return;
+    } catch {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 }
