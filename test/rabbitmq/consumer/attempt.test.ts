@@ -44,8 +44,9 @@ describe.each(kinds)('the attempt of a message of a %s queue', (type) => {
     const attempts = new Set<number>();
     using working = gate();
     await broker.consumer(numbers(type), async ({ attempt }) => {
+      const isFirst = !attempts.has(attempt);
       attempts.add(attempt);
-      if (attempt === 3) await working.opened;
+      if (attempt === 3 && isFirst) await working.opened;
       if (attempt < 5) throw new Error('it failed');
     }).ready;
     await broker.producer(numbers(type)).send({ n: 1 });
