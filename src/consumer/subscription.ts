@@ -92,7 +92,7 @@ export class Subscription {
         position: this.#settings.position,
         prefetch,
         ackDelay: { clock, ms: ackDelayMs },
-        consume: { noAck, exclusive, arguments: priority === undefined ? {} : { 'x-priority': priority } },
+        consume: { noAck, exclusive, arguments: argumentsOf(contract, priority) },
         onDelivery: (delivery, session) => {
           if (!isKnown && !signal.aborted) {
             isKnown = true;
@@ -142,4 +142,19 @@ export class Subscription {
       return error.code === 'NOT_FOUND' && this.#wasOpen ? undefined : error;
     return error instanceof ConnectionError || error instanceof ClosedError ? error : undefined;
   }
+}
+
+/**
+ * When the process of a classic queue crashes, the channel consumes from the next one by itself, and on 3.10 can lose what that one
+ * delivers at once: the server then waits for acknowledgements of what nobody has got. Told to cancel instead, it leaves it to us
+ * (rabbit_channel:queue_down_consumer_action). Other types of queues refuse the argument, or do without.
+ */
+function argumentsOf(
+  { type, declare }: QueueContract,
+  priority: number | undefined,
+): Record<string, unknown> {
+  return {
+    ...(type === 'classic' && declare === true && { 'x-cancel-on-ha-failover': true }),
+    ...(priority !== undefined && { 'x-priority': priority }),
+  };
 }
