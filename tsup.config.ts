@@ -1,7 +1,11 @@
 import { defineConfig, type Options } from 'tsup';
 
 const shared = {
-  entry: { index: 'src/index.ts', testing: 'src/testing/index.ts' },
+  entry: {
+    index: 'src/index.ts',
+    asyncapi: 'src/asyncapi/index.ts',
+    testing: 'src/testing/index.ts',
+  },
   outDir: 'dist',
   platform: 'node',
   target: 'node20',

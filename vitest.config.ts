@@ -14,6 +14,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^leveret$/, replacement: source('index.ts') },
+      { find: /^leveret\/asyncapi$/, replacement: source('asyncapi/index.ts') },
       { find: /^leveret\/testing$/, replacement: source('testing/index.ts') },
     ],
   },

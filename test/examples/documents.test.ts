@@ -13,7 +13,9 @@ const folder = join(root, 'reports', 'fences');
 const CONTEXT = `
 import { Broker, DeadLetter, delays, exchange, isLeveretError, procedure, queue, RetryLater } from 'leveret';
 import type { Logger } from 'leveret';
+import { asyncapi, asyncapiHtml } from 'leveret/asyncapi';
 import { TestBroker } from 'leveret/testing';
+import { writeFile } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { z } from 'zod';
 declare const given: {
@@ -26,7 +28,7 @@ declare const given: {
   customer: object | undefined;
 };
 const { deliver, lookup, readTasks, readSecret, pino, customer } = given;
-void [Broker, DeadLetter, delays, exchange, expect, isLeveretError, procedure, queue, RetryLater, TestBroker, deliver, lookup, readTasks, readSecret, pino, customer];
+void [asyncapi, asyncapiHtml, writeFile, Broker, DeadLetter, delays, exchange, expect, isLeveretError, procedure, queue, RetryLater, TestBroker, deliver, lookup, readTasks, readSecret, pino, customer];
 `;
 const DECLARED = {
   broker: 'const { broker } = given;',
@@ -83,7 +85,8 @@ describe('the documents', () => {
   it('have samples that compile', { timeout: 60_000 }, () => {
     const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
     const modules = sources.filter((path) => path.endsWith('.ts')).map((path) => join('src', path));
-    const paths = ['README.md', ...modules];
+    const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+    const paths = ['README.md', ...pages.map((name) => join('docs', name)), ...modules];
     const fences = paths.flatMap(fencesOf);
     expect(fences.length).toBeGreaterThanOrEqual(10);
     expect(complaintsAbout(fences)).toEqual([]);

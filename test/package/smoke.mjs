@@ -25,8 +25,15 @@ const module = `
     if (typeof leveret[name] !== 'function') throw new Error(\`leveret exports no function \${name}\`);
   }`;
 
+/** The same for what the subpaths export. */
+const subpaths = `
+  const document = asyncapi.asyncapi([leveret.queue('emails', schema)], { title: 'Shop', version: '1' });
+  if (document.channels.emails?.address !== 'emails') throw new Error('leveret/asyncapi describes no queue');
+  if (!asyncapi.asyncapiHtml(document).includes('emails')) throw new Error('leveret/asyncapi makes no page');`;
+
 const consumer = `
   import { Broker, exchange, queue } from 'leveret';
+  import { type AsyncApiDocument, asyncapi, asyncapiHtml } from 'leveret/asyncapi';
   import { type HandledMessage, TestBroker } from 'leveret/testing';
   import { z } from 'zod';
 
@@ -39,6 +46,9 @@ const consumer = `
     await broker.producer(emails).send({ to: 'ada@example.com' });
     // @ts-expect-error: a body that does not fit the schema
     await broker.producer(emails).send({ to: 1 });
+
+    const document: AsyncApiDocument = asyncapi([emails, orders], { title: 'Shop', version: '1' });
+    console.log(asyncapiHtml(document).length);
 
     await using testBroker = await TestBroker.start();
     const handled: HandledMessage<{ to: string }>[] = testBroker.handled(emails);
@@ -72,8 +82,15 @@ try {
   const options = ['--no-audit', '--no-fund', '--prefer-offline'];
   run('npm', ['install', ...options, `./${filename}`, ...companions, 'jest@30']);
 
-  writeFileSync(join(folder, 'esm.mjs'), `import * as leveret from 'leveret';${module}`);
-  writeFileSync(join(folder, 'cjs.cjs'), `const leveret = require('leveret');${module}`);
+  const imports = { leveret: 'leveret', asyncapi: 'leveret/asyncapi' };
+  const schema =
+    'const schema = { "~standard": { version: 1, vendor: "x", validate: (value) => ({ value }) } };';
+  const program = `${schema}${module}${subpaths}`;
+  const load = (line) => Object.entries(imports).map(([name, from]) => line(name, from));
+  const esm = load((name, from) => `import * as ${name} from '${from}';`).join('');
+  const cjs = load((name, from) => `const ${name} = require('${from}');`).join('');
+  writeFileSync(join(folder, 'esm.mjs'), `${esm}${program}`);
+  writeFileSync(join(folder, 'cjs.cjs'), `${cjs}${program}`);
   run(process.execPath, ['esm.mjs']);
   // Without require() of ES modules, which jest and older releases do not have.
   run(process.execPath, ['--no-experimental-require-module', 'cjs.cjs']);

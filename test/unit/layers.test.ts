@@ -13,6 +13,8 @@ const common = [
 
 /** What the files of a folder may use beside each other and those. One file can have a rule of its own. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
+  asyncapi: ['contracts', 'asyncapi/html/page'],
+  'asyncapi/html': [],
   contracts: ['delay/levels'],
   'transport/memory': [],
   'transport/rabbitmq': ['transport/answer-limit'],
