@@ -1,4 +1,3 @@
-import { type Clock, withDeadline } from './clock.js';
 import type { Connections } from './connections.js';
 import type { DelaysContract } from './contracts/delays.js';
 import { isDelays, isExchange, isProcedure, isQueue } from './contracts/guards.js';
@@ -7,9 +6,10 @@ import type { QueueContract } from './contracts/queue.js';
 import type { Contract } from './contracts/topology.js';
 import { declareDelays } from './delay/declarer.js';
 import { ClosedError, ConfigurationError, ConnectionError, TimeoutError, TopologyError } from './errors.js';
-import { isShortString, show } from './options.js';
 import { type Declarer, declarerOf, toTopologyError } from './transport/declarer.js';
 import { TransportError } from './transport/port.js';
+import { isShortString, show } from './util/checks.js';
+import { type Clock, withDeadline } from './util/clock.js';
 
 /** How long one operation may take in all, reconnects included. */
 const TIMEOUT_MS = 30_000;

@@ -5,7 +5,6 @@ import {
   resolveBrokerOptions,
   resolveUrls,
 } from './broker-options.js';
-import { type Clock, orAborted, systemClock, withDeadline } from './clock.js';
 import { Connections } from './connections.js';
 import { ConsumerFactory } from './consumer/consumer-factory.js';
 import { Republisher } from './consumer/republisher.js';
@@ -17,6 +16,7 @@ import { Members } from './members.js';
 import { Outbox } from './producer/outbox.js';
 import { Procedures } from './rpc/procedures.js';
 import { makeTransport } from './transport/select.js';
+import { type Clock, orAborted, systemClock, withDeadline } from './util/clock.js';
 
 /** The parts of a broker. */
 export interface Assembly {

@@ -1,6 +1,8 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { ConfigurationError } from './errors.js';
 import { type Logger, silentLogger } from './events.js';
+import type { BackoffPolicy } from './transport/backoff.js';
+import type { Credentials } from './transport/port.js';
 import {
   type Check,
   checkOptions,
@@ -12,9 +14,7 @@ import {
   isSignal,
   isString,
   show,
-} from './options.js';
-import type { BackoffPolicy } from './transport/backoff.js';
-import type { Credentials } from './transport/port.js';
+} from './util/checks.js';
 
 /** How long to wait between attempts to connect. */
 export interface ReconnectOptions {

@@ -3,7 +3,6 @@ import { type Assembly, assemble, shutDown } from './assembly.js';
 import { type BrokerHealth, healthOf } from './broker-health.js';
 import type { BrokerOptions, CloseOptions } from './broker-options.js';
 import type { BrokerState } from './broker-state.js';
-import { orAborted } from './clock.js';
 import type { BatchContext } from './consumer/batch.js';
 import type { BatchConsumerOptions } from './consumer/batch-options.js';
 import type { Consumer } from './consumer/consumer-api.js';
@@ -19,11 +18,12 @@ import type { Contract } from './contracts/topology.js';
 import { type DeadLetters, deadLettersOf } from './dead-letters/dead-letters.js';
 import { ClosedError } from './errors.js';
 import type { BrokerEvent, BrokerListener } from './events.js';
-import { checkOptions, isDuration, isSignal } from './options.js';
 import { type Producer, type ProducerOptions, QueueProducer } from './producer/producer.js';
 import type { RequestOptions } from './rpc/request-options.js';
 import type { Responder, ResponderOptions } from './rpc/responder.js';
-import { onAbort } from './signals.js';
+import { checkOptions, isDuration, isSignal } from './util/checks.js';
+import { orAborted } from './util/clock.js';
+import { onAbort } from './util/on-abort.js';
 
 /**
  * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never

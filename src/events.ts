@@ -1,8 +1,8 @@
 import { isThenable } from './contracts/schema.js';
 import type { Issue } from './errors.js';
 import { ConfigurationError } from './errors.js';
-import { show } from './options.js';
 import type { Role } from './transport/port.js';
+import { show } from './util/checks.js';
 
 /** What a broker tells its listeners, by the event's name. */
 export interface BrokerEvents {

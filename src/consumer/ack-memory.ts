@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
-import type { Clock } from '../clock.js';
 import type { Delivery } from '../transport/port.js';
+import type { Clock } from '../util/clock.js';
 
 /** How long after consuming again a message still counts as a redelivery of one that was acknowledged before. */
 const REMEMBER_MS = 10 * 60_000;

@@ -1,6 +1,6 @@
-import type { Clock } from '../clock.js';
-import { Deadlines } from '../deadlines.js';
 import { TimeoutError } from '../errors.js';
+import type { Clock } from '../util/clock.js';
+import { Deadlines } from '../util/deadlines.js';
 import type { ReceivedMessage } from './message.js';
 import type { Session } from './session.js';
 

@@ -1,6 +1,6 @@
 import type { QueueContract } from '../contracts/queue.js';
 import { ConfigurationError } from '../errors.js';
-import { type Check, checkOptions, isDuration, isInteger } from '../options.js';
+import { type Check, checkOptions, isDuration, isInteger } from '../util/checks.js';
 import {
   type ConsumerOptions,
   consumerChecks,

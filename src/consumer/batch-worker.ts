@@ -1,8 +1,8 @@
-import type { Clock, Timer } from '../clock.js';
 import { isThenable } from '../contracts/schema.js';
-import { Deadlines } from '../deadlines.js';
-import { type Deferred, deferred } from '../deferred.js';
 import { TimeoutError } from '../errors.js';
+import type { Clock, Timer } from '../util/clock.js';
+import { Deadlines } from '../util/deadlines.js';
+import { type Deferred, deferred } from '../util/deferred.js';
 import { Admission } from './admission.js';
 import { Batch, type BatchContext } from './batch.js';
 import type { Inbox } from './inbox.js';

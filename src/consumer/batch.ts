@@ -1,4 +1,4 @@
-import type { Deadlined } from '../deadlines.js';
+import type { Deadlined } from '../util/deadlines.js';
 import type { ReceivedMessage } from './message.js';
 
 /** What a handler of batches gets beside the messages. */

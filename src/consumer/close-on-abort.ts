@@ -1,4 +1,4 @@
-import { onAbort } from '../signals.js';
+import { onAbort } from '../util/on-abort.js';
 
 interface Closable {
   close(): Promise<unknown>;

@@ -2,7 +2,7 @@ import type { SubscriptionContract } from '../contracts/exchange.js';
 import { isQueue, isSubscription } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ConfigurationError } from '../errors.js';
-import { show } from '../options.js';
+import { show } from '../util/checks.js';
 import { type BatchConsumerOptions, resolveBatchOptions } from './batch-options.js';
 import {
   type HandlerOptions,

@@ -10,7 +10,7 @@ import {
   isInteger,
   isOneOf,
   isSignal,
-} from '../options.js';
+} from '../util/checks.js';
 import type { Message } from './message.js';
 import { checkStreamOptions, isStreamOffset, type StreamOffset } from './stream-offset.js';
 

@@ -1,10 +1,10 @@
-import { withDeadline } from '../clock.js';
 import type { QueueContract } from '../contracts/queue.js';
-import { deferred } from '../deferred.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
-import { checkOptions, isDuration } from '../options.js';
 import type { Connection } from '../transport/connection.js';
 import { TransportError } from '../transport/port.js';
+import { checkOptions, isDuration } from '../util/checks.js';
+import { withDeadline } from '../util/clock.js';
+import { deferred } from '../util/deferred.js';
 import { closeOnAbort } from './close-on-abort.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';

@@ -1,7 +1,7 @@
 import type { RetryPolicy } from '../contracts/queue.js';
 import { isThenable } from '../contracts/schema.js';
 import { MAX_DELAY_MS } from '../delay/levels.js';
-import { type Check, checkOptions, isNumber } from '../options.js';
+import { type Check, checkOptions, isNumber } from '../util/checks.js';
 
 const DEAD_LETTER = Symbol.for('leveret.dead-letter');
 const RETRY_LATER = Symbol.for('leveret.retry-later');

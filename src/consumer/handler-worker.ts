@@ -1,8 +1,8 @@
-import type { Clock } from '../clock.js';
 import { isThenable } from '../contracts/schema.js';
-import { Deadlines } from '../deadlines.js';
-import { type Deferred, deferred } from '../deferred.js';
 import { TimeoutError } from '../errors.js';
+import type { Clock } from '../util/clock.js';
+import { Deadlines } from '../util/deadlines.js';
+import { type Deferred, deferred } from '../util/deferred.js';
 import type { Inbox } from './inbox.js';
 import type { Message, ReceivedMessage } from './message.js';
 import type { Session } from './session.js';

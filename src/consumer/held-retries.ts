@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../clock.js';
+import type { Clock, Timer } from '../util/clock.js';
 import type { ReceivedMessage } from './message.js';
 import type { Session } from './session.js';
 

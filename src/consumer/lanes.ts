@@ -1,4 +1,4 @@
-import { Fifo } from '../fifo.js';
+import { Fifo } from '../util/fifo.js';
 import type { ReceivedMessage } from './message.js';
 import type { Session } from './session.js';
 

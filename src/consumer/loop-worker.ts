@@ -1,4 +1,4 @@
-import { type Deferred, deferred } from '../deferred.js';
+import { type Deferred, deferred } from '../util/deferred.js';
 import type { Inbox } from './inbox.js';
 import type { Message, ReceivedMessage } from './message.js';
 import type { Session } from './session.js';

@@ -1,8 +1,8 @@
-import type { Deadlined } from '../deadlines.js';
 import { originOf } from '../delay/message.js';
 import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../headers.js';
-import { checkOptions } from '../options.js';
 import type { Delivery } from '../transport/port.js';
+import { checkOptions } from '../util/checks.js';
+import type { Deadlined } from '../util/deadlines.js';
 import { attemptOf, isSuspect } from './attempt.js';
 import { DeadLetter, RetryLater, retryLaterChecks } from './failure-policy.js';
 import type { Session } from './session.js';

@@ -1,9 +1,9 @@
-import type { Clock } from '../clock.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { OutcomeListener } from '../internals.js';
 import type { Delivery } from '../transport/port.js';
+import type { Clock } from '../util/clock.js';
 import { AckMemory } from './ack-memory.js';
 import type { ConsumerStats } from './consumer-api.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';

@@ -1,6 +1,4 @@
-import type { Clock, Timer } from '../clock.js';
 import type { QueueType } from '../contracts/queue-options.js';
-import { deferred } from '../deferred.js';
 import {
   type Channel,
   type ConsumeOptions,
@@ -8,6 +6,8 @@ import {
   type Link,
   TransportError,
 } from '../transport/port.js';
+import type { Clock, Timer } from '../util/clock.js';
+import { deferred } from '../util/deferred.js';
 import { AckWindow } from './ack-window.js';
 import { offsetIn, type StreamPosition } from './stream-position.js';
 

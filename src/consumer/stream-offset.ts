@@ -1,6 +1,6 @@
 import type { QueueContract } from '../contracts/queue.js';
 import { ConfigurationError } from '../errors.js';
-import { type Check, isInteger, show } from '../options.js';
+import { type Check, isInteger, show } from '../util/checks.js';
 
 /**
  * Where a consumer of a stream begins: at the `'first'` message that is kept; with the `'last'` block that was written, one

@@ -1,10 +1,10 @@
-import { type Clock, orAborted, pause } from '../clock.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError, ConnectionError, TopologyError } from '../errors.js';
 import { Backoff, channelBackoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';
 import { declarerOf, toTopologyError } from '../transport/declarer.js';
 import { type Delivery, type Link, TransportError } from '../transport/port.js';
+import { type Clock, orAborted, pause } from '../util/clock.js';
 import type { ResolvedConsumerOptions } from './consumer-options.js';
 import { Session } from './session.js';
 import type { StreamPosition } from './stream-position.js';

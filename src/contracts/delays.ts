@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js';
-import { show } from '../options.js';
+import { show } from '../util/checks.js';
 import { isExchange, isQueue } from './guards.js';
 import type { Contract } from './topology.js';
 

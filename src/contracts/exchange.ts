@@ -10,7 +10,7 @@ import {
   isRecord,
   isShortString,
   show,
-} from '../options.js';
+} from '../util/checks.js';
 import type { CodecName, Travelling } from './json.js';
 import { makeQueue, type QueueContract } from './queue.js';
 import { checkBindings, checkName, checkSchema, isBindingList, isExchangeOrName } from './queue-checks.js';

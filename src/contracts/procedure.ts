@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js';
-import { isRecord, show } from '../options.js';
+import { isRecord, show } from '../util/checks.js';
 import type { CodecName, Travelling } from './json.js';
 import { makeQueue, type QueueContract } from './queue.js';
 import { type AnyQueueOptions, checkName, checkSchema } from './queue-checks.js';

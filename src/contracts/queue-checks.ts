@@ -13,7 +13,7 @@ import {
   isRecord,
   isShortString,
   show,
-} from '../options.js';
+} from '../util/checks.js';
 import { isExchange } from './guards.js';
 import type { CodecName } from './json.js';
 import type { Binding, QueueType, RetryOptions } from './queue-options.js';

@@ -1,10 +1,10 @@
-import type { Clock } from '../clock.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
 import type { Publisher } from '../members.js';
 import { Outbox } from '../producer/outbox.js';
 import type { Connection } from '../transport/connection.js';
 import type { Role } from '../transport/port.js';
+import type { Clock } from '../util/clock.js';
 
 /** Everything that a broker is doing with dead letters, so that closing it can end that. */
 export class DeadLetterOffice implements Publisher {

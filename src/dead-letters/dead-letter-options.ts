@@ -1,4 +1,4 @@
-import { type Check, checkOptions, isFunction, isInteger, isNumber, isSignal } from '../options.js';
+import { type Check, checkOptions, isFunction, isInteger, isNumber, isSignal } from '../util/checks.js';
 import type { DeadLetterEntry } from './letter.js';
 
 /** The options of `deadLetters(…).list(…)`. */

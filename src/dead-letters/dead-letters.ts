@@ -3,8 +3,8 @@ import { isQueue } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { InputOf, Schema } from '../contracts/schema.js';
 import { ConfigurationError } from '../errors.js';
-import { show } from '../options.js';
 import { TransportError } from '../transport/port.js';
+import { show } from '../util/checks.js';
 import type { DeadLetterOffice } from './dead-letter-office.js';
 import {
   checkListOptions,

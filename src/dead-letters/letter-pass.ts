@@ -1,11 +1,11 @@
-import { type Clock, orAborted, pause, withDeadline } from '../clock.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { deadLetterTopologyOf } from '../contracts/topology.js';
 import { TimeoutError } from '../errors.js';
-import { onAbort } from '../signals.js';
 import type { Connection } from '../transport/connection.js';
 import { declarerOf } from '../transport/declarer.js';
 import { type Channel, type Delivery, type Link, TransportError } from '../transport/port.js';
+import { type Clock, orAborted, pause, withDeadline } from '../util/clock.js';
+import { onAbort } from '../util/on-abort.js';
 
 /** What a look through a dead-letter queue needs. */
 export interface PassSettings {

@@ -1,4 +1,3 @@
-import { type Clock, orAborted, pause } from '../clock.js';
 import { replayCopy } from '../consumer/dead-letter.js';
 import { publishCopy } from '../consumer/republisher.js';
 import { codecs } from '../contracts/codec.js';
@@ -7,6 +6,7 @@ import { isThenable, validate } from '../contracts/schema.js';
 import { ConnectionError } from '../errors.js';
 import type { Outbox } from '../producer/outbox.js';
 import { type Delivery, TransportError } from '../transport/port.js';
+import { type Clock, orAborted, pause } from '../util/clock.js';
 import type { ReplayOptions, ReplayResult } from './dead-letter-options.js';
 import { describeLetter, isLetterOf } from './letter.js';
 import type { LetterPass } from './letter-pass.js';

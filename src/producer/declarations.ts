@@ -1,4 +1,3 @@
-import { type Clock, pause } from '../clock.js';
 import type { Contract } from '../contracts/topology.js';
 import { type DelayNeeds, delaysOf } from '../delay/declarer.js';
 import { unitsOf } from '../delay/levels.js';
@@ -8,6 +7,7 @@ import { TopologyError, UnroutableError } from '../errors.js';
 import type { Connection } from '../transport/connection.js';
 import { declarerOf } from '../transport/declarer.js';
 import type { Link, OutgoingMessage } from '../transport/port.js';
+import { type Clock, pause } from '../util/clock.js';
 import type { Pending } from './pending.js';
 
 /** How long to wait after a declaration that failed on a connection which lives. */

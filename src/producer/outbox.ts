@@ -1,4 +1,3 @@
-import { type Clock, pause } from '../clock.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../errors.js';
 import { Backoff, channelBackoff } from '../transport/backoff.js';
@@ -10,6 +9,7 @@ import {
   type Returned,
   TransportError,
 } from '../transport/port.js';
+import { type Clock, pause } from '../util/clock.js';
 import { ConfirmWindow } from './confirm-window.js';
 import { Declarations } from './declarations.js';
 import { Patience } from './patience.js';

@@ -1,6 +1,6 @@
-import type { Clock } from '../clock.js';
-import { Deadlines } from '../deadlines.js';
-import { type Deferred, deferred } from '../deferred.js';
+import type { Clock } from '../util/clock.js';
+import { Deadlines } from '../util/deadlines.js';
+import { type Deferred, deferred } from '../util/deferred.js';
 import type { ConfirmWindow } from './confirm-window.js';
 import { type Pending, PendingList } from './pending.js';
 

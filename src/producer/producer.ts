@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { type Clock, orAborted, withDeadline } from '../clock.js';
 import { encodeBody } from '../contracts/body.js';
 import { codecs } from '../contracts/codec.js';
 import { type InputOf, isThenable } from '../contracts/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { copyHeaders } from '../headers.js';
-import { type Check, checkOptions, isDuration, isInteger } from '../options.js';
 import type { Connection } from '../transport/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
+import { type Check, checkOptions, isDuration, isInteger } from '../util/checks.js';
+import { type Clock, orAborted, withDeadline } from '../util/clock.js';
 import { Outbox } from './outbox.js';
 import type { Receipt } from './pending.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';

@@ -1,9 +1,9 @@
 import { type InputOf, isThenable } from '../contracts/schema.js';
 import type { Contract } from '../contracts/topology.js';
-import { type Deferred, deferred } from '../deferred.js';
 import { ClosedError, ConfigurationError } from '../errors.js';
-import { type Check, checkOptions, either, isFunction, isRecord, isSignal, show } from '../options.js';
-import { onAbort } from '../signals.js';
+import { type Check, checkOptions, either, isFunction, isRecord, isSignal, show } from '../util/checks.js';
+import { type Deferred, deferred } from '../util/deferred.js';
+import { onAbort } from '../util/on-abort.js';
 import type { Receipt } from './pending.js';
 import type { AnySendOptions, SendArguments } from './send-options.js';
 

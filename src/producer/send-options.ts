@@ -14,7 +14,7 @@ import {
   isShortString,
   isSignal,
   show,
-} from '../options.js';
+} from '../util/checks.js';
 
 /** The options of one `send`. */
 export interface SendOptions {

@@ -1,4 +1,3 @@
-import type { Clock } from '../clock.js';
 import type { ConsumerFactory } from '../consumer/consumer-factory.js';
 import { resolveConsumerOptions } from '../consumer/consumer-options.js';
 import type { Message } from '../consumer/message.js';
@@ -7,9 +6,10 @@ import type { ProcedureContract } from '../contracts/procedure.js';
 import { ConfigurationError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { Members } from '../members.js';
-import { show } from '../options.js';
 import { Outbox } from '../producer/outbox.js';
 import type { Connection } from '../transport/connection.js';
+import { show } from '../util/checks.js';
+import type { Clock } from '../util/clock.js';
 import { AnswerChannel } from './answer-channel.js';
 import type { RequestOptions } from './request-options.js';
 import { Requester } from './requester.js';

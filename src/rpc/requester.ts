@@ -1,4 +1,3 @@
-import { type Clock, orAborted, pause, withDeadline } from '../clock.js';
 import { decodeBody, encodeBody } from '../contracts/body.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { isThenable, type Validation } from '../contracts/schema.js';
@@ -7,6 +6,7 @@ import { Backoff, channelBackoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';
 import { toTopologyError } from '../transport/declarer.js';
 import { type Delivery, TransportError } from '../transport/port.js';
+import { type Clock, orAborted, pause, withDeadline } from '../util/clock.js';
 import { Inspector } from './inspector.js';
 import { PendingRequest, PendingRequests } from './pending-requests.js';
 import { failureIn, REPLY_TO } from './reply.js';

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../clock.js';
 import type { Consumer } from '../consumer/consumer-api.js';
 import type { ConsumerOptions } from '../consumer/consumer-options.js';
 import type { Message, ReceivedMessage } from '../consumer/message.js';
@@ -10,6 +9,7 @@ import { isThenable } from '../contracts/schema.js';
 import { ClosedError, isLeveretError, MessageTooLargeError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { Outbox } from '../producer/outbox.js';
+import type { Clock } from '../util/clock.js';
 import { type Answer, failureAnswer, isDirect, replyTo } from './reply.js';
 import { targetOf } from './request-errors.js';
 

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js';
-import { show } from '../options.js';
+import { show } from '../util/checks.js';
 
 /** A length of time: milliseconds, or a number with its unit, such as `'10m'`, `'1.5h'` or `'250ms'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../clock.js';
+import type { Clock, Timer } from '../util/clock.js';
 
 /** An answer that is waited for. */
 interface Wait {

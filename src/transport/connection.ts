@@ -1,7 +1,7 @@
 import pRetry from 'p-retry';
-import { type Clock, orAborted, pause, withDeadline } from '../clock.js';
-import { deferred } from '../deferred.js';
 import { ClosedError } from '../errors.js';
+import { type Clock, orAborted, pause, withDeadline } from '../util/clock.js';
+import { deferred } from '../util/deferred.js';
 import { Backoff, type BackoffPolicy } from './backoff.js';
 import { type ConnectionEvent, type ConnectionState, transition } from './connection-state.js';
 import { type Credentials, DialFailure, type Link, type Role, type Transport } from './port.js';

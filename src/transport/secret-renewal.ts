@@ -1,6 +1,6 @@
-import { type Clock, type Timer, withDeadline } from '../clock.js';
 import { ConfigurationError } from '../errors.js';
-import { isDate } from '../options.js';
+import { isDate } from '../util/checks.js';
+import { type Clock, type Timer, withDeadline } from '../util/clock.js';
 import type { Credentials, Link } from './port.js';
 
 /** At this share of a password's life the server gets the next one. */

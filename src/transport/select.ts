@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.js';
 import { ConnectionError } from '../errors.js';
+import type { Clock } from '../util/clock.js';
 import { VERSION } from '../version.js';
 import { isMemoryUrl } from './memory/address.js';
 import { MemoryTransport } from './memory/transport.js';

@@ -1,6 +1,6 @@
 import { inject } from 'vitest';
-import { systemClock } from '../../src/clock.js';
 import { MemoryTransport } from '../../src/transport/memory/transport.js';
+import { systemClock } from '../../src/util/clock.js';
 import { createVhost } from '../helpers/server/index.js';
 import { TcpProxy } from '../helpers/tcp-proxy.js';
 

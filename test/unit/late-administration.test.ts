@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { Administration } from '../../src/administration.js';
-import { type Clock, systemClock } from '../../src/clock.js';
 import type { Connections } from '../../src/connections.js';
-import { deferred } from '../../src/deferred.js';
 import type { Channel, Link } from '../../src/transport/port.js';
+import { type Clock, systemClock } from '../../src/util/clock.js';
+import { deferred } from '../../src/util/deferred.js';
 
 it('does not purge a queue after the purge was given up', async () => {
   const reconnected = deferred<Link>();

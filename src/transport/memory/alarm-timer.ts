@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../clock.js';
+import type { Clock, Timer } from '../../util/clock.js';
 
 /** One timer that is set for the earliest of the times that it is asked for. Never keeps the process alive. */
 export class AlarmTimer {

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from '../../clock.js';
-import { deferred } from '../../deferred.js';
+import type { Clock, Timer } from '../../util/clock.js';
+import { deferred } from '../../util/deferred.js';
 import { type Channel, type ChannelOptions, type Link, type Role, TransportError } from '../port.js';
 import { MemoryChannel } from './channel.js';
 import type { MemoryServer, ServerLink } from './server.js';

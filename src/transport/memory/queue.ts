@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../util/clock.js';
 import type { QueueDeclaration } from '../port.js';
 import { AlarmTimer } from './alarm-timer.js';
 import { Consumers, type QueueConsumer } from './consumers.js';

@@ -1,4 +1,4 @@
-import { Fifo } from '../../fifo.js';
+import { Fifo } from '../../util/fifo.js';
 import type { Entry } from './message.js';
 import type { Behaviour } from './version.js';
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../util/clock.js';
 import type { BindingDeclaration, OutgoingMessage, QueueDeclaration, Role } from '../port.js';
 import { deadLetterOf, isCycle } from './dead-letter.js';
 import type { AnyQueue } from './exchange.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../util/clock.js';
 import type { QueueDeclaration } from '../port.js';
 import type { QueueConsumer } from './consumers.js';
 import type { Entry, StoredMessage } from './message.js';

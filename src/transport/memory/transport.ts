@@ -1,5 +1,5 @@
-import type { Clock } from '../../clock.js';
 import { ConnectionError } from '../../errors.js';
+import type { Clock } from '../../util/clock.js';
 import { DialFailure, type DialOptions, type Link, type Transport } from '../port.js';
 import { type MemoryAddress, parseMemoryAddress } from './address.js';
 import { MemoryLink } from './link.js';

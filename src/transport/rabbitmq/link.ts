@@ -1,6 +1,6 @@
 import type { ChannelModel } from 'amqplib';
-import { type Clock, orAborted, withDeadline } from '../../clock.js';
-import { deferred } from '../../deferred.js';
+import { type Clock, orAborted, withDeadline } from '../../util/clock.js';
+import { deferred } from '../../util/deferred.js';
 import { AnswerLimit } from '../answer-limit.js';
 import { type Channel, type ChannelOptions, type Link, TransportError } from '../port.js';
 import { RabbitChannel } from './channel.js';

@@ -1,7 +1,7 @@
 import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { connect, credentials as mechanisms, type SocketOptions } from 'amqplib';
-import type { Clock } from '../../clock.js';
 import { ConfigurationError, ConnectionError } from '../../errors.js';
+import type { Clock } from '../../util/clock.js';
 import { DialFailure, type DialOptions, type Link, type Transport } from '../port.js';
 import { type Address, parseAddress } from './address.js';
 import { dialFailure } from './failures.js';

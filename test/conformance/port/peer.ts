@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { resolveBrokerOptions } from '../../../src/broker-options.js';
-import { systemClock } from '../../../src/clock.js';
 import type {
   Channel,
   ConsumeOptions,
@@ -11,6 +10,7 @@ import type {
   TransportError,
 } from '../../../src/transport/port.js';
 import { makeTransport } from '../../../src/transport/select.js';
+import { systemClock } from '../../../src/util/clock.js';
 import type { Target } from '../targets.js';
 
 /** A client that speaks to a target through the transport's port alone, and closes what it opened. */

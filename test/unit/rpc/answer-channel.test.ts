@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { deferred } from '../../../src/deferred.js';
 import { Outbox } from '../../../src/producer/outbox.js';
 import { AnswerChannel } from '../../../src/rpc/answer-channel.js';
 import type { OutgoingMessage } from '../../../src/transport/port.js';
+import { deferred } from '../../../src/util/deferred.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { FakeConnection } from '../support/fake-connection.js';
 import { FakeLink } from '../support/fake-link.js';

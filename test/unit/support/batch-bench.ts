@@ -2,7 +2,7 @@ import type { BatchContext } from '../../../src/consumer/batch.js';
 import { BatchWorker } from '../../../src/consumer/batch-worker.js';
 import { Inbox } from '../../../src/consumer/inbox.js';
 import type { Message, ReceivedMessage } from '../../../src/consumer/message.js';
-import { type Deferred, deferred } from '../../../src/deferred.js';
+import { type Deferred, deferred } from '../../../src/util/deferred.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';
 import { FakeClock, turn } from './fake-clock.js';
 import { tagOf } from './handler-bench.js';

@@ -1,6 +1,6 @@
-import { deferred } from '../../../src/deferred.js';
 import type { Connection } from '../../../src/transport/connection.js';
 import type { ConnectionState } from '../../../src/transport/connection-state.js';
+import { deferred } from '../../../src/util/deferred.js';
 import { FakeLink } from './fake-link.js';
 
 /** A connection that is open, lost and opened again when the test says so. */

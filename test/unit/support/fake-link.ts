@@ -1,4 +1,3 @@
-import { deferred } from '../../../src/deferred.js';
 import {
   type BindingDeclaration,
   type Channel,
@@ -11,6 +10,7 @@ import {
   type QueueDeclaration,
   TransportError,
 } from '../../../src/transport/port.js';
+import { deferred } from '../../../src/util/deferred.js';
 
 /** A link whose other end is the test. */
 export class FakeLink implements Link {

@@ -1,5 +1,5 @@
-import { type Deferred, deferred } from '../../../src/deferred.js';
 import { DialFailure, type DialOptions, type Link, type Transport } from '../../../src/transport/port.js';
+import { type Deferred, deferred } from '../../../src/util/deferred.js';
 import { FakeLink } from './fake-link.js';
 
 /** Nobody listens at the address. */

@@ -1,8 +1,8 @@
 import { HandlerWorker } from '../../../src/consumer/handler-worker.js';
 import { Inbox } from '../../../src/consumer/inbox.js';
 import type { Message, ReceivedMessage } from '../../../src/consumer/message.js';
-import { type Deferred, deferred } from '../../../src/deferred.js';
 import type { Delivery } from '../../../src/transport/port.js';
+import { type Deferred, deferred } from '../../../src/util/deferred.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';
 import { FakeClock, turn } from './fake-clock.js';
 

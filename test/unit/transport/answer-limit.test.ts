@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { deferred } from '../../../src/deferred.js';
 import { AnswerLimit } from '../../../src/transport/answer-limit.js';
+import { deferred } from '../../../src/util/deferred.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { track } from '../support/track.js';
 

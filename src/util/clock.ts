@@ -1,4 +1,4 @@
-import { onAbort } from './signals.js';
+import { onAbort } from './on-abort.js';
 
 /** Time and chance, injected so that tests and the embedded broker can own them. */
 

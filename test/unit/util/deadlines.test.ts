@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type Deadlined, Deadlines } from '../../src/deadlines.js';
-import { FakeClock } from './support/fake-clock.js';
+import { type Deadlined, Deadlines } from '../../../src/util/deadlines.js';
+import { FakeClock } from '../support/fake-clock.js';
 
 interface Item extends Deadlined {
   readonly name: string;

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { Broker, queue } from 'leveret';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { onAbort } from '../../src/signals.js';
+import { onAbort } from '../../../src/util/on-abort.js';
 
 let controller: AbortController;
 let called: string[];

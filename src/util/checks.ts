@@ -1,4 +1,4 @@
-import { ConfigurationError } from './errors.js';
+import { ConfigurationError } from '../errors.js';
 
 /** Says what was expected when the value is wrong, and nothing when it is right. */
 export type Check = (value: unknown) => string | undefined;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigurationError } from '../../src/errors.js';
+import { ConfigurationError } from '../../../src/errors.js';
 import {
   type Check,
   checkOptions,
@@ -15,8 +15,8 @@ import {
   isSignal,
   isString,
   show,
-} from '../../src/options.js';
-import { thrownBy } from './support/track.js';
+} from '../../../src/util/checks.js';
+import { thrownBy } from '../support/track.js';
 
 const checks: Record<string, Check> = {
   timeoutMs: isDuration(1, { infinity: true }),

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { orAborted, pause, systemClock, withDeadline } from '../../src/clock.js';
-import { FakeClock, turn } from './support/fake-clock.js';
-import { track } from './support/track.js';
+import { orAborted, pause, systemClock, withDeadline } from '../../../src/util/clock.js';
+import { FakeClock, turn } from '../support/fake-clock.js';
+import { track } from '../support/track.js';
 
 let clock: FakeClock;
 let controller: AbortController;
