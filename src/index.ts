@@ -4,10 +4,10 @@
  * @packageDocumentation
  */
 
-export { Broker } from './broker.js';
-export type { BrokerHealth, ConnectionHealth, ConsumerHealth, ProducerHealth } from './broker-health.js';
-export type { BrokerOptions, CloseOptions, ReconnectOptions } from './broker-options.js';
-export type { BrokerState } from './broker-state.js';
+export { Broker } from './broker/broker.js';
+export type { BrokerHealth, ConnectionHealth, ConsumerHealth, ProducerHealth } from './broker/health.js';
+export type { BrokerOptions, CloseOptions, ReconnectOptions } from './broker/options.js';
+export type { BrokerState } from './broker/state.js';
 export type { BatchContext } from './consumer/batch.js';
 export type { BatchConsumerOptions } from './consumer/batch-options.js';
 export type { Consumer, ConsumerStats } from './consumer/consumer-api.js';

@@ -1,7 +1,7 @@
+import type { Internals } from '../broker/test-hooks.js';
 import type { SubscriptionContract } from '../contracts/exchange.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
-import type { Internals } from '../internals.js';
 import type { BatchConsumerOptions } from './batch-options.js';
 import { type ConsumerHost, QueueConsumer } from './consumer.js';
 import type { Consumer } from './consumer-api.js';

@@ -1,7 +1,7 @@
+import type { OutcomeListener } from '../broker/test-hooks.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
 import type { Events } from '../events.js';
-import type { OutcomeListener } from '../internals.js';
 import type { Delivery } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import { AckMemory } from './ack-memory.js';

@@ -1,6 +1,6 @@
+import type { Outcome, OutcomeListener } from '../broker/test-hooks.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Events } from '../events.js';
-import type { Outcome, OutcomeListener } from '../internals.js';
 import type { Clock, Timer } from '../util/clock.js';
 import type { AckMemory } from './ack-memory.js';
 import { decide, isGivenUp } from './failure-policy.js';

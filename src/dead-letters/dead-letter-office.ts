@@ -1,6 +1,6 @@
+import type { Publisher } from '../broker/registry.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
-import type { Publisher } from '../members.js';
 import { Outbox } from '../producer/outbox.js';
 import type { Connection } from '../transport/connection.js';
 import type { Role } from '../transport/port.js';

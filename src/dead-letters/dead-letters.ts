@@ -1,4 +1,4 @@
-import { toPublicError } from '../administration.js';
+import { toPublicError } from '../broker/administration.js';
 import { isQueue } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { InputOf, Schema } from '../contracts/schema.js';

@@ -1,3 +1,4 @@
+import type { Members } from '../broker/registry.js';
 import type { ConsumerFactory } from '../consumer/consumer-factory.js';
 import { resolveConsumerOptions } from '../consumer/consumer-options.js';
 import type { Message } from '../consumer/message.js';
@@ -5,7 +6,6 @@ import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { ConfigurationError } from '../errors.js';
 import type { Events } from '../events.js';
-import type { Members } from '../members.js';
 import { Outbox } from '../producer/outbox.js';
 import type { Connection } from '../transport/connection.js';
 import { show } from '../util/checks.js';

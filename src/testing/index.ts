@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-export type { Outcome } from '../internals.js';
+export type { Outcome } from '../broker/test-hooks.js';
 export type { ServerVersion } from '../transport/memory/version.js';
 export type { Duration } from './duration.js';
 export type { DeadLetteredMessage, HandledMessage, SentMessage } from './records.js';

@@ -1,4 +1,4 @@
-import type { BrokerHealth } from '../broker-health.js';
+import type { BrokerHealth } from '../broker/health.js';
 import type { MemoryServer } from '../transport/memory/server.js';
 
 /** As many turns of the event loop without any work are taken for the end of it: promises and flushes come in between. */

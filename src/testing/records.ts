@@ -1,3 +1,4 @@
+import type { Outcome } from '../broker/test-hooks.js';
 import type { ReceivedMessage } from '../consumer/message.js';
 import { codecs } from '../contracts/codec.js';
 import type { CodecName } from '../contracts/json.js';
@@ -7,7 +8,6 @@ import { causeOf, originOf as letterOriginOf } from '../dead-letters/letter.js';
 import { originOf } from '../delay/message.js';
 import { ValidationError } from '../errors.js';
 import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../headers.js';
-import type { Outcome } from '../internals.js';
 import type { StoredMessage } from '../transport/memory/message.js';
 import type { ServerLink, ServerObserver } from '../transport/memory/server.js';
 

@@ -1,12 +1,12 @@
-import { Broker } from '../broker.js';
-import type { BrokerOptions, CloseOptions } from '../broker-options.js';
+import { Broker } from '../broker/broker.js';
+import type { BrokerOptions, CloseOptions } from '../broker/options.js';
+import { withInternals } from '../broker/test-hooks.js';
 import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { InputOf, OutputOf, Schema } from '../contracts/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { TimeoutError } from '../errors.js';
-import { withInternals } from '../internals.js';
 import { MemoryServer, type ServerLink } from '../transport/memory/server.js';
 import { MemoryTransport } from '../transport/memory/transport.js';
 import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';

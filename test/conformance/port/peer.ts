@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { resolveBrokerOptions } from '../../../src/broker-options.js';
+import { resolveBrokerOptions } from '../../../src/broker/options.js';
 import type {
   Channel,
   ConsumeOptions,

@@ -1,8 +1,8 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { ConfigurationError } from './errors.js';
-import { type Logger, silentLogger } from './events.js';
-import type { BackoffPolicy } from './transport/backoff.js';
-import type { Credentials } from './transport/port.js';
+import { ConfigurationError } from '../errors.js';
+import { type Logger, silentLogger } from '../events.js';
+import type { BackoffPolicy } from '../transport/backoff.js';
+import type { Credentials } from '../transport/port.js';
 import {
   type Check,
   checkOptions,
@@ -14,7 +14,7 @@ import {
   isSignal,
   isString,
   show,
-} from './util/checks.js';
+} from '../util/checks.js';
 
 /** How long to wait between attempts to connect. */
 export interface ReconnectOptions {

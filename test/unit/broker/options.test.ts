@@ -1,9 +1,9 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { Broker } from '../../src/broker.js';
-import { resolveBrokerOptions, resolveUrls } from '../../src/broker-options.js';
-import { ConfigurationError } from '../../src/errors.js';
-import { thrownBy } from './support/track.js';
+import { Broker } from '../../../src/broker/broker.js';
+import { resolveBrokerOptions, resolveUrls } from '../../../src/broker/options.js';
+import { ConfigurationError } from '../../../src/errors.js';
+import { thrownBy } from '../support/track.js';
 
 const fine = () => ({ username: 'ada', password: 'x' });
 

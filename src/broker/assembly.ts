@@ -1,22 +1,22 @@
+import { ConsumerFactory } from '../consumer/consumer-factory.js';
+import { Republisher } from '../consumer/republisher.js';
+import { DeadLetterOffice } from '../dead-letters/dead-letter-office.js';
+import { ClosedError, TimeoutError } from '../errors.js';
+import { Events } from '../events.js';
+import { Outbox } from '../producer/outbox.js';
+import { Procedures } from '../rpc/procedures.js';
+import { makeTransport } from '../transport/select.js';
+import { type Clock, orAborted, systemClock, withDeadline } from '../util/clock.js';
 import { Administration } from './administration.js';
+import { Connections } from './connections.js';
 import {
   type BrokerOptions,
   type ResolvedBrokerOptions,
   resolveBrokerOptions,
   resolveUrls,
-} from './broker-options.js';
-import { Connections } from './connections.js';
-import { ConsumerFactory } from './consumer/consumer-factory.js';
-import { Republisher } from './consumer/republisher.js';
-import { DeadLetterOffice } from './dead-letters/dead-letter-office.js';
-import { ClosedError, TimeoutError } from './errors.js';
-import { Events } from './events.js';
-import { internalsOf } from './internals.js';
-import { Members } from './members.js';
-import { Outbox } from './producer/outbox.js';
-import { Procedures } from './rpc/procedures.js';
-import { makeTransport } from './transport/select.js';
-import { type Clock, orAborted, systemClock, withDeadline } from './util/clock.js';
+} from './options.js';
+import { Members } from './registry.js';
+import { internalsOf } from './test-hooks.js';
 
 /** The parts of a broker. */
 export interface Assembly {

@@ -1,15 +1,15 @@
+import type { DelaysContract } from '../contracts/delays.js';
+import { isDelays, isExchange, isProcedure, isQueue } from '../contracts/guards.js';
+import type { ProcedureContract } from '../contracts/procedure.js';
+import type { QueueContract } from '../contracts/queue.js';
+import type { Contract } from '../contracts/topology.js';
+import { declareDelays } from '../delay/declarer.js';
+import { ClosedError, ConfigurationError, ConnectionError, TimeoutError, TopologyError } from '../errors.js';
+import { type Declarer, declarerOf, toTopologyError } from '../transport/declarer.js';
+import { TransportError } from '../transport/port.js';
+import { isShortString, show } from '../util/checks.js';
+import { type Clock, withDeadline } from '../util/clock.js';
 import type { Connections } from './connections.js';
-import type { DelaysContract } from './contracts/delays.js';
-import { isDelays, isExchange, isProcedure, isQueue } from './contracts/guards.js';
-import type { ProcedureContract } from './contracts/procedure.js';
-import type { QueueContract } from './contracts/queue.js';
-import type { Contract } from './contracts/topology.js';
-import { declareDelays } from './delay/declarer.js';
-import { ClosedError, ConfigurationError, ConnectionError, TimeoutError, TopologyError } from './errors.js';
-import { type Declarer, declarerOf, toTopologyError } from './transport/declarer.js';
-import { TransportError } from './transport/port.js';
-import { isShortString, show } from './util/checks.js';
-import { type Clock, withDeadline } from './util/clock.js';
 
 /** How long one operation may take in all, reconnects included. */
 const TIMEOUT_MS = 30_000;

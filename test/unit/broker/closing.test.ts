@@ -1,7 +1,7 @@
 import { Broker, procedure, queue } from 'leveret';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { gate } from '../helpers/gate.js';
+import { gate } from '../../helpers/gate.js';
 
 const numbers = queue('numbers', z.number());
 const others = queue('others', z.number());

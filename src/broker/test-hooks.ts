@@ -1,8 +1,8 @@
-import type { BrokerOptions } from './broker-options.js';
-import type { ReceivedMessage } from './consumer/message.js';
-import type { QueueContract } from './contracts/queue.js';
-import type { Transport } from './transport/port.js';
-import type { Clock } from './util/clock.js';
+import type { ReceivedMessage } from '../consumer/message.js';
+import type { QueueContract } from '../contracts/queue.js';
+import type { Transport } from '../transport/port.js';
+import type { Clock } from '../util/clock.js';
+import type { BrokerOptions } from './options.js';
 
 /** What became of a message that a handler, or a loop, has seen. `failed`: a request that was answered with an error. */
 export type Outcome = 'acked' | 'retried' | 'dead-lettered' | 'requeued' | 'failed';

@@ -1,7 +1,7 @@
-import type { ConsumerHealth, ProducerHealth } from './broker-health.js';
-import type { QueueConsumer } from './consumer/consumer.js';
-import type { QueueContract } from './contracts/queue.js';
-import type { QueueProducer } from './producer/producer.js';
+import type { QueueConsumer } from '../consumer/consumer.js';
+import type { QueueContract } from '../contracts/queue.js';
+import type { QueueProducer } from '../producer/producer.js';
+import type { ConsumerHealth, ProducerHealth } from './health.js';
 
 /** Something else that publishes for a broker, such as its dead letters. */
 export interface Publisher {

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { Administration } from '../../src/administration.js';
-import type { Connections } from '../../src/connections.js';
-import type { Channel, Link } from '../../src/transport/port.js';
-import { type Clock, systemClock } from '../../src/util/clock.js';
-import { deferred } from '../../src/util/deferred.js';
+import { Administration } from '../../../src/broker/administration.js';
+import type { Connections } from '../../../src/broker/connections.js';
+import type { Channel, Link } from '../../../src/transport/port.js';
+import { type Clock, systemClock } from '../../../src/util/clock.js';
+import { deferred } from '../../../src/util/deferred.js';
 
 it('does not purge a queue after the purge was given up', async () => {
   const reconnected = deferred<Link>();

@@ -1,12 +1,12 @@
-import type { ResolvedBrokerOptions } from './broker-options.js';
-import { type BrokerState, isDown, type ObservedConnection, summarise } from './broker-state.js';
-import type { Events } from './events.js';
-import { Connection } from './transport/connection.js';
-import type { ConnectionEvent, ConnectionState } from './transport/connection-state.js';
-import { DeclarationTurns } from './transport/declaration-turns.js';
-import { declareInTurn } from './transport/declarer.js';
-import type { Link, Role, Transport } from './transport/port.js';
-import type { Clock } from './util/clock.js';
+import type { Events } from '../events.js';
+import { Connection } from '../transport/connection.js';
+import type { ConnectionEvent, ConnectionState } from '../transport/connection-state.js';
+import { DeclarationTurns } from '../transport/declaration-turns.js';
+import { declareInTurn } from '../transport/declarer.js';
+import type { Link, Role, Transport } from '../transport/port.js';
+import type { Clock } from '../util/clock.js';
+import type { ResolvedBrokerOptions } from './options.js';
+import { type BrokerState, isDown, type ObservedConnection, summarise } from './state.js';
 
 export interface ConnectionsSettings {
   readonly transport: Transport;
