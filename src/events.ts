@@ -1,4 +1,4 @@
-import { isThenable } from './contracts/schema.js';
+import { isThenable } from './contracts/body/schema.js';
 import type { Issue } from './errors.js';
 import { ConfigurationError } from './errors.js';
 import type { Role } from './transport/port.js';

@@ -16,6 +16,8 @@ export type { ConsumerState } from './consumer/consumer-state.js';
 export { DeadLetter, RetryLater } from './consumer/failure-policy.js';
 export type { Message } from './consumer/message.js';
 export type { StreamOffset } from './consumer/stream-offset.js';
+export type { CodecName, JsonOf, Travelling } from './contracts/body/json.js';
+export type { InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './contracts/body/schema.js';
 export { type DelaysContract, delays } from './contracts/delays.js';
 export {
   type BindingArguments,
@@ -27,7 +29,6 @@ export {
   type SubscriptionContract,
   type SubscriptionOptions,
 } from './contracts/exchange.js';
-export type { CodecName, JsonOf, Travelling } from './contracts/json.js';
 export {
   type ProcedureContract,
   type ProcedureOptions,
@@ -45,7 +46,6 @@ export type {
   RetryOptions,
   StreamQueueOptions,
 } from './contracts/queue-options.js';
-export type { InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './contracts/schema.js';
 export type { Contract } from './contracts/topology.js';
 export type {
   ListDeadLettersOptions,

@@ -1,5 +1,5 @@
+import { isThenable } from '../contracts/body/schema.js';
 import type { RetryPolicy } from '../contracts/queue.js';
-import { isThenable } from '../contracts/schema.js';
 import { MAX_DELAY_MS } from '../delay/levels.js';
 import { type Check, checkOptions, isNumber } from '../util/checks.js';
 

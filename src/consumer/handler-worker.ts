@@ -1,4 +1,4 @@
-import { isThenable } from '../contracts/schema.js';
+import { isThenable } from '../contracts/body/schema.js';
 import { TimeoutError } from '../errors.js';
 import type { Clock } from '../util/clock.js';
 import { Deadlines } from '../util/deadlines.js';

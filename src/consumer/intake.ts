@@ -1,6 +1,6 @@
-import { decodeBody } from '../contracts/body.js';
+import { decodeBody } from '../contracts/body/body.js';
+import { isThenable, type Validation } from '../contracts/body/schema.js';
 import type { QueueContract } from '../contracts/queue.js';
-import { isThenable, type Validation } from '../contracts/schema.js';
 import { type Issue, ValidationError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { AckMemory } from './ack-memory.js';

@@ -1,4 +1,4 @@
-import { isThenable } from '../contracts/schema.js';
+import { isThenable } from '../contracts/body/schema.js';
 import { ConfigurationError } from '../errors.js';
 import { Admission } from './admission.js';
 import { HandlerWorker, type HandlerWorkerSettings } from './handler-worker.js';

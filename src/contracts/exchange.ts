@@ -11,11 +11,11 @@ import {
   isShortString,
   show,
 } from '../util/checks.js';
-import type { CodecName, Travelling } from './json.js';
+import type { CodecName, Travelling } from './body/json.js';
+import type { InputOf, OutputOf, Schema } from './body/schema.js';
 import { makeQueue, type QueueContract } from './queue.js';
 import { checkBindings, checkName, checkSchema, isBindingList, isExchangeOrName } from './queue-checks.js';
 import type { Binding, ClassicQueueOptions, QueueOptions } from './queue-options.js';
-import type { InputOf, OutputOf, Schema } from './schema.js';
 
 /** The kinds of exchange: by pattern, by exact key, to everybody, by headers. */
 export type ExchangeType = 'topic' | 'direct' | 'fanout' | 'headers';

@@ -1,10 +1,10 @@
 import { ConfigurationError } from '../errors.js';
 import { isRecord, show } from '../util/checks.js';
-import type { CodecName, Travelling } from './json.js';
+import type { CodecName, Travelling } from './body/json.js';
+import type { InputOf, Schema } from './body/schema.js';
 import { makeQueue, type QueueContract } from './queue.js';
 import { type AnyQueueOptions, checkName, checkSchema } from './queue-checks.js';
 import type { ClassicQueueOptions, QuorumQueueOptions } from './queue-options.js';
-import type { InputOf, Schema } from './schema.js';
 
 /** The two schemas of a procedure. */
 export interface ProcedureSchemas<Request extends Schema, Response extends Schema, C extends CodecName> {

@@ -14,10 +14,10 @@ import {
   isShortString,
   show,
 } from '../util/checks.js';
+import type { CodecName } from './body/json.js';
+import { isSchema } from './body/schema.js';
 import { isExchange } from './guards.js';
-import type { CodecName } from './json.js';
 import type { Binding, QueueType, RetryOptions } from './queue-options.js';
-import { isSchema } from './schema.js';
 
 /** @internal */
 export const isExchangeOrName: Check = either(isShortString(), (value) =>

@@ -1,5 +1,5 @@
+import type { CodecName } from './body/json.js';
 import type { ExchangeContract } from './exchange.js';
-import type { CodecName } from './json.js';
 
 /** The kinds of queue that RabbitMQ has. */
 export type QueueType = 'quorum' | 'classic' | 'stream';

@@ -1,8 +1,8 @@
 import { ConfigurationError } from '../errors.js';
-import type { CodecName, Travelling } from './json.js';
+import type { CodecName, Travelling } from './body/json.js';
+import type { InputOf, OutputOf, Schema } from './body/schema.js';
 import { type AnyQueueOptions, checkName, checkQueueOptions, checkSchema } from './queue-checks.js';
 import type { Binding, FailedMessage, QueueOptions, QueueType, RetryOptions } from './queue-options.js';
-import type { InputOf, OutputOf, Schema } from './schema.js';
 
 /** The failure policy of a queue with every default filled in. */
 export interface RetryPolicy {

@@ -1,7 +1,7 @@
 import { toPublicError } from '../broker/administration.js';
+import type { InputOf, Schema } from '../contracts/body/schema.js';
 import { isQueue } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/queue.js';
-import type { InputOf, Schema } from '../contracts/schema.js';
 import { ConfigurationError } from '../errors.js';
 import { TransportError } from '../transport/port.js';
 import { show } from '../util/checks.js';

@@ -1,4 +1,4 @@
-import { codecs } from '../contracts/codec.js';
+import { codecs } from '../contracts/body/codec.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Issue } from '../errors.js';
 import {

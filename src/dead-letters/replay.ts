@@ -1,8 +1,8 @@
 import { replayCopy } from '../consumer/dead-letter.js';
 import { publishCopy } from '../consumer/republisher.js';
-import { codecs } from '../contracts/codec.js';
+import { codecs } from '../contracts/body/codec.js';
+import { isThenable, validate } from '../contracts/body/schema.js';
 import type { QueueContract } from '../contracts/queue.js';
-import { isThenable, validate } from '../contracts/schema.js';
 import { ConnectionError } from '../errors.js';
 import type { Outbox } from '../producer/outbox.js';
 import { type Delivery, TransportError } from '../transport/port.js';

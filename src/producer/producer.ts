@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { encodeBody } from '../contracts/body.js';
-import { codecs } from '../contracts/codec.js';
-import { type InputOf, isThenable } from '../contracts/schema.js';
+import { encodeBody } from '../contracts/body/body.js';
+import { codecs } from '../contracts/body/codec.js';
+import { type InputOf, isThenable } from '../contracts/body/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { copyHeaders } from '../headers.js';

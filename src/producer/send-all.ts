@@ -1,4 +1,4 @@
-import { type InputOf, isThenable } from '../contracts/schema.js';
+import { type InputOf, isThenable } from '../contracts/body/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, ConfigurationError } from '../errors.js';
 import { type Check, checkOptions, either, isFunction, isRecord, isSignal, show } from '../util/checks.js';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { codecs } from '../contracts/codec.js';
+import { codecs } from '../contracts/body/codec.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { copyHeaders } from '../headers.js';
 import type { OutgoingMessage } from '../transport/port.js';

@@ -1,6 +1,6 @@
-import { decodeBody, encodeBody } from '../contracts/body.js';
+import { decodeBody, encodeBody } from '../contracts/body/body.js';
+import { isThenable, type Validation } from '../contracts/body/schema.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
-import { isThenable, type Validation } from '../contracts/schema.js';
 import { ClosedError, ConnectionError, type Issue, TopologyError } from '../errors.js';
 import { Backoff, channelBackoff } from '../transport/backoff.js';
 import type { Connection } from '../transport/connection.js';

@@ -1,4 +1,4 @@
-import { isThenable } from '../contracts/schema.js';
+import { isThenable } from '../contracts/body/schema.js';
 
 /** The lives of a process that crashes on demand: what belongs to an earlier one has no effect any more. */
 export class Lives {

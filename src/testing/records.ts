@@ -1,7 +1,7 @@
 import type { Outcome } from '../broker/test-hooks.js';
 import type { ReceivedMessage } from '../consumer/message.js';
-import { codecs } from '../contracts/codec.js';
-import type { CodecName } from '../contracts/json.js';
+import { codecs } from '../contracts/body/codec.js';
+import type { CodecName } from '../contracts/body/json.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';
 import { causeOf, originOf as letterOriginOf } from '../dead-letters/letter.js';

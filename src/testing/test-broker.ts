@@ -1,10 +1,10 @@
 import { Broker } from '../broker/broker.js';
 import type { BrokerOptions, CloseOptions } from '../broker/options.js';
 import { withInternals } from '../broker/test-hooks.js';
+import type { InputOf, OutputOf, Schema } from '../contracts/body/schema.js';
 import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import type { QueueContract } from '../contracts/queue.js';
-import type { InputOf, OutputOf, Schema } from '../contracts/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { TimeoutError } from '../errors.js';
 import { MemoryServer, type ServerLink } from '../transport/memory/server.js';

@@ -1,7 +1,7 @@
 import { Broker, queue } from 'leveret';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Schema } from '../../../src/contracts/schema.js';
+import type { Schema } from '../../../src/contracts/body/schema.js';
 import { track } from '../support/track.js';
 
 /** A queue whose messages are not validated before the test ends. */

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Schema, SchemaResult } from '../../../src/contracts/body/schema.js';
 import { queue } from '../../../src/contracts/queue.js';
-import type { Schema, SchemaResult } from '../../../src/contracts/schema.js';
 import { TimeoutError, ValidationError } from '../../../src/errors.js';
 import { QueueProducer } from '../../../src/producer/producer.js';
 import { FakeClock, turn } from '../support/fake-clock.js';

@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
-import { type Issue, messageOf } from '../errors.js';
-import { isWellFormed, show } from '../util/checks.js';
+import { type Issue, messageOf } from '../../errors.js';
+import { isWellFormed, show } from '../../util/checks.js';
 import { type CodecName, findPollution, isPlainJson } from './json.js';
 
 /**

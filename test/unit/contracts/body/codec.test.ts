@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { codecs } from '../../../src/contracts/codec.js';
+import { codecs } from '../../../../src/contracts/body/codec.js';
 
 const { json, text, bytes } = codecs;
 

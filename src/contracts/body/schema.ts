@@ -1,4 +1,4 @@
-import { type Issue, messageOf } from '../errors.js';
+import { type Issue, messageOf } from '../../errors.js';
 import { ask } from './zod.js';
 
 /**

@@ -1,4 +1,4 @@
-import { MessageTooLargeError, ValidationError } from '../errors.js';
+import { MessageTooLargeError, ValidationError } from '../../errors.js';
 import { codecs, type Encoded } from './codec.js';
 import type { CodecName } from './json.js';
 import { isThenable, MAX_ISSUES, type Schema, type Validation, validate } from './schema.js';

@@ -4,9 +4,9 @@ import fc from 'fast-check';
 import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type BodyContract, decodeBody, encodeBody } from '../../../src/contracts/body.js';
-import type { Schema, Validation } from '../../../src/contracts/schema.js';
-import { ValidationError } from '../../../src/errors.js';
+import { type BodyContract, decodeBody, encodeBody } from '../../../../src/contracts/body/body.js';
+import type { Schema, Validation } from '../../../../src/contracts/body/schema.js';
+import { ValidationError } from '../../../../src/errors.js';
 
 const MAX_BYTES = 10_000_000;
 

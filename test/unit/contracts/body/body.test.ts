@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type BodyContract, decodeBody, encodeBody } from '../../../src/contracts/body.js';
-import type { Schema } from '../../../src/contracts/schema.js';
-import { MessageTooLargeError, ValidationError } from '../../../src/errors.js';
-import { rejectionOf, thrownBy } from '../support/track.js';
+import { type BodyContract, decodeBody, encodeBody } from '../../../../src/contracts/body/body.js';
+import type { Schema } from '../../../../src/contracts/body/schema.js';
+import { MessageTooLargeError, ValidationError } from '../../../../src/errors.js';
+import { rejectionOf, thrownBy } from '../../support/track.js';
 
 const json = (schema: Schema): BodyContract => ({ schema, codec: 'json' });
 
