@@ -75,7 +75,7 @@ export {
   ValidationError,
 } from './errors.js';
 export type { BrokerEvent, BrokerEvents, BrokerListener, Logger } from './events.js';
-export type { HeaderValue } from './headers.js';
+export type { HeaderValue } from './messages/headers.js';
 export type { Receipt } from './producer/pending.js';
 export type { Producer, ProducerOptions } from './producer/producer.js';
 export type {

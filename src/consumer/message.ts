@@ -1,9 +1,9 @@
 import { originOf } from '../delay/message.js';
-import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../headers.js';
+import { attemptOf, isSuspect } from '../messages/attempt.js';
+import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../messages/headers.js';
 import type { Delivery } from '../transport/port.js';
 import { checkOptions } from '../util/checks.js';
 import type { Deadlined } from '../util/deadlines.js';
-import { attemptOf, isSuspect } from './attempt.js';
 import { DeadLetter, RetryLater, retryLaterChecks } from './failure-policy.js';
 import type { Session } from './session.js';
 import { offsetIn } from './stream-position.js';

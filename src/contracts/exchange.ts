@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ConfigurationError } from '../errors.js';
-import { isTable } from '../headers.js';
+import { isTable } from '../messages/headers.js';
 import {
   type Check,
   checkOptions,

@@ -1,6 +1,6 @@
 import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError } from '../errors.js';
-import { isTable } from '../headers.js';
+import { isTable } from '../messages/headers.js';
 import {
   type Check,
   checkOptions,

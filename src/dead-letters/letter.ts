@@ -7,7 +7,7 @@ import {
   FAILED_AT_HEADER,
   FAILED_IN_HEADER,
   ISSUES_HEADER,
-} from '../headers.js';
+} from '../messages/headers.js';
 import type { Delivery } from '../transport/port.js';
 
 /** A message in a dead-letter queue, and why it is there. */

@@ -1,9 +1,9 @@
-import { replayCopy } from '../consumer/dead-letter.js';
 import { publishCopy } from '../consumer/republisher.js';
 import { codecs } from '../contracts/body/codec.js';
 import { isThenable, validate } from '../contracts/body/schema.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ConnectionError } from '../errors.js';
+import { replayCopy } from '../messages/copies.js';
 import type { Outbox } from '../producer/outbox.js';
 import { type Delivery, TransportError } from '../transport/port.js';
 import { type Clock, orAborted, pause } from '../util/clock.js';

@@ -1,4 +1,4 @@
-import { ORIGIN_HEADERS } from '../headers.js';
+import { ORIGIN_HEADERS } from '../messages/headers.js';
 import type { Delivery, OutgoingMessage } from '../transport/port.js';
 import { digitAt, heightOf, LEVELS, type Level } from './levels.js';
 import {

@@ -4,7 +4,7 @@ import { codecs } from '../contracts/body/codec.js';
 import { type InputOf, isThenable } from '../contracts/body/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, TimeoutError } from '../errors.js';
-import { copyHeaders } from '../headers.js';
+import { copyHeaders } from '../messages/headers.js';
 import type { Connection } from '../transport/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import { type Check, checkOptions, isDuration, isInteger } from '../util/checks.js';

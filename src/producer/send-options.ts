@@ -2,7 +2,7 @@ import type { ExchangeContract } from '../contracts/exchange.js';
 import type { Contract } from '../contracts/topology.js';
 import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError, MessageTooLargeError } from '../errors.js';
-import { checkHeaders, type HeaderValue, isHeaders, MAX_HEADERS_BYTES } from '../headers.js';
+import { checkHeaders, type HeaderValue, isHeaders, MAX_HEADERS_BYTES } from '../messages/headers.js';
 import {
   type Check,
   checkOptions,

@@ -1,5 +1,5 @@
-import { errorText } from '../consumer/dead-letter.js';
-import { ERROR_HEADER } from '../headers.js';
+import { errorText } from '../messages/copies.js';
+import { ERROR_HEADER } from '../messages/headers.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
 
 /** The queue that is none: what is answered to it arrives on the channel that asked. https://www.rabbitmq.com/docs/direct-reply-to */

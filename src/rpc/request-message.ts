@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { codecs } from '../contracts/body/codec.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
-import { copyHeaders } from '../headers.js';
+import { copyHeaders } from '../messages/headers.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import { REPLY_TO } from './reply.js';
 import type { RequestOptions } from './request-options.js';

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js';
-import { type HeaderValue, isHeaders } from '../headers.js';
+import { type HeaderValue, isHeaders } from '../messages/headers.js';
 import { checkSendHeaders } from '../producer/send-options.js';
 import { type Check, checkOptions, isDuration, isInteger, isShortString, isSignal } from '../util/checks.js';
 

@@ -7,7 +7,7 @@ import type { Contract } from '../contracts/topology.js';
 import { causeOf, originOf as letterOriginOf } from '../dead-letters/letter.js';
 import { originOf } from '../delay/message.js';
 import { ValidationError } from '../errors.js';
-import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../headers.js';
+import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../messages/headers.js';
 import type { StoredMessage } from '../transport/memory/message.js';
 import type { ServerLink, ServerObserver } from '../transport/memory/server.js';
 

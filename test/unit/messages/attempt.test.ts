@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { attemptOf } from '../../../src/consumer/attempt.js';
 import type { QueueType } from '../../../src/contracts/queue-options.js';
+import { attemptOf } from '../../../src/messages/attempt.js';
 import { delivery } from '../support/deliveries.js';
 
 interface Row {

@@ -1,12 +1,12 @@
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { attemptOf } from '../../../src/consumer/attempt.js';
-import { deadLetterCopy, retryCopy } from '../../../src/consumer/dead-letter.js';
 import { DeadLetter } from '../../../src/consumer/failure-policy.js';
 import { queue } from '../../../src/contracts/queue.js';
 import { TimeoutError, ValidationError } from '../../../src/errors.js';
-import { checkHeaders } from '../../../src/headers.js';
+import { attemptOf } from '../../../src/messages/attempt.js';
+import { deadLetterCopy, retryCopy } from '../../../src/messages/copies.js';
+import { checkHeaders } from '../../../src/messages/headers.js';
 import type { Delivery } from '../../../src/transport/port.js';
 import { delivery, received } from '../support/deliveries.js';
 

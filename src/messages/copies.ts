@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import type { ReceivedMessage } from '../consumer/message.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { type Issue, isLeveretError, messageOf, ValidationError } from '../errors.js';
+import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
 import {
   ATTEMPT_HEADER,
   checkHeaders,
@@ -12,9 +14,7 @@ import {
   MAX_HEADERS_BYTES,
   ORIGIN_HEADERS,
   ownHeaders,
-} from '../headers.js';
-import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
-import type { ReceivedMessage } from './message.js';
+} from './headers.js';
 
 /** The longest text of an error, and of issues, in a header. */
 const MAX_TEXT_BYTES = 2_048;

@@ -1,4 +1,4 @@
-import { type Check, isWellFormed } from './util/checks.js';
+import { type Check, isWellFormed } from '../util/checks.js';
 
 /** Message headers: what may be sent, how large it is, and what is copied from one message to the next. */
 

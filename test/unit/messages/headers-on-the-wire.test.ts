@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkHeaders, copyHeaders } from '../../src/headers.js';
+import { checkHeaders, copyHeaders } from '../../../src/messages/headers.js';
 
 /** The part of amqplib that headers go through. It exports no way to it. */
 interface Codec {

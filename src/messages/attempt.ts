@@ -1,6 +1,6 @@
 import type { QueueType } from '../contracts/queue-options.js';
-import { ATTEMPT_HEADER, FAILED_AT_HEADER } from '../headers.js';
 import type { Delivery } from '../transport/port.js';
+import { ATTEMPT_HEADER, FAILED_AT_HEADER } from './headers.js';
 
 /**
  * Which run of the handler a delivery is: the attempt that a republished copy carries, plus the failed runs since then.

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkHeaders, copyHeaders, ownHeaders } from '../../src/headers.js';
+import { checkHeaders, copyHeaders, ownHeaders } from '../../../src/messages/headers.js';
 
 const VALUE = 'a string, number, boolean, null, bytes, array or plain object';
 
