@@ -76,8 +76,8 @@ export {
 } from './errors.js';
 export type { BrokerEvent, BrokerEvents, BrokerListener, Logger } from './events.js';
 export type { HeaderValue } from './messages/headers.js';
-export type { Receipt } from './producer/pending.js';
 export type { Producer, ProducerOptions } from './producer/producer.js';
+export type { Receipt } from './producer/publisher/pending-send.js';
 export type {
   SendAllArguments,
   SendAllOptions,

@@ -1,9 +1,9 @@
 import { ConsumerFactory } from '../consumer/consumer-factory.js';
-import { Republisher } from '../consumer/republisher.js';
 import { DeadLetterOffice } from '../dead-letters/dead-letter-office.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Events } from '../events.js';
-import { Outbox } from '../producer/outbox.js';
+import { Outbox } from '../producer/publisher/publisher.js';
+import { Republisher } from '../producer/republisher.js';
 import { Procedures } from '../rpc/procedures.js';
 import { makeTransport } from '../transport/select.js';
 import { type Clock, orAborted, systemClock, withDeadline } from '../util/clock.js';

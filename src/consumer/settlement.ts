@@ -1,11 +1,11 @@
 import type { Outcome, OutcomeListener } from '../broker/test-hooks.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Events } from '../events.js';
+import type { Republisher } from '../producer/republisher.js';
 import type { Clock, Timer } from '../util/clock.js';
 import type { AckMemory } from './ack-memory.js';
 import { decide, isGivenUp } from './failure-policy.js';
 import type { Judge, ReceivedMessage, Verdict } from './message.js';
-import type { Republisher } from './republisher.js';
 import type { Session } from './session.js';
 
 /** How long a message rests whose copy could not be published, before it goes back: a bare requeue would spin. */

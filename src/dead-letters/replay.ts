@@ -1,10 +1,10 @@
-import { publishCopy } from '../consumer/republisher.js';
 import { codecs } from '../contracts/body/codec.js';
 import { isThenable, validate } from '../contracts/body/schema.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ConnectionError } from '../errors.js';
 import { replayCopy } from '../messages/copies.js';
-import type { Outbox } from '../producer/outbox.js';
+import type { Outbox } from '../producer/publisher/publisher.js';
+import { publishCopy } from '../producer/republisher.js';
 import { type Delivery, TransportError } from '../transport/port.js';
 import { type Clock, orAborted, pause } from '../util/clock.js';
 import type { ReplayOptions, ReplayResult } from './dead-letter-options.js';

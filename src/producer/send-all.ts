@@ -4,7 +4,7 @@ import { ClosedError, ConfigurationError } from '../errors.js';
 import { type Check, checkOptions, either, isFunction, isRecord, isSignal, show } from '../util/checks.js';
 import { type Deferred, deferred } from '../util/deferred.js';
 import { onAbort } from '../util/on-abort.js';
-import type { Receipt } from './pending.js';
+import type { Receipt } from './publisher/pending-send.js';
 import type { AnySendOptions, SendArguments } from './send-options.js';
 
 /** How far a `sendAll` is. */

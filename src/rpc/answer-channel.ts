@@ -1,4 +1,4 @@
-import type { PublishingChannel } from '../producer/publishing-channel.js';
+import type { PublishingChannel } from '../producer/publisher/publishing-channel.js';
 import type { Channel, ChannelOptions, Link, OutgoingMessage, TransportError } from '../transport/port.js';
 import type { Clock, Timer } from '../util/clock.js';
 

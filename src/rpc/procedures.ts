@@ -6,7 +6,7 @@ import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { ConfigurationError } from '../errors.js';
 import type { Events } from '../events.js';
-import { Outbox } from '../producer/outbox.js';
+import { Outbox } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection.js';
 import { show } from '../util/checks.js';
 import type { Clock } from '../util/clock.js';

@@ -10,7 +10,7 @@ import {
   UnroutableError,
   ValidationError,
 } from '../errors.js';
-import { SendErrors } from '../producer/send-errors.js';
+import { SendErrors } from '../producer/publisher/send-errors.js';
 import type { Connection } from '../transport/connection.js';
 import type { TransportError } from '../transport/port.js';
 import { MAX_PENDING, type PendingRequest } from './pending-requests.js';

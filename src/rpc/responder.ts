@@ -8,7 +8,7 @@ import { isThenable } from '../contracts/body/schema.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { ClosedError, isLeveretError, MessageTooLargeError } from '../errors.js';
 import type { Events } from '../events.js';
-import type { Outbox } from '../producer/outbox.js';
+import type { Outbox } from '../producer/publisher/publisher.js';
 import type { Clock } from '../util/clock.js';
 import { type Answer, failureAnswer, isDirect, replyTo } from './reply.js';
 import { targetOf } from './request-errors.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Outbox } from '../../../src/producer/outbox.js';
+import { Outbox } from '../../../src/producer/publisher/publisher.js';
 import { AnswerChannel } from '../../../src/rpc/answer-channel.js';
 import type { OutgoingMessage } from '../../../src/transport/port.js';
 import { deferred } from '../../../src/util/deferred.js';

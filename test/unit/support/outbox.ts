@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { queue } from '../../../src/contracts/queue.js';
 import type { Contract } from '../../../src/contracts/topology.js';
-import { Outbox } from '../../../src/producer/outbox.js';
-import type { Receipt } from '../../../src/producer/pending.js';
+import type { Receipt } from '../../../src/producer/publisher/pending-send.js';
+import { Outbox } from '../../../src/producer/publisher/publisher.js';
 import type { OutgoingMessage } from '../../../src/transport/port.js';
 import { FakeClock, turn } from './fake-clock.js';
 import { FakeConnection } from './fake-connection.js';

@@ -1,4 +1,4 @@
-import type { Receipt } from '../../../src/producer/pending.js';
+import type { Receipt } from '../../../src/producer/publisher/pending-send.js';
 import type { AnySendOptions } from '../../../src/producer/send-options.js';
 import { turn } from './fake-clock.js';
 

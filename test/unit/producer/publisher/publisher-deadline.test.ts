@@ -1,9 +1,9 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { TimeoutError } from '../../../src/errors.js';
-import { TransportError } from '../../../src/transport/port.js';
-import { turn } from '../support/fake-clock.js';
-import { OutboxBench, states } from '../support/outbox.js';
+import { TimeoutError } from '../../../../src/errors.js';
+import { TransportError } from '../../../../src/transport/port.js';
+import { turn } from '../../support/fake-clock.js';
+import { OutboxBench, states } from '../../support/outbox.js';
 
 describe('the deadline of a send', () => {
   it('passes a little late, and never early', async () => {

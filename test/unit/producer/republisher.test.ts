@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { Republisher } from '../../../src/consumer/republisher.js';
 import { queue } from '../../../src/contracts/queue.js';
 import { UnroutableError } from '../../../src/errors.js';
+import { Republisher } from '../../../src/producer/republisher.js';
 import { received } from '../support/deliveries.js';
 import { turn } from '../support/fake-clock.js';
 import { OutboxBench } from '../support/outbox.js';

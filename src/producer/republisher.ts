@@ -1,12 +1,12 @@
+import type { ReceivedMessage } from '../consumer/message.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { deadLetterTopologyOf } from '../contracts/topology.js';
 import { ConfigurationError, UnroutableError } from '../errors.js';
 import { type CopyOptions, deadLetterCopy, retryCopy } from '../messages/copies.js';
-import type { Outbox } from '../producer/outbox.js';
 import type { Connection } from '../transport/connection.js';
 import { declarerOf } from '../transport/declarer.js';
 import type { OutgoingMessage } from '../transport/port.js';
-import type { ReceivedMessage } from './message.js';
+import type { Outbox } from './publisher/publisher.js';
 
 /** How long a copy may take to be confirmed. */
 const TIMEOUT_MS = 30_000;

@@ -5,11 +5,11 @@ import {
   RejectedError,
   TimeoutError,
   UnroutableError,
-} from '../errors.js';
-import type { Connection } from '../transport/connection.js';
-import { toTopologyError } from '../transport/declarer.js';
-import type { TransportError } from '../transport/port.js';
-import type { Pending } from './pending.js';
+} from '../../errors.js';
+import type { Connection } from '../../transport/connection.js';
+import { toTopologyError } from '../../transport/declarer.js';
+import type { TransportError } from '../../transport/port.js';
+import type { Pending } from './pending-send.js';
 
 /** The errors of sends to one target, in words that say what happened to it. */
 export class SendErrors {

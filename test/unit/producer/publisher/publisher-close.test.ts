@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { ClosedError } from '../../../src/errors.js';
-import { TransportError } from '../../../src/transport/port.js';
-import { turn } from '../support/fake-clock.js';
-import { bounded, OutboxBench, states } from '../support/outbox.js';
-import { track } from '../support/track.js';
+import { ClosedError } from '../../../../src/errors.js';
+import { TransportError } from '../../../../src/transport/port.js';
+import { turn } from '../../support/fake-clock.js';
+import { bounded, OutboxBench, states } from '../../support/outbox.js';
+import { track } from '../../support/track.js';
 
 describe('closing an outbox', () => {
   it('waits until everything is settled, and closes the channel', async () => {

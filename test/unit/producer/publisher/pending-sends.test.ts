@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Pending, PendingList } from '../../../src/producer/pending.js';
+import { Pending, PendingList } from '../../../../src/producer/publisher/pending-send.js';
 
 function pending(name: string, bodyBytes = 0): Pending {
   const message = {

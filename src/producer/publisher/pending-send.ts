@@ -1,6 +1,6 @@
-import type { OutgoingMessage } from '../transport/port.js';
-import type { Deadlined } from '../util/deadlines.js';
-import { onAbort } from '../util/on-abort.js';
+import type { OutgoingMessage } from '../../transport/port.js';
+import type { Deadlined } from '../../util/deadlines.js';
+import { onAbort } from '../../util/on-abort.js';
 
 /** What a send resolves with. */
 export interface Receipt {

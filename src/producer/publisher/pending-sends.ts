@@ -1,8 +1,8 @@
-import type { Clock } from '../util/clock.js';
-import { Deadlines } from '../util/deadlines.js';
-import { type Deferred, deferred } from '../util/deferred.js';
+import type { Clock } from '../../util/clock.js';
+import { Deadlines } from '../../util/deadlines.js';
+import { type Deferred, deferred } from '../../util/deferred.js';
 import type { ConfirmWindow } from './confirm-window.js';
-import { type Pending, PendingList } from './pending.js';
+import { type Pending, PendingList } from './pending-send.js';
 
 /** The most that waits to be sent, in bytes. */
 const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;

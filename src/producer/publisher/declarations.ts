@@ -1,14 +1,14 @@
-import type { Contract } from '../contracts/topology.js';
-import { type DelayNeeds, delaysOf } from '../delay/declarer.js';
-import { unitsOf } from '../delay/levels.js';
-import { delayed, targetOf } from '../delay/message.js';
-import { classOf } from '../delay/topology.js';
-import { TopologyError, UnroutableError } from '../errors.js';
-import type { Connection } from '../transport/connection.js';
-import { declarerOf } from '../transport/declarer.js';
-import type { Link, OutgoingMessage } from '../transport/port.js';
-import { type Clock, pause } from '../util/clock.js';
-import type { Pending } from './pending.js';
+import type { Contract } from '../../contracts/topology.js';
+import { type DelayNeeds, delaysOf } from '../../delay/declarer.js';
+import { unitsOf } from '../../delay/levels.js';
+import { delayed, targetOf } from '../../delay/message.js';
+import { classOf } from '../../delay/topology.js';
+import { TopologyError, UnroutableError } from '../../errors.js';
+import type { Connection } from '../../transport/connection.js';
+import { declarerOf } from '../../transport/declarer.js';
+import type { Link, OutgoingMessage } from '../../transport/port.js';
+import { type Clock, pause } from '../../util/clock.js';
+import type { Pending } from './pending-send.js';
 
 /** How long to wait after a declaration that failed on a connection which lives. */
 const TRY_AGAIN_MS = 250;

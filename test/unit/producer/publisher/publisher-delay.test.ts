@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { TopologyError } from '../../../src/errors.js';
-import { TransportError } from '../../../src/transport/port.js';
-import { turn } from '../support/fake-clock.js';
-import { OutboxBench, states } from '../support/outbox.js';
+import { TopologyError } from '../../../../src/errors.js';
+import { TransportError } from '../../../../src/transport/port.js';
+import { turn } from '../../support/fake-clock.js';
+import { OutboxBench, states } from '../../support/outbox.js';
 
 const topology = (bench: OutboxBench) =>
   bench.link.requests.filter((it) => /^(?:declare|bind|check)/.test(it) && it.includes('leveret.delay'));

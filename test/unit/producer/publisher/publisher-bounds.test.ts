@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { BufferFullError } from '../../../src/errors.js';
-import { turn } from '../support/fake-clock.js';
-import { OutboxBench, states } from '../support/outbox.js';
+import { BufferFullError } from '../../../../src/errors.js';
+import { turn } from '../../support/fake-clock.js';
+import { OutboxBench, states } from '../../support/outbox.js';
 
 const MIB = 1024 * 1024;
 

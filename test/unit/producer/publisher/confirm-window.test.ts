@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ConfirmWindow } from '../../../src/producer/confirm-window.js';
-import type { Pending } from '../../../src/producer/pending.js';
+import { ConfirmWindow } from '../../../../src/producer/publisher/confirm-window.js';
+import type { Pending } from '../../../../src/producer/publisher/pending-send.js';
 
 /** All that a window looks at. */
 function entry(name: number, sizeBytes = 10): Pending {

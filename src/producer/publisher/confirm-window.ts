@@ -1,4 +1,4 @@
-import type { Pending } from './pending.js';
+import type { Pending } from './pending-send.js';
 
 /** What was published on one channel and is not confirmed yet, by its tag: the count of publishes on that channel. */
 export class ConfirmWindow {

@@ -1,22 +1,22 @@
-import type { Contract } from '../contracts/topology.js';
-import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../errors.js';
-import { Backoff, channelBackoff } from '../transport/backoff.js';
-import type { Connection } from '../transport/connection.js';
+import type { Contract } from '../../contracts/topology.js';
+import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../../errors.js';
+import { Backoff, channelBackoff } from '../../transport/backoff.js';
+import type { Connection } from '../../transport/connection.js';
 import {
   type ChannelOptions,
   type Link,
   type OutgoingMessage,
   type Returned,
   TransportError,
-} from '../transport/port.js';
-import { type Clock, pause } from '../util/clock.js';
+} from '../../transport/port.js';
+import { type Clock, pause } from '../../util/clock.js';
 import { ConfirmWindow } from './confirm-window.js';
 import { Declarations } from './declarations.js';
-import { Patience } from './patience.js';
-import { type AddOptions, Pending, type Receipt } from './pending.js';
+import { type AddOptions, Pending, type Receipt } from './pending-send.js';
 import { PendingSends } from './pending-sends.js';
 import type { PublishingChannel } from './publishing-channel.js';
 import { SendErrors } from './send-errors.js';
+import { Patience } from './stall-timeout.js';
 
 /** The most that is published and not confirmed, in bytes: amqplib buffers without a bound when the socket stalls. */
 const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;

@@ -1,4 +1,4 @@
-import type { Channel } from '../transport/port.js';
+import type { Channel } from '../../transport/port.js';
 
 /** What an outbox needs of a channel that tells it what the server has confirmed. */
 export interface PublishingChannel extends Pick<Channel, 'isOpen' | 'publish' | 'close'> {

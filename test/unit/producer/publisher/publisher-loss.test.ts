@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { exchange } from '../../../src/contracts/exchange.js';
-import { ClosedError, ConnectionError, MessageTooLargeError, TopologyError } from '../../../src/errors.js';
-import { TransportError } from '../../../src/transport/port.js';
-import { turn } from '../support/fake-clock.js';
-import { bounded, OutboxBench, states } from '../support/outbox.js';
+import { exchange } from '../../../../src/contracts/exchange.js';
+import { ClosedError, ConnectionError, MessageTooLargeError, TopologyError } from '../../../../src/errors.js';
+import { TransportError } from '../../../../src/transport/port.js';
+import { turn } from '../../support/fake-clock.js';
+import { bounded, OutboxBench, states } from '../../support/outbox.js';
 
 function closed(replyCode: number | undefined, message: string): TransportError {
   return new TransportError(`Channel closed by server: ${replyCode} with message "${message}"`, {

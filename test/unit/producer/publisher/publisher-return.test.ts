@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { exchange } from '../../../src/contracts/exchange.js';
-import { queue } from '../../../src/contracts/queue.js';
-import { TopologyError, UnroutableError } from '../../../src/errors.js';
-import { TransportError } from '../../../src/transport/port.js';
-import { turn } from '../support/fake-clock.js';
-import { bounded, OutboxBench, states } from '../support/outbox.js';
+import { exchange } from '../../../../src/contracts/exchange.js';
+import { queue } from '../../../../src/contracts/queue.js';
+import { TopologyError, UnroutableError } from '../../../../src/errors.js';
+import { TransportError } from '../../../../src/transport/port.js';
+import { turn } from '../../support/fake-clock.js';
+import { bounded, OutboxBench, states } from '../../support/outbox.js';
 
 const orders = exchange('orders', z.any());
 
