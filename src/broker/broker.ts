@@ -1,9 +1,9 @@
-import type { BatchContext } from '../consumer/batch.js';
-import type { BatchConsumerOptions } from '../consumer/batch-options.js';
 import type { Consumer } from '../consumer/consumer-api.js';
-import type { ConsumerOptions, HandlerOptions } from '../consumer/consumer-options.js';
-import type { Message } from '../consumer/message.js';
-import type { BatchWork } from '../consumer/work.js';
+import type { Message } from '../consumer/delivery/message.js';
+import type { BatchConsumerOptions } from '../consumer/options/batch-options.js';
+import type { ConsumerOptions, HandlerOptions } from '../consumer/options/consumer-options.js';
+import type { BatchContext } from '../consumer/workers/batch.js';
+import type { BatchWork } from '../consumer/workers/make-worker.js';
 import type { InputOf, OutputOf, Schema } from '../contracts/body/schema.js';
 import type { DelaysContract } from '../contracts/delays.js';
 import type { SubscriptionContract } from '../contracts/exchange.js';

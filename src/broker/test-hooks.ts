@@ -1,4 +1,4 @@
-import type { ReceivedMessage } from '../consumer/message.js';
+import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Transport } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';

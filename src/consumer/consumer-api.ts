@@ -1,5 +1,5 @@
 import type { ConsumerState } from './consumer-state.js';
-import type { Message } from './message.js';
+import type { Message } from './delivery/message.js';
 
 /** Counters of a consumer since it was made. */
 export interface ConsumerStats {

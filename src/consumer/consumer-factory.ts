@@ -2,13 +2,13 @@ import type { Internals } from '../broker/test-hooks.js';
 import type { SubscriptionContract } from '../contracts/exchange.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
-import type { BatchConsumerOptions } from './batch-options.js';
 import { type ConsumerHost, QueueConsumer } from './consumer.js';
 import type { Consumer } from './consumer-api.js';
-import { parseBatchArguments, parseConsumerArguments } from './consumer-arguments.js';
-import type { HandlerOptions, ResolvedConsumerOptions } from './consumer-options.js';
-import type { Message } from './message.js';
-import type { BatchWork, Work } from './work.js';
+import type { Message } from './delivery/message.js';
+import { parseBatchArguments, parseConsumerArguments } from './options/arguments.js';
+import type { BatchConsumerOptions } from './options/batch-options.js';
+import type { HandlerOptions, ResolvedConsumerOptions } from './options/consumer-options.js';
+import type { BatchWork, Work } from './workers/make-worker.js';
 
 /** Makes the consumers of a broker. */
 export class ConsumerFactory {

@@ -7,15 +7,15 @@ import { withDeadline } from '../util/clock.js';
 import { deferred } from '../util/deferred.js';
 import { closeOnAbort } from './close-on-abort.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
-import type { ResolvedConsumerOptions } from './consumer-options.js';
 import { type ConsumerEvent, type ConsumerState, isPaused, transition } from './consumer-state.js';
-import { Flow } from './flow.js';
-import type { Message } from './message.js';
-import { Processing, type ProcessingHost } from './processing.js';
-import type { Session } from './session.js';
-import { StreamPosition } from './stream-position.js';
-import { Subscription } from './subscription.js';
-import type { Work } from './work.js';
+import type { Message } from './delivery/message.js';
+import type { ResolvedConsumerOptions } from './options/consumer-options.js';
+import { Processing, type ProcessingHost } from './pipeline.js';
+import { Flow } from './session/pause-control.js';
+import { Subscription } from './session/recovery-loop.js';
+import type { Session } from './session/session.js';
+import { StreamPosition } from './session/stream-position.js';
+import type { Work } from './workers/make-worker.js';
 
 /** What a consumer needs of its broker. */
 export interface ConsumerHost extends ProcessingHost {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ReceivedMessage } from '../consumer/message.js';
+import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { type Issue, isLeveretError, messageOf, ValidationError } from '../errors.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';

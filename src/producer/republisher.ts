@@ -1,4 +1,4 @@
-import type { ReceivedMessage } from '../consumer/message.js';
+import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { deadLetterTopologyOf } from '../contracts/topology.js';
 import { ConfigurationError, UnroutableError } from '../errors.js';

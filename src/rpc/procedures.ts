@@ -1,7 +1,7 @@
 import type { Members } from '../broker/registry.js';
 import type { ConsumerFactory } from '../consumer/consumer-factory.js';
-import { resolveConsumerOptions } from '../consumer/consumer-options.js';
-import type { Message } from '../consumer/message.js';
+import type { Message } from '../consumer/delivery/message.js';
+import { resolveConsumerOptions } from '../consumer/options/consumer-options.js';
 import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { ConfigurationError } from '../errors.js';

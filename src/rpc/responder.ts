@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Consumer } from '../consumer/consumer-api.js';
-import type { ConsumerOptions } from '../consumer/consumer-options.js';
-import type { Message, ReceivedMessage } from '../consumer/message.js';
+import type { Message, ReceivedMessage } from '../consumer/delivery/message.js';
+import type { ConsumerOptions } from '../consumer/options/consumer-options.js';
 import { encodeBody } from '../contracts/body/body.js';
 import { codecs } from '../contracts/body/codec.js';
 import { isThenable } from '../contracts/body/schema.js';

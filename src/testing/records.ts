@@ -1,5 +1,5 @@
 import type { Outcome } from '../broker/test-hooks.js';
-import type { ReceivedMessage } from '../consumer/message.js';
+import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import { codecs } from '../contracts/body/codec.js';
 import type { CodecName } from '../contracts/body/json.js';
 import type { QueueContract } from '../contracts/queue.js';

@@ -1,7 +1,7 @@
-import type { BatchContext } from '../../../src/consumer/batch.js';
-import { BatchWorker } from '../../../src/consumer/batch-worker.js';
-import { Inbox } from '../../../src/consumer/inbox.js';
-import type { Message, ReceivedMessage } from '../../../src/consumer/message.js';
+import type { Message, ReceivedMessage } from '../../../src/consumer/delivery/message.js';
+import { Inbox } from '../../../src/consumer/delivery/prefetch-buffer.js';
+import type { BatchContext } from '../../../src/consumer/workers/batch.js';
+import { BatchWorker } from '../../../src/consumer/workers/batch-worker.js';
 import { type Deferred, deferred } from '../../../src/util/deferred.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';
 import { FakeClock, turn } from './fake-clock.js';

@@ -1,6 +1,6 @@
-import type { Judge, Verdict } from '../../../src/consumer/message.js';
-import { ReceivedMessage } from '../../../src/consumer/message.js';
-import type { Session } from '../../../src/consumer/session.js';
+import type { Judge, Verdict } from '../../../src/consumer/delivery/message.js';
+import { ReceivedMessage } from '../../../src/consumer/delivery/message.js';
+import type { Session } from '../../../src/consumer/session/session.js';
 import type { QueueType } from '../../../src/contracts/queue-options.js';
 import type { Delivery } from '../../../src/transport/port.js';
 

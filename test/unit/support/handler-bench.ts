@@ -1,6 +1,6 @@
-import { HandlerWorker } from '../../../src/consumer/handler-worker.js';
-import { Inbox } from '../../../src/consumer/inbox.js';
-import type { Message, ReceivedMessage } from '../../../src/consumer/message.js';
+import type { Message, ReceivedMessage } from '../../../src/consumer/delivery/message.js';
+import { Inbox } from '../../../src/consumer/delivery/prefetch-buffer.js';
+import { HandlerWorker } from '../../../src/consumer/workers/handler-worker.js';
 import type { Delivery } from '../../../src/transport/port.js';
 import { type Deferred, deferred } from '../../../src/util/deferred.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';

@@ -1,6 +1,6 @@
-import { Inbox } from '../../../src/consumer/inbox.js';
-import { LoopWorker } from '../../../src/consumer/loop-worker.js';
-import type { ReceivedMessage } from '../../../src/consumer/message.js';
+import type { ReceivedMessage } from '../../../src/consumer/delivery/message.js';
+import { Inbox } from '../../../src/consumer/delivery/prefetch-buffer.js';
+import { LoopWorker } from '../../../src/consumer/workers/loop-worker.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';
 import { turn } from './fake-clock.js';
 import { tagOf } from './handler-bench.js';

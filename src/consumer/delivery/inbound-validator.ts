@@ -1,0 +1,61 @@
+import { decodeBody } from '../../contracts/body/body.js';
+import { isThenable, type Validation } from '../../contracts/body/schema.js';
+import type { QueueContract } from '../../contracts/queue.js';
+import { type Issue, ValidationError } from '../../errors.js';
+import type { Events } from '../../events.js';
+import type { AckMemory } from './duplicate-filter.js';
+import type { ReceivedMessage } from './message.js';
+
+export interface IntakeSettings {
+  readonly contract: QueueContract;
+  readonly memory: AckMemory;
+  readonly maxBodyBytes: number;
+  readonly events: Events;
+}
+
+/** Lets through what a handler may see: decoded, valid, and not handled before. Settles the rest. */
+export class Intake {
+  readonly counts = { invalid: 0, recognised: 0 };
+  readonly #settings: IntakeSettings;
+
+  constructor(settings: IntakeSettings) {
+    this.#settings = settings;
+  }
+
+  /** True when the message has its body; false when it is settled already. A promise only where the schema needs one. */
+  admit(message: ReceivedMessage): boolean | Promise<boolean> {
+    const { memory, maxBodyBytes, contract } = this.#settings;
+    const { content, properties, redelivered } = message.delivery;
+    if (redelivered && memory.recognises(message.id, content)) {
+      this.counts.recognised++;
+      message.settle({ kind: 'ack' });
+      return false;
+    }
+    if (!redelivered) memory.isNew(message.id, content);
+    if (content.length > maxBodyBytes) {
+      const text = `has ${content.length} bytes, ${maxBodyBytes} are allowed ('maxBodyBytes' of the broker)`;
+      return this.#refuse(message, [{ message: text, path: [] }]);
+    }
+    const decoded = decodeBody(contract, content, properties.contentType, properties.contentEncoding);
+    return isThenable(decoded)
+      ? decoded.then((it) => this.#admitDecoded(message, it))
+      : this.#admitDecoded(message, decoded);
+  }
+
+  #admitDecoded(message: ReceivedMessage, decoded: Validation<unknown>): boolean {
+    if (!decoded.ok) return this.#refuse(message, decoded.issues);
+    message.body = decoded.value;
+    return true;
+  }
+
+  #refuse(message: ReceivedMessage, issues: readonly Issue[]): false {
+    const { contract, events } = this.#settings;
+    this.counts.invalid++;
+    events.emit('invalid-message', { queue: contract.name, messageId: message.id, issues });
+    message.settle({
+      kind: 'dead-letter',
+      error: new ValidationError(`the queue '${contract.name}'`, issues),
+    });
+    return false;
+  }
+}

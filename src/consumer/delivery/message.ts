@@ -1,0 +1,224 @@
+import { originOf } from '../../delay/message.js';
+import { attemptOf, isSuspect } from '../../messages/attempt.js';
+import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../../messages/headers.js';
+import type { Delivery } from '../../transport/port.js';
+import { checkOptions } from '../../util/checks.js';
+import type { Deadlined } from '../../util/deadlines.js';
+import type { Session } from '../session/session.js';
+import { offsetIn } from '../session/stream-position.js';
+import { DeadLetter, RetryLater, retryLaterChecks } from '../settlement/retry-decision.js';
+
+/** A message as a handler, or the body of a `for await` loop, gets it. */
+export interface Message<Body = unknown> {
+  /**
+   * What the schema made of the body. JavaScript reads an integer of JSON beyond 2^53 as the nearest number it has, and so loses
+   * digits without an error (RFC 8259, 6): a schema such as `z.int()` refuses it, {@link Message.raw} has all of them, and a
+   * sender who writes it as a text loses none.
+   */
+  readonly body: Body;
+  /** The id that its sender gave it; undefined when there is none. */
+  readonly id: string | undefined;
+  /**
+   * Which run of the handler this is: 1 on the first, 2 on a first redelivery. Counts failed runs and returns as far as the
+   * server tells: RabbitMQ before 4.3 also counts messages that were given back unseen.
+   */
+  readonly attempt: number;
+  /** The server has delivered it before, to this consumer or another. */
+  readonly redelivered: boolean;
+  /**
+   * The headers of its sender; those of the server are left out. Never an object with a prototype. An integer beyond 2^53 has lost
+   * digits, here and in every copy.
+   */
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly routingKey: string;
+  /** The exchange it was sent to; empty for a message sent to the queue itself. */
+  readonly exchange: string;
+  readonly correlationId: string | undefined;
+  /** Its place in its stream; undefined for a message of another queue. */
+  readonly offset: number | undefined;
+  /** When it was sent, to the second, by the sender's clock; undefined also when that is no date. */
+  readonly timestamp: Date | undefined;
+  /**
+   * Aborts when there is no more use in going on: the delivery is lost (the server gives the message to somebody again), the
+   * handler's time is over, or the consumer is closed and its deadline has passed.
+   */
+  readonly signal: AbortSignal;
+  /** The bytes of the body as they came. */
+  readonly raw: Uint8Array;
+  /** Done: removes it from the queue. Each message takes one verdict; a later one does nothing and returns false. */
+  ack(): boolean;
+  /**
+   * Failed: tries again after a delay, or dead-letters when it was the last attempt. Meanwhile a copy waits on the server; on a
+   * stream the message itself, in its place, here.
+   *
+   * @param options - `delayMs`: 0 to 5 184 000 000 (60 days); the delay of the retry policy by default
+   * @throws ConfigurationError for a delay out of range
+   */
+  retry(options?: { readonly delayMs?: number }): boolean;
+  /** Hopeless: to the dead-letter queue, with the reason. */
+  deadLetter(reason?: string): boolean;
+  /**
+   * Gives it back at once, for any consumer to take. Does not count as an attempt where the server can tell (4.3). A stream
+   * takes nothing back: there this consumer gets it again, behind those that have come.
+   */
+  requeue(): boolean;
+}
+
+/** What is to become of a message. */
+export type Verdict =
+  | { readonly kind: 'ack' }
+  | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs?: number | undefined }
+  | { readonly kind: 'dead-letter'; readonly error: unknown }
+  | { readonly kind: 'requeue' }
+  | { readonly kind: 'reject' }
+  | { readonly kind: 'answer'; readonly answered: Promise<void> | undefined };
+
+/** Where verdicts go. */
+export interface Judge {
+  /** Carries out the verdict. False when the delivery is stale, so that nothing can be done. */
+  settle(message: ReceivedMessage, verdict: Verdict): boolean;
+}
+
+/** The message behind {@link Message}: one delivery of one session, which takes one verdict. */
+export class ReceivedMessage implements Message, Deadlined {
+  readonly delivery: Delivery;
+  readonly session: Session;
+  /** How often it has run here since it was delivered. */
+  readonly #runsHere: number;
+  readonly #judge: Judge;
+  body: unknown;
+  bucket: Deadlined['bucket'];
+  slot = 0;
+  #verdict: Verdict | undefined;
+  #controller: AbortController | undefined;
+  #abortReason: Error | undefined;
+  #headers: Record<string, unknown> | undefined;
+  #attempt: number | undefined;
+
+  constructor(delivery: Delivery, session: Session, judge: Judge, runsHere = 0) {
+    this.delivery = delivery;
+    this.session = session;
+    this.#judge = judge;
+    this.#runsHere = runsHere;
+  }
+
+  /** The same delivery for another run: with a verdict of its own, and one attempt more. */
+  again(): ReceivedMessage {
+    return new ReceivedMessage(this.delivery, this.session, this.#judge, this.#runsHere + 1);
+  }
+
+  get id(): string | undefined {
+    return text(this.delivery.properties.messageId);
+  }
+
+  get attempt(): number {
+    this.#attempt ??= attemptOf(this.delivery, this.session.queueType) + this.#runsHere;
+    return this.#attempt;
+  }
+
+  /** It came back so often that it may be what ends the processes that work on it. */
+  get isSuspect(): boolean {
+    return isSuspect(this.delivery, this.session.queueType);
+  }
+
+  get redelivered(): boolean {
+    return this.delivery.redelivered;
+  }
+
+  get headers(): Readonly<Record<string, unknown>> {
+    if (!this.#headers) {
+      this.#headers = ownHeaders(this.delivery.properties.headers);
+      delete this.#headers[ATTEMPT_HEADER];
+      delete this.#headers[ORIGIN_HEADERS.exchange];
+      delete this.#headers[ORIGIN_HEADERS.routingKey];
+    }
+    return this.#headers;
+  }
+
+  get routingKey(): string {
+    return this.#sentTo.routingKey;
+  }
+
+  get exchange(): string {
+    return this.#sentTo.exchange;
+  }
+
+  get #sentTo() {
+    return originOf(this.delivery);
+  }
+
+  get correlationId(): string | undefined {
+    return text(this.delivery.properties.correlationId);
+  }
+
+  get offset(): number | undefined {
+    return this.session.queueType === 'stream' ? offsetIn(this.delivery.properties.headers) : undefined;
+  }
+
+  get timestamp(): Date | undefined {
+    const { timestamp } = this.delivery.properties;
+    // The wire carries 64 bits; beyond the last Date there is none.
+    return typeof timestamp === 'number' && Math.abs(timestamp) <= MAX_DATE_SECONDS
+      ? new Date(timestamp * 1_000)
+      : undefined;
+  }
+
+  /** Made when it is first asked for: a signal for each message costs more than everything else about it. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#abortReason) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  get raw(): Uint8Array {
+    return this.delivery.content;
+  }
+
+  get hasVerdict(): boolean {
+    return this.#verdict !== undefined;
+  }
+
+  /** Its handler has acknowledged it by itself. */
+  get isAcknowledged(): boolean {
+    return this.#verdict?.kind === 'ack';
+  }
+
+  ack(): boolean {
+    return this.settle({ kind: 'ack' });
+  }
+
+  retry(options?: { readonly delayMs?: number }): boolean {
+    checkOptions('message.retry', options, retryLaterChecks);
+    return this.settle({ kind: 'retry', error: new RetryLater(), delayMs: options?.delayMs });
+  }
+
+  deadLetter(reason?: string): boolean {
+    return this.settle({ kind: 'dead-letter', error: new DeadLetter(reason) });
+  }
+
+  requeue(): boolean {
+    return this.settle({ kind: 'requeue' });
+  }
+
+  /** The first verdict counts; the others do nothing and return false. */
+  settle(verdict: Verdict): boolean {
+    if (this.#verdict) return false;
+    this.#verdict = verdict;
+    return this.#judge.settle(this, verdict);
+  }
+
+  abort(reason: Error): void {
+    if (this.#abortReason) return;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+/** ECMAScript's last moment. */
+const MAX_DATE_SECONDS = 8.64e12;
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

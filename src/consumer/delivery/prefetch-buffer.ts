@@ -1,0 +1,52 @@
+import { Fifo } from '../../util/fifo.js';
+import type { Session } from '../session/session.js';
+import type { ReceivedMessage } from './message.js';
+
+/** The messages that came and that nobody has looked at yet, in order. Bounded by the prefetch. */
+export class Inbox {
+  #messages = new Fifo<ReceivedMessage>();
+  #isHeld = false;
+
+  get length(): number {
+    return this.#messages.length;
+  }
+
+  push(message: ReceivedMessage): void {
+    this.#messages.push(message);
+  }
+
+  /** Puts a message before all others. */
+  putBack(message: ReceivedMessage): void {
+    this.#messages.unshift(message);
+  }
+
+  /** The one that {@link take} would take. */
+  get next(): ReceivedMessage | undefined {
+    return this.#messages.first;
+  }
+
+  /** Lets nobody take what is here and what comes, until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+  }
+
+  take(): ReceivedMessage | undefined {
+    return this.#isHeld ? undefined : this.#messages.shift();
+  }
+
+  /** Forgets the messages of a session that is lost: the server delivers them again. */
+  dropSession(session: Session): void {
+    this.#messages = new Fifo([...this.#messages].filter((message) => message.session !== session));
+  }
+
+  /** Gives every message back. */
+  giveBack(): void {
+    for (let message = this.#messages.shift(); message; message = this.#messages.shift()) {
+      message.session.requeueUnseen(message.delivery.deliveryTag);
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import type { SubscriptionContract } from '../../contracts/exchange.js';
+import { isQueue, isSubscription } from '../../contracts/guards.js';
+import type { QueueContract } from '../../contracts/queue.js';
+import { ConfigurationError } from '../../errors.js';
+import { show } from '../../util/checks.js';
+import type { Message } from '../delivery/message.js';
+import type { BatchWork } from '../workers/make-worker.js';
+import { type BatchConsumerOptions, resolveBatchOptions } from './batch-options.js';
+import {
+  type HandlerOptions,
+  type ResolvedConsumerOptions,
+  resolveConsumerOptions,
+} from './consumer-options.js';
+
+type Handler = (message: Message) => unknown;
+type AnyContract = QueueContract | SubscriptionContract;
+
+/**
+ * What `broker.consumer(…)` was called with: a contract, then a handler, options, or both.
+ *
+ * @throws ConfigurationError naming the argument that is wrong
+ */
+export function parseConsumerArguments(
+  given: AnyContract,
+  handlerOrOptions: Handler | HandlerOptions | undefined,
+  maybeOptions: HandlerOptions | undefined,
+): {
+  readonly contract: QueueContract;
+  readonly handler: Handler | undefined;
+  readonly options: ResolvedConsumerOptions;
+} {
+  const contract = contractOf('consumer', given);
+  const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined;
+  if (!handler && maybeOptions !== undefined) {
+    throw new ConfigurationError(
+      'handler',
+      `consumer('${contract.name}'): the handler must be a function, got ${show(handlerOrOptions)}`,
+    );
+  }
+  const options = handler ? maybeOptions : (handlerOrOptions as HandlerOptions | undefined);
+  if (!handler && options?.orderBy) {
+    throw new ConfigurationError(
+      'orderBy',
+      `consumer('${contract.name}'): 'orderBy' orders the runs of a handler, and there is none`,
+    );
+  }
+  return { contract, handler, options: resolveConsumerOptions(contract, options) };
+}
+
+/**
+ * What `broker.batchConsumer(…)` was called with.
+ *
+ * @throws ConfigurationError naming the argument that is wrong
+ */
+export function parseBatchArguments(
+  given: AnyContract,
+  onBatch: BatchWork['onBatch'],
+  batchOptions: BatchConsumerOptions | undefined,
+): {
+  readonly contract: QueueContract;
+  readonly work: BatchWork;
+  readonly options: ResolvedConsumerOptions;
+} {
+  const contract = contractOf('batchConsumer', given);
+  if (typeof onBatch !== 'function') {
+    throw new ConfigurationError(
+      'handler',
+      `batchConsumer('${contract.name}'): the handler must be a function, got ${show(onBatch)}`,
+    );
+  }
+  const { batches, options } = resolveBatchOptions(contract, batchOptions);
+  return { contract, work: { onBatch, ...batches }, options };
+}
+
+function contractOf(method: string, given: AnyContract): QueueContract {
+  const contract = isSubscription(given) ? given.toQueue() : given;
+  if (isQueue(contract)) return contract;
+  throw new ConfigurationError(
+    'contract',
+    `broker.${method}: expected a contract made by queue() or exchange.subscription(), got ${show(given)}`,
+  );
+}

@@ -1,0 +1,77 @@
+import type { QueueContract } from '../../contracts/queue.js';
+import { ConfigurationError } from '../../errors.js';
+import { type Check, checkOptions, isDuration, isInteger } from '../../util/checks.js';
+import type { BatchWork } from '../workers/make-worker.js';
+import {
+  type ConsumerOptions,
+  consumerChecks,
+  MAX_PREFETCH,
+  type ResolvedConsumerOptions,
+  resolveConsumerOptions,
+} from './consumer-options.js';
+
+/**
+ * The options of `broker.batchConsumer(…)`: those of a consumer, but that nothing is delivered without acknowledgements.
+ *
+ * @example
+ * ```ts
+ * broker.batchConsumer(emails, async (messages, { signal }) => {
+ *   await Promise.all(messages.map(({ body }) => deliver(body, { signal })));
+ * }, { size: 50, maxWaitMs: 200 });
+ * ```
+ */
+export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency' | 'prefetch' | 'noAck'> {
+  /** The most messages of a batch, 1 to 10 000. @defaultValue 100 */
+  readonly size?: number;
+  /**
+   * How long the first message of a batch waits for the others, in milliseconds, 0 or more; then the handler gets what there is. An empty
+   * batch waits for ever. @defaultValue 1000
+   */
+  readonly maxWaitMs?: number;
+  /**
+   * How many batches are handled at once, 1 to 1 000. A message that has come back often runs with the others of its batch: a
+   * process that it ends returns all of them. @defaultValue 1
+   */
+  readonly concurrency?: number;
+  /**
+   * How many messages the server may deliver ahead; at least `size` × (`concurrency` + 1), so that the next batch can fill
+   * while the others are handled, and at most 65 535. @defaultValue that least number
+   */
+  readonly prefetch?: number;
+}
+
+const { noAck: _noAck, orderBy: _orderBy, ...sharedChecks } = consumerChecks;
+
+const batchChecks: Readonly<Record<string, Check>> = {
+  ...sharedChecks,
+  size: isInteger(1, 10_000),
+  maxWaitMs: isDuration(0),
+  concurrency: isInteger(1, 1_000),
+  prefetch: isInteger(1, MAX_PREFETCH),
+};
+
+/** Checks the options and fills in the defaults. */
+export function resolveBatchOptions(
+  contract: QueueContract,
+  given: BatchConsumerOptions = {},
+): { readonly batches: Omit<BatchWork, 'onBatch'>; readonly options: ResolvedConsumerOptions } {
+  const where = `batchConsumer('${contract.name}')`;
+  checkOptions(where, given, batchChecks);
+  const { size = 100, maxWaitMs = 1_000, concurrency = 1, ...others } = given;
+  const least = size * (concurrency + 1);
+  if (least > MAX_PREFETCH) {
+    throw new ConfigurationError(
+      'size',
+      `${where}: 'size' × ('concurrency' + 1) must be at most ${MAX_PREFETCH}, the most that can be delivered ahead, got ${least}`,
+    );
+  }
+  const { prefetch = least } = others;
+  if (prefetch < least) {
+    throw new ConfigurationError(
+      'prefetch',
+      `${where}: option 'prefetch' must be at least 'size' × ('concurrency' + 1), here ${least}, got ${prefetch}`,
+    );
+  }
+  const options = resolveConsumerOptions(contract, { ...others, concurrency, prefetch });
+  return { batches: { size, maxWaitMs }, options };
+}

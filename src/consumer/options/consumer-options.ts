@@ -1,0 +1,149 @@
+import type { QueueContract } from '../../contracts/queue.js';
+import { ConfigurationError } from '../../errors.js';
+import {
+  type Check,
+  checkOptions,
+  either,
+  isBoolean,
+  isDuration,
+  isFunction,
+  isInteger,
+  isOneOf,
+  isSignal,
+} from '../../util/checks.js';
+import type { Message } from '../delivery/message.js';
+import { checkStreamOptions, isStreamOffset, type StreamOffset } from './stream-offset.js';
+
+/** The options of `broker.consumer(…)`. */
+export interface ConsumerOptions {
+  /**
+   * How many handlers run at once, 1 to 10 000. With 1 the messages are handled in order. One that has come back three times or
+   * more to its quorum queue runs alone: if it ends the process, no other running message is returned, and counted, with it.
+   * @defaultValue 1
+   */
+  readonly concurrency?: number;
+  /**
+   * How many messages the server may deliver ahead, 1 to 65 535. `'auto'` is 50, or twice the concurrency when that is more.
+   * @defaultValue 'auto'
+   */
+  readonly prefetch?: number | 'auto';
+  /**
+   * After how many milliseconds, 1 or more, a handler counts as failed; its signal aborts and the message goes the way of the
+   * retry policy. The server's own limit is 30 minutes. `Infinity` leaves it to that. @defaultValue 1200000 (20 minutes)
+   */
+  readonly handlerTimeoutMs?: number;
+  /** Closes the consumer. */
+  readonly signal?: AbortSignal;
+  /** Consumers with a higher number are served first, -1 000 000 to 1 000 000. @defaultValue the server's: 0 */
+  readonly priority?: number;
+  /**
+   * Only this consumer may consume from the queue; while another one does, it waits for its turn. Classic queues only: for a
+   * quorum queue set `singleActiveConsumer` on the queue. @defaultValue false
+   */
+  readonly exclusive?: boolean;
+  /**
+   * **Loses messages.** The server forgets each message as soon as it has written it to the socket: those in flight when this
+   * process or the connection dies are gone, a failed handler has no second attempt, and nothing bounds what is delivered
+   * ahead. What a handler gives up by `DeadLetter`, and what is invalid, is still dead-lettered. @defaultValue false
+   */
+  readonly noAck?: boolean;
+  /**
+   * Where to begin, on a stream only. From there on the consumer keeps its own place: after a reconnect, a pause or a loop that
+   * was left, it goes on with the first message that it has not handled. Another consumer, or another process, begins here
+   * again. `'next'` reads what is sent from now on: for everything that is kept say `'first'`. @defaultValue 'next'
+   */
+  readonly offset?: StreamOffset;
+}
+
+/**
+ * The options of `broker.consumer(…)` with a handler.
+ *
+ * @example
+ * ```ts
+ * broker.consumer(emails, ({ body }) => deliver(body), { concurrency: 20, orderBy: ({ body }) => body.to });
+ * ```
+ */
+export interface HandlerOptions<Body = unknown> extends ConsumerOptions {
+  /**
+   * Messages for which it returns the same key are handled in order, one at a time; those with different keys in parallel, as
+   * many as `concurrency` says. `undefined` is no key: the message waits for no other.
+   *
+   * The order is that of their delivery to this consumer, and a failed message keeps it: it runs again in its place, after
+   * the delay of the retry policy, and those of its key wait for it; the others do not. Only when that takes longer than 20
+   * minutes in all, and when the consumer is closed meanwhile, does it leave its place. Attempts in place are forgotten when
+   * the delivery is lost. With several consumers of a queue, each has an order of its own: set `singleActiveConsumer` on the
+   * queue for one order.
+   *
+   * A message can only pass those that were delivered ahead: when one key may fill all of the `prefetch`, raise it. If the
+   * function throws, the message has failed as if its handler had thrown. It must be quick.
+   */
+  readonly orderBy?: (message: Message<Body>) => unknown;
+}
+
+/** {@link ConsumerOptions} with every default filled in. */
+export interface ResolvedConsumerOptions {
+  readonly concurrency: number;
+  readonly prefetch: number;
+  readonly handlerTimeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly priority: number | undefined;
+  readonly exclusive: boolean;
+  readonly noAck: boolean;
+  readonly offset: StreamOffset;
+  readonly orderBy: ((message: Message) => unknown) | undefined;
+  /** How long an acknowledgement may wait for others to be sent together with; absent: until the end of this turn. */
+  readonly ackDelayMs?: number | undefined;
+}
+
+/** The most that `basic.qos` of AMQP 0-9-1 can say: its prefetch-count has 16 bits. */
+export const MAX_PREFETCH = 65_535;
+
+const AUTO_PREFETCH = 50;
+
+/** @internal */
+export const consumerChecks: Readonly<Record<string, Check>> = {
+  concurrency: isInteger(1, 10_000),
+  prefetch: either(isInteger(1, MAX_PREFETCH), isOneOf('auto')),
+  handlerTimeoutMs: isDuration(1, { infinity: true }),
+  signal: isSignal,
+  priority: isInteger(-1_000_000, 1_000_000),
+  exclusive: isBoolean,
+  noAck: isBoolean,
+  offset: isStreamOffset,
+  orderBy: isFunction,
+};
+
+/** Checks the options and fills in the defaults. */
+export function resolveConsumerOptions(
+  contract: QueueContract,
+  options: HandlerOptions<never> = {},
+): ResolvedConsumerOptions {
+  checkOptions(`consumer of the queue '${contract.name}'`, options, consumerChecks);
+  if (options.exclusive && contract.type === 'quorum') {
+    throw new ConfigurationError(
+      'exclusive',
+      `consumer of the queue '${contract.name}': RabbitMQ does not hold other consumers off a quorum queue. ` +
+        `Set 'singleActiveConsumer: true' on the queue instead`,
+    );
+  }
+  if (options.exclusive && contract.arguments['x-single-active-consumer'] === true) {
+    throw new ConfigurationError(
+      'exclusive',
+      `consumer of the queue '${contract.name}': RabbitMQ lets no exclusive consumer into a queue with a single active one, ` +
+        'which holds the others off already',
+    );
+  }
+  checkStreamOptions(contract, options);
+  const { concurrency = 1, prefetch = 'auto' } = options;
+  return {
+    concurrency,
+    prefetch: prefetch === 'auto' ? Math.max(AUTO_PREFETCH, 2 * concurrency) : prefetch,
+    handlerTimeoutMs: options.handlerTimeoutMs ?? 20 * 60_000,
+    signal: options.signal,
+    priority: options.priority,
+    exclusive: options.exclusive ?? false,
+    noAck: options.noAck ?? false,
+    offset: options.offset ?? 'next',
+    orderBy: options.orderBy as ((message: Message) => unknown) | undefined,
+  };
+}

@@ -1,0 +1,45 @@
+import type { QueueContract } from '../../contracts/queue.js';
+import { ConfigurationError } from '../../errors.js';
+import { type Check, isInteger, show } from '../../util/checks.js';
+
+/**
+ * Where a consumer of a stream begins: at the `'first'` message that is kept; with the `'last'` block that was written, one
+ * message or some; with the `'next'` message that is sent; at an offset; or with the messages since a time. A time is looked
+ * up by blocks, and to the second: some older messages may come with it.
+ */
+export type StreamOffset = 'first' | 'last' | 'next' | number | Date;
+
+/** What {@link StreamOffset} can be. */
+export const isStreamOffset: Check = (value) => {
+  if (value === 'first' || value === 'last' || value === 'next') return undefined;
+  if (value instanceof Date ? !Number.isNaN(value.getTime()) && value.getTime() >= 0 : !isInteger(0)(value))
+    return undefined;
+  return "'first', 'last', 'next', a whole number from 0, or a Date";
+};
+
+/** The options of a consumer that only a stream takes, and those that it refuses, as measured on 3.10, 4.0 and 4.3. */
+export function checkStreamOptions(
+  { name, type }: QueueContract,
+  options: {
+    readonly offset?: StreamOffset | undefined;
+    readonly noAck?: boolean | undefined;
+    readonly exclusive?: boolean | undefined;
+    readonly priority?: number | undefined;
+  },
+): void {
+  if (type !== 'stream') {
+    if (options.offset === undefined) return;
+    throw new ConfigurationError(
+      'offset',
+      `consumer of the queue '${name}': only a stream has offsets, and this is a ${type} queue; got ${show(options.offset)}`,
+    );
+  }
+  const refused = (option: string, why: string) =>
+    new ConfigurationError(option, `consumer of the stream '${name}': ${why}`);
+  if (options.noAck)
+    throw refused('noAck', 'RabbitMQ delivers from streams only with acknowledgements. Leave it out');
+  if (options.exclusive)
+    throw refused('exclusive', 'RabbitMQ does not hold other consumers off a stream: each reads all of it');
+  if (options.priority !== undefined)
+    throw refused('priority', 'RabbitMQ refuses a priority on a stream, of which each consumer reads all');
+}

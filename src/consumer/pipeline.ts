@@ -1,0 +1,200 @@
+import type { OutcomeListener } from '../broker/test-hooks.js';
+import type { QueueContract } from '../contracts/queue.js';
+import { ClosedError } from '../errors.js';
+import type { Events } from '../events.js';
+import type { Republisher } from '../producer/republisher.js';
+import type { Delivery } from '../transport/port.js';
+import type { Clock } from '../util/clock.js';
+import type { ConsumerStats } from './consumer-api.js';
+import { AckMemory } from './delivery/duplicate-filter.js';
+import { Intake } from './delivery/inbound-validator.js';
+import { type Message, ReceivedMessage } from './delivery/message.js';
+import { Inbox } from './delivery/prefetch-buffer.js';
+import type { ResolvedConsumerOptions } from './options/consumer-options.js';
+import type { Session } from './session/session.js';
+import { HeldRetries } from './settlement/in-place-retries.js';
+import { MAX_REST_MS, Settlement } from './settlement/settlement.js';
+import { LoopWorker, type LoopWorkerSettings } from './workers/loop-worker.js';
+import { makeWorker, type Work } from './workers/make-worker.js';
+import type { Worker } from './workers/worker.js';
+
+/** What the processing of messages needs of the broker. */
+export interface ProcessingHost {
+  readonly republisher: Republisher;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly maxBodyBytes: number;
+  readonly onOutcome: OutcomeListener | undefined;
+  /** Of a responder: answers a request that failed. */
+  readonly answerFailure?: (message: ReceivedMessage, error: unknown) => Promise<void> | undefined;
+}
+
+/** A message's way through a consumer, from its delivery to its verdict: inbox, intake, handler or loop, settlement. */
+export class Processing {
+  readonly #inbox = new Inbox();
+  readonly #memory: AckMemory;
+  readonly #intake: Intake;
+  readonly #settlement: Settlement;
+  /** Where a failed message runs again here, in its place. */
+  readonly #held: HeldRetries | undefined;
+  readonly #worker: Worker;
+  /** The worker, where loops take the messages. */
+  readonly #loops: LoopWorker | undefined;
+  readonly #clock: Clock;
+  #lastDeliveryAt: number | undefined;
+
+  constructor(
+    contract: QueueContract,
+    work: Work,
+    options: ResolvedConsumerOptions,
+    { clock, events, republisher, maxBodyBytes, onOutcome, answerFailure }: ProcessingHost,
+    loops: Pick<LoopWorkerSettings, 'onFirst' | 'onLast'>,
+  ) {
+    this.#clock = clock;
+    const { noAck, prefetch } = options;
+    const memory = new AckMemory(prefetch, clock);
+    this.#memory = memory;
+    this.#intake = new Intake({ contract, memory, maxBodyBytes, events });
+    const isStream = contract.type === 'stream';
+    if (isStream || options.orderBy) {
+      this.#held = new HeldRetries({
+        clock,
+        maxHoldMs: isStream ? Number.POSITIVE_INFINITY : MAX_REST_MS,
+        onDue: (message, failed) => this.#runAgain(message, failed),
+      });
+    }
+    const hold = this.#held && ((message: ReceivedMessage, ms: number) => this.#held?.hold(message, ms));
+    this.#settlement = new Settlement({
+      contract,
+      noAck,
+      memory,
+      republisher,
+      events,
+      clock,
+      onOutcome,
+      hold,
+      answerFailure,
+    });
+    const common = { inbox: this.#inbox, admit: (message: ReceivedMessage) => this.#intake.admit(message) };
+    if (work) {
+      const onFailed = (message: ReceivedMessage, error: unknown) => {
+        const { id, attempt } = message;
+        events.emit('handler-error', { queue: contract.name, messageId: id, attempt, error });
+        message.settle({ kind: 'retry', error });
+      };
+      const isHeld = (message: ReceivedMessage) => this.#held?.isHeld(message) ?? false;
+      this.#worker = makeWorker(work, options, isStream, { ...common, clock, onFailed, isHeld });
+    } else {
+      this.#loops = new LoopWorker({ ...common, ...loops });
+      this.#worker = this.#loops;
+    }
+  }
+
+  get stats(): ConsumerStats {
+    return {
+      ...this.#settlement.counts,
+      ...this.#intake.counts,
+      inFlight: this.#worker.inFlight,
+      waiting: this.#inbox.length + (this.#worker.waiting ?? 0),
+    };
+  }
+
+  get inFlight(): number {
+    return this.#worker.inFlight;
+  }
+
+  /** Milliseconds since 1970. */
+  get lastDeliveryAt(): number | undefined {
+    return this.#lastDeliveryAt;
+  }
+
+  /** A new loop; undefined where a handler gets the messages. */
+  iterate(): AsyncIterableIterator<Message> | undefined {
+    return this.#loops?.iterate();
+  }
+
+  /** Keeps a delivery until {@link fill} finds room for it. */
+  deliver(delivery: Delivery, session: Session): void {
+    this.#lastDeliveryAt = this.#clock.wallNow();
+    const runs = session.runsBefore(delivery.deliveryTag);
+    this.#inbox.push(new ReceivedMessage(delivery, session, this.#settlement, runs));
+  }
+
+  /** Begins what there is room for. */
+  fill(): void {
+    this.#worker.fill();
+  }
+
+  sessionOpened(): void {
+    this.#memory.channelOpened();
+  }
+
+  /** The deliveries of the session are stale. */
+  sessionLost(session: Session, reason: Error): void {
+    this.#inbox.dropSession(session);
+    this.#settlement.sessionLost(session);
+    this.#held?.sessionLost(session);
+    this.#memory.channelLost(session.unsettled);
+    this.#worker.sessionLost(
+      session,
+      new ClosedError(`The delivery was lost: ${reason.message}`, { cause: reason }),
+    );
+  }
+
+  /** Begins nothing new before {@link release}: what is delivered meanwhile waits here, as far as the prefetch lets it. */
+  hold(): void {
+    this.#inbox.hold();
+    for (const message of [...this.#takenAhead()].reverse()) this.#inbox.putBack(message);
+  }
+
+  release(): void {
+    this.#inbox.release();
+  }
+
+  /** Gives back what nobody has looked at. */
+  giveBackUnseen(): void {
+    for (const { session, delivery } of this.#takenAhead()) session.requeueUnseen(delivery.deliveryTag);
+    this.#inbox.giveBack();
+  }
+
+  /** Begins nothing new, and resolves when what is at work has ended. */
+  finishWork(): Promise<void> {
+    return this.#worker.finish();
+  }
+
+  /** Resolves when every verdict so far is carried out. */
+  settled(): Promise<void> {
+    this.#held?.giveBack();
+    return this.#settlement.settled();
+  }
+
+  /** The same, and from now on no message rests before its next attempt. */
+  settleAll(): Promise<void> {
+    this.#held?.finish();
+    return this.#settlement.finish();
+  }
+
+  /** The consumer can not go on: loops throw the error, handlers are aborted with it. */
+  fail(error: Error): void {
+    if (this.#loops) void this.#loops.finish(error);
+    else this.#worker.abort(error);
+  }
+
+  /** Aborts what is at work, and waits for it no more. */
+  abort(reason: Error): void {
+    this.#worker.abort(reason);
+  }
+
+  #takenAhead(): readonly ReceivedMessage[] {
+    return this.#worker.drain?.() ?? [];
+  }
+
+  #runAgain(message: ReceivedMessage, failed: ReceivedMessage): void {
+    if (this.#worker.runAgain) {
+      this.#worker.runAgain(message, failed);
+      return;
+    }
+    this.#inbox.putBack(message);
+    this.#worker.fill();
+  }
+}

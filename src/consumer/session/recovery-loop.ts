@@ -1,0 +1,160 @@
+import type { QueueContract } from '../../contracts/queue.js';
+import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
+import { Backoff, channelBackoff } from '../../transport/backoff.js';
+import type { Connection } from '../../transport/connection.js';
+import { declarerOf, toTopologyError } from '../../transport/declarer.js';
+import { type Delivery, type Link, TransportError } from '../../transport/port.js';
+import { type Clock, orAborted, pause } from '../../util/clock.js';
+import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
+import { Session } from './session.js';
+import type { StreamPosition } from './stream-position.js';
+
+export interface SubscriptionSettings {
+  readonly contract: QueueContract;
+  readonly options: ResolvedConsumerOptions;
+  readonly connection: Connection;
+  readonly clock: Clock;
+  /** Of a stream: where the consumer is. */
+  readonly position?: StreamPosition | undefined;
+  /** Whether the next session is to begin without deliveries. */
+  readonly isPaused: () => boolean;
+  readonly onDelivery: (delivery: Delivery, session: Session) => void;
+  /** The first message came, before the session counts as open: its handler can already stop everything. */
+  readonly onDelivering: (session: Session) => void;
+  readonly onOpened: (session: Session) => void;
+  /** The session is over, or the next one could not be opened yet. */
+  readonly onLost: (reason: Error, session: Session | undefined) => void;
+  /** No further attempt makes sense. */
+  readonly onFailed: (error: Error) => void;
+}
+
+/**
+ * Keeps one session open until it is stopped: declares, opens, consumes, and begins again from there after every loss. A
+ * recovery is the first start once more, and waits for nothing that a lost session has left behind.
+ */
+export class Subscription {
+  readonly #settings: SubscriptionSettings;
+  readonly #backoff: Backoff;
+  readonly #stopping = new AbortController();
+  #wasOpen: boolean;
+
+  /** @param wasOpen - the queue was there before, so that a missing one is no mistake of the program */
+  constructor(settings: SubscriptionSettings, wasOpen: boolean) {
+    this.#settings = settings;
+    this.#backoff = new Backoff(channelBackoff, settings.clock.random);
+    this.#wasOpen = wasOpen;
+    void this.#run();
+  }
+
+  /** Opens no further session. The one that is open stays as it is. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      let link: Link | undefined;
+      try {
+        link = await orAborted(this.#settings.connection.link(), signal);
+        const delayMs = await this.#runOn(link);
+        await pause(this.#settings.clock, delayMs, signal);
+      } catch (cause) {
+        if (signal.aborted) return;
+        const error = this.#refusal(cause);
+        if (error) {
+          this.#settings.onFailed(error);
+          return;
+        }
+        this.#settings.onLost(cause as Error, undefined);
+        // With the whole connection gone there is its own delay to wait for.
+        if (link?.isOpen === false) continue;
+        const delayMs = this.#backoff.afterFailure({ reachedServer: true });
+        await pause(this.#settings.clock, Math.max(1, delayMs), signal);
+      }
+    }
+  }
+
+  /** One session from its beginning to its end. Resolves with the delay before the next. */
+  async #runOn(link: Link): Promise<number> {
+    const { clock, contract, options, isPaused, onDelivery, onDelivering, onOpened, onLost } = this.#settings;
+    const { signal } = this.#stopping;
+    let isKnown = false;
+    const { prefetch, noAck, exclusive, priority, ackDelayMs = 0 } = options;
+    if (this.#wasOpen) await this.#checkStream(link);
+    // Although somebody may have declared it on this link: it may be gone since, with its last consumer if with nothing else.
+    await declarerOf(link).declare(contract, { again: true });
+    const session = await Session.open(
+      link,
+      {
+        queue: contract.name,
+        queueType: contract.type,
+        position: this.#settings.position,
+        prefetch,
+        ackDelay: { clock, ms: ackDelayMs },
+        consume: { noAck, exclusive, arguments: argumentsOf(contract, priority) },
+        onDelivery: (delivery, session) => {
+          if (!isKnown && !signal.aborted) {
+            isKnown = true;
+            onDelivering(session);
+          }
+          onDelivery(delivery, session);
+        },
+      },
+      isPaused(),
+    );
+    const openedAt = clock.now();
+    this.#wasOpen = true;
+    if (!signal.aborted) onOpened(session);
+    else if (!isKnown) void session.close();
+    const reason = await session.ended;
+    onLost(reason, session);
+    void session.close();
+    return link.isOpen && !this.#stopping.signal.aborted
+      ? this.#backoff.afterLoss(clock.now() - openedAt)
+      : 0;
+  }
+
+  /** A stream that was deleted begins with its first message again: at an old offset, the server would skip those before it. */
+  async #checkStream(link: Link): Promise<void> {
+    const { contract, position } = this.#settings;
+    if (!position) return;
+    try {
+      await declarerOf(link).run((channel) => channel.checkQueue(contract.name));
+    } catch (error) {
+      if (!(error instanceof TransportError && error.replyCode === 404)) throw error;
+      position.restart();
+    }
+  }
+
+  /** The error that ends the consumer, or undefined when another attempt may succeed. */
+  #refusal(cause: unknown): Error | undefined {
+    // Somebody else consumes exclusively: perhaps our own last connection, until the server notices that it is gone.
+    if (cause instanceof TransportError && /in exclusive use/.test(cause.message)) return undefined;
+    const { declare, name } = this.#settings.contract;
+    if (cause instanceof TransportError && cause.isExhausted && !this.#wasOpen) {
+      return new ConnectionError('CONNECTION_FAILED', `The queue '${name}': ${cause.message}`, { cause });
+    }
+    // Deleted right after it was declared. A missing exchange comes as a TopologyError of the declaration.
+    if (cause instanceof TransportError && cause.replyCode === 404 && declare === true) return undefined;
+    const error = toTopologyError(cause, name, `The queue '${name}'`);
+    if (error instanceof TopologyError)
+      return error.code === 'NOT_FOUND' && this.#wasOpen ? undefined : error;
+    return error instanceof ConnectionError || error instanceof ClosedError ? error : undefined;
+  }
+}
+
+/**
+ * When the process of a classic queue crashes, the channel consumes from the next one by itself, and on 3.10 can lose what that one
+ * delivers at once: the server then waits for acknowledgements of what nobody has got. Told to cancel instead, it leaves it to us
+ * (rabbit_channel:queue_down_consumer_action). Other types of queues refuse the argument, or do without.
+ */
+function argumentsOf(
+  { type, declare }: QueueContract,
+  priority: number | undefined,
+): Record<string, unknown> {
+  return {
+    ...(type === 'classic' && declare === true && { 'x-cancel-on-ha-failover': true }),
+    ...(priority !== undefined && { 'x-priority': priority }),
+  };
+}

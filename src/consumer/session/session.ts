@@ -1,0 +1,252 @@
+import type { QueueType } from '../../contracts/queue-options.js';
+import {
+  type Channel,
+  type ConsumeOptions,
+  type Delivery,
+  type Link,
+  TransportError,
+} from '../../transport/port.js';
+import type { Clock, Timer } from '../../util/clock.js';
+import { deferred } from '../../util/deferred.js';
+import { AckWindow } from './ack-window.js';
+import { offsetIn, type StreamPosition } from './stream-position.js';
+
+export interface SessionOptions {
+  readonly queue: string;
+  readonly queueType: QueueType;
+  readonly prefetch: number;
+  readonly consume: ConsumeOptions;
+  readonly onDelivery: (delivery: Delivery, session: Session) => void;
+  /** How long an acknowledgement may wait for others, while the server has room to deliver more; absent: no longer than this turn. */
+  readonly ackDelay?: { readonly clock: Clock; readonly ms: number } | undefined;
+  /** Of a stream: where its consumer is. */
+  readonly position?: StreamPosition | undefined;
+}
+
+/**
+ * One incarnation of a consumer: its channel from opening to closing, and the deliveries that came over it. Settling a
+ * delivery after its session has ended is impossible: its tag means another message on the next channel.
+ */
+export class Session {
+  readonly queueType: QueueType;
+  /** Resolves, with the reason, when nothing will be delivered any more. Never rejects. */
+  readonly ended: Promise<TransportError>;
+  readonly #options: SessionOptions;
+  readonly #end = deferred<TransportError>();
+  #channel!: Channel;
+  #window!: AckWindow;
+  readonly #unsettled = new Map<number, Delivery>();
+  #consumerTag: string | undefined;
+  #resuming: Promise<void> | undefined;
+  /** It consumes, or is about to. */
+  #isWanted = false;
+  #isLive = true;
+  #flushScheduled = false;
+  #delayedFlush: Timer | undefined;
+
+  private constructor(options: SessionOptions) {
+    this.#options = options;
+    this.queueType = options.queueType;
+    this.ended = this.#end.promise;
+  }
+
+  /** Opens a channel and, unless it is to begin paused, consumes. Rejects with a `TransportError`. */
+  static async open(link: Link, options: SessionOptions, paused: boolean): Promise<Session> {
+    const session = new Session(options);
+    const channel = await link.openChannel({ confirms: false, onClosed: (error) => session.end(error) });
+    session.#channel = channel;
+    // In order, what is acknowledged of a stream never gets further ahead of what is not than the prefetch.
+    session.#window = new AckWindow(channel, { inOrder: options.position !== undefined });
+    try {
+      if (!options.consume.noAck) await channel.setPrefetch(options.prefetch);
+      if (!paused) await session.resume();
+      return session;
+    } catch (error) {
+      session.end(error as TransportError);
+      await channel.close();
+      throw error;
+    }
+  }
+
+  /** False once the channel is gone or given up: verdicts on its deliveries have no effect any more. */
+  get isLive(): boolean {
+    return this.#isLive;
+  }
+
+  get isConsuming(): boolean {
+    return this.#consumerTag !== undefined;
+  }
+
+  /** What was delivered and has no verdict yet. */
+  get unsettled(): Iterable<Delivery> {
+    return this.#unsettled.values();
+  }
+
+  /** Consumes, again after `pause`. */
+  async resume(): Promise<void> {
+    this.#isWanted = true;
+    this.#resuming = this.#consume();
+    await this.#resuming;
+  }
+
+  async #consume(): Promise<void> {
+    const { queue, consume, position } = this.#options;
+    const args = position && { ...consume.arguments, 'x-stream-offset': position.argument };
+    position?.begun();
+    this.#consumerTag = await this.#channel.consume(
+      queue,
+      args ? { ...consume, arguments: args } : consume,
+      (delivery) => {
+        if (delivery) this.#deliver(delivery);
+        // The queue is gone, its leader has moved, or the server waited too long for an acknowledgement. In the last case 4.3
+        // answers a late one with a delivery to the cancelled consumer: nothing more may be sent on this channel.
+        else this.end(new TransportError('the server cancelled the consumer'));
+      },
+    );
+  }
+
+  /** Stops deliveries; those that came can still be settled. */
+  async pause(): Promise<void> {
+    this.#isWanted = false;
+    // Messages come before the answer that says how to stop them.
+    await this.#resuming?.catch(() => {});
+    const tag = this.#consumerTag;
+    this.#consumerTag = undefined;
+    if (this.#delayedFlush) this.flush();
+    if (tag !== undefined && this.#isLive) await this.#channel.cancel(tag);
+  }
+
+  /** Acknowledges with the next flush. False when it is too late. */
+  ack(tag: number): boolean {
+    const { position, consume } = this.#options;
+    // Also when it is too late for the server: then it is skipped when it comes again.
+    position?.handled(this.#offset(tag), this);
+    if (!this.#isLive) return false;
+    if (!consume.noAck) this.#acknowledge(tag);
+    return true;
+  }
+
+  #acknowledge(tag: number): void {
+    this.#window.ack(tag);
+    this.#unsettled.delete(tag);
+    if (this.#flushScheduled) return;
+    if (this.#delayFlush()) return;
+    this.#flushScheduled = true;
+    setImmediate(() => this.flush());
+  }
+
+  /** False when what is acknowledged must not wait: the server soon delivers no more without it. */
+  #delayFlush(): boolean {
+    const { ackDelay, prefetch } = this.#options;
+    if (!ackDelay || ackDelay.ms === 0 || this.#window.span * 2 >= prefetch) return false;
+    this.#delayedFlush ??= ackDelay.clock.setTimeout(() => this.flush(), ackDelay.ms);
+    return true;
+  }
+
+  /** Gives it back; counts as a failed attempt. */
+  requeueFailed(tag: number): boolean {
+    this.countRun(tag);
+    return this.#settle(tag, () => this.#channel.reject(tag, { requeue: true }));
+  }
+
+  /** A run of the handler has failed. Of a queue it is the server that counts, when the message goes back. */
+  countRun(tag: number): void {
+    this.#options.position?.failed(this.#offset(tag));
+  }
+
+  /** How often the handler has failed with it before it came, as far as the server does not know. */
+  runsBefore(tag: number): number {
+    return this.#options.position?.runsOf(this.#offset(tag)) ?? 0;
+  }
+
+  /** Gives it back unseen; 4.3 does not count this as an attempt. */
+  requeueUnseen(tag: number): boolean {
+    return this.#settle(tag, () => this.#channel.nack(tag, { multiple: false, requeue: true }));
+  }
+
+  /** Drops it: to the dead-letter target that the server knows of, if any. */
+  drop(tag: number): boolean {
+    if (this.#options.position) return this.ack(tag);
+    return this.#settle(tag, () => this.#channel.reject(tag, { requeue: false }));
+  }
+
+  /** Sends the gathered acknowledgements. */
+  flush(): void {
+    this.#flushScheduled = false;
+    this.#clearDelay();
+    if (!this.#isLive) return;
+    this.#write(() => this.#window.flush());
+  }
+
+  /** Ends it, so that its deliveries are stale from now on. */
+  end(reason: TransportError): void {
+    if (!this.#isLive) return;
+    this.#isLive = false;
+    this.#clearDelay();
+    this.#options.position?.lost(this);
+    this.#end.resolve(reason);
+  }
+
+  /** Sends what is gathered and closes the channel; the server gives unsettled deliveries to others. Never rejects. */
+  async close(): Promise<void> {
+    this.flush();
+    this.end(new TransportError('the consumer was closed'));
+    await this.#channel.close();
+  }
+
+  #deliver(delivery: Delivery): void {
+    if (!this.#isLive) return;
+    if (!this.#options.consume.noAck) {
+      this.#window.delivered(delivery.deliveryTag);
+      this.#unsettled.set(delivery.deliveryTag, delivery);
+    }
+    const { position } = this.#options;
+    if (position?.delivered(this.#offset(delivery.deliveryTag), this) === false)
+      this.#acknowledge(delivery.deliveryTag);
+    else this.#options.onDelivery(delivery, this);
+  }
+
+  #offset(tag: number): number {
+    return offsetIn(this.#unsettled.get(tag)?.properties.headers) ?? -1;
+  }
+
+  /** A stream takes nothing back: it comes again from here, or from where the consumer will go on. */
+  #keep(tag: number): true {
+    setImmediate(() => {
+      const delivery = this.#unsettled.get(tag);
+      if (!this.#isLive || !delivery) return;
+      if (this.#isWanted) {
+        this.#options.onDelivery(delivery, this);
+        return;
+      }
+      this.#options.position?.missed(this.#offset(tag), this);
+      this.#acknowledge(tag);
+    });
+    return true;
+  }
+
+  #settle(tag: number, settle: () => void): boolean {
+    if (!this.#isLive) return false;
+    if (this.#options.position) return this.#keep(tag);
+    if (this.#options.consume.noAck) return true;
+    // In order: what was acknowledged before is sent before.
+    this.#window.settled(tag);
+    this.#unsettled.delete(tag);
+    return this.#write(settle);
+  }
+
+  #clearDelay(): void {
+    if (this.#delayedFlush) this.#options.ackDelay?.clock.clearTimeout(this.#delayedFlush);
+    this.#delayedFlush = undefined;
+  }
+
+  #write(write: () => void): boolean {
+    try {
+      write();
+      return true;
+    } catch (error) {
+      this.end(error as TransportError);
+      return false;
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import { isThenable } from '../../contracts/body/schema.js';
+import type { RetryPolicy } from '../../contracts/queue.js';
+import { MAX_DELAY_MS } from '../../delay/levels.js';
+import { type Check, checkOptions, isNumber } from '../../util/checks.js';
+
+const DEAD_LETTER = Symbol.for('leveret.dead-letter');
+const RETRY_LATER = Symbol.for('leveret.retry-later');
+
+/**
+ * Thrown from a handler, at any depth: no further attempt makes sense, the message goes to the dead-letter queue.
+ *
+ * @example
+ * ```ts
+ * if (!customer) throw new DeadLetter('unknown customer');
+ * ```
+ */
+export class DeadLetter extends Error {
+  /**
+   * @param reason - what the dead letter says of itself
+   * @param options - `cause`: the error behind it, which stays in this process
+   */
+  constructor(reason = 'The handler gave the message up', options?: { readonly cause?: unknown }) {
+    super(reason, options);
+    this.name = 'DeadLetter';
+    Object.defineProperty(this, DEAD_LETTER, { value: true });
+  }
+}
+
+/** Thrown from a handler, at any depth: try again, after a delay of the handler's choice. */
+export class RetryLater extends Error {
+  /** In milliseconds; undefined: the delay of the retry policy. */
+  readonly delayMs: number | undefined;
+
+  /**
+   * @param options - `delayMs`: the delay, 0 to 5 184 000 000 (60 days)
+   * @throws ConfigurationError for a delay out of range
+   */
+  constructor(options: { readonly delayMs?: number; readonly cause?: unknown } = {}) {
+    checkOptions('RetryLater', options, retryLaterChecks);
+    super('The handler asked for another attempt', options);
+    this.name = 'RetryLater';
+    this.delayMs = options.delayMs;
+    Object.defineProperty(this, RETRY_LATER, { value: true });
+  }
+}
+
+/** What the policy makes of a failed run. */
+export type Decision =
+  | { readonly kind: 'retry'; readonly delayMs: number }
+  | { readonly kind: 'dead-letter'; readonly because: string };
+
+/** @internal */
+export const retryLaterChecks: Readonly<Record<string, Check>> = {
+  delayMs: isNumber(0, MAX_DELAY_MS),
+  cause: () => undefined,
+};
+
+/**
+ * Decides about a message whose handler failed, or asked for another attempt.
+ *
+ * @param delayMs - the delay that was asked for; undefined: the policy's own
+ */
+export function decide(
+  policy: RetryPolicy,
+  message: { readonly id: string | undefined; readonly attempt: number },
+  error: unknown,
+  delayMs: number | undefined,
+  random: () => number,
+): Decision {
+  if (isGivenUp(error)) return { kind: 'dead-letter', because: 'the handler gave it up' };
+  if (message.attempt >= policy.attempts) {
+    return { kind: 'dead-letter', because: `attempt ${message.attempt} of ${policy.attempts} failed` };
+  }
+  const asked = delayMs ?? (has(error, RETRY_LATER) ? (error as RetryLater).delayMs : undefined);
+  if (asked !== undefined) return { kind: 'retry', delayMs: asked };
+  if (policy.retryIf && !has(error, RETRY_LATER) && !mayRetry(policy.retryIf, error, message)) {
+    return { kind: 'dead-letter', because: "'retryIf' refused another attempt" };
+  }
+  const full = Math.min(
+    MAX_DELAY_MS,
+    policy.maxDelayMs,
+    policy.initialDelayMs * Math.min(policy.factor ** Math.max(0, message.attempt - 1), Number.MAX_VALUE),
+  );
+  return { kind: 'retry', delayMs: policy.jitter ? Math.floor(random() * full) : full };
+}
+
+/** True for a {@link DeadLetter}. */
+export function isGivenUp(error: unknown): boolean {
+  return has(error, DEAD_LETTER);
+}
+
+/** A `retryIf` that throws has not said no. */
+function mayRetry(
+  retryIf: NonNullable<RetryPolicy['retryIf']>,
+  error: unknown,
+  message: { readonly id: string | undefined; readonly attempt: number },
+): boolean {
+  try {
+    const answer: unknown = retryIf(error, message);
+    if (!isThenable(answer)) return Boolean(answer);
+    // It was to answer at once. Nobody waits for it, nor may its rejection end the process.
+    answer.then(undefined, () => {});
+    return true;
+  } catch {
+    return true;
+  }
+}
+
+/** What a handler throws can be a proxy that refuses to be asked. */
+function has(error: unknown, brand: symbol): boolean {
+  try {
+    return typeof error === 'object' && error !== null && brand in error;
+  } catch {
+    return false;
+  }
+}

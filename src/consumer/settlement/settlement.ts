@@ -1,0 +1,256 @@
+import type { Outcome, OutcomeListener } from '../../broker/test-hooks.js';
+import type { QueueContract } from '../../contracts/queue.js';
+import type { Events } from '../../events.js';
+import type { Republisher } from '../../producer/republisher.js';
+import type { Clock, Timer } from '../../util/clock.js';
+import type { AckMemory } from '../delivery/duplicate-filter.js';
+import type { Judge, ReceivedMessage, Verdict } from '../delivery/message.js';
+import type { Session } from '../session/session.js';
+import { decide, isGivenUp } from './retry-decision.js';
+
+/** How long a message rests whose copy could not be published, before it goes back: a bare requeue would spin. */
+const SETBACK_MS = 1_000;
+
+/** How long a message may rest in this process, unacknowledged: the server takes it back after 30 minutes. */
+export const MAX_REST_MS = 20 * 60_000;
+
+export interface SettlementSettings {
+  readonly contract: QueueContract;
+  readonly noAck: boolean;
+  readonly memory: AckMemory;
+  readonly republisher: Republisher;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly onOutcome: OutcomeListener | undefined;
+  /** Runs a message again in its place, after a delay. False, or absent, when it has to leave it. */
+  readonly hold?: ((message: ReceivedMessage, delayMs: number) => boolean | undefined) | undefined;
+  /** Answers a request that failed, in place of dead-lettering it. Resolves when the answer is confirmed; undefined when it need not be. */
+  readonly answerFailure?:
+    | ((message: ReceivedMessage, error: unknown) => Promise<void> | undefined)
+    | undefined;
+}
+
+/** Counters of a consumer's verdicts. */
+export interface SettlementCounts {
+  acked: number;
+  retried: number;
+  deadLettered: number;
+  requeued: number;
+  stale: number;
+}
+
+/**
+ * Carries out verdicts. A message leaves its queue only after its work is done or its copy is confirmed somewhere else; a
+ * crash in between delivers it again, and loses nothing.
+ */
+export class Settlement implements Judge {
+  readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
+  readonly #settings: SettlementSettings;
+  /** Messages that wait in this process, unacknowledged, because they can not wait on the server. */
+  readonly #resting = new Map<ReceivedMessage, { readonly timer: Timer; readonly then: () => void }>();
+  readonly #publishing = new Set<Promise<void>>();
+  #isClosing = false;
+
+  constructor(settings: SettlementSettings) {
+    this.#settings = settings;
+  }
+
+  settle(message: ReceivedMessage, verdict: Verdict): boolean {
+    // A stale success is remembered, so that the message is not handled again when it comes back.
+    if (verdict.kind === 'ack') {
+      const isDone = this.#ack(message);
+      if (isDone) this.#tell(message, 'acked', undefined);
+      return isDone;
+    }
+    // Also when it is stale: whoever asked waits for the answer, not for the delivery.
+    if (verdict.kind === 'answer') {
+      this.#answered(message, verdict.answered, 'acked', undefined);
+      return true;
+    }
+    if (!message.session.isLive) return this.#stale();
+    switch (verdict.kind) {
+      case 'requeue':
+        this.#tell(message, 'requeued', undefined);
+        this.counts.requeued++;
+        return message.session.requeueUnseen(message.delivery.deliveryTag);
+      case 'reject':
+        this.#tell(message, 'requeued', undefined);
+        this.counts.requeued++;
+        return message.session.requeueFailed(message.delivery.deliveryTag);
+      case 'dead-letter':
+        this.#deadLetter(message, verdict.error);
+        return true;
+      case 'retry':
+        this.#failed(message, verdict.error, verdict.delayMs);
+        return true;
+    }
+  }
+
+  /** The deliveries of a session are stale: nothing rests any more that could be given back. */
+  sessionLost(session: Session): void {
+    for (const [message, { timer }] of this.#resting) {
+      if (message.session !== session) continue;
+      this.#settings.clock.clearTimeout(timer);
+      this.#resting.delete(message);
+    }
+  }
+
+  /** From now on nothing rests, and {@link settled} awaits what is left. */
+  finish(): Promise<void> {
+    this.#isClosing = true;
+    return this.settled();
+  }
+
+  /** Ends the rest of what rests now, and resolves when every copy is confirmed or given up. */
+  async settled(): Promise<void> {
+    for (const [message, { timer, then }] of [...this.#resting]) {
+      this.#settings.clock.clearTimeout(timer);
+      this.#resting.delete(message);
+      then();
+    }
+    while (this.#publishing.size > 0) await Promise.all(this.#publishing);
+  }
+
+  #ack(message: ReceivedMessage): boolean {
+    const { memory, noAck } = this.#settings;
+    const { delivery, session, id } = message;
+    if (session.ack(delivery.deliveryTag)) {
+      this.counts.acked++;
+      if (!noAck) memory.acked(id, delivery.content);
+      return true;
+    }
+    if (!noAck) memory.stale(id, delivery.content);
+    return this.#stale();
+  }
+
+  #tell(message: ReceivedMessage, outcome: Outcome, error: unknown): void {
+    this.#settings.onOutcome?.(this.#settings.contract, message, outcome, error);
+  }
+
+  #stale(): false {
+    this.counts.stale++;
+    return false;
+  }
+
+  #failed(message: ReceivedMessage, error: unknown, delayMs: number | undefined): void {
+    const { contract, clock, noAck } = this.#settings;
+    // At most once: the server has forgotten it already. What is given up was handled all the same.
+    if (noAck && !isGivenUp(error)) return;
+    const decision = decide(contract.retry, message, error, delayMs, clock.random);
+    if (decision.kind === 'dead-letter') {
+      this.#deadLetter(message, error);
+      return;
+    }
+    this.counts.retried++;
+    this.#tell(message, 'retried', error);
+    if (this.#settings.hold?.(message, decision.delayMs)) return;
+    this.#tryAgain(message, decision.delayMs);
+  }
+
+  /** A copy that carries the count waits for its time on the server. */
+  #tryAgain(message: ReceivedMessage, delayMs: number): void {
+    const { contract, republisher, clock } = this.#settings;
+    if (contract.exclusive) {
+      // Only its own connection, which does not publish, can bind such a queue; and it dies with that connection.
+      this.#rest(message, delayMs, () =>
+        this.#publish(message, republisher.retry(message, contract, undefined), () => {}),
+      );
+      return;
+    }
+    const dueAt = delayMs > 0 ? clock.now() + delayMs : undefined;
+    this.#publish(message, republisher.retry(message, contract, dueAt), () => {}, dueAt);
+  }
+
+  #deadLetter(message: ReceivedMessage, error: unknown): void {
+    const { contract, republisher, clock, events, answerFailure } = this.#settings;
+    const { deadLetter } = contract;
+    if (answerFailure) {
+      this.#answered(message, answerFailure(message, error), 'failed', error);
+      return;
+    }
+    this.#tell(message, 'dead-lettered', error);
+    if (deadLetter === undefined) {
+      this.counts.deadLettered++;
+      message.session.drop(message.delivery.deliveryTag);
+      return;
+    }
+    const published = republisher.deadLetter(message, contract, error, new Date(clock.wallNow()));
+    this.#publish(message, published, () => {
+      this.counts.deadLettered++;
+      const { id, attempt } = message;
+      events.emit('dead-lettered', {
+        queue: contract.name,
+        deadLetterQueue: deadLetter,
+        messageId: id,
+        attempt,
+        error,
+      });
+    });
+  }
+
+  /** Acknowledges once the copy is confirmed; otherwise the message goes back, when it is due and not at once. */
+  #publish(
+    message: ReceivedMessage,
+    published: Promise<void>,
+    onPublished: () => void,
+    dueAt?: number,
+  ): void {
+    const then = () => {
+      onPublished();
+      // Not remembered as done: the copy has the same id and body, and would be taken for the original that comes back.
+      if (!message.session.ack(message.delivery.deliveryTag)) this.#stale();
+    };
+    this.#whenPublished(message, published, then, dueAt);
+  }
+
+  /** Acknowledges a request once its answer is confirmed. It is remembered: answered once, it need not run again. */
+  #answered(
+    message: ReceivedMessage,
+    answered: Promise<void> | undefined,
+    outcome: Outcome,
+    error: unknown,
+  ): void {
+    const then = () => {
+      this.#ack(message);
+      this.#tell(message, outcome, error);
+    };
+    if (answered) this.#whenPublished(message, answered, then);
+    else then();
+  }
+
+  /** What can not be published, goes back. */
+  #whenPublished(
+    message: ReceivedMessage,
+    published: Promise<void>,
+    then: () => void,
+    dueAt = Number.NEGATIVE_INFINITY,
+  ): void {
+    const giveBack = () => {
+      const restMs = Math.max(SETBACK_MS, dueAt - this.#settings.clock.now());
+      this.#rest(message, restMs, () => this.#giveBack(message));
+    };
+    const done = published.then(then, giveBack).finally(() => this.#publishing.delete(done));
+    this.#publishing.add(done);
+  }
+
+  #giveBack(message: ReceivedMessage): void {
+    if (this.#settings.hold?.(message, 0)) return;
+    message.session.requeueFailed(message.delivery.deliveryTag);
+  }
+
+  #rest(message: ReceivedMessage, delayMs: number, then: () => void): void {
+    if (!message.session.isLive) return;
+    if (delayMs <= 0 || this.#isClosing) {
+      then();
+      return;
+    }
+    const timer = this.#settings.clock.setTimeout(
+      () => {
+        this.#resting.delete(message);
+        then();
+      },
+      Math.min(MAX_REST_MS, delayMs),
+    );
+    this.#resting.set(message, { timer, then });
+  }
+}

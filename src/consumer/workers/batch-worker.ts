@@ -1,0 +1,192 @@
+import { isThenable } from '../../contracts/body/schema.js';
+import { TimeoutError } from '../../errors.js';
+import type { Clock, Timer } from '../../util/clock.js';
+import { Deadlines } from '../../util/deadlines.js';
+import { type Deferred, deferred } from '../../util/deferred.js';
+import type { Message, ReceivedMessage } from '../delivery/message.js';
+import type { Inbox } from '../delivery/prefetch-buffer.js';
+import type { Session } from '../session/session.js';
+import { Batch, type BatchContext } from './batch.js';
+import { Admission } from './in-order-validation.js';
+import type { Worker } from './worker.js';
+
+export interface BatchWorkerSettings {
+  readonly handler: (messages: readonly Message[], batch: BatchContext) => unknown;
+  /** The most messages of a batch. */
+  readonly size: number;
+  /** How long the first message of a batch waits for the others, in milliseconds. */
+  readonly maxWaitMs: number;
+  /** Batches at once. */
+  readonly concurrency: number;
+  readonly handlerTimeoutMs: number;
+  readonly inbox: Inbox;
+  readonly clock: Clock;
+  /** Decodes and validates; false when the message is settled already. */
+  readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
+  /** A run has failed: tells of it, and lets the retry policy decide unless the message has a verdict. */
+  readonly onFailed: (message: ReceivedMessage, error: unknown) => void;
+}
+
+/**
+ * Gathers messages and runs the handler on many of them at once. One batch is gathered ahead while others run, so that the
+ * wait of its first message counts from its arrival.
+ */
+export class BatchWorker implements Worker {
+  readonly #settings: BatchWorkerSettings;
+  readonly #admission: Admission;
+  readonly #running = new Set<Batch>();
+  readonly #deadlines: Deadlines<Batch>;
+  /** The batch to be, in order. */
+  #gathered: ReceivedMessage[] = [];
+  /** Runs while the gathered messages may still wait for others. */
+  #patience: Timer | undefined;
+  #isFilling = false;
+  #isFinishing = false;
+  #idle: Deferred<void> | undefined;
+
+  constructor(settings: BatchWorkerSettings) {
+    const { clock, admit, handlerTimeoutMs, onFailed } = settings;
+    this.#settings = settings;
+    this.#admission = new Admission({
+      clock,
+      admit,
+      timeoutMs: handlerTimeoutMs,
+      onAdmitted: (message) => {
+        this.#gather(message);
+        this.fill();
+      },
+      onFailed,
+    });
+    this.#deadlines = new Deadlines(clock, (batch) => this.#timedOut(batch));
+  }
+
+  get inFlight(): number {
+    let count = 0;
+    for (const { messages } of this.#running) count += messages.length;
+    return count;
+  }
+
+  get waiting(): number {
+    return this.#gathered.length + this.#admission.length;
+  }
+
+  fill(): void {
+    if (this.#isFilling) return;
+    this.#isFilling = true;
+    const { inbox, size } = this.#settings;
+    while (!this.#isFinishing) {
+      this.#runWhenReady();
+      const message = this.waiting < size ? inbox.take() : undefined;
+      if (!message) break;
+      this.#admission.add(message);
+    }
+    this.#isFilling = false;
+  }
+
+  drain(): ReceivedMessage[] {
+    return [...this.#takeGathered(), ...this.#admission.drain()];
+  }
+
+  sessionLost(session: Session, reason: Error): void {
+    this.#admission.dropSession(session);
+    const kept = this.#gathered.filter((message) => message.session !== session);
+    if (kept.length === 0) this.#takeGathered();
+    else this.#gathered = kept;
+    for (const batch of [...this.#running])
+      if (batch.messages[0]?.session === session) this.#abandon(batch, reason);
+  }
+
+  async finish(): Promise<void> {
+    this.#isFinishing = true;
+    if (this.#running.size > 0) {
+      this.#idle ??= deferred();
+      await this.#idle.promise;
+    }
+  }
+
+  abort(reason: Error): void {
+    this.#isFinishing = true;
+    this.#takeGathered();
+    this.#admission.clear();
+    for (const batch of [...this.#running]) this.#abandon(batch, reason);
+    this.#deadlines.clear();
+  }
+
+  #gather(message: ReceivedMessage): void {
+    const { clock, maxWaitMs } = this.#settings;
+    this.#gathered.push(message);
+    if (this.#gathered.length > 1) return;
+    this.#patience = clock.setTimeout(() => {
+      this.#patience = undefined;
+      this.fill();
+    }, maxWaitMs);
+  }
+
+  #takeGathered(): ReceivedMessage[] {
+    if (this.#patience) this.#settings.clock.clearTimeout(this.#patience);
+    this.#patience = undefined;
+    return this.#gathered.splice(0);
+  }
+
+  #runWhenReady(): void {
+    const { size, concurrency } = this.#settings;
+    const isReady =
+      this.#gathered.length >= size || (this.#gathered.length > 0 && this.#patience === undefined);
+    if (isReady && this.#running.size < concurrency) this.#run(new Batch(this.#takeGathered()));
+  }
+
+  #run(batch: Batch): void {
+    const { handler, handlerTimeoutMs, clock } = this.#settings;
+    this.#running.add(batch);
+    this.#deadlines.add(batch, clock.now() + handlerTimeoutMs);
+    let result: unknown;
+    try {
+      result = handler(batch.messages, batch);
+    } catch (error) {
+      this.#failed(batch, error);
+      return;
+    }
+    if (!isThenable(result)) {
+      this.#succeeded(batch);
+      return;
+    }
+    result.then(
+      () => this.#succeeded(batch),
+      (error: unknown) => this.#failed(batch, error),
+    );
+  }
+
+  /** What has a verdict of its own keeps it. */
+  #succeeded(batch: Batch): void {
+    for (const message of batch.messages) message.settle({ kind: 'ack' });
+    this.#leave(batch);
+  }
+
+  #failed(batch: Batch, error: unknown): void {
+    this.#fail(batch, error);
+    this.#leave(batch);
+  }
+
+  #timedOut(batch: Batch): void {
+    const error = new TimeoutError(`The handler did not end within ${this.#settings.handlerTimeoutMs} ms`);
+    this.#fail(batch, error);
+    this.#abandon(batch, error);
+  }
+
+  #fail({ messages }: Batch, error: unknown): void {
+    for (const message of messages) if (!message.hasVerdict) this.#settings.onFailed(message, error);
+  }
+
+  /** Frees the place of a handler that still runs; what it returns in the end finds its messages settled or stale. */
+  #abandon(batch: Batch, reason: Error): void {
+    this.#leave(batch);
+    batch.abort(reason);
+  }
+
+  #leave(batch: Batch): void {
+    if (!this.#running.delete(batch)) return;
+    this.#deadlines.remove(batch);
+    if (this.#running.size === 0) this.#idle?.resolve();
+    this.fill();
+  }
+}

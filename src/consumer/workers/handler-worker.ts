@@ -1,0 +1,150 @@
+import { isThenable } from '../../contracts/body/schema.js';
+import { TimeoutError } from '../../errors.js';
+import type { Clock } from '../../util/clock.js';
+import { Deadlines } from '../../util/deadlines.js';
+import { type Deferred, deferred } from '../../util/deferred.js';
+import type { Message, ReceivedMessage } from '../delivery/message.js';
+import type { Inbox } from '../delivery/prefetch-buffer.js';
+import type { Session } from '../session/session.js';
+import type { Worker } from './worker.js';
+
+export interface HandlerWorkerSettings {
+  readonly handler: (message: Message) => unknown;
+  readonly concurrency: number;
+  readonly handlerTimeoutMs: number;
+  readonly inbox: Pick<Inbox, 'take' | 'next'>;
+  readonly clock: Clock;
+  /** Decodes and validates; false when the message is settled already. */
+  readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
+  /** A run has failed: tells of it, and lets the retry policy decide unless the message has a verdict. */
+  readonly onFailed: (message: ReceivedMessage, error: unknown) => void;
+  /** Its place is free, whether it has ended or not. */
+  readonly onLeft?: (message: ReceivedMessage) => void;
+}
+
+/** Runs the handler, on as many messages at once as the concurrency allows. */
+export class HandlerWorker implements Worker {
+  readonly #settings: HandlerWorkerSettings;
+  readonly #active = new Set<ReceivedMessage>();
+  readonly #deadlines: Deadlines<ReceivedMessage>;
+  /** A suspect is at work, alone. */
+  #isAlone = false;
+  #isFilling = false;
+  #isFinishing = false;
+  #idle: Deferred<void> | undefined;
+
+  constructor(settings: HandlerWorkerSettings) {
+    this.#settings = settings;
+    this.#deadlines = new Deadlines(settings.clock, (message) => this.#timedOut(message));
+  }
+
+  get inFlight(): number {
+    return this.#active.size;
+  }
+
+  fill(): void {
+    // Handlers that return at once come back here from within the loop: it goes on by itself.
+    if (this.#isFilling) return;
+    this.#isFilling = true;
+    const { inbox, concurrency } = this.#settings;
+    while (!this.#isFinishing && !this.#isAlone && this.#active.size < concurrency) {
+      // Whatever ran beside a message that ends the process would come back with it, until the server has counted too often.
+      const isSuspect = concurrency > 1 && inbox.next?.isSuspect === true;
+      if (isSuspect && this.#active.size > 0) break;
+      const message = inbox.take();
+      if (!message) break;
+      this.#isAlone = isSuspect;
+      this.#begin(message);
+    }
+    this.#isFilling = false;
+  }
+
+  sessionLost(session: Session, reason: Error): void {
+    for (const message of [...this.#active]) {
+      if (message.session === session) this.#abandon(message, reason);
+    }
+  }
+
+  async finish(): Promise<void> {
+    this.#isFinishing = true;
+    if (this.#active.size > 0) {
+      this.#idle ??= deferred();
+      await this.#idle.promise;
+    }
+  }
+
+  abort(reason: Error): void {
+    this.#isFinishing = true;
+    for (const message of [...this.#active]) this.#abandon(message, reason);
+    this.#deadlines.clear();
+  }
+
+  #begin(message: ReceivedMessage): void {
+    const { clock, handlerTimeoutMs } = this.#settings;
+    this.#active.add(message);
+    const admitted = this.#settings.admit(message);
+    if (admitted === true) this.#run(message);
+    else if (admitted === false) this.#leave(message);
+    else {
+      // An asynchronous schema can hang as a handler can.
+      this.#deadlines.add(message, clock.now() + handlerTimeoutMs);
+      void admitted.then((isValid) => {
+        this.#deadlines.remove(message);
+        if (isValid && this.#active.has(message)) this.#run(message);
+        else this.#leave(message);
+      });
+    }
+  }
+
+  #run(message: ReceivedMessage): void {
+    const { handler, handlerTimeoutMs, clock } = this.#settings;
+    this.#deadlines.add(message, clock.now() + handlerTimeoutMs);
+    let result: unknown;
+    try {
+      result = handler(message);
+    } catch (error) {
+      this.#failed(message, error);
+      return;
+    }
+    if (!isThenable(result)) {
+      this.#succeeded(message);
+      return;
+    }
+    result.then(
+      () => this.#succeeded(message),
+      (error: unknown) => this.#failed(message, error),
+    );
+  }
+
+  #succeeded(message: ReceivedMessage): void {
+    message.settle({ kind: 'ack' });
+    this.#leave(message);
+  }
+
+  #failed(message: ReceivedMessage, error: unknown): void {
+    this.#settings.onFailed(message, error);
+    this.#leave(message);
+  }
+
+  #timedOut(message: ReceivedMessage): void {
+    const error = new TimeoutError(`The handler did not end within ${this.#settings.handlerTimeoutMs} ms`);
+    this.#settings.onFailed(message, error);
+    this.#abandon(message, error);
+  }
+
+  /** Frees the place of a handler that still runs; what it returns in the end finds its message settled or stale. */
+  #abandon(message: ReceivedMessage, reason: Error): void {
+    this.#leave(message);
+    message.abort(reason);
+  }
+
+  #leave(message: ReceivedMessage): void {
+    if (!this.#active.delete(message)) return;
+    this.#deadlines.remove(message);
+    // It was the only one.
+    this.#isAlone = false;
+    this.#settings.onLeft?.(message);
+    if (this.#active.size === 0) this.#idle?.resolve();
+    this.fill();
+  }
+}

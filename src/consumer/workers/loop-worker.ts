@@ -1,0 +1,170 @@
+import { type Deferred, deferred } from '../../util/deferred.js';
+import type { Message, ReceivedMessage } from '../delivery/message.js';
+import type { Inbox } from '../delivery/prefetch-buffer.js';
+import type { Session } from '../session/session.js';
+import type { Worker } from './worker.js';
+
+export interface LoopWorkerSettings {
+  readonly inbox: Inbox;
+  /** Decodes and validates; false when the message is settled already. */
+  readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
+  /** The first loop begins, after there was none. */
+  readonly onFirst: () => void;
+  /** The last loop was left: stops deliveries, and then has the message in hand given back, lest it come here again. */
+  readonly onLast: (giveBack: () => void) => Promise<void>;
+}
+
+/** Hands messages to `for await` loops, each to one of them. */
+export class LoopWorker implements Worker {
+  readonly #settings: LoopWorkerSettings;
+  readonly #loops = new Set<Loop>();
+  /** Calls of `next` that wait for a message. */
+  #waiting: { readonly loop: Loop; readonly result: Deferred<ReceivedMessage | undefined> }[] = [];
+  #idle: Deferred<void> | undefined;
+  #end: { readonly error: Error | undefined } | undefined;
+  #isFilling = false;
+  /** Those whose schema is still at work. */
+  readonly #admitting = new Set<ReceivedMessage>();
+
+  constructor(settings: LoopWorkerSettings) {
+    this.#settings = settings;
+  }
+
+  get inFlight(): number {
+    let count = this.#admitting.size;
+    for (const loop of this.#loops) count += loop.inHand.length;
+    return count;
+  }
+
+  /** A new loop. */
+  iterate(): AsyncIterableIterator<Message> {
+    const loop: Loop = { inHand: [] };
+    let isDone = false;
+    const leave = async () => {
+      if (isDone) return;
+      isDone = true;
+      for (const waiting of this.#waiting) if (waiting.loop === loop) waiting.result.resolve(undefined);
+      this.#waiting = this.#waiting.filter((waiting) => waiting.loop !== loop);
+      const giveBack = () => {
+        // Left with a message in hand: whether it was handled, nobody can say.
+        for (const message of loop.inHand.splice(0)) message.settle({ kind: 'reject' });
+      };
+      const isLast = this.#loops.delete(loop) && this.#loops.size === 0;
+      if (isLast && !this.#end) await this.#settings.onLast(giveBack);
+      else giveBack();
+      if (isLast) this.#idle?.resolve();
+    };
+    const iterator: AsyncIterableIterator<Message> = {
+      next: async () => {
+        if (isDone) return { done: true, value: undefined };
+        if (!this.#end && !this.#loops.has(loop)) this.#begin(loop);
+        this.#settle(loop);
+        const message = await this.#take(loop);
+        if (message) return { done: false, value: message };
+        const { error } = this.#end ?? {};
+        await leave();
+        if (error) throw error;
+        return { done: true, value: undefined };
+      },
+      return: async (value?: unknown) => {
+        await leave();
+        return { done: true, value };
+      },
+      throw: async (error: unknown) => {
+        await leave();
+        throw error;
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    };
+    return iterator;
+  }
+
+  fill(): void {
+    if (this.#isFilling) return;
+    this.#isFilling = true;
+    const { inbox } = this.#settings;
+    while (this.#waiting.length > this.#admitting.size) {
+      const message = inbox.take();
+      if (!message) break;
+      this.#offer(message);
+    }
+    this.#isFilling = false;
+  }
+
+  sessionLost(session: Session, reason: Error): void {
+    // An asynchronous schema may never answer.
+    for (const message of this.#admitting) if (message.session === session) this.#admitting.delete(message);
+    for (const { inHand } of this.#loops) {
+      for (const message of inHand) if (message.session === session) message.abort(reason);
+    }
+  }
+
+  /** Ends the loops when they ask for their next message. */
+  async finish(error?: Error): Promise<void> {
+    this.#end ??= { error };
+    for (const { result } of this.#waiting.splice(0)) result.resolve(undefined);
+    if (this.#loops.size > 0) {
+      this.#idle ??= deferred();
+      await this.#idle.promise;
+    }
+  }
+
+  abort(reason: Error): void {
+    this.#end ??= { error: undefined };
+    for (const { result } of this.#waiting.splice(0)) result.resolve(undefined);
+    for (const { inHand } of this.#loops) {
+      for (const message of inHand) message.abort(reason);
+    }
+    this.#loops.clear();
+    this.#admitting.clear();
+    this.#idle?.resolve();
+  }
+
+  #begin(loop: Loop): void {
+    this.#loops.add(loop);
+    if (this.#loops.size === 1) this.#settings.onFirst();
+  }
+
+  #settle(loop: Loop): void {
+    for (const message of loop.inHand.splice(0)) message.settle({ kind: 'ack' });
+  }
+
+  async #take(loop: Loop): Promise<ReceivedMessage | undefined> {
+    if (this.#end) return undefined;
+    const result = deferred<ReceivedMessage | undefined>();
+    this.#waiting.push({ loop, result });
+    this.fill();
+    return result.promise;
+  }
+
+  #offer(message: ReceivedMessage): void {
+    const admitted = this.#settings.admit(message);
+    if (admitted === true) {
+      this.#hand(message);
+      return;
+    }
+    if (admitted === false) return;
+    this.#admitting.add(message);
+    void admitted.then((isValid) => {
+      // Lost meanwhile, it comes again.
+      if (this.#admitting.delete(message) && isValid && message.session.isLive) this.#hand(message);
+      this.fill();
+    });
+  }
+
+  /** To the loop that has waited longest; back to the queue when none waits any more. */
+  #hand(message: ReceivedMessage): void {
+    const next = this.#waiting.shift();
+    if (!next) {
+      message.session.requeueUnseen(message.delivery.deliveryTag);
+      return;
+    }
+    next.loop.inHand.push(message);
+    next.result.resolve(message);
+  }
+}
+
+interface Loop {
+  /** The message in the loop's body; several when `next` was called again before it had answered. */
+  readonly inHand: ReceivedMessage[];
+}

@@ -1,0 +1,145 @@
+import { isThenable } from '../../contracts/body/schema.js';
+import { ConfigurationError } from '../../errors.js';
+import type { Message, ReceivedMessage } from '../delivery/message.js';
+import type { Inbox } from '../delivery/prefetch-buffer.js';
+import type { Session } from '../session/session.js';
+import { HandlerWorker, type HandlerWorkerSettings } from './handler-worker.js';
+import { Admission } from './in-order-validation.js';
+import { Lanes } from './key-queues.js';
+import type { Worker } from './worker.js';
+
+export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'inbox' | 'onLeft'> {
+  readonly inbox: Inbox;
+  /** Messages with the same key run one after the other; those without one, `undefined`, at any time. */
+  readonly orderBy: (message: Message) => unknown;
+  /** The most messages that it looks ahead over. */
+  readonly lookAhead: number;
+  /** Whether a message waits for another run: then its lane waits too. */
+  readonly isHeld: (message: ReceivedMessage) => boolean;
+}
+
+/**
+ * Runs the handler on many keys at once, and on one message of each key at a time, in order. It takes messages ahead, so that
+ * those of a busy key do not keep a free place from the others.
+ */
+export class OrderedWorker implements Worker {
+  readonly #settings: OrderedWorkerSettings;
+  readonly #admission: Admission;
+  readonly #lanes = new Lanes();
+  readonly #runner: HandlerWorker;
+  /** These have their body: the runner need not decode them again. */
+  readonly #admitted = new WeakSet<ReceivedMessage>();
+  /** The runs that have not ended, each with the run that is to follow it at once, if any. */
+  readonly #runs = new Map<ReceivedMessage, ReceivedMessage | undefined>();
+  #isFinishing = false;
+
+  constructor(settings: OrderedWorkerSettings) {
+    this.#settings = settings;
+    const { admit, clock, handlerTimeoutMs, isHeld, onFailed } = settings;
+    this.#admission = new Admission({
+      clock,
+      admit,
+      timeoutMs: handlerTimeoutMs,
+      onAdmitted: (message) => this.#place(message),
+      onFailed,
+    });
+    const lanes = this.#lanes;
+    this.#runner = new HandlerWorker({
+      ...settings,
+      inbox: {
+        take: () => this.#take(),
+        get next() {
+          return lanes.next;
+        },
+      },
+      admit: (message) => this.#admitted.has(message) || admit(message),
+      onLeft: (message) => {
+        const next = this.#runs.get(message);
+        this.#runs.delete(message);
+        if (next) this.runAgain(next, message);
+        else if (!isHeld(message)) this.#lanes.leave(message);
+        // The one that has left may have made room to look further ahead.
+        this.#lookAhead();
+      },
+    });
+  }
+
+  get inFlight(): number {
+    return this.#runner.inFlight;
+  }
+
+  get waiting(): number {
+    return this.#lanes.length + this.#admission.length;
+  }
+
+  fill(): void {
+    this.#lookAhead();
+    this.#runner.fill();
+  }
+
+  runAgain(message: ReceivedMessage, failed: ReceivedMessage): void {
+    // A handler that has asked for another run may still be at work.
+    if (this.#runs.has(failed)) {
+      this.#runs.set(failed, message);
+      return;
+    }
+    if (!this.#lanes.again(message, failed)) this.#admission.add(message);
+    this.#runner.fill();
+  }
+
+  drain(): ReceivedMessage[] {
+    return [...this.#lanes.drain(), ...this.#admission.drain()];
+  }
+
+  sessionLost(session: Session, reason: Error): void {
+    this.#admission.dropSession(session);
+    this.#lanes.dropSession(session);
+    this.#runner.sessionLost(session, reason);
+  }
+
+  finish(): Promise<void> {
+    this.#isFinishing = true;
+    return this.#runner.finish();
+  }
+
+  abort(reason: Error): void {
+    this.#isFinishing = true;
+    this.#admission.clear();
+    this.#runner.abort(reason);
+  }
+
+  #take(): ReceivedMessage | undefined {
+    const message = this.#lanes.take();
+    if (message) this.#runs.set(message, undefined);
+    return message;
+  }
+
+  #lookAhead(): void {
+    const { inbox, lookAhead } = this.#settings;
+    while (!this.#isFinishing && this.waiting < lookAhead) {
+      const message = inbox.take();
+      if (!message) break;
+      this.#admission.add(message);
+    }
+  }
+
+  #place(message: ReceivedMessage): void {
+    this.#admitted.add(message);
+    let key: unknown;
+    try {
+      key = keyAtOnce(this.#settings.orderBy(message));
+    } catch (error) {
+      this.#settings.onFailed(message, error);
+      return;
+    }
+    this.#lanes.add(message, key);
+    this.#runner.fill();
+  }
+}
+
+/** Each promise is another one: as keys they would keep no order. */
+function keyAtOnce(key: unknown): unknown {
+  if (!isThenable(key)) return key;
+  key.then(undefined, () => {});
+  throw new ConfigurationError('orderBy', "consumer: 'orderBy' must return a key at once, got a promise");
+}

@@ -1,0 +1,194 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { turn } from '../../support/fake-clock.js';
+import { tagOf } from '../../support/handler-bench.js';
+import { LoopBench, next } from '../../support/loop-bench.js';
+import { rejectionOf, track } from '../../support/track.js';
+
+let bench: LoopBench;
+
+beforeEach(() => {
+  bench = new LoopBench();
+});
+
+describe('a loop', () => {
+  it('gets every message in order, and acknowledges each when it asks for the next', async () => {
+    bench.deliver(1, 2);
+    const loop = bench.worker.iterate();
+    const first = [await next(loop), [...bench.judge.short]];
+    const second = [await next(loop), [...bench.judge.short]];
+
+    expect([first, second]).toEqual([
+      [1, []],
+      [2, ['ack 1']],
+    ]);
+  });
+
+  it('waits for a message, and acknowledges the one before while it waits', async () => {
+    bench.deliver(1);
+    const loop = bench.worker.iterate();
+    await next(loop);
+    const waiting = track(next(loop));
+    await turn();
+    const before = [waiting.state, [...bench.judge.short]];
+    bench.deliver(2);
+    await turn();
+
+    expect([before, waiting.value]).toEqual([['pending', ['ack 1']], 2]);
+  });
+
+  it('takes nothing out of the inbox ahead', async () => {
+    bench.deliver(1, 2, 3);
+    await next(bench.worker.iterate());
+
+    expect([bench.inbox.length, bench.worker.inFlight]).toEqual([2, 1]);
+  });
+
+  it('leaves a verdict alone that its body gave', async () => {
+    const [message] = bench.deliver(1, 2);
+    const loop = bench.worker.iterate();
+    await next(loop);
+    message?.deadLetter('hopeless');
+    await next(loop);
+
+    expect(bench.judge.short).toEqual(['dead-letter 1']);
+  });
+
+  it('does not see what was not admitted', async () => {
+    bench = new LoopBench((message) => tagOf(message) !== 2);
+    bench.deliver(1, 2, 3);
+    const loop = bench.worker.iterate();
+
+    expect([await next(loop), await next(loop)]).toEqual([1, 3]);
+    expect(bench.judge.short).toEqual(['ack 1']);
+  });
+
+  it('works with for await', async () => {
+    bench.deliver(1, 2, 3);
+    const seen: number[] = [];
+    for await (const message of bench.worker.iterate()) {
+      seen.push(tagOf(message));
+      if (seen.length === 2) break;
+    }
+
+    expect(seen).toEqual([1, 2]);
+    expect(bench.judge.short).toEqual(['ack 1', 'reject 2']);
+  });
+
+  it('may ask for several at once: all are acknowledged when it asks again', async () => {
+    bench.deliver(1, 2, 3);
+    const loop = bench.worker.iterate();
+    const both = await Promise.all([next(loop), next(loop)]);
+    await next(loop);
+
+    expect(both).toEqual([1, 2]);
+    expect(bench.judge.short).toEqual(['ack 1', 'ack 2']);
+  });
+});
+
+describe('leaving a loop', () => {
+  it.each<[string, (loop: AsyncIterableIterator<unknown>) => unknown]>([
+    ['break or return', (loop) => loop.return?.()],
+    ['a throw', (loop) => rejectionOf(loop.throw?.(new Error('boom')) ?? Promise.resolve())],
+  ])(
+    'by %s gives the message in hand back as a failed attempt, after deliveries were stopped',
+    async (_, leave) => {
+      bench.deliver(1);
+      const loop = bench.worker.iterate();
+      await next(loop);
+      const leaving = leave(loop);
+      const before = [...bench.judge.short];
+      await leaving;
+
+      expect(bench.log).toEqual(['first', 'last']);
+      expect([before, bench.judge.short]).toEqual([[], ['reject 1']]);
+      expect(bench.worker.inFlight).toBe(0);
+    },
+  );
+
+  it('keeps a message done that has its verdict', async () => {
+    const [message] = bench.deliver(1);
+    const loop = bench.worker.iterate();
+    await next(loop);
+    message?.ack();
+    await loop.return?.();
+
+    expect(bench.judge.short).toEqual(['ack 1']);
+  });
+
+  it('passes on what it was left with', async () => {
+    const loop = bench.worker.iterate();
+    const other = bench.worker.iterate();
+
+    expect(await loop.return?.('value')).toEqual({ done: true, value: 'value' });
+    expect(await rejectionOf(other.throw?.(new Error('boom')) ?? Promise.resolve())).toEqual(
+      new Error('boom'),
+    );
+  });
+
+  it('ends it for good', async () => {
+    bench.deliver(1, 2);
+    const loop = bench.worker.iterate();
+    await next(loop);
+    await loop.return?.();
+    await loop.return?.();
+
+    expect([await next(loop), await next(loop)]).toEqual([undefined, undefined]);
+    expect(bench.judge.short).toEqual(['reject 1']);
+    expect(bench.inbox.length).toBe(1);
+  });
+
+  it('ends a call of next that waits', async () => {
+    const loop = bench.worker.iterate();
+    const waiting = track(next(loop));
+    await loop.return?.();
+    await turn();
+    bench.deliver(1);
+
+    expect([waiting.state, waiting.value, bench.inbox.length]).toEqual(['resolved', undefined, 1]);
+  });
+
+  it('begins nothing when it never asked for a message', async () => {
+    await bench.worker.iterate().return?.();
+
+    expect(bench.log).toEqual([]);
+  });
+
+  it('does not end the consumer: another loop may begin', async () => {
+    bench.deliver(1, 2);
+    const loop = bench.worker.iterate();
+    await next(loop);
+    await loop.return?.();
+    const again = bench.worker.iterate();
+
+    expect([await next(again), bench.log]).toEqual([2, ['first', 'last', 'first']]);
+  });
+});
+
+describe('several loops', () => {
+  it('share the messages, each going to the one that has waited longest', async () => {
+    const [one, two] = [bench.worker.iterate(), bench.worker.iterate()];
+    const waiting = [track(next(one)), track(next(two))];
+    await turn();
+    bench.deliver(1, 2, 3);
+    await turn();
+
+    expect(waiting.map(({ value }) => value)).toEqual([1, 2]);
+    expect([await next(two), bench.judge.short, bench.worker.inFlight]).toEqual([3, ['ack 2'], 2]);
+  });
+
+  it('are left one by one: only the last stops deliveries', async () => {
+    bench.deliver(1, 2);
+    const [one, two] = [bench.worker.iterate(), bench.worker.iterate()];
+    await next(one);
+    await next(two);
+    await one.return?.();
+    const afterOne = [[...bench.log], [...bench.judge.short]];
+    await two.return?.();
+
+    expect(afterOne).toEqual([['first'], ['reject 1']]);
+    expect([bench.log, bench.judge.short]).toEqual([
+      ['first', 'last'],
+      ['reject 1', 'reject 2'],
+    ]);
+  });
+});
