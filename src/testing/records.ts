@@ -5,7 +5,7 @@ import type { CodecName } from '../contracts/body/json.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';
 import { causeOf, originOf as letterOriginOf } from '../dead-letters/letter.js';
-import { originOf } from '../delay/message.js';
+import { originOf } from '../delay/routing-headers.js';
 import { ValidationError } from '../errors.js';
 import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../messages/headers.js';
 import type { StoredMessage } from '../transport/memory/message.js';

@@ -1,4 +1,4 @@
-import { originOf } from '../../delay/message.js';
+import { originOf } from '../../delay/routing-headers.js';
 import { attemptOf, isSuspect } from '../../messages/attempt.js';
 import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../../messages/headers.js';
 import type { Delivery } from '../../transport/port.js';

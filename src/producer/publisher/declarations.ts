@@ -1,7 +1,7 @@
 import type { Contract } from '../../contracts/topology.js';
 import { type DelayNeeds, delaysOf } from '../../delay/declarer.js';
 import { unitsOf } from '../../delay/levels.js';
-import { delayed, targetOf } from '../../delay/message.js';
+import { delayed, targetOf } from '../../delay/routing-headers.js';
 import { classOf } from '../../delay/topology.js';
 import { TopologyError, UnroutableError } from '../../errors.js';
 import type { Connection } from '../../transport/connection.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { unitsOf } from '../../../src/delay/levels.js';
-import { delayed, originOf } from '../../../src/delay/message.js';
+import { delayed, originOf } from '../../../src/delay/routing-headers.js';
 import { ownHeaders } from '../../../src/messages/headers.js';
 import type { OutgoingMessage } from '../../../src/transport/port.js';
 
