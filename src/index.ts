@@ -47,14 +47,14 @@ export type {
   StreamQueueOptions,
 } from './contracts/queue-options.js';
 export type { Contract } from './contracts/topology.js';
+export type { DeadLetters } from './dead-letters/dead-letters.js';
+export type { DeadLetterEntry } from './dead-letters/entry.js';
 export type {
   ListDeadLettersOptions,
   ReplayOptions,
   ReplayProgress,
   ReplayResult,
-} from './dead-letters/dead-letter-options.js';
-export type { DeadLetters } from './dead-letters/dead-letters.js';
-export type { DeadLetterEntry } from './dead-letters/letter.js';
+} from './dead-letters/options.js';
 export {
   BufferFullError,
   ClosedError,

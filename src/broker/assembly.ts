@@ -1,5 +1,5 @@
 import { ConsumerFactory } from '../consumer/consumer-factory.js';
-import { DeadLetterOffice } from '../dead-letters/dead-letter-office.js';
+import { DeadLetterOffice } from '../dead-letters/operations.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Events } from '../events.js';
 import { Outbox } from '../producer/publisher/publisher.js';

@@ -5,16 +5,16 @@ import type { QueueContract } from '../contracts/queue.js';
 import { ConfigurationError } from '../errors.js';
 import { TransportError } from '../transport/port.js';
 import { show } from '../util/checks.js';
-import type { DeadLetterOffice } from './dead-letter-office.js';
+import { type DeadLetterEntry, describeLetter, isLetterOf } from './entry.js';
+import type { DeadLetterOffice } from './operations.js';
 import {
   checkListOptions,
   checkReplayOptions,
   type ListDeadLettersOptions,
   type ReplayOptions,
   type ReplayResult,
-} from './dead-letter-options.js';
-import { type DeadLetterEntry, describeLetter, isLetterOf } from './letter.js';
-import { LetterPass, type PassSettings } from './letter-pass.js';
+} from './options.js';
+import { LetterPass, type PassSettings } from './queue-scan.js';
 import { REPLAYS_IN_FLIGHT, Replay } from './replay.js';
 
 /**

@@ -7,9 +7,9 @@ import type { Outbox } from '../producer/publisher/publisher.js';
 import { publishCopy } from '../producer/republisher.js';
 import { type Delivery, TransportError } from '../transport/port.js';
 import { type Clock, orAborted, pause } from '../util/clock.js';
-import type { ReplayOptions, ReplayResult } from './dead-letter-options.js';
-import { describeLetter, isLetterOf } from './letter.js';
-import type { LetterPass } from './letter-pass.js';
+import { describeLetter, isLetterOf } from './entry.js';
+import type { ReplayOptions, ReplayResult } from './options.js';
+import type { LetterPass } from './queue-scan.js';
 
 /** How many letters may be on their way back at once: as many can be in both queues when this process dies. */
 export const REPLAYS_IN_FLIGHT = 32;

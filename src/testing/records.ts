@@ -4,7 +4,7 @@ import { codecs } from '../contracts/body/codec.js';
 import type { CodecName } from '../contracts/body/json.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';
-import { causeOf, originOf as letterOriginOf } from '../dead-letters/letter.js';
+import { causeOf, originOf as letterOriginOf } from '../dead-letters/entry.js';
 import { originOf } from '../delay/routing-headers.js';
 import { ValidationError } from '../errors.js';
 import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../messages/headers.js';

@@ -1,5 +1,5 @@
 import { type Check, checkOptions, isFunction, isInteger, isNumber, isSignal } from '../util/checks.js';
-import type { DeadLetterEntry } from './letter.js';
+import type { DeadLetterEntry } from './entry.js';
 
 /** The options of `deadLetters(…).list(…)`. */
 export interface ListDeadLettersOptions {

@@ -1,7 +1,7 @@
 import { queue } from 'leveret';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { causeOf, describeLetter, isLetterOf, originOf } from '../../../src/dead-letters/letter.js';
+import { causeOf, describeLetter, isLetterOf, originOf } from '../../../src/dead-letters/entry.js';
 
 const jobs = queue('jobs', z.object({ n: z.number() }), { deliveryLimit: 7 });
 
