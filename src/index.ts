@@ -85,6 +85,6 @@ export type {
   SendAllResult,
 } from './producer/send-all.js';
 export type { SendArguments, SendOptions } from './producer/send-options.js';
-export type { RequestOptions } from './rpc/request-options.js';
-export type { Responder, ResponderOptions } from './rpc/responder.js';
+export type { RequestOptions } from './rpc/requester/request-options.js';
+export type { Responder, ResponderOptions } from './rpc/responder/responder.js';
 export type { Credentials, Role } from './transport/port.js';

@@ -14,8 +14,8 @@ import { type DeadLetters, deadLettersOf } from '../dead-letters/dead-letters.js
 import { ClosedError } from '../errors.js';
 import type { BrokerEvent, BrokerListener } from '../events.js';
 import { type Producer, type ProducerOptions, QueueProducer } from '../producer/producer.js';
-import type { RequestOptions } from '../rpc/request-options.js';
-import type { Responder, ResponderOptions } from '../rpc/responder.js';
+import type { RequestOptions } from '../rpc/requester/request-options.js';
+import type { Responder, ResponderOptions } from '../rpc/responder/responder.js';
 import { checkOptions, isDuration, isSignal } from '../util/checks.js';
 import { orAborted } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';

@@ -10,10 +10,10 @@ import { Outbox } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection.js';
 import { show } from '../util/checks.js';
 import type { Clock } from '../util/clock.js';
-import { AnswerChannel } from './answer-channel.js';
-import type { RequestOptions } from './request-options.js';
-import { Requester } from './requester.js';
-import { type Responder, type ResponderOptions, ResponderWork } from './responder.js';
+import type { RequestOptions } from './requester/request-options.js';
+import { Requester } from './requester/requester.js';
+import { AnswerChannel } from './responder/direct-reply-channel.js';
+import { type Responder, type ResponderOptions, ResponderWork } from './responder/responder.js';
 
 /**
  * How long the acknowledgement of a request waits for others: the requester waits for the answer, and a write of its own for each

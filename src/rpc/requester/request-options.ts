@@ -1,7 +1,14 @@
-import { ConfigurationError } from '../errors.js';
-import { type HeaderValue, isHeaders } from '../messages/headers.js';
-import { checkSendHeaders } from '../producer/send-options.js';
-import { type Check, checkOptions, isDuration, isInteger, isShortString, isSignal } from '../util/checks.js';
+import { ConfigurationError } from '../../errors.js';
+import { type HeaderValue, isHeaders } from '../../messages/headers.js';
+import { checkSendHeaders } from '../../producer/send-options.js';
+import {
+  type Check,
+  checkOptions,
+  isDuration,
+  isInteger,
+  isShortString,
+  isSignal,
+} from '../../util/checks.js';
 
 /** The options of `broker.request(…)`. */
 export interface RequestOptions {

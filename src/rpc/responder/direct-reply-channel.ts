@@ -1,6 +1,6 @@
-import type { PublishingChannel } from '../producer/publisher/publishing-channel.js';
-import type { Channel, ChannelOptions, Link, OutgoingMessage, TransportError } from '../transport/port.js';
-import type { Clock, Timer } from '../util/clock.js';
+import type { PublishingChannel } from '../../producer/publisher/publishing-channel.js';
+import type { Channel, ChannelOptions, Link, OutgoingMessage, TransportError } from '../../transport/port.js';
+import type { Clock, Timer } from '../../util/clock.js';
 
 /** How long the first answer that is not asked about waits for others, in milliseconds. */
 const ASK_DELAY_MS = 100;

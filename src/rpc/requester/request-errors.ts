@@ -1,4 +1,4 @@
-import type { Issue } from '../errors.js';
+import type { Issue } from '../../errors.js';
 import {
   BufferFullError,
   ClosedError,
@@ -9,12 +9,12 @@ import {
   TimeoutError,
   UnroutableError,
   ValidationError,
-} from '../errors.js';
-import { SendErrors } from '../producer/publisher/send-errors.js';
-import type { Connection } from '../transport/connection.js';
-import type { TransportError } from '../transport/port.js';
+} from '../../errors.js';
+import { SendErrors } from '../../producer/publisher/send-errors.js';
+import type { Connection } from '../../transport/connection.js';
+import type { TransportError } from '../../transport/port.js';
+import type { Failure } from '../responder/reply.js';
 import { MAX_PENDING, type PendingRequest } from './pending-requests.js';
-import type { Failure } from './reply.js';
 
 /** How a procedure is called in messages. */
 export function targetOf({ name }: { readonly name: string }): string {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { Outbox } from '../../../src/producer/publisher/publisher.js';
-import { AnswerChannel } from '../../../src/rpc/answer-channel.js';
-import type { OutgoingMessage } from '../../../src/transport/port.js';
-import { deferred } from '../../../src/util/deferred.js';
-import { FakeClock, turn } from '../support/fake-clock.js';
-import { FakeConnection } from '../support/fake-connection.js';
-import { FakeLink } from '../support/fake-link.js';
-import { type Tracked, track } from '../support/track.js';
+import { Outbox } from '../../../../src/producer/publisher/publisher.js';
+import { AnswerChannel } from '../../../../src/rpc/responder/direct-reply-channel.js';
+import type { OutgoingMessage } from '../../../../src/transport/port.js';
+import { deferred } from '../../../../src/util/deferred.js';
+import { FakeClock, turn } from '../../support/fake-clock.js';
+import { FakeConnection } from '../../support/fake-connection.js';
+import { FakeLink } from '../../support/fake-link.js';
+import { type Tracked, track } from '../../support/track.js';
 
 const message = (messageId: string, bytes: number): OutgoingMessage => ({
   exchange: '',

@@ -1,6 +1,6 @@
-import type { Channel, Delivery, Link, OutgoingMessage, TransportError } from '../transport/port.js';
+import type { Channel, Delivery, Link, OutgoingMessage, TransportError } from '../../transport/port.js';
+import { REPLY_TO } from '../responder/reply.js';
 import type { PendingRequest } from './pending-requests.js';
-import { REPLY_TO } from './reply.js';
 
 export interface ReplyChannelEvents {
   readonly onReply: (delivery: Delivery) => void;

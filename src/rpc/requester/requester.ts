@@ -1,16 +1,15 @@
-import { decodeBody, encodeBody } from '../contracts/body/body.js';
-import { isThenable, type Validation } from '../contracts/body/schema.js';
-import type { ProcedureContract } from '../contracts/procedure.js';
-import { ClosedError, ConnectionError, type Issue, TopologyError } from '../errors.js';
-import { Backoff, channelBackoff } from '../transport/backoff.js';
-import type { Connection } from '../transport/connection.js';
-import { toTopologyError } from '../transport/declarer.js';
-import { type Delivery, TransportError } from '../transport/port.js';
-import { type Clock, orAborted, pause, withDeadline } from '../util/clock.js';
-import { Inspector } from './inspector.js';
+import { decodeBody, encodeBody } from '../../contracts/body/body.js';
+import { isThenable, type Validation } from '../../contracts/body/schema.js';
+import type { ProcedureContract } from '../../contracts/procedure.js';
+import { ClosedError, ConnectionError, type Issue, TopologyError } from '../../errors.js';
+import { Backoff, channelBackoff } from '../../transport/backoff.js';
+import type { Connection } from '../../transport/connection.js';
+import { toTopologyError } from '../../transport/declarer.js';
+import { type Delivery, TransportError } from '../../transport/port.js';
+import { type Clock, orAborted, pause, withDeadline } from '../../util/clock.js';
+import { failureIn, REPLY_TO } from '../responder/reply.js';
 import { PendingRequest, PendingRequests } from './pending-requests.js';
-import { failureIn, REPLY_TO } from './reply.js';
-import { ReplyChannel } from './reply-channel.js';
+import { ReplyChannel } from './request-channel.js';
 import * as errors from './request-errors.js';
 import { requestMessage } from './request-message.js';
 import {
@@ -19,6 +18,7 @@ import {
   duplicateCorrelation,
   type RequestOptions,
 } from './request-options.js';
+import { Inspector } from './timeout-diagnosis.js';
 
 export interface RequesterSettings {
   readonly connection: Connection;

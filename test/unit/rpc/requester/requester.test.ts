@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { procedure } from '../../../src/contracts/procedure.js';
-import { ClosedError, ConnectionError } from '../../../src/errors.js';
-import type { RequestOptions } from '../../../src/rpc/request-options.js';
-import { Requester } from '../../../src/rpc/requester.js';
-import { type MessageProperties, TransportError } from '../../../src/transport/port.js';
-import { delivery } from '../support/deliveries.js';
-import { FakeClock, turn } from '../support/fake-clock.js';
-import { FakeConnection } from '../support/fake-connection.js';
-import { type Tracked, track } from '../support/track.js';
+import { procedure } from '../../../../src/contracts/procedure.js';
+import { ClosedError, ConnectionError } from '../../../../src/errors.js';
+import type { RequestOptions } from '../../../../src/rpc/requester/request-options.js';
+import { Requester } from '../../../../src/rpc/requester/requester.js';
+import { type MessageProperties, TransportError } from '../../../../src/transport/port.js';
+import { delivery } from '../../support/deliveries.js';
+import { FakeClock, turn } from '../../support/fake-clock.js';
+import { FakeConnection } from '../../support/fake-connection.js';
+import { type Tracked, track } from '../../support/track.js';
 
 const double = procedure('double', { request: z.number(), response: z.number() });
 

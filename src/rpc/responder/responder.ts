@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import type { Consumer } from '../consumer/consumer-api.js';
-import type { Message, ReceivedMessage } from '../consumer/delivery/message.js';
-import type { ConsumerOptions } from '../consumer/options/consumer-options.js';
-import { encodeBody } from '../contracts/body/body.js';
-import { codecs } from '../contracts/body/codec.js';
-import { isThenable } from '../contracts/body/schema.js';
-import type { ProcedureContract } from '../contracts/procedure.js';
-import { ClosedError, isLeveretError, MessageTooLargeError } from '../errors.js';
-import type { Events } from '../events.js';
-import type { Outbox } from '../producer/publisher/publisher.js';
-import type { Clock } from '../util/clock.js';
+import type { Consumer } from '../../consumer/consumer-api.js';
+import type { Message, ReceivedMessage } from '../../consumer/delivery/message.js';
+import type { ConsumerOptions } from '../../consumer/options/consumer-options.js';
+import { encodeBody } from '../../contracts/body/body.js';
+import { codecs } from '../../contracts/body/codec.js';
+import { isThenable } from '../../contracts/body/schema.js';
+import type { ProcedureContract } from '../../contracts/procedure.js';
+import { ClosedError, isLeveretError, MessageTooLargeError } from '../../errors.js';
+import type { Events } from '../../events.js';
+import type { Outbox } from '../../producer/publisher/publisher.js';
+import type { Clock } from '../../util/clock.js';
+import { targetOf } from '../requester/request-errors.js';
 import { type Answer, failureAnswer, isDirect, replyTo } from './reply.js';
-import { targetOf } from './request-errors.js';
 
 /** The options of `broker.responder(…)`: those of a consumer. A request is always acknowledged after its answer. */
 export type ResponderOptions = Omit<ConsumerOptions, 'noAck'>;

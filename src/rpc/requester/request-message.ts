@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { codecs } from '../contracts/body/codec.js';
-import type { ProcedureContract } from '../contracts/procedure.js';
-import { copyHeaders } from '../messages/headers.js';
-import type { OutgoingMessage } from '../transport/port.js';
-import { REPLY_TO } from './reply.js';
+import { codecs } from '../../contracts/body/codec.js';
+import type { ProcedureContract } from '../../contracts/procedure.js';
+import { copyHeaders } from '../../messages/headers.js';
+import type { OutgoingMessage } from '../../transport/port.js';
+import { REPLY_TO } from '../responder/reply.js';
 import type { RequestOptions } from './request-options.js';
 
 /** A request as it travels, but for its expiration: that is what is left of its time when it is published. */

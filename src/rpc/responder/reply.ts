@@ -1,6 +1,6 @@
-import { errorText } from '../messages/copies.js';
-import { ERROR_HEADER } from '../messages/headers.js';
-import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
+import { errorText } from '../../messages/copies.js';
+import { ERROR_HEADER } from '../../messages/headers.js';
+import type { Delivery, MessageProperties, OutgoingMessage } from '../../transport/port.js';
 
 /** The queue that is none: what is answered to it arrives on the channel that asked. https://www.rabbitmq.com/docs/direct-reply-to */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
