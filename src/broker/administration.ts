@@ -5,7 +5,7 @@ import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';
 import { declareDelays } from '../delay/declarer.js';
 import { ClosedError, ConfigurationError, ConnectionError, TimeoutError, TopologyError } from '../errors.js';
-import { type Declarer, declarerOf, toTopologyError } from '../transport/declarer.js';
+import { type Declarer, declarerOf, toTopologyError } from '../transport/declarations/declarer.js';
 import { TransportError } from '../transport/port.js';
 import { isShortString, show } from '../util/checks.js';
 import { type Clock, withDeadline } from '../util/clock.js';

@@ -5,7 +5,7 @@ import { Events } from '../events.js';
 import { Outbox } from '../producer/publisher/publisher.js';
 import { Republisher } from '../producer/republisher.js';
 import { Procedures } from '../rpc/procedures.js';
-import { makeTransport } from '../transport/select.js';
+import { makeTransport } from '../transport/make-transport.js';
 import { type Clock, orAborted, systemClock, withDeadline } from '../util/clock.js';
 import { Administration } from './administration.js';
 import { Connections } from './connections.js';

@@ -1,8 +1,8 @@
 import type { Events } from '../events.js';
-import { Connection } from '../transport/connection.js';
-import type { ConnectionEvent, ConnectionState } from '../transport/connection-state.js';
-import { DeclarationTurns } from '../transport/declaration-turns.js';
-import { declareInTurn } from '../transport/declarer.js';
+import { Connection } from '../transport/connection/connection.js';
+import type { ConnectionEvent, ConnectionState } from '../transport/connection/connection-state.js';
+import { declareInTurn } from '../transport/declarations/declarer.js';
+import { DeclarationTurns } from '../transport/declarations/queue-lock.js';
 import type { Link, Role, Transport } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import type { ResolvedBrokerOptions } from './options.js';

@@ -1,5 +1,5 @@
 import type { ConsumerState } from '../consumer/consumer-state.js';
-import type { ConnectionState } from '../transport/connection-state.js';
+import type { ConnectionState } from '../transport/connection/connection-state.js';
 import type { Role } from '../transport/port.js';
 
 /** How a broker is, for a liveness endpoint. */

@@ -1,7 +1,7 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { ConfigurationError } from '../errors.js';
 import { type Logger, silentLogger } from '../events.js';
-import type { BackoffPolicy } from '../transport/backoff.js';
+import type { BackoffPolicy } from '../transport/connection/backoff.js';
 import type { Credentials } from '../transport/port.js';
 import {
   type Check,

@@ -1,4 +1,4 @@
-import type { ConnectionState } from '../transport/connection-state.js';
+import type { ConnectionState } from '../transport/connection/connection-state.js';
 
 /** What a broker is doing, over both of its connections. */
 export type BrokerState =

@@ -1,6 +1,6 @@
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
-import type { Connection } from '../transport/connection.js';
+import type { Connection } from '../transport/connection/connection.js';
 import { TransportError } from '../transport/port.js';
 import { checkOptions, isDuration } from '../util/checks.js';
 import { withDeadline } from '../util/clock.js';

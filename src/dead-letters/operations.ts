@@ -2,7 +2,7 @@ import type { Publisher } from '../broker/registry.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
 import { Outbox } from '../producer/publisher/publisher.js';
-import type { Connection } from '../transport/connection.js';
+import type { Connection } from '../transport/connection/connection.js';
 import type { Role } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 

@@ -1,8 +1,8 @@
 import type { QueueContract } from '../contracts/queue.js';
 import { deadLetterTopologyOf } from '../contracts/topology.js';
 import { TimeoutError } from '../errors.js';
-import type { Connection } from '../transport/connection.js';
-import { declarerOf } from '../transport/declarer.js';
+import type { Connection } from '../transport/connection/connection.js';
+import { declarerOf } from '../transport/declarations/declarer.js';
 import { type Channel, type Delivery, type Link, TransportError } from '../transport/port.js';
 import { type Clock, orAborted, pause, withDeadline } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';

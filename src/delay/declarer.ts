@@ -1,7 +1,7 @@
 import type { DelaysContract } from '../contracts/delays.js';
 import type { TopologyStep } from '../contracts/topology.js';
 import { TopologyError } from '../errors.js';
-import { declarerOf } from '../transport/declarer.js';
+import { declarerOf } from '../transport/declarations/declarer.js';
 import { type Link, TransportError } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import { digitAt, heightOf, LEVELS, type Rest } from './levels.js';

@@ -5,7 +5,7 @@ import { type InputOf, isThenable } from '../contracts/body/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { copyHeaders } from '../messages/headers.js';
-import type { Connection } from '../transport/connection.js';
+import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import { type Check, checkOptions, isDuration, isInteger } from '../util/checks.js';
 import { type Clock, orAborted, withDeadline } from '../util/clock.js';

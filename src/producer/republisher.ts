@@ -3,8 +3,8 @@ import type { QueueContract } from '../contracts/queue.js';
 import { deadLetterTopologyOf } from '../contracts/topology.js';
 import { ConfigurationError, UnroutableError } from '../errors.js';
 import { type CopyOptions, deadLetterCopy, retryCopy } from '../messages/copies.js';
-import type { Connection } from '../transport/connection.js';
-import { declarerOf } from '../transport/declarer.js';
+import type { Connection } from '../transport/connection/connection.js';
+import { declarerOf } from '../transport/declarations/declarer.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import type { Outbox } from './publisher/publisher.js';
 

@@ -7,7 +7,7 @@ import type { ProcedureContract } from '../contracts/procedure.js';
 import { ConfigurationError } from '../errors.js';
 import type { Events } from '../events.js';
 import { Outbox } from '../producer/publisher/publisher.js';
-import type { Connection } from '../transport/connection.js';
+import type { Connection } from '../transport/connection/connection.js';
 import { show } from '../util/checks.js';
 import type { Clock } from '../util/clock.js';
 import type { RequestOptions } from './requester/request-options.js';

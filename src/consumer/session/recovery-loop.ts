@@ -1,8 +1,8 @@
 import type { QueueContract } from '../../contracts/queue.js';
 import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
-import { Backoff, channelBackoff } from '../../transport/backoff.js';
-import type { Connection } from '../../transport/connection.js';
-import { declarerOf, toTopologyError } from '../../transport/declarer.js';
+import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
+import type { Connection } from '../../transport/connection/connection.js';
+import { declarerOf, toTopologyError } from '../../transport/declarations/declarer.js';
 import { type Delivery, type Link, TransportError } from '../../transport/port.js';
 import { type Clock, orAborted, pause } from '../../util/clock.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';

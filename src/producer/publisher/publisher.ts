@@ -1,7 +1,7 @@
 import type { Contract } from '../../contracts/topology.js';
 import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../../errors.js';
-import { Backoff, channelBackoff } from '../../transport/backoff.js';
-import type { Connection } from '../../transport/connection.js';
+import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
+import type { Connection } from '../../transport/connection/connection.js';
 import {
   type ChannelOptions,
   type Link,

@@ -6,8 +6,8 @@ import {
   TimeoutError,
   UnroutableError,
 } from '../../errors.js';
-import type { Connection } from '../../transport/connection.js';
-import { toTopologyError } from '../../transport/declarer.js';
+import type { Connection } from '../../transport/connection/connection.js';
+import { toTopologyError } from '../../transport/declarations/declarer.js';
 import type { TransportError } from '../../transport/port.js';
 import type { Pending } from './pending-send.js';
 

@@ -11,7 +11,7 @@ import {
   ValidationError,
 } from '../../errors.js';
 import { SendErrors } from '../../producer/publisher/send-errors.js';
-import type { Connection } from '../../transport/connection.js';
+import type { Connection } from '../../transport/connection/connection.js';
 import type { TransportError } from '../../transport/port.js';
 import type { Failure } from '../responder/reply.js';
 import { MAX_PENDING, type PendingRequest } from './pending-requests.js';

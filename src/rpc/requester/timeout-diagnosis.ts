@@ -1,6 +1,6 @@
 import { TopologyError } from '../../errors.js';
-import type { Connection } from '../../transport/connection.js';
-import { declarerOf, toTopologyError } from '../../transport/declarer.js';
+import type { Connection } from '../../transport/connection/connection.js';
+import { declarerOf, toTopologyError } from '../../transport/declarations/declarer.js';
 
 /** Finds out why the requests in a queue are not answered, in words for an error. */
 export class Inspector {

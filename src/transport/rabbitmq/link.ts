@@ -1,8 +1,8 @@
 import type { ChannelModel } from 'amqplib';
 import { type Clock, orAborted, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
-import { AnswerLimit } from '../answer-limit.js';
 import { type Channel, type ChannelOptions, type Link, TransportError } from '../port.js';
+import { AnswerLimit } from '../round-trip-timeout.js';
 import { RabbitChannel } from './channel.js';
 import { toTransportError } from './failures.js';
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { resolveBrokerOptions } from '../../../src/broker/options.js';
+import { makeTransport } from '../../../src/transport/make-transport.js';
 import type {
   Channel,
   ConsumeOptions,
@@ -9,7 +10,6 @@ import type {
   Returned,
   TransportError,
 } from '../../../src/transport/port.js';
-import { makeTransport } from '../../../src/transport/select.js';
 import { systemClock } from '../../../src/util/clock.js';
 import type { Target } from '../targets.js';
 

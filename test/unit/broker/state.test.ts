@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type ConsumerHealth, healthOf } from '../../../src/broker/health.js';
 import { isDown, summarise } from '../../../src/broker/state.js';
 import { ConnectionError } from '../../../src/errors.js';
-import type { ConnectionState } from '../../../src/transport/connection-state.js';
+import type { ConnectionState } from '../../../src/transport/connection/connection-state.js';
 
 const error = new Error('reset');
 const refused = new ConnectionError('ACCESS_REFUSED', 'wrong password');

@@ -1,4 +1,4 @@
-import { Connection } from '../../../src/transport/connection.js';
+import { Connection } from '../../../src/transport/connection/connection.js';
 import { type Credentials, DialFailure } from '../../../src/transport/port.js';
 import { FakeClock } from './fake-clock.js';
 import { FakeTransport } from './fake-transport.js';

@@ -1,5 +1,5 @@
-import type { Connection } from '../../../src/transport/connection.js';
-import type { ConnectionState } from '../../../src/transport/connection-state.js';
+import type { Connection } from '../../../src/transport/connection/connection.js';
+import type { ConnectionState } from '../../../src/transport/connection/connection-state.js';
 import { deferred } from '../../../src/util/deferred.js';
 import { FakeLink } from './fake-link.js';
 

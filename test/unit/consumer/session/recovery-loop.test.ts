@@ -5,7 +5,7 @@ import { Subscription } from '../../../../src/consumer/session/recovery-loop.js'
 import type { Session } from '../../../../src/consumer/session/session.js';
 import { queue } from '../../../../src/contracts/queue.js';
 import { ClosedError, ConnectionError, TopologyError } from '../../../../src/errors.js';
-import { declarerOf } from '../../../../src/transport/declarer.js';
+import { declarerOf } from '../../../../src/transport/declarations/declarer.js';
 import { TransportError } from '../../../../src/transport/port.js';
 import { delivery } from '../../support/deliveries.js';
 import { FakeClock, turn } from '../../support/fake-clock.js';

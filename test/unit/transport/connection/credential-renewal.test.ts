@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ConfigurationError } from '../../../src/errors.js';
-import type { Credentials } from '../../../src/transport/port.js';
-import { checkCredentials, SecretRenewal } from '../../../src/transport/secret-renewal.js';
-import { FakeClock } from '../support/fake-clock.js';
-import { FakeLink } from '../support/fake-link.js';
-import { thrownBy } from '../support/track.js';
+import { ConfigurationError } from '../../../../src/errors.js';
+import { checkCredentials, SecretRenewal } from '../../../../src/transport/connection/credential-renewal.js';
+import type { Credentials } from '../../../../src/transport/port.js';
+import { FakeClock } from '../../support/fake-clock.js';
+import { FakeLink } from '../../support/fake-link.js';
+import { thrownBy } from '../../support/track.js';
 
 let clock: FakeClock;
 let link: FakeLink;

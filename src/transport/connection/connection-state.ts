@@ -1,4 +1,4 @@
-import type { ConnectionError } from '../errors.js';
+import type { ConnectionError } from '../../errors.js';
 
 /**
  * The state of one of a broker's connections, and every way from one state to the next.

@@ -1,5 +1,5 @@
-import { ConnectionError, type ConnectionErrorCode } from '../errors.js';
-import { DialFailure } from './port.js';
+import { ConnectionError, type ConnectionErrorCode } from '../../errors.js';
+import { DialFailure } from '../port.js';
 
 /** What no further attempt can mend before somebody changes a setting. */
 const PERMANENT: ReadonlySet<ConnectionErrorCode> = new Set([

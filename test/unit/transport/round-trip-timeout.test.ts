@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AnswerLimit } from '../../../src/transport/answer-limit.js';
+import { AnswerLimit } from '../../../src/transport/round-trip-timeout.js';
 import { deferred } from '../../../src/util/deferred.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { track } from '../support/track.js';

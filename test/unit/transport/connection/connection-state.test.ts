@@ -1,11 +1,11 @@
 import { describe } from 'vitest';
-import { ConnectionError } from '../../../src/errors.js';
+import { ConnectionError } from '../../../../src/errors.js';
 import {
   type ConnectionEvent,
   type ConnectionState,
   transition,
-} from '../../../src/transport/connection-state.js';
-import { itFollows } from '../support/state-table.js';
+} from '../../../../src/transport/connection/connection-state.js';
+import { itFollows } from '../../support/state-table.js';
 
 const before = new Error('before');
 const failure = new Error('refused');

@@ -1,12 +1,12 @@
 import pRetry from 'p-retry';
-import { ClosedError } from '../errors.js';
-import { type Clock, orAborted, pause, withDeadline } from '../util/clock.js';
-import { deferred } from '../util/deferred.js';
+import { ClosedError } from '../../errors.js';
+import { type Clock, orAborted, pause, withDeadline } from '../../util/clock.js';
+import { deferred } from '../../util/deferred.js';
+import { type Credentials, DialFailure, type Link, type Role, type Transport } from '../port.js';
 import { Backoff, type BackoffPolicy } from './backoff.js';
 import { type ConnectionEvent, type ConnectionState, transition } from './connection-state.js';
-import { type Credentials, DialFailure, type Link, type Role, type Transport } from './port.js';
-import { CutShort, type DialFailures, RoundFailure, toDialFailure } from './round-failure.js';
-import { checkCredentials, SecretRenewal } from './secret-renewal.js';
+import { checkCredentials, SecretRenewal } from './credential-renewal.js';
+import { CutShort, type DialFailures, RoundFailure, toDialFailure } from './dial-errors.js';
 
 /** How long one address may take from the first packet to an open connection, and as long the credentials before it. */
 const DIAL_TIMEOUT_MS = 10_000;

@@ -1,7 +1,7 @@
-import { ConfigurationError } from '../errors.js';
-import { isDate } from '../util/checks.js';
-import { type Clock, type Timer, withDeadline } from '../util/clock.js';
-import type { Credentials, Link } from './port.js';
+import { ConfigurationError } from '../../errors.js';
+import { isDate } from '../../util/checks.js';
+import { type Clock, type Timer, withDeadline } from '../../util/clock.js';
+import type { Credentials, Link } from '../port.js';
 
 /** At this share of a password's life the server gets the next one. */
 const RENEW_AT = 0.8;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Backoff } from '../../../src/transport/backoff.js';
+import { Backoff } from '../../../../src/transport/connection/backoff.js';
 
 const policy = { initialDelayMs: 100, refusedMaxDelayMs: 1_000, maxDelayMs: 30_000, factor: 2 };
 /** As much chance as there is: the delay is its bound. */

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { ClosedError } from '../../../src/errors.js';
-import type { Credentials } from '../../../src/transport/port.js';
-import { ConnectionBench } from '../support/connection-bench.js';
-import { turn } from '../support/fake-clock.js';
-import { FakeLink } from '../support/fake-link.js';
-import { REFUSED } from '../support/fake-transport.js';
-import { rejectionOf, track } from '../support/track.js';
+import { ClosedError } from '../../../../src/errors.js';
+import type { Credentials } from '../../../../src/transport/port.js';
+import { ConnectionBench } from '../../support/connection-bench.js';
+import { turn } from '../../support/fake-clock.js';
+import { FakeLink } from '../../support/fake-link.js';
+import { REFUSED } from '../../support/fake-transport.js';
+import { rejectionOf, track } from '../../support/track.js';
 
 describe('credentials', () => {
   it('are asked for before every attempt', async () => {

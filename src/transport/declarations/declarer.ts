@@ -1,7 +1,7 @@
-import { type Contract, type TopologyStep, topologyOf } from '../contracts/topology.js';
-import { TopologyError, type TopologyErrorCode } from '../errors.js';
-import type { DeclarationTurns } from './declaration-turns.js';
-import { type Channel, type Link, TransportError } from './port.js';
+import { type Contract, type TopologyStep, topologyOf } from '../../contracts/topology.js';
+import { TopologyError, type TopologyErrorCode } from '../../errors.js';
+import { type Channel, type Link, TransportError } from '../port.js';
+import type { DeclarationTurns } from './queue-lock.js';
 
 /**
  * Declares topology on one link, each contract once. A declaration that the server refuses closes its channel, so it is done

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { ConnectionError } from '../../src/errors.js';
-import { parseAddress } from '../../src/transport/rabbitmq/address.js';
+import { ConnectionError } from '../../../../src/errors.js';
+import { parseAddress } from '../../../../src/transport/rabbitmq/address.js';
 
 describe('a broker URL', () => {
   it('has defaults for everything but its scheme', () => {

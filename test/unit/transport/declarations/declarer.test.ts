@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { queue } from '../../../src/contracts/queue.js';
-import { TopologyError } from '../../../src/errors.js';
-import { declarerOf, toTopologyError } from '../../../src/transport/declarer.js';
-import { TransportError } from '../../../src/transport/port.js';
-import { turn } from '../support/fake-clock.js';
-import { FakeLink } from '../support/fake-link.js';
-import { rejectionOf, track } from '../support/track.js';
+import { queue } from '../../../../src/contracts/queue.js';
+import { TopologyError } from '../../../../src/errors.js';
+import { declarerOf, toTopologyError } from '../../../../src/transport/declarations/declarer.js';
+import { TransportError } from '../../../../src/transport/port.js';
+import { turn } from '../../support/fake-clock.js';
+import { FakeLink } from '../../support/fake-link.js';
+import { rejectionOf, track } from '../../support/track.js';
 
 const emails = queue('emails', z.any(), { deadLetter: false });
 const orders = queue('orders', z.any());

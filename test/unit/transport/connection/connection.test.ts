@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { ConnectionError } from '../../../src/errors.js';
-import { ConnectionBench, failure } from '../support/connection-bench.js';
-import { turn } from '../support/fake-clock.js';
-import { FakeLink } from '../support/fake-link.js';
-import { REFUSED } from '../support/fake-transport.js';
-import { rejectionOf, track } from '../support/track.js';
+import { ConnectionError } from '../../../../src/errors.js';
+import { ConnectionBench, failure } from '../../support/connection-bench.js';
+import { turn } from '../../support/fake-clock.js';
+import { FakeLink } from '../../support/fake-link.js';
+import { REFUSED } from '../../support/fake-transport.js';
+import { rejectionOf, track } from '../../support/track.js';
 
 describe('a connection', () => {
   it('dials when somebody needs it, and once for all who do', async () => {

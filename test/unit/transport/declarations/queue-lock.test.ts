@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { queue } from '../../../src/contracts/queue.js';
-import { DeclarationTurns } from '../../../src/transport/declaration-turns.js';
-import { declareInTurn, declarerOf } from '../../../src/transport/declarer.js';
-import { TransportError } from '../../../src/transport/port.js';
-import { FakeClock, turn } from '../support/fake-clock.js';
-import { FakeLink } from '../support/fake-link.js';
-import { track } from '../support/track.js';
+import { queue } from '../../../../src/contracts/queue.js';
+import { declareInTurn, declarerOf } from '../../../../src/transport/declarations/declarer.js';
+import { DeclarationTurns } from '../../../../src/transport/declarations/queue-lock.js';
+import { TransportError } from '../../../../src/transport/port.js';
+import { FakeClock, turn } from '../../support/fake-clock.js';
+import { FakeLink } from '../../support/fake-link.js';
+import { track } from '../../support/track.js';
 
 const emails = queue('emails', z.any(), { deadLetter: false });
 const orders = queue('orders', z.any(), { deadLetter: false });
