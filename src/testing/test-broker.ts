@@ -12,9 +12,9 @@ import { MemoryTransport } from '../transport/memory/transport.js';
 import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';
 import { type Check, checkOptions, isDate, isOneOf } from '../util/checks.js';
 import { type Duration, toMs } from './duration.js';
-import { Lives } from './lives.js';
-import { Quiet } from './quiet.js';
+import { Quiet } from './idle-detector.js';
 import { type DeadLetteredMessage, type HandledMessage, Records, type SentMessage } from './records.js';
+import { Lives } from './simulated-crash.js';
 import { VirtualClock } from './virtual-clock.js';
 
 /** The options of {@link TestBroker.start}: those of a broker, and two of its server. */
