@@ -16,7 +16,7 @@ import type { BrokerEvent, BrokerListener } from '../events.js';
 import { type Producer, type ProducerOptions, QueueProducer } from '../producer/producer.js';
 import type { RequestOptions } from '../rpc/requester/request-options.js';
 import type { Responder, ResponderOptions } from '../rpc/responder/responder.js';
-import { checkOptions, isDuration, isSignal } from '../util/checks.js';
+import { checkOptions, expectDuration, expectSignal } from '../util/checks.js';
 import { orAborted } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 import { checkContract } from './administration.js';
@@ -279,7 +279,7 @@ export class Broker implements AsyncDisposable {
    * @throws ConfigurationError at once, for an unknown option or a value out of range
    */
   close(options: CloseOptions = {}): Promise<{ readonly clean: boolean }> {
-    checkOptions('broker.close', options, { timeoutMs: isDuration(0), signal: isSignal });
+    checkOptions('broker.close', options, { timeoutMs: expectDuration(0), signal: expectSignal });
     this.#closing ??= this.#shutDown(options.timeoutMs ?? 30_000, options.signal);
     return this.#closing;
   }

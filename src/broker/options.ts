@@ -6,13 +6,13 @@ import type { Credentials } from '../transport/port.js';
 import {
   type Check,
   checkOptions,
-  isDuration,
-  isFunction,
-  isInteger,
-  isNumber,
-  isRecord,
-  isSignal,
-  isString,
+  expectDuration,
+  expectFunction,
+  expectInteger,
+  expectNumber,
+  expectRecord,
+  expectSignal,
+  expectString,
   show,
 } from '../util/checks.js';
 
@@ -75,7 +75,7 @@ export interface ResolvedBrokerOptions {
 }
 
 const isLogger: Check = (value) =>
-  isRecord(value) === undefined &&
+  expectRecord(value) === undefined &&
   ['debug', 'info', 'warn', 'error'].every(
     (level) => typeof (value as Record<string, unknown>)[level] === 'function',
   )
@@ -83,22 +83,22 @@ const isLogger: Check = (value) =>
     : 'an object with the functions debug, info, warn and error';
 
 const brokerChecks: Readonly<Record<string, Check>> = {
-  name: isString,
-  heartbeatSeconds: isInteger(1, 3_600),
-  startupTimeoutMs: isDuration(1, { infinity: true }),
-  reconnect: isRecord,
-  credentials: isFunction,
-  tls: isRecord,
-  maxBodyBytes: isInteger(1, 128 * 1024 * 1024),
+  name: expectString,
+  heartbeatSeconds: expectInteger(1, 3_600),
+  startupTimeoutMs: expectDuration(1, { infinity: true }),
+  reconnect: expectRecord,
+  credentials: expectFunction,
+  tls: expectRecord,
+  maxBodyBytes: expectInteger(1, 128 * 1024 * 1024),
   logger: isLogger,
-  signal: isSignal,
+  signal: expectSignal,
 };
 
 const reconnectChecks: Readonly<Record<string, Check>> = {
-  initialDelayMs: isDuration(1),
-  refusedMaxDelayMs: isDuration(1),
-  maxDelayMs: isDuration(1),
-  factor: isNumber(1, 100),
+  initialDelayMs: expectDuration(1),
+  refusedMaxDelayMs: expectDuration(1),
+  maxDelayMs: expectDuration(1),
+  factor: expectNumber(1, 100),
 };
 
 /** Checks the options and fills in the defaults. */

@@ -2,7 +2,7 @@ import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { TransportError } from '../transport/port.js';
-import { checkOptions, isDuration } from '../util/checks.js';
+import { checkOptions, expectDuration } from '../util/checks.js';
 import { withDeadline } from '../util/clock.js';
 import { deferred } from '../util/deferred.js';
 import { closeOnAbort } from './close-on-abort.js';
@@ -101,7 +101,7 @@ export class QueueConsumer implements Consumer {
   }
 
   close(options?: { readonly timeoutMs?: number }): Promise<{ readonly clean: boolean }> {
-    checkOptions('consumer.close', options, { timeoutMs: isDuration(0, { infinity: true }) });
+    checkOptions('consumer.close', options, { timeoutMs: expectDuration(0, { infinity: true }) });
     this.#closing ??= this.#shutDown(options?.timeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS);
     return this.#closing;
   }

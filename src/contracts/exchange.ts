@@ -1,20 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import { ConfigurationError } from '../errors.js';
-import { isTable } from '../messages/headers.js';
+import { expectTable } from '../messages/headers.js';
 import {
   type Check,
   checkOptions,
   either,
-  isBoolean,
-  isOneOf,
-  isRecord,
-  isShortString,
+  expectBoolean,
+  expectOneOf,
+  expectRecord,
+  expectShortString,
   show,
 } from '../util/checks.js';
 import type { CodecName, Travelling } from './body/json.js';
 import type { InputOf, OutputOf, Schema } from './body/schema.js';
 import { makeQueue, type QueueContract } from './queue.js';
-import { checkBindings, checkName, checkSchema, isBindingList, isExchangeOrName } from './queue-checks.js';
+import {
+  checkBindings,
+  checkName,
+  checkSchema,
+  expectBindingList,
+  expectExchangeOrName,
+} from './queue-checks.js';
 import type { Binding, ClassicQueueOptions, QueueOptions } from './queue-options.js';
 
 /** The kinds of exchange: by pattern, by exact key, to everybody, by headers. */
@@ -154,7 +160,7 @@ export function exchange<
     queue: (queueName, ...args) => {
       const where = `exchange('${name}').queue(${show(queueName)})`;
       const { bindings, rest } = bindingsOf(contract as ExchangeContract, where, args);
-      const expected = isRecord(rest);
+      const expected = expectRecord(rest);
       if (expected)
         throw new ConfigurationError(where, `${where}: expected an options object, got ${show(rest)}`);
       checkBoundOptions(where, rest);
@@ -176,15 +182,15 @@ export function exchange<
 }
 
 const exchangeChecks: Readonly<Record<string, Check>> = {
-  type: isOneOf('topic', 'direct', 'fanout', 'headers'),
-  durable: isBoolean,
-  autoDelete: isBoolean,
-  internal: isBoolean,
-  alternateExchange: isExchangeOrName,
-  bindings: isBindingList,
-  codec: isOneOf('json', 'text', 'bytes'),
-  declare: either(isBoolean, isOneOf('passive')),
-  arguments: isTable,
+  type: expectOneOf('topic', 'direct', 'fanout', 'headers'),
+  durable: expectBoolean,
+  autoDelete: expectBoolean,
+  internal: expectBoolean,
+  alternateExchange: expectExchangeOrName,
+  bindings: expectBindingList,
+  codec: expectOneOf('json', 'text', 'bytes'),
+  declare: either(expectBoolean, expectOneOf('passive')),
+  arguments: expectTable,
 };
 
 function checkExchangeOptions(name: string, options: { readonly bindings?: readonly Binding[] }): void {
@@ -205,7 +211,7 @@ const subscriptionChecks: Readonly<Record<string, Check>> = {
       () => undefined,
     ]),
   ),
-  deadLetter: either(isShortString(), isOneOf(false)),
+  deadLetter: either(expectShortString(), expectOneOf(false)),
 };
 
 /** @throws ConfigurationError for an option that the exchange decides about */
@@ -239,7 +245,7 @@ function bindingsOf(exchange: ExchangeContract, where: string, args: readonly un
   }
   const [first, rest = {}] = args;
   if (exchange.type === 'headers') {
-    const expected = isTable(first);
+    const expected = expectTable(first);
     if (expected)
       throw new ConfigurationError(
         'match',
@@ -251,7 +257,7 @@ function bindingsOf(exchange: ExchangeContract, where: string, args: readonly un
   if (keys.length === 0)
     throw new ConfigurationError('routingKey', `${where}: at least one routing key is needed`);
   for (const key of keys) {
-    const expected = isShortString({ empty: true })(key);
+    const expected = expectShortString({ empty: true })(key);
     if (expected) {
       throw new ConfigurationError(
         'routingKey',

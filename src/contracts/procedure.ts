@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js';
-import { isRecord, show } from '../util/checks.js';
+import { expectRecord, show } from '../util/checks.js';
 import type { CodecName, Travelling } from './body/json.js';
 import type { InputOf, Schema } from './body/schema.js';
 import { makeQueue, type QueueContract } from './queue.js';
@@ -71,7 +71,7 @@ export function procedure<Request extends Schema, Response extends Schema, C ext
 function makeProcedure(name: string, given: unknown): ProcedureContract {
   checkName('procedure', name);
   const where = `procedure('${name}')`;
-  if (isRecord(given)) {
+  if (expectRecord(given)) {
     const expected = 'an object with the schemas `request` and `response`';
     throw new ConfigurationError('options', `${where}: expected ${expected}, got ${show(given)}`);
   }

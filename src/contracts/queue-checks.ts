@@ -1,17 +1,17 @@
 import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError } from '../errors.js';
-import { isTable } from '../messages/headers.js';
+import { expectTable } from '../messages/headers.js';
 import {
   type Check,
   checkOptions,
   either,
-  isBoolean,
-  isFunction,
-  isInteger,
-  isNumber,
-  isOneOf,
-  isRecord,
-  isShortString,
+  expectBoolean,
+  expectFunction,
+  expectInteger,
+  expectNumber,
+  expectOneOf,
+  expectRecord,
+  expectShortString,
   show,
 } from '../util/checks.js';
 import type { CodecName } from './body/json.js';
@@ -20,44 +20,44 @@ import { isExchange } from './guards.js';
 import type { Binding, QueueType, RetryOptions } from './queue-options.js';
 
 /** @internal */
-export const isExchangeOrName: Check = either(isShortString(), (value) =>
+export const expectExchangeOrName: Check = either(expectShortString(), (value) =>
   isExchange(value) ? undefined : 'an exchange contract',
 );
 
 const bindingChecks: Readonly<Record<string, Check>> = {
-  exchange: isExchangeOrName,
-  routingKey: isShortString({ empty: true }),
-  arguments: isTable,
+  exchange: expectExchangeOrName,
+  routingKey: expectShortString({ empty: true }),
+  arguments: expectTable,
 };
 
 const retryChecks: Readonly<Record<string, Check>> = {
-  attempts: isInteger(1, 10_000),
-  initialDelayMs: isNumber(0, MAX_DELAY_MS),
-  factor: isNumber(1, 100),
-  maxDelayMs: isNumber(0, MAX_DELAY_MS),
-  jitter: isBoolean,
-  retryIf: isFunction,
+  attempts: expectInteger(1, 10_000),
+  initialDelayMs: expectNumber(0, MAX_DELAY_MS),
+  factor: expectNumber(1, 100),
+  maxDelayMs: expectNumber(0, MAX_DELAY_MS),
+  jitter: expectBoolean,
+  retryIf: expectFunction,
 };
 
 const queueChecks: Readonly<Record<string, Check>> = {
-  type: isOneOf('quorum', 'classic', 'stream'),
-  codec: isOneOf('json', 'text', 'bytes'),
-  durable: isBoolean,
-  exclusive: isBoolean,
-  autoDelete: isBoolean,
-  bindings: (value) => isBindingList(value),
-  retry: either(isRecord, isOneOf(false)),
-  deadLetter: either(isBoolean, isShortString()),
-  messageTtlMs: isInteger(0, 2 ** 32 - 1),
-  expiresMs: isInteger(1, 2 ** 32 - 1),
-  maxLength: isInteger(0),
-  maxLengthBytes: isInteger(0),
-  overflow: isOneOf('drop-head', 'reject-publish', 'reject-publish-dlx'),
-  maxPriority: isInteger(1, 255),
-  singleActiveConsumer: isBoolean,
-  deliveryLimit: isInteger(0, 1_000_000),
-  declare: either(isBoolean, isOneOf('passive')),
-  arguments: isTable,
+  type: expectOneOf('quorum', 'classic', 'stream'),
+  codec: expectOneOf('json', 'text', 'bytes'),
+  durable: expectBoolean,
+  exclusive: expectBoolean,
+  autoDelete: expectBoolean,
+  bindings: (value) => expectBindingList(value),
+  retry: either(expectRecord, expectOneOf(false)),
+  deadLetter: either(expectBoolean, expectShortString()),
+  messageTtlMs: expectInteger(0, 2 ** 32 - 1),
+  expiresMs: expectInteger(1, 2 ** 32 - 1),
+  maxLength: expectInteger(0),
+  maxLengthBytes: expectInteger(0),
+  overflow: expectOneOf('drop-head', 'reject-publish', 'reject-publish-dlx'),
+  maxPriority: expectInteger(1, 255),
+  singleActiveConsumer: expectBoolean,
+  deliveryLimit: expectInteger(0, 1_000_000),
+  declare: either(expectBoolean, expectOneOf('passive')),
+  arguments: expectTable,
 };
 
 /** The options that each kind of queue refuses, with the values that are harmless. RabbitMQ answers these with an error. */
@@ -124,12 +124,12 @@ export function checkBindings(where: string, bindings: readonly Binding[] = []):
 }
 
 /** @internal */
-export const isBindingList: Check = (value) =>
+export const expectBindingList: Check = (value) =>
   Array.isArray(value) ? undefined : 'an array of { exchange, routingKey }';
 
 /** @internal */
 export function checkName(what: string, name: unknown): asserts name is string {
-  const expected = isShortString()(name);
+  const expected = expectShortString()(name);
   const named = `The name of ${what === 'exchange' ? 'an' : 'a'} ${what}`;
   if (expected) throw new ConfigurationError('name', `${named} must be ${expected}, got ${show(name)}`);
   if ((name as string).startsWith('amq.')) {

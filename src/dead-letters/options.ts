@@ -1,4 +1,11 @@
-import { type Check, checkOptions, isFunction, isInteger, isNumber, isSignal } from '../util/checks.js';
+import {
+  type Check,
+  checkOptions,
+  expectFunction,
+  expectInteger,
+  expectNumber,
+  expectSignal,
+} from '../util/checks.js';
 import type { DeadLetterEntry } from './entry.js';
 
 /** The options of `deadLetters(…).list(…)`. */
@@ -44,14 +51,17 @@ export interface ReplayResult {
   readonly skipped: number;
 }
 
-const listChecks: Readonly<Record<string, Check>> = { limit: isInteger(1, 100_000), signal: isSignal };
+const listChecks: Readonly<Record<string, Check>> = {
+  limit: expectInteger(1, 100_000),
+  signal: expectSignal,
+};
 
 const replayChecks: Readonly<Record<string, Check>> = {
-  limit: isInteger(1),
-  filter: isFunction,
-  ratePerSecond: isNumber(0.01, 100_000),
-  onProgress: isFunction,
-  signal: isSignal,
+  limit: expectInteger(1),
+  filter: expectFunction,
+  ratePerSecond: expectNumber(0.01, 100_000),
+  onProgress: expectFunction,
+  signal: expectSignal,
 };
 
 /** @throws ConfigurationError */

@@ -51,14 +51,14 @@ export function checkHeaders(headers: Readonly<Record<string, unknown>>): Header
 }
 
 /** What can be sent as the arguments of a declaration. */
-export const isTable: Check = (value) => {
+export const expectTable: Check = (value) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'an object';
   const checked = tableSize(value as Readonly<Record<string, unknown>>, '', 0);
   return 'expected' in checked ? `an object whose '${checked.path}' is ${checked.expected}` : undefined;
 };
 
 /** What the option `headers` can be. A `Map` or a fetch API's `Headers` has no keys of its own: all it holds would be lost. */
-export const isHeaders: Check = (value) =>
+export const expectHeaders: Check = (value) =>
   typeof value === 'object' && value !== null && !(Symbol.iterator in value) ? undefined : 'a plain object';
 
 const isTextList = (value: unknown) =>

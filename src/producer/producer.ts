@@ -7,7 +7,7 @@ import { ClosedError, TimeoutError } from '../errors.js';
 import { copyHeaders } from '../messages/headers.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
-import { type Check, checkOptions, isDuration, isInteger } from '../util/checks.js';
+import { type Check, checkOptions, expectDuration, expectInteger } from '../util/checks.js';
 import { type Clock, orAborted, withDeadline } from '../util/clock.js';
 import type { Receipt } from './publisher/pending-send.js';
 import { Outbox } from './publisher/publisher.js';
@@ -60,9 +60,9 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
 }
 
 const producerChecks: Readonly<Record<string, Check>> = {
-  maxInFlight: isInteger(1, 65_535),
-  maxBuffered: isInteger(1, 10_000_000),
-  timeoutMs: isDuration(1, { infinity: true }),
+  maxInFlight: expectInteger(1, 65_535),
+  maxBuffered: expectInteger(1, 10_000_000),
+  timeoutMs: expectDuration(1, { infinity: true }),
 };
 
 /** What a producer needs of its broker. */

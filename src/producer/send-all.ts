@@ -1,7 +1,15 @@
 import { type InputOf, isThenable } from '../contracts/body/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, ConfigurationError } from '../errors.js';
-import { type Check, checkOptions, either, isFunction, isRecord, isSignal, show } from '../util/checks.js';
+import {
+  type Check,
+  checkOptions,
+  either,
+  expectFunction,
+  expectRecord,
+  expectSignal,
+  show,
+} from '../util/checks.js';
 import { type Deferred, deferred } from '../util/deferred.js';
 import { onAbort } from '../util/on-abort.js';
 import type { Receipt } from './publisher/pending-send.js';
@@ -47,9 +55,9 @@ export interface SendAllResult<Body> {
 }
 
 const sendAllChecks: Readonly<Record<string, Check>> = {
-  onProgress: isFunction,
-  signal: isSignal,
-  each: either(isRecord, isFunction),
+  onProgress: expectFunction,
+  signal: expectSignal,
+  each: either(expectRecord, expectFunction),
 };
 
 const PROGRESS_INTERVAL_MS = 100;

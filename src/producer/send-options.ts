@@ -2,17 +2,17 @@ import type { ExchangeContract } from '../contracts/exchange.js';
 import type { Contract } from '../contracts/topology.js';
 import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError, MessageTooLargeError } from '../errors.js';
-import { checkHeaders, type HeaderValue, isHeaders, MAX_HEADERS_BYTES } from '../messages/headers.js';
+import { checkHeaders, expectHeaders, type HeaderValue, MAX_HEADERS_BYTES } from '../messages/headers.js';
 import {
   type Check,
   checkOptions,
-  isBoolean,
-  isDate,
-  isDuration,
-  isInteger,
-  isNumber,
-  isShortString,
-  isSignal,
+  expectBoolean,
+  expectDate,
+  expectDuration,
+  expectInteger,
+  expectNumber,
+  expectShortString,
+  expectSignal,
   show,
 } from '../util/checks.js';
 
@@ -60,17 +60,17 @@ export type SendArguments<C extends Contract> =
     : [options?: SendOptions & { readonly routingKey?: never }];
 
 const sendChecks: Readonly<Record<string, Check>> = {
-  messageId: isShortString(),
-  correlationId: isShortString({ empty: true }),
-  headers: isHeaders,
-  priority: isInteger(0, 255),
-  ttlMs: isInteger(0, 2 ** 32 - 1),
-  delayMs: isNumber(0, MAX_DELAY_MS),
-  deliverAt: isDate,
-  timeoutMs: isDuration(1, { infinity: true }),
-  signal: isSignal,
-  mandatory: isBoolean,
-  routingKey: isShortString({ empty: true }),
+  messageId: expectShortString(),
+  correlationId: expectShortString({ empty: true }),
+  headers: expectHeaders,
+  priority: expectInteger(0, 255),
+  ttlMs: expectInteger(0, 2 ** 32 - 1),
+  delayMs: expectNumber(0, MAX_DELAY_MS),
+  deliverAt: expectDate,
+  timeoutMs: expectDuration(1, { infinity: true }),
+  signal: expectSignal,
+  mandatory: expectBoolean,
+  routingKey: expectShortString({ empty: true }),
 };
 
 /** Options of a send as given, routing key and all. */

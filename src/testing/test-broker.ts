@@ -10,7 +10,7 @@ import { TimeoutError } from '../errors.js';
 import { MemoryServer, type ServerLink } from '../transport/memory/server.js';
 import { MemoryTransport } from '../transport/memory/transport.js';
 import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';
-import { type Check, checkOptions, isDate, isOneOf } from '../util/checks.js';
+import { type Check, checkOptions, expectDate, expectOneOf } from '../util/checks.js';
 import { type Duration, toMs } from './duration.js';
 import { Quiet } from './idle-detector.js';
 import { type DeadLetteredMessage, type HandledMessage, Records, type SentMessage } from './records.js';
@@ -26,8 +26,8 @@ export interface TestBrokerOptions extends BrokerOptions {
 }
 
 const testBrokerChecks: Readonly<Record<string, Check>> = {
-  as: isOneOf(...Object.keys(BEHAVIOURS)),
-  startAt: isDate,
+  as: expectOneOf(...Object.keys(BEHAVIOURS)),
+  startAt: expectDate,
 };
 
 /** How long handlers and sends may take to come to an end by themselves, in real milliseconds. */

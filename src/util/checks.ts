@@ -3,25 +3,25 @@ import { ConfigurationError } from '../errors.js';
 /** Says what was expected when the value is wrong, and nothing when it is right. */
 export type Check = (value: unknown) => string | undefined;
 
-export const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
+export const expectBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
 
-export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function');
+export const expectFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function');
 
-export const isString: Check = (value) => (typeof value === 'string' ? undefined : 'a string');
+export const expectString: Check = (value) => (typeof value === 'string' ? undefined : 'a string');
 
-export const isDate: Check = (value) =>
+export const expectDate: Check = (value) =>
   value instanceof Date && !Number.isNaN(value.getTime()) ? undefined : 'a valid Date';
 
-export const isRecord: Check = (value) => (isPlainRecord(value) ? undefined : 'an object');
+export const expectRecord: Check = (value) => (isPlainRecord(value) ? undefined : 'an object');
 
 /** By its shape: test runners and polyfills bring classes of their own. */
-export const isSignal: Check = (value) =>
+export const expectSignal: Check = (value) =>
   isPlainRecord(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'
     ? undefined
     : 'an AbortSignal';
 
 /** A whole number in a range. */
-export function isInteger(min: number, max: number = Number.MAX_SAFE_INTEGER): Check {
+export function expectInteger(min: number, max: number = Number.MAX_SAFE_INTEGER): Check {
   const upper = max === Number.MAX_SAFE_INTEGER ? ' or more' : ` to ${max}`;
   return (value) =>
     Number.isInteger(value) && (value as number) >= min && (value as number) <= max
@@ -30,7 +30,7 @@ export function isInteger(min: number, max: number = Number.MAX_SAFE_INTEGER): C
 }
 
 /** A number in a range, whole or not. */
-export function isNumber(min: number, max: number, { infinity = false } = {}): Check {
+export function expectNumber(min: number, max: number, { infinity = false } = {}): Check {
   return (value) => {
     if (typeof value === 'number' && value >= min && (value <= max || (infinity && value === Infinity)))
       return undefined;
@@ -39,12 +39,12 @@ export function isNumber(min: number, max: number, { infinity = false } = {}): C
 }
 
 /** A duration: a number of milliseconds that a timer can hold. */
-export function isDuration(min: number, { infinity = false } = {}): Check {
-  return isNumber(min, 2 ** 31 - 1, { infinity });
+export function expectDuration(min: number, { infinity = false } = {}): Check {
+  return expectNumber(min, 2 ** 31 - 1, { infinity });
 }
 
 /** One of a few literals. */
-export function isOneOf(...allowed: readonly unknown[]): Check {
+export function expectOneOf(...allowed: readonly unknown[]): Check {
   const list = allowed.map(show).join(' or ');
   return (value) => (allowed.includes(value) ? undefined : list);
 }
@@ -63,7 +63,7 @@ export const isWellFormed = (value: string): boolean =>
   (value as string & { isWellFormed(): boolean }).isWellFormed();
 
 /** A name or another text that travels as an AMQP short string: at most 255 bytes of UTF-8 (AMQP 0-9-1, 4.2.5.3). */
-export function isShortString({ empty = false } = {}): Check {
+export function expectShortString({ empty = false } = {}): Check {
   return (value) => {
     // Lone surrogates would come back as another string: what is matched by it would be lost sight of.
     const isText = typeof value === 'string' && isWellFormed(value);

@@ -1,6 +1,6 @@
 import type { QueueContract } from '../../contracts/queue.js';
 import { ConfigurationError } from '../../errors.js';
-import { type Check, checkOptions, isDuration, isInteger } from '../../util/checks.js';
+import { type Check, checkOptions, expectDuration, expectInteger } from '../../util/checks.js';
 import type { BatchWork } from '../workers/make-worker.js';
 import {
   type ConsumerOptions,
@@ -44,10 +44,10 @@ const { noAck: _noAck, orderBy: _orderBy, ...sharedChecks } = consumerChecks;
 
 const batchChecks: Readonly<Record<string, Check>> = {
   ...sharedChecks,
-  size: isInteger(1, 10_000),
-  maxWaitMs: isDuration(0),
-  concurrency: isInteger(1, 1_000),
-  prefetch: isInteger(1, MAX_PREFETCH),
+  size: expectInteger(1, 10_000),
+  maxWaitMs: expectDuration(0),
+  concurrency: expectInteger(1, 1_000),
+  prefetch: expectInteger(1, MAX_PREFETCH),
 };
 
 /** Checks the options and fills in the defaults. */

@@ -4,15 +4,15 @@ import {
   type Check,
   checkOptions,
   either,
-  isBoolean,
-  isDuration,
-  isFunction,
-  isInteger,
-  isOneOf,
-  isSignal,
+  expectBoolean,
+  expectDuration,
+  expectFunction,
+  expectInteger,
+  expectOneOf,
+  expectSignal,
 } from '../../util/checks.js';
 import type { Message } from '../delivery/message.js';
-import { checkStreamOptions, isStreamOffset, type StreamOffset } from './stream-offset.js';
+import { checkStreamOptions, expectStreamOffset, type StreamOffset } from './stream-offset.js';
 
 /** The options of `broker.consumer(…)`. */
 export interface ConsumerOptions {
@@ -102,15 +102,15 @@ const AUTO_PREFETCH = 50;
 
 /** @internal */
 export const consumerChecks: Readonly<Record<string, Check>> = {
-  concurrency: isInteger(1, 10_000),
-  prefetch: either(isInteger(1, MAX_PREFETCH), isOneOf('auto')),
-  handlerTimeoutMs: isDuration(1, { infinity: true }),
-  signal: isSignal,
-  priority: isInteger(-1_000_000, 1_000_000),
-  exclusive: isBoolean,
-  noAck: isBoolean,
-  offset: isStreamOffset,
-  orderBy: isFunction,
+  concurrency: expectInteger(1, 10_000),
+  prefetch: either(expectInteger(1, MAX_PREFETCH), expectOneOf('auto')),
+  handlerTimeoutMs: expectDuration(1, { infinity: true }),
+  signal: expectSignal,
+  priority: expectInteger(-1_000_000, 1_000_000),
+  exclusive: expectBoolean,
+  noAck: expectBoolean,
+  offset: expectStreamOffset,
+  orderBy: expectFunction,
 };
 
 /** Checks the options and fills in the defaults. */

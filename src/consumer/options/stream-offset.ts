@@ -1,6 +1,6 @@
 import type { QueueContract } from '../../contracts/queue.js';
 import { ConfigurationError } from '../../errors.js';
-import { type Check, isInteger, show } from '../../util/checks.js';
+import { type Check, expectInteger, show } from '../../util/checks.js';
 
 /**
  * Where a consumer of a stream begins: at the `'first'` message that is kept; with the `'last'` block that was written, one
@@ -10,9 +10,11 @@ import { type Check, isInteger, show } from '../../util/checks.js';
 export type StreamOffset = 'first' | 'last' | 'next' | number | Date;
 
 /** What {@link StreamOffset} can be. */
-export const isStreamOffset: Check = (value) => {
+export const expectStreamOffset: Check = (value) => {
   if (value === 'first' || value === 'last' || value === 'next') return undefined;
-  if (value instanceof Date ? !Number.isNaN(value.getTime()) && value.getTime() >= 0 : !isInteger(0)(value))
+  if (
+    value instanceof Date ? !Number.isNaN(value.getTime()) && value.getTime() >= 0 : !expectInteger(0)(value)
+  )
     return undefined;
   return "'first', 'last', 'next', a whole number from 0, or a Date";
 };

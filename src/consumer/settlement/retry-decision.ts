@@ -1,7 +1,7 @@
 import { isThenable } from '../../contracts/body/schema.js';
 import type { RetryPolicy } from '../../contracts/queue.js';
 import { MAX_DELAY_MS } from '../../delay/levels.js';
-import { type Check, checkOptions, isNumber } from '../../util/checks.js';
+import { type Check, checkOptions, expectNumber } from '../../util/checks.js';
 
 const DEAD_LETTER = Symbol.for('leveret.dead-letter');
 const RETRY_LATER = Symbol.for('leveret.retry-later');
@@ -51,7 +51,7 @@ export type Decision =
 
 /** @internal */
 export const retryLaterChecks: Readonly<Record<string, Check>> = {
-  delayMs: isNumber(0, MAX_DELAY_MS),
+  delayMs: expectNumber(0, MAX_DELAY_MS),
   cause: () => undefined,
 };
 

@@ -1,13 +1,13 @@
 import { ConfigurationError } from '../../errors.js';
-import { type HeaderValue, isHeaders } from '../../messages/headers.js';
+import { expectHeaders, type HeaderValue } from '../../messages/headers.js';
 import { checkSendHeaders } from '../../producer/send-options.js';
 import {
   type Check,
   checkOptions,
-  isDuration,
-  isInteger,
-  isShortString,
-  isSignal,
+  expectDuration,
+  expectInteger,
+  expectShortString,
+  expectSignal,
 } from '../../util/checks.js';
 
 /** The options of `broker.request(…)`. */
@@ -33,11 +33,11 @@ export interface RequestOptions {
 export const DEFAULT_TIMEOUT_MS = 30_000;
 
 const requestChecks: Readonly<Record<string, Check>> = {
-  timeoutMs: isDuration(1),
-  signal: isSignal,
-  headers: isHeaders,
-  correlationId: isShortString(),
-  priority: isInteger(0, 255),
+  timeoutMs: expectDuration(1),
+  signal: expectSignal,
+  headers: expectHeaders,
+  correlationId: expectShortString(),
+  priority: expectInteger(0, 255),
 };
 
 /**

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../../errors.js';
-import { isDate } from '../../util/checks.js';
+import { expectDate } from '../../util/checks.js';
 import { type Clock, type Timer, withDeadline } from '../../util/clock.js';
 import type { Credentials, Link } from '../port.js';
 
@@ -78,7 +78,7 @@ export function checkCredentials(answer: unknown): asserts answer is Credentials
     mechanism === undefined
       ? typeof username === 'string' && typeof password === 'string'
       : mechanism === 'EXTERNAL';
-  if (isKnown && (expiresAt === undefined || isDate(expiresAt) === undefined)) return;
+  if (isKnown && (expiresAt === undefined || expectDate(expiresAt) === undefined)) return;
   const expected = "{ username, password } or { mechanism: 'EXTERNAL' }, and 'expiresAt' as a valid Date";
   throw new ConfigurationError(
     'credentials',

@@ -8,19 +8,19 @@ export type MemoryQueueType = 'classic' | 'quorum' | 'stream';
 /** What is wrong with an argument's value, in RabbitMQ's words; undefined: nothing. */
 type Check = (value: unknown) => string | undefined;
 
-const isInteger: Check = (value) =>
+const expectInteger: Check = (value) =>
   typeof value === 'number' && Number.isInteger(value)
     ? undefined
     : `"expected integer, got ${amqpType(value)}"`;
 const isNatural: Check = (value) =>
-  isInteger(value) ?? ((value as number) < 0 ? `{value_negative,${String(value)}}` : undefined);
+  expectInteger(value) ?? ((value as number) < 0 ? `{value_negative,${String(value)}}` : undefined);
 const isPositive: Check = (value) => isNatural(value) ?? (value === 0 ? '{value_zero,0}' : undefined);
-const isString: Check = (value) =>
+const expectString: Check = (value) =>
   typeof value === 'string' ? undefined : `{unacceptable_type,${amqpType(value)}}`;
-const isOneOf =
+const expectOneOf =
   (reason: string, ...known: readonly string[]): Check =>
   (value) =>
-    isString(value) ?? (known.includes(value as string) ? undefined : reason);
+    expectString(value) ?? (known.includes(value as string) ? undefined : reason);
 
 const CHECKS: Readonly<Record<string, Check>> = {
   'x-expires': isPositive,
@@ -29,12 +29,12 @@ const CHECKS: Readonly<Record<string, Check>> = {
   'x-max-length-bytes': isNatural,
   'x-max-priority': (value) =>
     isNatural(value) ?? ((value as number) > 255 ? `{max_value_exceeded,${String(value)}}` : undefined),
-  'x-overflow': isOneOf('invalid_overflow', 'drop-head', 'reject-publish', 'reject-publish-dlx'),
+  'x-overflow': expectOneOf('invalid_overflow', 'drop-head', 'reject-publish', 'reject-publish-dlx'),
   'x-single-active-consumer': (value) =>
     typeof value === 'boolean' ? undefined : `{unacceptable_type,${amqpType(value)}}`,
   'x-max-age': (value) =>
-    isString(value) ?? (/^\d+[YMDhms]$/.test(value as string) ? undefined : 'invalid_max_age'),
-  'x-dead-letter-strategy': isOneOf('invalid_dlx_strategy', 'at-most-once', 'at-least-once'),
+    expectString(value) ?? (/^\d+[YMDhms]$/.test(value as string) ? undefined : 'invalid_max_age'),
+  'x-dead-letter-strategy': expectOneOf('invalid_dlx_strategy', 'at-most-once', 'at-least-once'),
 };
 
 /**

@@ -76,8 +76,8 @@ describe('a number that is sent', () => {
   ])('is refused before it is sent where JSON would lose it: %s', async (_what, value, reason) => {
     await using vhost = await createVhost();
     await using broker = await Broker.connect(vhost.url);
-    const isNumber = (it: unknown) => typeof it === 'number' || typeof it === 'bigint';
-    const anyNumber = z.custom(isNumber) as unknown as Schema<unknown>;
+    const expectNumber = (it: unknown) => typeof it === 'number' || typeof it === 'bigint';
+    const anyNumber = z.custom(expectNumber) as unknown as Schema<unknown>;
     const numbers = queue('numbers', anyNumber, once);
     await expect(broker.producer(numbers).send(value)).rejects.toMatchObject({
       code: 'INVALID_BODY',
