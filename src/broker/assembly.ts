@@ -15,8 +15,8 @@ import {
   resolveBrokerOptions,
   resolveUrls,
 } from './options.js';
-import { Members } from './registry.js';
-import { internalsOf } from './test-hooks.js';
+import { Registry } from './registry.js';
+import { testHooksOf } from './test-hooks.js';
 
 /** The parts of a broker. */
 export interface Assembly {
@@ -24,7 +24,7 @@ export interface Assembly {
   readonly clock: Clock;
   readonly events: Events;
   readonly connections: Connections;
-  readonly members: Members;
+  readonly registry: Registry;
   readonly administration: Administration;
   readonly consumers: ConsumerFactory;
   readonly procedures: Procedures;
@@ -37,16 +37,16 @@ export function assemble(
   given: BrokerOptions | undefined,
 ): Assembly {
   const options = resolveBrokerOptions(given);
-  const internals = internalsOf(given);
-  const clock = internals?.clock ?? systemClock;
+  const testHooks = testHooksOf(given);
+  const clock = testHooks?.clock ?? systemClock;
   const events = new Events(options.logger);
-  const members = new Members();
+  const registry = new Registry();
   const connections = new Connections({
-    transport: internals?.transport ?? makeTransport(resolveUrls(url), options, clock),
+    transport: testHooks?.transport ?? makeTransport(resolveUrls(url), options, clock),
     options,
     clock,
     events,
-    onUnblocked: () => members.flush(),
+    onUnblocked: () => registry.flush(),
   });
   const { publish } = connections;
   const { maxBodyBytes } = options;
@@ -58,7 +58,7 @@ export function assemble(
     maxInFlight: 1_000,
     maxBuffered: 10_000,
   });
-  members.addPublisher(republished);
+  registry.addPublisher(republished);
   const consumers = new ConsumerFactory(
     {
       connection: connections.consume,
@@ -66,41 +66,41 @@ export function assemble(
       clock,
       events,
       maxBodyBytes,
-      onOutcome: internals?.onOutcome,
-      onConsumerActive: (consumer) => members.addConsumer(consumer),
-      onConsumerIdle: (consumer) => members.consumerIdle(consumer),
+      onOutcome: testHooks?.onOutcome,
+      onConsumerActive: (consumer) => registry.addConsumer(consumer),
+      onConsumerIdle: (consumer) => registry.consumerIdle(consumer),
     },
-    internals,
-    () => members.isClosing,
+    testHooks,
+    () => registry.isClosing,
   );
   return {
     options,
     clock,
     events,
     connections,
-    members,
+    registry,
     administration: new Administration(connections, clock),
     consumers,
-    procedures: new Procedures({ connection: publish, clock, events, maxBodyBytes, members, consumers }),
-    office: members.addTask(new DeadLetterOffice(connections, clock, maxBodyBytes)),
+    procedures: new Procedures({ connection: publish, clock, events, maxBodyBytes, registry, consumers }),
+    office: registry.addTask(new DeadLetterOffice(connections, clock, maxBodyBytes)),
   };
 }
 
 /** Ends the parts in order, or at the deadline at once. False: not everything was done. Never rejects. */
 export async function shutDown(
-  { members, administration, connections, clock }: Assembly,
+  { registry, administration, connections, clock }: Assembly,
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const late = () => new TimeoutError(`The broker could not be closed within ${timeoutMs} ms`);
   administration.close();
-  const done = members.close().then(() => connections.close());
+  const done = registry.close().then(() => connections.close());
   try {
     await orAborted(withDeadline(clock, done, timeoutMs, late), signal);
     return true;
   } catch {
     const reason = new ClosedError('The broker was closed before all work was done');
-    members.abort(reason);
+    registry.abort(reason);
     await connections.destroy(reason);
     return false;
   }

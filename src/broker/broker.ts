@@ -110,7 +110,7 @@ export class Broker implements AsyncDisposable {
 
   /** How everything is. Cheap; never throws. */
   health(): BrokerHealth {
-    const { consumerHealth, producerHealth } = this.#parts.members;
+    const { consumerHealth, producerHealth } = this.#parts.registry;
     return healthOf(this.#parts.connections.observe(), consumerHealth, producerHealth);
   }
 
@@ -126,9 +126,9 @@ export class Broker implements AsyncDisposable {
       connection: this.#parts.connections.publish,
       clock: this.#parts.clock,
       maxBodyBytes: this.#parts.options.maxBodyBytes,
-      onProducerClosed: (closed) => this.#parts.members.removeProducer(closed),
+      onProducerClosed: (closed) => this.#parts.registry.removeProducer(closed),
     });
-    this.#parts.members.addProducer(producer);
+    this.#parts.registry.addProducer(producer);
     return producer as unknown as Producer<C>;
   }
 

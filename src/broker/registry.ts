@@ -4,7 +4,7 @@ import type { QueueProducer } from '../producer/producer.js';
 import type { ConsumerHealth, ProducerHealth } from './health.js';
 
 /** Something else that publishes for a broker, such as its dead letters. */
-export interface Publisher {
+export interface BackgroundPublisher {
   /** Takes no more and waits for what is under way. */
   close(): Promise<void>;
   /** Takes no more and gives up what is under way. */
@@ -17,13 +17,13 @@ export interface Publisher {
 const MAX_FAILED = 100;
 
 /** Everything that works for one broker, and the order in which it ends. */
-export class Members {
+export class Registry {
   readonly #consumers = new Set<QueueConsumer>();
   readonly #producers = new Set<QueueProducer>();
   /** Told to end at once, since nobody waits for them. */
-  readonly #tasks: Publisher[] = [];
+  readonly #tasks: BackgroundPublisher[] = [];
   /** Closed after the consumers, whose last handlers may need them. */
-  readonly #publishers: Publisher[] = [];
+  readonly #publishers: BackgroundPublisher[] = [];
   /** Consumers that their loops have left, as long as somebody else holds them. */
   #idleConsumers: WeakRef<QueueConsumer>[] = [];
   /** Consumers that could not go on, until another one takes their place. */
@@ -43,12 +43,12 @@ export class Members {
     return [...this.#producers].map((producer) => producer.health);
   }
 
-  addPublisher(publisher: Publisher): void {
+  addPublisher(publisher: BackgroundPublisher): void {
     this.#publishers.push(publisher);
   }
 
   /** Something that is to end first when the broker closes. */
-  addTask<T extends Publisher>(task: T): T {
+  addTask<T extends BackgroundPublisher>(task: T): T {
     this.#tasks.push(task);
     return task;
   }

@@ -16,7 +16,7 @@ export type OutcomeListener = (
 ) => void;
 
 /** What the testing kit puts into a broker in place of the real thing. Not a part of the public API. */
-export interface Internals {
+export interface TestHooks {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly onOutcome: OutcomeListener;
@@ -24,12 +24,12 @@ export interface Internals {
 }
 
 /** Under a symbol that nobody else has, options carry more than their type says. */
-const INTERNALS = Symbol('leveret.internals');
+const TEST_HOOKS = Symbol('leveret.test-hooks');
 
-export function withInternals(options: BrokerOptions, internals: Internals): BrokerOptions {
-  return { ...options, [INTERNALS]: internals } as BrokerOptions;
+export function withTestHooks(options: BrokerOptions, testHooks: TestHooks): BrokerOptions {
+  return { ...options, [TEST_HOOKS]: testHooks } as BrokerOptions;
 }
 
-export function internalsOf(options: BrokerOptions | undefined): Internals | undefined {
-  return (options as { readonly [INTERNALS]?: Internals } | undefined)?.[INTERNALS];
+export function testHooksOf(options: BrokerOptions | undefined): TestHooks | undefined {
+  return (options as { readonly [TEST_HOOKS]?: TestHooks } | undefined)?.[TEST_HOOKS];
 }

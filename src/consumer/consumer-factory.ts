@@ -1,4 +1,4 @@
-import type { Internals } from '../broker/test-hooks.js';
+import type { TestHooks } from '../broker/test-hooks.js';
 import type { SubscriptionContract } from '../contracts/exchange.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
@@ -13,12 +13,12 @@ import type { BatchWork, Work } from './workers/make-worker.js';
 /** Makes the consumers of a broker. */
 export class ConsumerFactory {
   readonly #host: ConsumerHost;
-  readonly #internals: Internals | undefined;
+  readonly #testHooks: TestHooks | undefined;
   readonly #isClosing: () => boolean;
 
-  constructor(host: ConsumerHost, internals: Internals | undefined, isClosing: () => boolean) {
+  constructor(host: ConsumerHost, testHooks: TestHooks | undefined, isClosing: () => boolean) {
     this.#host = host;
-    this.#internals = internals;
+    this.#testHooks = testHooks;
     this.#isClosing = isClosing;
   }
 
@@ -45,7 +45,7 @@ export class ConsumerFactory {
 
   /** The handler as it runs: the testing kit puts something around it. */
   wrap<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown {
-    return this.#internals?.wrapHandler(handler) ?? handler;
+    return this.#testHooks?.wrapHandler(handler) ?? handler;
   }
 
   /** @param answerFailure - of a responder: answers a request that failed */

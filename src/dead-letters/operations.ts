@@ -1,4 +1,4 @@
-import type { Publisher } from '../broker/registry.js';
+import type { BackgroundPublisher } from '../broker/registry.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
 import { Outbox } from '../producer/publisher/publisher.js';
@@ -7,7 +7,7 @@ import type { Role } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 
 /** Everything that a broker is doing with dead letters, so that closing it can end that. */
-export class DeadLetterOffice implements Publisher {
+export class DeadLetterOffice implements BackgroundPublisher {
   /** Letters are read on the one that consumes, which no alarm can stop, and put back on the other. */
   readonly #connections: Readonly<Record<Role, Connection>>;
   readonly clock: Clock;

@@ -1,4 +1,4 @@
-import type { Members } from '../broker/registry.js';
+import type { Registry } from '../broker/registry.js';
 import type { ConsumerFactory } from '../consumer/consumer-factory.js';
 import type { Message } from '../consumer/delivery/message.js';
 import { resolveConsumerOptions } from '../consumer/options/consumer-options.js';
@@ -27,7 +27,7 @@ export interface ProceduresSettings {
   readonly clock: Clock;
   readonly events: Events;
   readonly maxBodyBytes: number;
-  readonly members: Members;
+  readonly registry: Registry;
   readonly consumers: ConsumerFactory;
 }
 
@@ -45,7 +45,7 @@ export class Procedures {
 
   constructor(settings: ProceduresSettings) {
     this.#settings = settings;
-    const { connection, clock, members } = settings;
+    const { connection, clock, registry } = settings;
     this.#requester = new Requester({ ...settings, confirms: false });
     this.#confirming = new Requester({ ...settings, confirms: true });
     const answers = {
@@ -61,10 +61,10 @@ export class Procedures {
       ...answers,
       openChannel: (link, options) => AnswerChannel.open(link, clock, options),
     });
-    members.addPublisher(this.#requester);
-    members.addPublisher(this.#confirming);
-    members.addPublisher(this.#answers);
-    members.addPublisher(this.#directAnswers);
+    registry.addPublisher(this.#requester);
+    registry.addPublisher(this.#confirming);
+    registry.addPublisher(this.#answers);
+    registry.addPublisher(this.#directAnswers);
   }
 
   request(procedure: ProcedureContract, body: unknown, options?: RequestOptions): Promise<unknown> {

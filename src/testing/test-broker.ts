@@ -1,6 +1,6 @@
 import { Broker } from '../broker/broker.js';
 import type { BrokerOptions, CloseOptions } from '../broker/options.js';
-import { withInternals } from '../broker/test-hooks.js';
+import { withTestHooks } from '../broker/test-hooks.js';
 import type { InputOf, OutputOf, Schema } from '../contracts/body/schema.js';
 import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
@@ -75,7 +75,7 @@ export class TestBroker extends Broker {
     server.observer = records;
     super(
       'memory:',
-      withInternals(brokerOptions, {
+      withTestHooks(brokerOptions, {
         clock,
         transport,
         onOutcome: (...outcome) => records.onOutcome(...outcome),
