@@ -10,15 +10,15 @@ import type { Consumer, ConsumerStats } from './consumer-api.js';
 import { type ConsumerEvent, type ConsumerState, isPaused, transition } from './consumer-state.js';
 import type { Message } from './delivery/message.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
-import { Processing, type ProcessingHost } from './pipeline.js';
-import { Flow } from './session/pause-control.js';
-import { Subscription } from './session/recovery-loop.js';
+import { MessagePipeline, type PipelineHost } from './pipeline.js';
+import { PauseControl } from './session/pause-control.js';
+import { RecoveryLoop } from './session/recovery-loop.js';
 import type { Session } from './session/session.js';
 import { StreamPosition } from './session/stream-position.js';
 import type { Work } from './workers/make-worker.js';
 
 /** What a consumer needs of its broker. */
-export interface ConsumerHost extends ProcessingHost {
+export interface ConsumerHost extends PipelineHost {
   readonly connection: Connection;
   /** It uses the broker: from the start, and again when a loop over it begins. */
   onConsumerActive(consumer: QueueConsumer): void;
@@ -35,8 +35,8 @@ export class QueueConsumer implements Consumer {
   readonly closed: Promise<Error | undefined>;
   readonly #options: ResolvedConsumerOptions;
   readonly #host: ConsumerHost;
-  readonly #processing: Processing;
-  readonly #flow: Flow;
+  readonly #pipeline: MessagePipeline;
+  readonly #pauseControl: PauseControl;
   /** Ends the wait for the signal. */
   readonly #callOff: (() => void) | undefined;
   /** Of a stream, however many sessions read it. */
@@ -44,7 +44,7 @@ export class QueueConsumer implements Consumer {
   readonly #ready = deferred<void>();
   readonly #closed = deferred<Error | undefined>();
   #state: ConsumerState = { status: 'starting', paused: false };
-  #subscription: Subscription | undefined;
+  #recoveryLoop: RecoveryLoop | undefined;
   #session: Session | undefined;
   #wasOpen = false;
   #lostAt: number | undefined;
@@ -56,14 +56,14 @@ export class QueueConsumer implements Consumer {
     this.closed = this.#closed.promise;
     this.#options = options;
     this.#host = host;
-    this.#processing = new Processing(contract, work, options, host, {
+    this.#pipeline = new MessagePipeline(contract, work, options, host, {
       onFirst: () => this.#attach(),
       onLast: (giveBack) => this.#detach(giveBack),
     });
     // Without acknowledgements nothing bounds what would have to wait here.
     const keepsConsuming = contract.autoDelete && !options.noAck;
     const current = () => ({ session: this.#session, state: this.#state });
-    this.#flow = new Flow(this.#processing, keepsConsuming, current);
+    this.#pauseControl = new PauseControl(this.#pipeline, keepsConsuming, current);
     if (contract.type === 'stream')
       this.#position = new StreamPosition(options.offset, () => host.clock.wallNow());
     host.onConsumerActive(this);
@@ -77,11 +77,11 @@ export class QueueConsumer implements Consumer {
   }
 
   get stats(): ConsumerStats {
-    return this.#processing.stats;
+    return this.#pipeline.stats;
   }
 
   get health() {
-    const { inFlight, lastDeliveryAt } = this.#processing;
+    const { inFlight, lastDeliveryAt } = this.#pipeline;
     return {
       queue: this.contract.name,
       state: this.#state.status,
@@ -92,12 +92,12 @@ export class QueueConsumer implements Consumer {
 
   async pause(): Promise<void> {
     this.#apply({ type: 'pause' });
-    await this.#flow.reconcile();
+    await this.#pauseControl.reconcile();
   }
 
   async resume(): Promise<void> {
     this.#apply({ type: 'resume' });
-    await this.#flow.reconcile();
+    await this.#pauseControl.reconcile();
   }
 
   close(options?: { readonly timeoutMs?: number }): Promise<{ readonly clean: boolean }> {
@@ -108,8 +108,8 @@ export class QueueConsumer implements Consumer {
 
   /** Stops at once: aborts the work, and leaves the channel to the closing connection. */
   abort(reason: Error): void {
-    this.#subscription?.stop();
-    this.#processing.abort(reason);
+    this.#recoveryLoop?.stop();
+    this.#pipeline.abort(reason);
     // What still waits to be acknowledged together with others is done.
     this.#session?.flush();
     this.#session?.end(new TransportError(reason.message));
@@ -117,8 +117,8 @@ export class QueueConsumer implements Consumer {
 
   /** Ends for good: its loops throw the error. */
   fail(error: Error): void {
-    this.#subscription?.stop();
-    this.#processing.fail(error);
+    this.#recoveryLoop?.stop();
+    this.#pipeline.fail(error);
     this.#closing ??= Promise.resolve({ clean: false });
     this.#finished(error);
   }
@@ -128,7 +128,7 @@ export class QueueConsumer implements Consumer {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    const loop = this.#processing.iterate();
+    const loop = this.#pipeline.iterate();
     if (loop) return loop;
     throw new ConfigurationError(
       'handler',
@@ -139,7 +139,7 @@ export class QueueConsumer implements Consumer {
   #subscribe(): void {
     const { contract } = this;
     const { connection, clock } = this.#host;
-    this.#subscription = new Subscription(
+    this.#recoveryLoop = new RecoveryLoop(
       {
         contract,
         options: this.#options,
@@ -148,8 +148,8 @@ export class QueueConsumer implements Consumer {
         position: this.#position,
         isPaused: () => isPaused(this.#state),
         onDelivery: (delivery, session) => {
-          this.#processing.deliver(delivery, session);
-          if (!isPaused(this.#state)) this.#processing.fill();
+          this.#pipeline.deliver(delivery, session);
+          if (!isPaused(this.#state)) this.#pipeline.fill();
         },
         onDelivering: (session) => {
           this.#session = session;
@@ -165,9 +165,9 @@ export class QueueConsumer implements Consumer {
   #opened(session: Session): void {
     const { clock, events } = this.#host;
     this.#session = session;
-    this.#processing.sessionOpened();
+    this.#pipeline.sessionOpened();
     this.#apply({ type: 'opened' });
-    void this.#flow.reconcile();
+    void this.#pauseControl.reconcile();
     this.#wasOpen = true;
     this.#ready.resolve();
     if (this.#lostAt === undefined) return;
@@ -184,7 +184,7 @@ export class QueueConsumer implements Consumer {
       // A loop that was left and begun again has another one already.
       isReplaced = this.#session !== undefined && this.#session !== session;
       if (!isReplaced) this.#session = undefined;
-      this.#processing.sessionLost(session, reason);
+      this.#pipeline.sessionLost(session, reason);
       if (!isReplaced && (this.#state.status === 'running' || this.#state.status === 'paused'))
         this.#lostAt = this.#host.clock.now();
     }
@@ -195,7 +195,7 @@ export class QueueConsumer implements Consumer {
     this.#apply({ type: 'close' });
     const session = this.#session;
     const reason = new ClosedError(`The consumer of the queue '${this.contract.name}' was closed`);
-    this.#subscription?.stop();
+    this.#recoveryLoop?.stop();
     let clean = true;
     try {
       await withDeadline(
@@ -214,15 +214,15 @@ export class QueueConsumer implements Consumer {
   }
 
   async #windDown(session: Session | undefined): Promise<void> {
-    const finished = this.#processing.finishWork();
+    const finished = this.#pipeline.finishWork();
     await session?.pause().catch(() => {});
-    this.#processing.giveBackUnseen();
+    this.#pipeline.giveBackUnseen();
     // Not before: as long as it consumes, this consumer would get them itself.
-    const settled = this.#processing.settleAll();
+    const settled = this.#pipeline.settleAll();
     await finished;
     await settled;
     // What the last handlers left.
-    await this.#processing.settleAll();
+    await this.#pipeline.settleAll();
     await session?.close();
   }
 
@@ -253,7 +253,7 @@ export class QueueConsumer implements Consumer {
       giveBack();
       return;
     }
-    this.#subscription?.stop();
+    this.#recoveryLoop?.stop();
     this.#lostAt = undefined;
     // Nobody starts it any more, unless another loop does.
     this.#ready.reject(
@@ -261,9 +261,9 @@ export class QueueConsumer implements Consumer {
     );
     await session?.pause().catch(() => {});
     giveBack();
-    this.#processing.giveBackUnseen();
+    this.#pipeline.giveBackUnseen();
     // The verdict on the message in hand, given before the loop was left, may still be under way.
-    await this.#processing.settled();
+    await this.#pipeline.settled();
     await session?.close();
     if (this.#state.status === 'idle') this.#host.onConsumerIdle(this);
   }

@@ -6,20 +6,20 @@ import type { Republisher } from '../producer/republisher.js';
 import type { Delivery } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import type { ConsumerStats } from './consumer-api.js';
-import { AckMemory } from './delivery/duplicate-filter.js';
-import { Intake } from './delivery/inbound-validator.js';
+import { DuplicateFilter } from './delivery/duplicate-filter.js';
+import { InboundValidator } from './delivery/inbound-validator.js';
 import { type Message, ReceivedMessage } from './delivery/message.js';
-import { Inbox } from './delivery/prefetch-buffer.js';
+import { PrefetchBuffer } from './delivery/prefetch-buffer.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
 import type { Session } from './session/session.js';
-import { HeldRetries } from './settlement/in-place-retries.js';
-import { MAX_REST_MS, Settlement } from './settlement/settlement.js';
+import { InPlaceRetries } from './settlement/in-place-retries.js';
+import { MAX_HOLD_MS, Settlement } from './settlement/settlement.js';
 import { LoopWorker, type LoopWorkerSettings } from './workers/loop-worker.js';
 import { makeWorker, type Work } from './workers/make-worker.js';
 import type { Worker } from './workers/worker.js';
 
 /** What the processing of messages needs of the broker. */
-export interface ProcessingHost {
+export interface PipelineHost {
   readonly republisher: Republisher;
   readonly clock: Clock;
   readonly events: Events;
@@ -29,14 +29,14 @@ export interface ProcessingHost {
   readonly answerFailure?: (message: ReceivedMessage, error: unknown) => Promise<void> | undefined;
 }
 
-/** A message's way through a consumer, from its delivery to its verdict: inbox, intake, handler or loop, settlement. */
-export class Processing {
-  readonly #inbox = new Inbox();
-  readonly #memory: AckMemory;
-  readonly #intake: Intake;
+/** A message's way through a consumer, from its delivery to its verdict: buffer, validator, handler or loop, settlement. */
+export class MessagePipeline {
+  readonly #buffer = new PrefetchBuffer();
+  readonly #memory: DuplicateFilter;
+  readonly #validator: InboundValidator;
   readonly #settlement: Settlement;
   /** Where a failed message runs again here, in its place. */
-  readonly #held: HeldRetries | undefined;
+  readonly #held: InPlaceRetries | undefined;
   readonly #worker: Worker;
   /** The worker, where loops take the messages. */
   readonly #loops: LoopWorker | undefined;
@@ -47,19 +47,19 @@ export class Processing {
     contract: QueueContract,
     work: Work,
     options: ResolvedConsumerOptions,
-    { clock, events, republisher, maxBodyBytes, onOutcome, answerFailure }: ProcessingHost,
+    { clock, events, republisher, maxBodyBytes, onOutcome, answerFailure }: PipelineHost,
     loops: Pick<LoopWorkerSettings, 'onFirst' | 'onLast'>,
   ) {
     this.#clock = clock;
     const { noAck, prefetch } = options;
-    const memory = new AckMemory(prefetch, clock);
+    const memory = new DuplicateFilter(prefetch, clock);
     this.#memory = memory;
-    this.#intake = new Intake({ contract, memory, maxBodyBytes, events });
+    this.#validator = new InboundValidator({ contract, memory, maxBodyBytes, events });
     const isStream = contract.type === 'stream';
     if (isStream || options.orderBy) {
-      this.#held = new HeldRetries({
+      this.#held = new InPlaceRetries({
         clock,
-        maxHoldMs: isStream ? Number.POSITIVE_INFINITY : MAX_REST_MS,
+        maxHoldMs: isStream ? Number.POSITIVE_INFINITY : MAX_HOLD_MS,
         onDue: (message, failed) => this.#runAgain(message, failed),
       });
     }
@@ -75,7 +75,10 @@ export class Processing {
       hold,
       answerFailure,
     });
-    const common = { inbox: this.#inbox, admit: (message: ReceivedMessage) => this.#intake.admit(message) };
+    const common = {
+      buffer: this.#buffer,
+      admit: (message: ReceivedMessage) => this.#validator.admit(message),
+    };
     if (work) {
       const onFailed = (message: ReceivedMessage, error: unknown) => {
         const { id, attempt } = message;
@@ -93,9 +96,9 @@ export class Processing {
   get stats(): ConsumerStats {
     return {
       ...this.#settlement.counts,
-      ...this.#intake.counts,
+      ...this.#validator.counts,
       inFlight: this.#worker.inFlight,
-      waiting: this.#inbox.length + (this.#worker.waiting ?? 0),
+      waiting: this.#buffer.length + (this.#worker.waiting ?? 0),
     };
   }
 
@@ -117,7 +120,7 @@ export class Processing {
   deliver(delivery: Delivery, session: Session): void {
     this.#lastDeliveryAt = this.#clock.wallNow();
     const runs = session.runsBefore(delivery.deliveryTag);
-    this.#inbox.push(new ReceivedMessage(delivery, session, this.#settlement, runs));
+    this.#buffer.push(new ReceivedMessage(delivery, session, this.#settlement, runs));
   }
 
   /** Begins what there is room for. */
@@ -131,7 +134,7 @@ export class Processing {
 
   /** The deliveries of the session are stale. */
   sessionLost(session: Session, reason: Error): void {
-    this.#inbox.dropSession(session);
+    this.#buffer.dropSession(session);
     this.#settlement.sessionLost(session);
     this.#held?.sessionLost(session);
     this.#memory.channelLost(session.unsettled);
@@ -143,18 +146,18 @@ export class Processing {
 
   /** Begins nothing new before {@link release}: what is delivered meanwhile waits here, as far as the prefetch lets it. */
   hold(): void {
-    this.#inbox.hold();
-    for (const message of [...this.#takenAhead()].reverse()) this.#inbox.putBack(message);
+    this.#buffer.hold();
+    for (const message of [...this.#takenAhead()].reverse()) this.#buffer.putBack(message);
   }
 
   release(): void {
-    this.#inbox.release();
+    this.#buffer.release();
   }
 
   /** Gives back what nobody has looked at. */
   giveBackUnseen(): void {
     for (const { session, delivery } of this.#takenAhead()) session.requeueUnseen(delivery.deliveryTag);
-    this.#inbox.giveBack();
+    this.#buffer.giveBack();
   }
 
   /** Begins nothing new, and resolves when what is at work has ended. */
@@ -194,7 +197,7 @@ export class Processing {
       this.#worker.runAgain(message, failed);
       return;
     }
-    this.#inbox.putBack(message);
+    this.#buffer.putBack(message);
     this.#worker.fill();
   }
 }

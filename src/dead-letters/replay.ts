@@ -59,7 +59,7 @@ export class Replay {
       if (pass.needsRest) await Promise.all(this.#inFlight);
       const letter = await pass.next();
       if (!letter) return;
-      const fate = await orAborted(this.#judge(letter), signal);
+      const fate = await orAborted(this.#settler(letter), signal);
       if (fate !== 'replayed') {
         pass.keep(letter);
         if (fate !== 'foreign') this.#counts[fate]++;
@@ -74,7 +74,7 @@ export class Replay {
     }
   }
 
-  async #judge(letter: Delivery): Promise<keyof ReplayResult | 'foreign'> {
+  async #settler(letter: Delivery): Promise<keyof ReplayResult | 'foreign'> {
     const { contract, options, maxBodyBytes } = this.#settings;
     if (!isLetterOf(contract, letter)) return 'foreign';
     if (letter.content.length > maxBodyBytes) return 'invalid';

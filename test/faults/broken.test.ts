@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type PrivateServer, startPrivateServer } from '../helpers/server/index.js';
 import { readHistory } from './harness/history.js';
-import { judge } from './harness/rules.js';
+import { settler } from './harness/rules.js';
 import { type RunOptions, run } from './harness/run.js';
 
 let server: PrivateServer;
@@ -34,7 +34,7 @@ async function complaints(name: string, options: Partial<RunOptions>) {
     isPlain: true,
     ...options,
   });
-  return judge(record, await readHistory(record));
+  return settler(record, await readHistory(record));
 }
 
 /** A harness that finds nothing proves something only if it would have found something. */

@@ -167,7 +167,7 @@ interface PairOptions {
 class Pair {
   readonly number: number;
   frozen = false;
-  readonly #lanes: readonly [Lane, Lane];
+  readonly #keyQueues: readonly [Lane, Lane];
 
   constructor(client: Socket, server: Socket, { number, settings, count, gone }: PairOptions) {
     this.number = number;
@@ -181,7 +181,7 @@ class Pair {
           return settings.intercept?.(chunk, direction, number) ?? [chunk];
         },
       });
-    this.#lanes = [lane('to-server', client, server), lane('to-client', server, client)];
+    this.#keyQueues = [lane('to-server', client, server), lane('to-client', server, client)];
     let open = 2;
     for (const socket of [client, server]) {
       socket.once('close', () => {
@@ -191,15 +191,15 @@ class Pair {
   }
 
   update(): void {
-    for (const lane of this.#lanes) lane.update();
+    for (const lane of this.#keyQueues) lane.update();
   }
 
   reset(): void {
-    for (const lane of this.#lanes) lane.reset();
+    for (const lane of this.#keyQueues) lane.reset();
   }
 
   end(): void {
-    for (const lane of this.#lanes) lane.end();
+    for (const lane of this.#keyQueues) lane.end();
   }
 }
 

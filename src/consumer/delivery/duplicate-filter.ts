@@ -21,7 +21,7 @@ interface Batch {
  * A message is recognised by its id and a checksum of its body. Two messages that were sent with both the same can not be told
  * apart: as soon as there is another one, which was not acknowledged, neither is recognised, so that both run.
  */
-export class AckMemory {
+export class DuplicateFilter {
   readonly #clock: Clock;
   #ring: (string | undefined)[];
   #at = 0;

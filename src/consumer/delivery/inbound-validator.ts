@@ -3,22 +3,22 @@ import { isThenable, type Validation } from '../../contracts/body/schema.js';
 import type { QueueContract } from '../../contracts/queue.js';
 import { type Issue, ValidationError } from '../../errors.js';
 import type { Events } from '../../events.js';
-import type { AckMemory } from './duplicate-filter.js';
+import type { DuplicateFilter } from './duplicate-filter.js';
 import type { ReceivedMessage } from './message.js';
 
-export interface IntakeSettings {
+export interface InboundValidatorSettings {
   readonly contract: QueueContract;
-  readonly memory: AckMemory;
+  readonly memory: DuplicateFilter;
   readonly maxBodyBytes: number;
   readonly events: Events;
 }
 
 /** Lets through what a handler may see: decoded, valid, and not handled before. Settles the rest. */
-export class Intake {
+export class InboundValidator {
   readonly counts = { invalid: 0, recognised: 0 };
-  readonly #settings: IntakeSettings;
+  readonly #settings: InboundValidatorSettings;
 
-  constructor(settings: IntakeSettings) {
+  constructor(settings: InboundValidatorSettings) {
     this.#settings = settings;
   }
 

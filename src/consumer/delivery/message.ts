@@ -74,7 +74,7 @@ export type Verdict =
   | { readonly kind: 'answer'; readonly answered: Promise<void> | undefined };
 
 /** Where verdicts go. */
-export interface Judge {
+export interface Settler {
   /** Carries out the verdict. False when the delivery is stale, so that nothing can be done. */
   settle(message: ReceivedMessage, verdict: Verdict): boolean;
 }
@@ -85,7 +85,7 @@ export class ReceivedMessage implements Message, Deadlined {
   readonly session: Session;
   /** How often it has run here since it was delivered. */
   readonly #runsHere: number;
-  readonly #judge: Judge;
+  readonly #settler: Settler;
   body: unknown;
   bucket: Deadlined['bucket'];
   slot = 0;
@@ -95,16 +95,16 @@ export class ReceivedMessage implements Message, Deadlined {
   #headers: Record<string, unknown> | undefined;
   #attempt: number | undefined;
 
-  constructor(delivery: Delivery, session: Session, judge: Judge, runsHere = 0) {
+  constructor(delivery: Delivery, session: Session, settler: Settler, runsHere = 0) {
     this.delivery = delivery;
     this.session = session;
-    this.#judge = judge;
+    this.#settler = settler;
     this.#runsHere = runsHere;
   }
 
   /** The same delivery for another run: with a verdict of its own, and one attempt more. */
   again(): ReceivedMessage {
-    return new ReceivedMessage(this.delivery, this.session, this.#judge, this.#runsHere + 1);
+    return new ReceivedMessage(this.delivery, this.session, this.#settler, this.#runsHere + 1);
   }
 
   get id(): string | undefined {
@@ -206,7 +206,7 @@ export class ReceivedMessage implements Message, Deadlined {
   settle(verdict: Verdict): boolean {
     if (this.#verdict) return false;
     this.#verdict = verdict;
-    return this.#judge.settle(this, verdict);
+    return this.#settler.settle(this, verdict);
   }
 
   abort(reason: Error): void {

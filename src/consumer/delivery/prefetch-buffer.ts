@@ -3,7 +3,7 @@ import type { Session } from '../session/session.js';
 import type { ReceivedMessage } from './message.js';
 
 /** The messages that came and that nobody has looked at yet, in order. Bounded by the prefetch. */
-export class Inbox {
+export class PrefetchBuffer {
   #messages = new Fifo<ReceivedMessage>();
   #isHeld = false;
 

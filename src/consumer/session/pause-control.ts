@@ -1,22 +1,22 @@
 import type { TransportError } from '../../transport/port.js';
 import type { ConsumerState } from '../consumer-state.js';
-import type { Processing } from '../pipeline.js';
+import type { MessagePipeline } from '../pipeline.js';
 import type { Session } from './session.js';
 
 /** Makes the session deliver, or not, as the state of the consumer says. One command at a time: each takes a round trip. */
-export class Flow {
-  readonly #processing: Processing;
+export class PauseControl {
+  readonly #pipeline: MessagePipeline;
   readonly #current: () => { readonly session: Session | undefined; readonly state: ConsumerState };
   readonly #keepsConsuming: boolean;
   #commands: Promise<void> = Promise.resolve();
 
   /** @param keepsConsuming - a pause holds the messages here: the queue would go with its last consumer, and they with it */
   constructor(
-    processing: Processing,
+    pipeline: MessagePipeline,
     keepsConsuming: boolean,
     current: () => { readonly session: Session | undefined; readonly state: ConsumerState },
   ) {
-    this.#processing = processing;
+    this.#pipeline = pipeline;
     this.#keepsConsuming = keepsConsuming;
     this.#current = current;
   }
@@ -34,9 +34,9 @@ export class Flow {
       if (this.#is('running') && !session.isConsuming) await session.resume();
       if (this.#is('paused')) await this.#pause(session);
       if (this.#is('running')) {
-        this.#processing.release();
+        this.#pipeline.release();
         // What came while it was paused, and was not given back before it went on: nothing else may ever come.
-        this.#processing.fill();
+        this.#pipeline.fill();
       }
     } catch (error) {
       // Started again, it does what the state says.
@@ -46,11 +46,11 @@ export class Flow {
 
   async #pause(session: Session): Promise<void> {
     if (this.#keepsConsuming) {
-      this.#processing.hold();
+      this.#pipeline.hold();
       return;
     }
     if (session.isConsuming) await session.pause();
-    if (this.#is('paused')) this.#processing.giveBackUnseen();
+    if (this.#is('paused')) this.#pipeline.giveBackUnseen();
   }
 
   #is(status: ConsumerState['status']): boolean {

@@ -9,7 +9,7 @@ import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
 import { Session } from './session.js';
 import type { StreamPosition } from './stream-position.js';
 
-export interface SubscriptionSettings {
+export interface RecoveryLoopSettings {
   readonly contract: QueueContract;
   readonly options: ResolvedConsumerOptions;
   readonly connection: Connection;
@@ -32,14 +32,14 @@ export interface SubscriptionSettings {
  * Keeps one session open until it is stopped: declares, opens, consumes, and begins again from there after every loss. A
  * recovery is the first start once more, and waits for nothing that a lost session has left behind.
  */
-export class Subscription {
-  readonly #settings: SubscriptionSettings;
+export class RecoveryLoop {
+  readonly #settings: RecoveryLoopSettings;
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
   #wasOpen: boolean;
 
   /** @param wasOpen - the queue was there before, so that a missing one is no mistake of the program */
-  constructor(settings: SubscriptionSettings, wasOpen: boolean) {
+  constructor(settings: RecoveryLoopSettings, wasOpen: boolean) {
     this.#settings = settings;
     this.#backoff = new Backoff(channelBackoff, settings.clock.random);
     this.#wasOpen = wasOpen;

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 
-export interface HeldRetriesSettings {
+export interface InPlaceRetriesSettings {
   readonly clock: Clock;
   /** How long a message may be held here in all, in milliseconds. */
   readonly maxHoldMs: number;
@@ -14,14 +14,14 @@ export interface HeldRetriesSettings {
  * Messages that run again here, without leaving their place: the only way on a stream, which takes nothing back, and the only
  * one that keeps an order. They stay unacknowledged meanwhile, so that a crash delivers them again.
  */
-export class HeldRetries {
-  readonly #settings: HeldRetriesSettings;
+export class InPlaceRetries {
+  readonly #settings: InPlaceRetriesSettings;
   readonly #timers = new Map<ReceivedMessage, Timer>();
   /** When the first run of a delivery failed, for those that run again. */
   readonly #heldSince = new WeakMap<ReceivedMessage['delivery'], number>();
   #isFinishing = false;
 
-  constructor(settings: HeldRetriesSettings) {
+  constructor(settings: InPlaceRetriesSettings) {
     this.#settings = settings;
   }
 

@@ -3,8 +3,8 @@ import type { QueueContract } from '../../contracts/queue.js';
 import type { Events } from '../../events.js';
 import type { Republisher } from '../../producer/republisher.js';
 import type { Clock, Timer } from '../../util/clock.js';
-import type { AckMemory } from '../delivery/duplicate-filter.js';
-import type { Judge, ReceivedMessage, Verdict } from '../delivery/message.js';
+import type { DuplicateFilter } from '../delivery/duplicate-filter.js';
+import type { ReceivedMessage, Settler, Verdict } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 import { decide, isGivenUp } from './retry-decision.js';
 
@@ -12,12 +12,12 @@ import { decide, isGivenUp } from './retry-decision.js';
 const SETBACK_MS = 1_000;
 
 /** How long a message may rest in this process, unacknowledged: the server takes it back after 30 minutes. */
-export const MAX_REST_MS = 20 * 60_000;
+export const MAX_HOLD_MS = 20 * 60_000;
 
 export interface SettlementSettings {
   readonly contract: QueueContract;
   readonly noAck: boolean;
-  readonly memory: AckMemory;
+  readonly memory: DuplicateFilter;
   readonly republisher: Republisher;
   readonly events: Events;
   readonly clock: Clock;
@@ -43,7 +43,7 @@ export interface SettlementCounts {
  * Carries out verdicts. A message leaves its queue only after its work is done or its copy is confirmed somewhere else; a
  * crash in between delivers it again, and loses nothing.
  */
-export class Settlement implements Judge {
+export class Settlement implements Settler {
   readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
   readonly #settings: SettlementSettings;
   /** Messages that wait in this process, unacknowledged, because they can not wait on the server. */
@@ -249,7 +249,7 @@ export class Settlement implements Judge {
         this.#resting.delete(message);
         then();
       },
-      Math.min(MAX_REST_MS, delayMs),
+      Math.min(MAX_HOLD_MS, delayMs),
     );
     this.#resting.set(message, { timer, then });
   }

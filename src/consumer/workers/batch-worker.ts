@@ -4,10 +4,10 @@ import type { Clock, Timer } from '../../util/clock.js';
 import { Deadlines } from '../../util/deadlines.js';
 import { type Deferred, deferred } from '../../util/deferred.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
-import type { Inbox } from '../delivery/prefetch-buffer.js';
+import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
 import { Batch, type BatchContext } from './batch.js';
-import { Admission } from './in-order-validation.js';
+import { InOrderValidation } from './in-order-validation.js';
 import type { Worker } from './worker.js';
 
 export interface BatchWorkerSettings {
@@ -19,7 +19,7 @@ export interface BatchWorkerSettings {
   /** Batches at once. */
   readonly concurrency: number;
   readonly handlerTimeoutMs: number;
-  readonly inbox: Inbox;
+  readonly buffer: PrefetchBuffer;
   readonly clock: Clock;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
@@ -33,7 +33,7 @@ export interface BatchWorkerSettings {
  */
 export class BatchWorker implements Worker {
   readonly #settings: BatchWorkerSettings;
-  readonly #admission: Admission;
+  readonly #inOrderValidation: InOrderValidation;
   readonly #running = new Set<Batch>();
   readonly #deadlines: Deadlines<Batch>;
   /** The batch to be, in order. */
@@ -47,7 +47,7 @@ export class BatchWorker implements Worker {
   constructor(settings: BatchWorkerSettings) {
     const { clock, admit, handlerTimeoutMs, onFailed } = settings;
     this.#settings = settings;
-    this.#admission = new Admission({
+    this.#inOrderValidation = new InOrderValidation({
       clock,
       admit,
       timeoutMs: handlerTimeoutMs,
@@ -67,28 +67,28 @@ export class BatchWorker implements Worker {
   }
 
   get waiting(): number {
-    return this.#gathered.length + this.#admission.length;
+    return this.#gathered.length + this.#inOrderValidation.length;
   }
 
   fill(): void {
     if (this.#isFilling) return;
     this.#isFilling = true;
-    const { inbox, size } = this.#settings;
+    const { buffer, size } = this.#settings;
     while (!this.#isFinishing) {
       this.#runWhenReady();
-      const message = this.waiting < size ? inbox.take() : undefined;
+      const message = this.waiting < size ? buffer.take() : undefined;
       if (!message) break;
-      this.#admission.add(message);
+      this.#inOrderValidation.add(message);
     }
     this.#isFilling = false;
   }
 
   drain(): ReceivedMessage[] {
-    return [...this.#takeGathered(), ...this.#admission.drain()];
+    return [...this.#takeGathered(), ...this.#inOrderValidation.drain()];
   }
 
   sessionLost(session: Session, reason: Error): void {
-    this.#admission.dropSession(session);
+    this.#inOrderValidation.dropSession(session);
     const kept = this.#gathered.filter((message) => message.session !== session);
     if (kept.length === 0) this.#takeGathered();
     else this.#gathered = kept;
@@ -107,7 +107,7 @@ export class BatchWorker implements Worker {
   abort(reason: Error): void {
     this.#isFinishing = true;
     this.#takeGathered();
-    this.#admission.clear();
+    this.#inOrderValidation.clear();
     for (const batch of [...this.#running]) this.#abandon(batch, reason);
     this.#deadlines.clear();
   }

@@ -4,7 +4,7 @@ import type { Clock } from '../../util/clock.js';
 import { Deadlines } from '../../util/deadlines.js';
 import { type Deferred, deferred } from '../../util/deferred.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
-import type { Inbox } from '../delivery/prefetch-buffer.js';
+import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
 import type { Worker } from './worker.js';
 
@@ -12,7 +12,7 @@ export interface HandlerWorkerSettings {
   readonly handler: (message: Message) => unknown;
   readonly concurrency: number;
   readonly handlerTimeoutMs: number;
-  readonly inbox: Pick<Inbox, 'take' | 'next'>;
+  readonly buffer: Pick<PrefetchBuffer, 'take' | 'next'>;
   readonly clock: Clock;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
@@ -46,12 +46,12 @@ export class HandlerWorker implements Worker {
     // Handlers that return at once come back here from within the loop: it goes on by itself.
     if (this.#isFilling) return;
     this.#isFilling = true;
-    const { inbox, concurrency } = this.#settings;
+    const { buffer, concurrency } = this.#settings;
     while (!this.#isFinishing && !this.#isAlone && this.#active.size < concurrency) {
       // Whatever ran beside a message that ends the process would come back with it, until the server has counted too often.
-      const isSuspect = concurrency > 1 && inbox.next?.isSuspect === true;
+      const isSuspect = concurrency > 1 && buffer.next?.isSuspect === true;
       if (isSuspect && this.#active.size > 0) break;
-      const message = inbox.take();
+      const message = buffer.take();
       if (!message) break;
       this.#isAlone = isSuspect;
       this.#begin(message);

@@ -4,7 +4,7 @@ import { Deadlines } from '../../util/deadlines.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 
-export interface AdmissionSettings {
+export interface InOrderValidationSettings {
   readonly clock: Clock;
   /** How long an asynchronous schema may take, in milliseconds. */
   readonly timeoutMs: number;
@@ -22,13 +22,13 @@ type Fate = 'checking' | 'admitted' | 'out';
  * Admits messages ahead of their turn and lets them through in the order in which they came, however long the schema takes
  * for each.
  */
-export class Admission {
-  readonly #settings: AdmissionSettings;
+export class InOrderValidation {
+  readonly #settings: InOrderValidationSettings;
   readonly #deadlines: Deadlines<ReceivedMessage>;
   /** In order of arrival; empty as long as the schema is synchronous. */
   readonly #line = new Map<ReceivedMessage, Fate>();
 
-  constructor(settings: AdmissionSettings) {
+  constructor(settings: InOrderValidationSettings) {
     this.#settings = settings;
     this.#deadlines = new Deadlines(settings.clock, (message) => {
       const error = new TimeoutError(`The schema did not end within ${settings.timeoutMs} ms`);

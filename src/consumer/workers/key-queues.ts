@@ -13,8 +13,8 @@ interface Lane {
  * Puts messages into lanes, one for each key. The first message of each lane is free to run; the next one follows when that
  * has left. So a lane that is held up holds up nobody else.
  */
-export class Lanes {
-  readonly #lanes = new Map<unknown, Lane>();
+export class KeyQueues {
+  readonly #keyQueues = new Map<unknown, Lane>();
   readonly #laneOf = new Map<ReceivedMessage, Lane>();
   /** Free to run, in the order in which they became so. */
   #free = new Fifo<ReceivedMessage>();
@@ -29,7 +29,7 @@ export class Lanes {
   /** @param key - undefined: it has no lane, and waits for nobody */
   add(message: ReceivedMessage, key: unknown): void {
     this.#waiting.add(message);
-    const lane = key === undefined ? undefined : this.#lanes.get(key);
+    const lane = key === undefined ? undefined : this.#keyQueues.get(key);
     if (lane) {
       lane.behind.push(message);
       return;
@@ -57,7 +57,7 @@ export class Lanes {
     this.#laneOf.delete(message);
     const next = lane.behind.shift();
     if (!next) {
-      this.#lanes.delete(lane.key);
+      this.#keyQueues.delete(lane.key);
       return;
     }
     lane.head = next;
@@ -91,17 +91,17 @@ export class Lanes {
   }
 
   #open(lane: Lane): void {
-    this.#lanes.set(lane.key, lane);
+    this.#keyQueues.set(lane.key, lane);
     this.#laneOf.set(lane.head, lane);
   }
 
   /** Builds everything again from what stays. */
   #keep(stays: (message: ReceivedMessage) => boolean): void {
     const free: ReceivedMessage[] = [...this.#free].filter(stays);
-    for (const lane of [...this.#lanes.values()]) {
+    for (const lane of [...this.#keyQueues.values()]) {
       const [head, ...behind] = [lane.head, ...lane.behind].filter(stays);
       this.#laneOf.delete(lane.head);
-      this.#lanes.delete(lane.key);
+      this.#keyQueues.delete(lane.key);
       if (!head) continue;
       this.#open({ key: lane.key, head, behind: new Fifo(behind) });
       if (head !== lane.head) free.push(head);

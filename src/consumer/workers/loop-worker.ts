@@ -1,11 +1,11 @@
 import { type Deferred, deferred } from '../../util/deferred.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
-import type { Inbox } from '../delivery/prefetch-buffer.js';
+import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
 import type { Worker } from './worker.js';
 
 export interface LoopWorkerSettings {
-  readonly inbox: Inbox;
+  readonly buffer: PrefetchBuffer;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
   /** The first loop begins, after there was none. */
@@ -82,9 +82,9 @@ export class LoopWorker implements Worker {
   fill(): void {
     if (this.#isFilling) return;
     this.#isFilling = true;
-    const { inbox } = this.#settings;
+    const { buffer } = this.#settings;
     while (this.#waiting.length > this.#admitting.size) {
-      const message = inbox.take();
+      const message = buffer.take();
       if (!message) break;
       this.#offer(message);
     }

@@ -1,5 +1,5 @@
 import type { Message, ReceivedMessage } from '../delivery/message.js';
-import type { Inbox } from '../delivery/prefetch-buffer.js';
+import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
 import type { BatchContext } from './batch.js';
 import { BatchWorker } from './batch-worker.js';
@@ -20,7 +20,7 @@ export interface BatchWork {
 export type Work = ((message: Message) => unknown) | BatchWork | undefined;
 
 export interface WorkerSettings extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock'> {
-  readonly inbox: Inbox;
+  readonly buffer: PrefetchBuffer;
   readonly isHeld: (message: ReceivedMessage) => boolean;
 }
 

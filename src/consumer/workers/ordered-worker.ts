@@ -1,15 +1,15 @@
 import { isThenable } from '../../contracts/body/schema.js';
 import { ConfigurationError } from '../../errors.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
-import type { Inbox } from '../delivery/prefetch-buffer.js';
+import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
 import { HandlerWorker, type HandlerWorkerSettings } from './handler-worker.js';
-import { Admission } from './in-order-validation.js';
-import { Lanes } from './key-queues.js';
+import { InOrderValidation } from './in-order-validation.js';
+import { KeyQueues } from './key-queues.js';
 import type { Worker } from './worker.js';
 
-export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'inbox' | 'onLeft'> {
-  readonly inbox: Inbox;
+export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'buffer' | 'onLeft'> {
+  readonly buffer: PrefetchBuffer;
   /** Messages with the same key run one after the other; those without one, `undefined`, at any time. */
   readonly orderBy: (message: Message) => unknown;
   /** The most messages that it looks ahead over. */
@@ -24,8 +24,8 @@ export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'inbo
  */
 export class OrderedWorker implements Worker {
   readonly #settings: OrderedWorkerSettings;
-  readonly #admission: Admission;
-  readonly #lanes = new Lanes();
+  readonly #inOrderValidation: InOrderValidation;
+  readonly #keyQueues = new KeyQueues();
   readonly #runner: HandlerWorker;
   /** These have their body: the runner need not decode them again. */
   readonly #admitted = new WeakSet<ReceivedMessage>();
@@ -36,17 +36,17 @@ export class OrderedWorker implements Worker {
   constructor(settings: OrderedWorkerSettings) {
     this.#settings = settings;
     const { admit, clock, handlerTimeoutMs, isHeld, onFailed } = settings;
-    this.#admission = new Admission({
+    this.#inOrderValidation = new InOrderValidation({
       clock,
       admit,
       timeoutMs: handlerTimeoutMs,
       onAdmitted: (message) => this.#place(message),
       onFailed,
     });
-    const lanes = this.#lanes;
+    const lanes = this.#keyQueues;
     this.#runner = new HandlerWorker({
       ...settings,
-      inbox: {
+      buffer: {
         take: () => this.#take(),
         get next() {
           return lanes.next;
@@ -57,7 +57,7 @@ export class OrderedWorker implements Worker {
         const next = this.#runs.get(message);
         this.#runs.delete(message);
         if (next) this.runAgain(next, message);
-        else if (!isHeld(message)) this.#lanes.leave(message);
+        else if (!isHeld(message)) this.#keyQueues.leave(message);
         // The one that has left may have made room to look further ahead.
         this.#lookAhead();
       },
@@ -69,7 +69,7 @@ export class OrderedWorker implements Worker {
   }
 
   get waiting(): number {
-    return this.#lanes.length + this.#admission.length;
+    return this.#keyQueues.length + this.#inOrderValidation.length;
   }
 
   fill(): void {
@@ -83,17 +83,17 @@ export class OrderedWorker implements Worker {
       this.#runs.set(failed, message);
       return;
     }
-    if (!this.#lanes.again(message, failed)) this.#admission.add(message);
+    if (!this.#keyQueues.again(message, failed)) this.#inOrderValidation.add(message);
     this.#runner.fill();
   }
 
   drain(): ReceivedMessage[] {
-    return [...this.#lanes.drain(), ...this.#admission.drain()];
+    return [...this.#keyQueues.drain(), ...this.#inOrderValidation.drain()];
   }
 
   sessionLost(session: Session, reason: Error): void {
-    this.#admission.dropSession(session);
-    this.#lanes.dropSession(session);
+    this.#inOrderValidation.dropSession(session);
+    this.#keyQueues.dropSession(session);
     this.#runner.sessionLost(session, reason);
   }
 
@@ -104,22 +104,22 @@ export class OrderedWorker implements Worker {
 
   abort(reason: Error): void {
     this.#isFinishing = true;
-    this.#admission.clear();
+    this.#inOrderValidation.clear();
     this.#runner.abort(reason);
   }
 
   #take(): ReceivedMessage | undefined {
-    const message = this.#lanes.take();
+    const message = this.#keyQueues.take();
     if (message) this.#runs.set(message, undefined);
     return message;
   }
 
   #lookAhead(): void {
-    const { inbox, lookAhead } = this.#settings;
+    const { buffer, lookAhead } = this.#settings;
     while (!this.#isFinishing && this.waiting < lookAhead) {
-      const message = inbox.take();
+      const message = buffer.take();
       if (!message) break;
-      this.#admission.add(message);
+      this.#inOrderValidation.add(message);
     }
   }
 
@@ -132,7 +132,7 @@ export class OrderedWorker implements Worker {
       this.#settings.onFailed(message, error);
       return;
     }
-    this.#lanes.add(message, key);
+    this.#keyQueues.add(message, key);
     this.#runner.fill();
   }
 }

@@ -1,7 +1,7 @@
 import type { ReceivedMessage } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 
-/** What takes the messages out of a consumer's inbox: its handler, or the loops over it. */
+/** What takes the messages out of a consumer's buffer: its handler, or the loops over it. */
 export interface Worker {
   /** Messages that it works on. */
   readonly inFlight: number;

@@ -1,5 +1,5 @@
 import type { History } from './history.js';
-import { growthOf, judge, type RuleName } from './rules.js';
+import { growthOf, type RuleName, settler } from './rules.js';
 import type { RunRecord } from './run.js';
 
 /** The figures of a run, as they are stored. */
@@ -47,7 +47,7 @@ export function reportOf(run: RunRecord, history: History): Report {
   const memory = run.programs.map(({ name }) =>
     (history.others.get(name) ?? []).filter((entry) => entry.e === 'memory'),
   );
-  const broken = judge(run, history);
+  const broken = settler(run, history);
   return {
     version: run.options.server.version,
     seed: run.options.seed,

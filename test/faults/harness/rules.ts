@@ -190,7 +190,7 @@ export const rules = {
 export type RuleName = keyof typeof rules;
 
 /** Every rule that was broken, with the first examples. */
-export function judge(run: RunRecord, history: History): Partial<Record<RuleName, string[]>> {
+export function settler(run: RunRecord, history: History): Partial<Record<RuleName, string[]>> {
   const broken: Partial<Record<RuleName, string[]>> = {};
   for (const [name, rule] of Object.entries(rules) as [RuleName, Rule][]) {
     const violations = [...rule(run, history)];

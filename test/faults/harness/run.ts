@@ -47,7 +47,7 @@ export interface FaultRecord {
   readonly recoveredAfterMs: number | undefined;
 }
 
-/** What is left of a run for the rules to judge. */
+/** What is left of a run for the rules to settler. */
 export interface RunRecord {
   readonly options: RunOptions;
   readonly password: string;

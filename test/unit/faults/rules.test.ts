@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { HandlerRun, History, MessageHistory } from '../../faults/harness/history.js';
 import type { Entry } from '../../faults/harness/journal.js';
 import type { WireDeliveries, WireVerdict } from '../../faults/harness/observer.js';
-import { judge, type RuleName, rules } from '../../faults/harness/rules.js';
+import { type RuleName, rules, settler } from '../../faults/harness/rules.js';
 import type { RunRecord } from '../../faults/harness/run.js';
 
 const MiB = 2 ** 20;
@@ -78,7 +78,7 @@ function judged(change: Change): Partial<Record<RuleName, string[]>> {
     ]),
     strangers: change.strangers ?? 0,
   };
-  return judge(run as unknown as RunRecord, history as unknown as History);
+  return settler(run as unknown as RunRecord, history as unknown as History);
 }
 
 const again = { startedAt: 4_000, endedAt: 4_010, redelivered: true };

@@ -1,5 +1,5 @@
 import type { Message, ReceivedMessage } from '../../../src/consumer/delivery/message.js';
-import { Inbox } from '../../../src/consumer/delivery/prefetch-buffer.js';
+import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
 import type { BatchContext } from '../../../src/consumer/workers/batch.js';
 import { BatchWorker } from '../../../src/consumer/workers/batch-worker.js';
 import { type Deferred, deferred } from '../../../src/util/deferred.js';
@@ -20,8 +20,8 @@ interface BenchOptions {
 /** A worker whose batches the test fills by delivering, and ends by hand. */
 export class BatchBench {
   readonly clock = new FakeClock();
-  readonly inbox = new Inbox();
-  readonly judge = new FakeJudge();
+  readonly buffer = new PrefetchBuffer();
+  readonly settler = new FakeJudge();
   readonly session = new FakeSession();
   readonly worker: BatchWorker;
   /** The tags of the batches that a handler got, in order. */
@@ -49,7 +49,7 @@ export class BatchBench {
       maxWaitMs,
       concurrency,
       handlerTimeoutMs,
-      inbox: this.inbox,
+      buffer: this.buffer,
       clock: this.clock,
       admit,
       onFailed: (message, error) => {
@@ -61,8 +61,8 @@ export class BatchBench {
 
   deliver(tags: readonly number[], session = this.session): ReceivedMessage[] {
     return tags.map((deliveryTag) => {
-      const message = received({ deliveryTag }, { session, judge: this.judge });
-      this.inbox.push(message);
+      const message = received({ deliveryTag }, { session, settler: this.settler });
+      this.buffer.push(message);
       this.worker.fill();
       return message;
     });

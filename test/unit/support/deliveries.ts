@@ -1,4 +1,4 @@
-import type { Judge, Verdict } from '../../../src/consumer/delivery/message.js';
+import type { Settler, Verdict } from '../../../src/consumer/delivery/message.js';
 import { ReceivedMessage } from '../../../src/consumer/delivery/message.js';
 import type { Session } from '../../../src/consumer/session/session.js';
 import type { QueueType } from '../../../src/contracts/queue-options.js';
@@ -56,7 +56,7 @@ export class FakeSession {
 }
 
 /** Takes every verdict, and keeps it. */
-export class FakeJudge implements Judge {
+export class FakeJudge implements Settler {
   readonly verdicts: (Verdict & { readonly tag: number })[] = [];
   /** What it answers: false for a stale delivery. */
   answer = true;
@@ -75,7 +75,7 @@ export class FakeJudge implements Judge {
 /** A message as a consumer gets it. */
 export function received(
   different: Partial<Delivery> = {},
-  { session = new FakeSession(), judge = new FakeJudge() as Judge } = {},
+  { session = new FakeSession(), settler = new FakeJudge() as Settler } = {},
 ): ReceivedMessage {
-  return new ReceivedMessage(delivery(different), session.asSession, judge);
+  return new ReceivedMessage(delivery(different), session.asSession, settler);
 }

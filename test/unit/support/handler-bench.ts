@@ -1,5 +1,5 @@
 import type { Message, ReceivedMessage } from '../../../src/consumer/delivery/message.js';
-import { Inbox } from '../../../src/consumer/delivery/prefetch-buffer.js';
+import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
 import { HandlerWorker } from '../../../src/consumer/workers/handler-worker.js';
 import type { Delivery } from '../../../src/transport/port.js';
 import { type Deferred, deferred } from '../../../src/util/deferred.js';
@@ -19,8 +19,8 @@ interface BenchOptions {
 /** A worker whose handlers the test begins by delivering, and ends by hand. */
 export class HandlerBench {
   readonly clock = new FakeClock();
-  readonly inbox = new Inbox();
-  readonly judge = new FakeJudge();
+  readonly buffer = new PrefetchBuffer();
+  readonly settler = new FakeJudge();
   readonly session = new FakeSession();
   readonly worker: HandlerWorker;
   /** The tags of the messages that a handler got, in order. */
@@ -38,7 +38,7 @@ export class HandlerBench {
       },
       concurrency,
       handlerTimeoutMs,
-      inbox: this.inbox,
+      buffer: this.buffer,
       clock: this.clock,
       admit,
       onFailed: (message, error) => {
@@ -54,8 +54,8 @@ export class HandlerBench {
     different: Partial<Delivery> = {},
   ): ReceivedMessage[] {
     return tags.map((deliveryTag) => {
-      const message = received({ ...different, deliveryTag }, { session, judge: this.judge });
-      this.inbox.push(message);
+      const message = received({ ...different, deliveryTag }, { session, settler: this.settler });
+      this.buffer.push(message);
       this.worker.fill();
       return message;
     });

@@ -1,5 +1,5 @@
 import type { ReceivedMessage } from '../../../src/consumer/delivery/message.js';
-import { Inbox } from '../../../src/consumer/delivery/prefetch-buffer.js';
+import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
 import { LoopWorker } from '../../../src/consumer/workers/loop-worker.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';
 import { turn } from './fake-clock.js';
@@ -7,8 +7,8 @@ import { tagOf } from './handler-bench.js';
 
 /** A worker whose loops the test drives: it delivers the messages, and sees the verdicts. */
 export class LoopBench {
-  readonly inbox = new Inbox();
-  readonly judge = new FakeJudge();
+  readonly buffer = new PrefetchBuffer();
+  readonly settler = new FakeJudge();
   readonly worker: LoopWorker;
   /** When the first loop began and the last was left. */
   readonly log: string[] = [];
@@ -16,7 +16,7 @@ export class LoopBench {
 
   constructor(admit: (message: ReceivedMessage) => boolean | Promise<boolean> = () => true) {
     this.worker = new LoopWorker({
-      inbox: this.inbox,
+      buffer: this.buffer,
       admit,
       onFirst: () => this.log.push('first'),
       onLast: async (giveBack) => {
@@ -29,8 +29,8 @@ export class LoopBench {
 
   deliver(...tags: number[]): ReceivedMessage[] {
     return tags.map((deliveryTag) => {
-      const message = received({ deliveryTag }, { session: this.session, judge: this.judge });
-      this.inbox.push(message);
+      const message = received({ deliveryTag }, { session: this.session, settler: this.settler });
+      this.buffer.push(message);
       this.worker.fill();
       return message;
     });

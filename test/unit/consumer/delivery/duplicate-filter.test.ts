@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { AckMemory } from '../../../../src/consumer/delivery/duplicate-filter.js';
+import { DuplicateFilter } from '../../../../src/consumer/delivery/duplicate-filter.js';
 import { delivery } from '../../support/deliveries.js';
 import { FakeClock } from '../../support/fake-clock.js';
 
@@ -8,15 +8,15 @@ const other = Buffer.from('{"total":2}');
 const MINUTE = 60_000;
 
 let clock: FakeClock;
-let memory: AckMemory;
+let memory: DuplicateFilter;
 
 beforeEach(() => {
   clock = new FakeClock();
-  memory = new AckMemory(3, clock);
+  memory = new DuplicateFilter(3, clock);
 });
 
 /** The channel is lost, with these deliveries unsettled, and the consumer consumes again. */
-function reconnect(unsettled: Parameters<AckMemory['channelLost']>[0] = []): void {
+function reconnect(unsettled: Parameters<DuplicateFilter['channelLost']>[0] = []): void {
   memory.channelLost(unsettled);
   memory.channelOpened();
 }

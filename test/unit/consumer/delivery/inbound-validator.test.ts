@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { AckMemory } from '../../../../src/consumer/delivery/duplicate-filter.js';
-import { Intake } from '../../../../src/consumer/delivery/inbound-validator.js';
-import { Inbox } from '../../../../src/consumer/delivery/prefetch-buffer.js';
+import { DuplicateFilter } from '../../../../src/consumer/delivery/duplicate-filter.js';
+import { InboundValidator } from '../../../../src/consumer/delivery/inbound-validator.js';
+import { PrefetchBuffer } from '../../../../src/consumer/delivery/prefetch-buffer.js';
 import { queue } from '../../../../src/contracts/queue.js';
 import { ValidationError } from '../../../../src/errors.js';
 import { type BrokerEvents, Events, silentLogger } from '../../../../src/events.js';
@@ -13,31 +13,36 @@ import { FakeClock } from '../../support/fake-clock.js';
 const schema = z.object({ to: z.string().toUpperCase() });
 const body = Buffer.from('{"to":"ada"}');
 
-let memory: AckMemory;
-let judge: FakeJudge;
+let memory: DuplicateFilter;
+let settler: FakeJudge;
 let invalid: BrokerEvents['invalid-message'][];
 
 beforeEach(() => {
-  memory = new AckMemory(10, new FakeClock());
-  judge = new FakeJudge();
+  memory = new DuplicateFilter(10, new FakeClock());
+  settler = new FakeJudge();
   invalid = [];
 });
 
-function intakeOf(of: z.ZodType = schema): Intake {
+function intakeOf(of: z.ZodType = schema): InboundValidator {
   const events = new Events(silentLogger);
   events.on('invalid-message', (event) => invalid.push(event));
-  return new Intake({ contract: queue('emails', of as z.ZodType<string>), memory, maxBodyBytes: 20, events });
+  return new InboundValidator({
+    contract: queue('emails', of as z.ZodType<string>),
+    memory,
+    maxBodyBytes: 20,
+    events,
+  });
 }
 
 const message = (different: Partial<Delivery> = {}) =>
-  received({ content: body, properties: { messageId: 'm1' }, ...different }, { judge });
+  received({ content: body, properties: { messageId: 'm1' }, ...different }, { settler });
 
 describe('a message that comes in', () => {
   it('gets its body from the schema', () => {
     const one = message();
 
     expect(intakeOf().admit(one)).toBe(true);
-    expect([one.body, judge.short]).toEqual([{ to: 'ADA' }, []]);
+    expect([one.body, settler.short]).toEqual([{ to: 'ADA' }, []]);
   });
 
   it.each<[string, Partial<Delivery>, string]>([
@@ -51,15 +56,15 @@ describe('a message that comes in', () => {
     ['is compressed', { properties: { messageId: 'm1', contentEncoding: 'gzip' } }, "encoding 'gzip'"],
     ['is too large', { content: Buffer.from('{"to":"a long name"}.') }, 'has 21 bytes, 20 are allowed'],
   ])('is dead-lettered with its issues when its body %s, and never handled', (_, different, words) => {
-    const intake = intakeOf();
-    const admitted = intake.admit(message(different));
+    const validator = intakeOf();
+    const admitted = validator.admit(message(different));
 
-    expect([admitted, judge.short, intake.counts]).toEqual([
+    expect([admitted, settler.short, validator.counts]).toEqual([
       false,
       ['dead-letter 1'],
       { invalid: 1, recognised: 0 },
     ]);
-    expect(judge.verdicts[0]).toMatchObject({
+    expect(settler.verdicts[0]).toMatchObject({
       error: expect.any(ValidationError),
     });
     expect(invalid).toMatchObject([
@@ -74,15 +79,15 @@ describe('a message that comes in', () => {
   });
 
   it('waits for an asynchronous schema', async () => {
-    const intake = intakeOf(schema.refine(async ({ to }) => Promise.resolve(to === 'ADA')));
+    const validator = intakeOf(schema.refine(async ({ to }) => Promise.resolve(to === 'ADA')));
     const answers = [
-      intake.admit(message()),
-      intake.admit(message({ content: Buffer.from('{"to":"eve"}') })),
+      validator.admit(message()),
+      validator.admit(message({ content: Buffer.from('{"to":"eve"}') })),
     ];
 
     expect(answers[0]).toBeInstanceOf(Promise);
     expect(await Promise.all(answers)).toEqual([true, false]);
-    expect(judge.short).toEqual(['dead-letter 1']);
+    expect(settler.short).toEqual(['dead-letter 1']);
   });
 });
 
@@ -94,43 +99,43 @@ describe('a message that comes again after its acknowledgement was lost', () => 
   };
 
   it('is acknowledged again, and not handled again', () => {
-    const intake = intakeOf();
+    const validator = intakeOf();
     lost();
     const answers = [
-      intake.admit(message({ redelivered: true })),
-      intake.admit(message({ redelivered: true })),
+      validator.admit(message({ redelivered: true })),
+      validator.admit(message({ redelivered: true })),
     ];
 
     expect(answers).toEqual([false, true]);
-    expect([judge.short, intake.counts.recognised]).toEqual([['ack 1'], 1]);
+    expect([settler.short, validator.counts.recognised]).toEqual([['ack 1'], 1]);
   });
 
   it('is another one when the server has not marked it: then neither is recognised', () => {
-    const intake = intakeOf();
+    const validator = intakeOf();
     lost();
-    const answers = [intake.admit(message()), intake.admit(message({ redelivered: true }))];
+    const answers = [validator.admit(message()), validator.admit(message({ redelivered: true }))];
 
-    expect([answers, judge.short]).toEqual([[true, true], []]);
+    expect([answers, settler.short]).toEqual([[true, true], []]);
   });
 });
 
-describe('the inbox', () => {
-  const fill = (inbox: Inbox, from: FakeSession, ...tags: number[]) => {
-    for (const deliveryTag of tags) inbox.push(received({ deliveryTag }, { session: from }));
+describe('the buffer', () => {
+  const fill = (buffer: PrefetchBuffer, from: FakeSession, ...tags: number[]) => {
+    for (const deliveryTag of tags) buffer.push(received({ deliveryTag }, { session: from }));
   };
-  const tags = (inbox: Inbox) => {
+  const tags = (buffer: PrefetchBuffer) => {
     const all: number[] = [];
-    for (let it = inbox.take(); it; it = inbox.take()) all.push(it.delivery.deliveryTag);
+    for (let it = buffer.take(); it; it = buffer.take()) all.push(it.delivery.deliveryTag);
     return all;
   };
 
   it('gives out messages in the order in which they came', () => {
-    const inbox = new Inbox();
-    fill(inbox, new FakeSession(), 1, 2);
-    const first = inbox.take()?.delivery.deliveryTag;
-    fill(inbox, new FakeSession(), 3);
+    const buffer = new PrefetchBuffer();
+    fill(buffer, new FakeSession(), 1, 2);
+    const first = buffer.take()?.delivery.deliveryTag;
+    fill(buffer, new FakeSession(), 3);
 
-    expect([first, inbox.length, tags(inbox), inbox.length, inbox.take()]).toEqual([
+    expect([first, buffer.length, tags(buffer), buffer.length, buffer.take()]).toEqual([
       1,
       2,
       [2, 3],
@@ -140,39 +145,39 @@ describe('the inbox', () => {
   });
 
   it('keeps its order and its count over many thousands', () => {
-    const inbox = new Inbox();
+    const buffer = new PrefetchBuffer();
     const session = new FakeSession();
     const seen: number[] = [];
     for (let tag = 1; tag <= 10_000; tag++) {
-      fill(inbox, session, tag);
-      if (tag % 3 > 0) seen.push(inbox.take()?.delivery.deliveryTag ?? 0);
+      fill(buffer, session, tag);
+      if (tag % 3 > 0) seen.push(buffer.take()?.delivery.deliveryTag ?? 0);
     }
-    const rest = inbox.length;
-    seen.push(...tags(inbox));
+    const rest = buffer.length;
+    seen.push(...tags(buffer));
 
     expect(rest).toBe(3_333);
     expect(seen).toEqual(Array.from({ length: 10_000 }, (_, index) => index + 1));
   });
 
   it('forgets the messages of a session that is lost, and keeps the others', () => {
-    const inbox = new Inbox();
+    const buffer = new PrefetchBuffer();
     const [lost, live] = [new FakeSession(), new FakeSession()];
-    fill(inbox, lost, 1, 2);
-    fill(inbox, live, 1);
-    fill(inbox, lost, 3);
-    inbox.take();
-    inbox.dropSession(lost.asSession);
+    fill(buffer, lost, 1, 2);
+    fill(buffer, live, 1);
+    fill(buffer, lost, 3);
+    buffer.take();
+    buffer.dropSession(lost.asSession);
 
-    expect([inbox.length, inbox.take()?.session === live.asSession, lost.log]).toEqual([1, true, []]);
+    expect([buffer.length, buffer.take()?.session === live.asSession, lost.log]).toEqual([1, true, []]);
   });
 
   it('gives everything back unseen', () => {
-    const inbox = new Inbox();
+    const buffer = new PrefetchBuffer();
     const session = new FakeSession();
-    fill(inbox, session, 1, 2, 3);
-    inbox.take();
-    inbox.giveBack();
+    fill(buffer, session, 1, 2, 3);
+    buffer.take();
+    buffer.giveBack();
 
-    expect([session.log, inbox.length]).toEqual([['unseen 2', 'unseen 3'], 0]);
+    expect([session.log, buffer.length]).toEqual([['unseen 2', 'unseen 3'], 0]);
   });
 });

@@ -75,14 +75,14 @@ describe('a received message', () => {
 });
 
 describe('the verdict on a message', () => {
-  it('goes to the judge', () => {
-    const judge = new FakeJudge();
-    received({ deliveryTag: 1 }, { judge }).ack();
-    received({ deliveryTag: 2 }, { judge }).retry({ delayMs: 5 });
-    received({ deliveryTag: 3 }, { judge }).deadLetter('hopeless');
-    received({ deliveryTag: 4 }, { judge }).requeue();
+  it('goes to the settler', () => {
+    const settler = new FakeJudge();
+    received({ deliveryTag: 1 }, { settler }).ack();
+    received({ deliveryTag: 2 }, { settler }).retry({ delayMs: 5 });
+    received({ deliveryTag: 3 }, { settler }).deadLetter('hopeless');
+    received({ deliveryTag: 4 }, { settler }).requeue();
 
-    expect(judge.verdicts).toEqual([
+    expect(settler.verdicts).toEqual([
       { tag: 1, kind: 'ack' },
       { tag: 2, kind: 'retry', delayMs: 5, error: new RetryLater() },
       { tag: 3, kind: 'dead-letter', error: new DeadLetter('hopeless') },
@@ -91,20 +91,20 @@ describe('the verdict on a message', () => {
   });
 
   it('counts once: a later one returns false and does nothing', () => {
-    const judge = new FakeJudge();
-    const message = received({}, { judge });
+    const settler = new FakeJudge();
+    const message = received({}, { settler });
     const answers = [message.ack(), message.retry(), message.deadLetter(), message.requeue(), message.ack()];
 
     expect(answers).toEqual([true, false, false, false, false]);
-    expect(judge.short).toEqual(['ack 1']);
+    expect(settler.short).toEqual(['ack 1']);
   });
 
   it('returns false when the delivery is lost, and cannot be tried again', () => {
-    const judge = new FakeJudge();
-    judge.answer = false;
-    const message = received({}, { judge });
+    const settler = new FakeJudge();
+    settler.answer = false;
+    const message = received({}, { settler });
     const first = message.ack();
-    judge.answer = true;
+    settler.answer = true;
 
     expect([first, message.ack(), message.hasVerdict]).toEqual([false, false, true]);
   });
@@ -112,12 +112,12 @@ describe('the verdict on a message', () => {
   it.each([{ delayMs: -1 }, { delayMs: '5' }, { delayMs: 60 * 86_400_000 + 1 }, { delay: 5 }, 5])(
     'is not taken with wrong options: %o',
     (options) => {
-      const judge = new FakeJudge();
-      const message = received({}, { judge });
+      const settler = new FakeJudge();
+      const message = received({}, { settler });
       const error = thrownBy(() => message.retry(options as never));
 
       expect(error).toBeInstanceOf(ConfigurationError);
-      expect([judge.short, message.hasVerdict]).toEqual([[], false]);
+      expect([settler.short, message.hasVerdict]).toEqual([[], false]);
     },
   );
 });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { resolveConsumerOptions } from '../../../../src/consumer/options/consumer-options.js';
-import { Subscription } from '../../../../src/consumer/session/recovery-loop.js';
+import { RecoveryLoop } from '../../../../src/consumer/session/recovery-loop.js';
 import type { Session } from '../../../../src/consumer/session/session.js';
 import { queue } from '../../../../src/contracts/queue.js';
 import { ClosedError, ConnectionError, TopologyError } from '../../../../src/errors.js';
@@ -30,8 +30,8 @@ beforeEach(() => {
   paused = false;
 });
 
-function subscribe(contract = emails, wasOpen = false, onDelivering: () => void = () => {}): Subscription {
-  return new Subscription(
+function subscribe(contract = emails, wasOpen = false, onDelivering: () => void = () => {}): RecoveryLoop {
+  return new RecoveryLoop(
     {
       contract,
       options: resolveConsumerOptions(contract, { prefetch: 7, priority: 3 }),

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { AckMemory } from '../../../../src/consumer/delivery/duplicate-filter.js';
+import { DuplicateFilter } from '../../../../src/consumer/delivery/duplicate-filter.js';
 import type { ReceivedMessage } from '../../../../src/consumer/delivery/message.js';
 import { DeadLetter } from '../../../../src/consumer/settlement/retry-decision.js';
 import { Settlement } from '../../../../src/consumer/settlement/settlement.js';
@@ -18,7 +18,7 @@ const classic = queue('emails', z.any(), { type: 'classic', retry });
 const exclusive = queue('emails', z.any(), { type: 'classic', exclusive: true, durable: false, retry });
 
 let clock: FakeClock;
-let memory: AckMemory;
+let memory: DuplicateFilter;
 let session: FakeSession;
 /** `third` is the error of a dead letter, or when a copy for another attempt is due. */
 let copies: { what: string; tag: number; third?: unknown; done: Deferred<void> }[];
@@ -27,7 +27,7 @@ let outcomes: string[];
 
 beforeEach(() => {
   clock = new FakeClock();
-  memory = new AckMemory(10, clock);
+  memory = new DuplicateFilter(10, clock);
   session = new FakeSession();
   copies = [];
   events = [];
@@ -48,9 +48,9 @@ function settlementOf(contract = counting, { noAck = false } = {}): Settlement {
   return new Settlement({ contract, noAck, memory, republisher, events: told, clock, onOutcome });
 }
 
-function message(judge: Settlement, deliveryTag = 1, different = {}): ReceivedMessage {
+function message(settler: Settlement, deliveryTag = 1, different = {}): ReceivedMessage {
   const properties = { messageId: `m${deliveryTag}` };
-  return received({ deliveryTag, properties, ...different }, { session, judge });
+  return received({ deliveryTag, properties, ...different }, { session, settler });
 }
 
 const failure = { kind: 'retry', error: new Error('boom') } as const;
@@ -189,7 +189,7 @@ describe('a message that failed', () => {
     const settlement = settlementOf(exclusive);
     message(settlement, 1).settle(failure);
     const other = new FakeSession();
-    const kept = received({ deliveryTag: 2 }, { session: other, judge: settlement });
+    const kept = received({ deliveryTag: 2 }, { session: other, settler: settlement });
     kept.settle(failure);
     settlement.sessionLost(session.asSession);
     const { armed } = clock;

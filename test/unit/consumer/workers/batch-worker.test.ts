@@ -46,11 +46,11 @@ describe('a batch', () => {
     const bench = new BatchBench();
     bench.deliver([1, 2, 3]);
     await turn();
-    const before = [...bench.judge.short];
+    const before = [...bench.settler.short];
     await bench.end();
 
     expect(before).toEqual([]);
-    expect(bench.judge.short).toEqual(['ack 1', 'ack 2', 'ack 3']);
+    expect(bench.settler.short).toEqual(['ack 1', 'ack 2', 'ack 3']);
   });
 
   it('whose messages came while another was handled goes at once when their time is over', async () => {
@@ -117,7 +117,7 @@ describe('a batch', () => {
     bench.deliver(Array.from({ length: 10_000 }, (_, index) => index + 1));
 
     expect(bench.started).toHaveLength(1_000);
-    expect(bench.judge.verdicts).toHaveLength(10_000);
+    expect(bench.settler.verdicts).toHaveLength(10_000);
     expect(bench.clock.armed).toBe(1);
   });
 });
@@ -133,7 +133,7 @@ describe('a handler of batches', () => {
     bench.deliver([1, 2, 3]);
     await turn();
 
-    expect(bench.judge.short).toEqual(['dead-letter 1', 'requeue 2', 'ack 3']);
+    expect(bench.settler.short).toEqual(['dead-letter 1', 'requeue 2', 'ack 3']);
   });
 
   it('that fails has each message without a verdict tried again', async () => {
@@ -147,7 +147,7 @@ describe('a handler of batches', () => {
     bench.deliver([1, 2, 3]);
     await turn();
 
-    expect(bench.judge.short).toEqual(['ack 1', 'retry 2', 'retry 3']);
+    expect(bench.settler.short).toEqual(['ack 1', 'retry 2', 'retry 3']);
     expect(bench.errors).toEqual([
       [2, boom],
       [3, boom],
@@ -159,7 +159,7 @@ describe('a handler of batches', () => {
     const [first] = bench.deliver([1, 2, 3, 4, 5, 6]);
     await bench.clock.pass(1_030);
 
-    expect(bench.judge.short).toEqual(['retry 1', 'retry 2', 'retry 3']);
+    expect(bench.settler.short).toEqual(['retry 1', 'retry 2', 'retry 3']);
     expect(bench.contexts[0]?.signal.reason).toBeInstanceOf(TimeoutError);
     expect(first?.signal.aborted).toBe(true);
     expect(bench.started).toEqual([

@@ -42,7 +42,7 @@ describe('an asynchronous schema', () => {
     answers.get(1)?.(true);
     await turn();
 
-    expect(bench.judge.short).toEqual(['retry 1']);
+    expect(bench.settler.short).toEqual(['retry 1']);
     expect([bench.started, answers.has(2)]).toEqual([[], true]);
   });
 
@@ -53,7 +53,7 @@ describe('an asynchronous schema', () => {
     answers.get(1)?.(true);
     await bench.clock.pass(900);
 
-    expect([bench.started, bench.judge.short]).toEqual([[1], []]);
+    expect([bench.started, bench.settler.short]).toEqual([[1], []]);
   });
 
   it('that answers after its delivery was lost starts nothing', async () => {
@@ -76,13 +76,13 @@ describe('finishing', () => {
     const before = finishing.state;
     await bench.end(1);
 
-    expect([before, finishing.state, bench.started, bench.inbox.length]).toEqual([
+    expect([before, finishing.state, bench.started, bench.buffer.length]).toEqual([
       'pending',
       'resolved',
       [1],
       1,
     ]);
-    expect(bench.judge.short).toEqual(['ack 1']);
+    expect(bench.settler.short).toEqual(['ack 1']);
   });
 
   it('resolves at once when nothing runs', async () => {

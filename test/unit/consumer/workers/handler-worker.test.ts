@@ -14,7 +14,7 @@ describe('a handler', () => {
     await bench.end(2);
 
     expect([first, second, bench.started]).toEqual([[1], [1, 2], [1, 2, 3]]);
-    expect(bench.judge.short).toEqual(['ack 1', 'ack 2']);
+    expect(bench.settler.short).toEqual(['ack 1', 'ack 2']);
   });
 
   it('runs as often at once as the concurrency says, and no more', async () => {
@@ -25,35 +25,35 @@ describe('a handler', () => {
 
     expect(before).toEqual([[1, 2, 3], 3]);
     expect([bench.started, bench.worker.inFlight]).toEqual([[1, 2, 3, 4], 3]);
-    expect(bench.judge.short).toEqual(['ack 2']);
+    expect(bench.settler.short).toEqual(['ack 2']);
   });
 
   it('has its message acknowledged after its promise resolves, and not before', async () => {
     const bench = new HandlerBench();
     bench.deliver([1]);
     await turn();
-    const before = [...bench.judge.short];
+    const before = [...bench.settler.short];
     await bench.end(1);
 
-    expect([before, bench.judge.short, bench.worker.inFlight]).toEqual([[], ['ack 1'], 0]);
+    expect([before, bench.settler.short, bench.worker.inFlight]).toEqual([[], ['ack 1'], 0]);
   });
 
   it('may return at once: then every message goes by in one turn, in order', () => {
     const bench = new HandlerBench({ handler: () => 'done' });
     bench.deliver(Array.from({ length: 5_000 }, (_, index) => index + 1));
 
-    expect(bench.judge.short).toEqual(bench.started.map((tag) => `ack ${tag}`));
+    expect(bench.settler.short).toEqual(bench.started.map((tag) => `ack ${tag}`));
     expect(bench.started).toHaveLength(5_000);
   });
 
   it('may take what is waiting without exhausting the stack', () => {
     const bench = new HandlerBench({ handler: () => undefined });
     for (let tag = 1; tag <= 50_000; tag++)
-      bench.inbox.push(received({ deliveryTag: tag }, { session: bench.session, judge: bench.judge }));
+      bench.buffer.push(received({ deliveryTag: tag }, { session: bench.session, settler: bench.settler }));
     bench.worker.fill();
 
     expect(bench.started).toHaveLength(50_000);
-    expect(bench.inbox.length).toBe(0);
+    expect(bench.buffer.length).toBe(0);
   });
 
   it.each([
@@ -74,7 +74,7 @@ describe('a handler', () => {
     bench.deliver([1, 2]);
     await turn();
 
-    expect(bench.judge.verdicts).toEqual([
+    expect(bench.settler.verdicts).toEqual([
       { tag: 1, kind: 'retry', error: new Error('boom') },
       { tag: 2, kind: 'ack' },
     ]);
@@ -91,7 +91,7 @@ describe('a handler', () => {
     bench.deliver([1, 2]);
     await turn();
 
-    expect(bench.judge.short).toEqual(['requeue 1', 'requeue 2']);
+    expect(bench.settler.short).toEqual(['requeue 1', 'requeue 2']);
     expect(bench.errors).toEqual([[2, new Error('boom')]]);
   });
 
@@ -100,7 +100,7 @@ describe('a handler', () => {
     bench.deliver([1, 2, 3]);
 
     expect(bench.started).toEqual([1, 3]);
-    expect(bench.judge.short).toEqual(['ack 1', 'ack 3']);
+    expect(bench.settler.short).toEqual(['ack 1', 'ack 3']);
     expect(bench.worker.inFlight).toBe(0);
   });
 });
@@ -111,11 +111,11 @@ describe('a handler that takes too long', () => {
     const [first] = bench.deliver([1, 2]);
     const signal = first?.signal;
     await bench.clock.pass(999);
-    const before = [signal?.aborted, [...bench.judge.short]];
+    const before = [signal?.aborted, [...bench.settler.short]];
     await bench.clock.pass(25);
 
     expect(before).toEqual([false, []]);
-    expect(bench.judge.short).toEqual(['retry 1']);
+    expect(bench.settler.short).toEqual(['retry 1']);
     expect(signal?.reason).toBeInstanceOf(TimeoutError);
     expect(bench.errors).toEqual([[1, signal?.reason]]);
     expect(signal?.reason).toMatchObject({ message: 'The handler did not end within 1000 ms' });
@@ -128,7 +128,7 @@ describe('a handler that takes too long', () => {
     await bench.clock.pass(1_100);
     await bench.end(1);
 
-    expect(bench.judge.short).toEqual(['retry 1']);
+    expect(bench.settler.short).toEqual(['retry 1']);
     expect(bench.worker.inFlight).toBe(0);
   });
 
@@ -158,7 +158,7 @@ describe('a handler that takes too long', () => {
     bench.deliver([2]);
     await bench.clock.pass(600);
 
-    expect(bench.judge.short).toEqual(['retry 1']);
+    expect(bench.settler.short).toEqual(['retry 1']);
     expect(bench.worker.inFlight).toBe(1);
   });
 });
@@ -175,7 +175,7 @@ describe('a lost session', () => {
 
     expect(lost?.signal.reason).toBe(reason);
     expect(bench.started).toEqual([1, 1]);
-    expect(bench.judge.short).toEqual([]);
+    expect(bench.settler.short).toEqual([]);
   });
 
   it('leaves the work on the deliveries of another one alone', () => {
@@ -195,7 +195,7 @@ describe('a lost session', () => {
     bench.worker.sessionLost(bench.session.asSession, reason);
     await bench.end(1);
 
-    expect(bench.judge.short).toEqual(['ack 1']);
+    expect(bench.settler.short).toEqual(['ack 1']);
     expect(bench.worker.inFlight).toBe(0);
   });
 });

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Lanes } from '../../../../src/consumer/workers/key-queues.js';
+import { KeyQueues } from '../../../../src/consumer/workers/key-queues.js';
 import { FakeSession, received } from '../../support/deliveries.js';
 import { tagOf } from '../../support/handler-bench.js';
 
 const message = (deliveryTag: number, session = new FakeSession()) => received({ deliveryTag }, { session });
 
-function takeAll(lanes: Lanes) {
+function takeAll(lanes: KeyQueues) {
   const taken = [];
   for (let next = lanes.take(); next; next = lanes.take()) taken.push(next);
   return taken;
@@ -14,7 +14,7 @@ function takeAll(lanes: Lanes) {
 
 describe('lanes', () => {
   it('let one message of each key go, and pass those of a busy one', () => {
-    const lanes = new Lanes();
+    const lanes = new KeyQueues();
     for (const [tag, key] of [
       [1, 'a'],
       [2, 'a'],
@@ -29,7 +29,7 @@ describe('lanes', () => {
   });
 
   it('let the next one of a key go when the one before has left', () => {
-    const lanes = new Lanes();
+    const lanes = new KeyQueues();
     const first = message(1);
     lanes.add(first, 'a');
     lanes.add(message(2), 'a');
@@ -42,7 +42,7 @@ describe('lanes', () => {
   });
 
   it('hold the others of a key until its message has run again', () => {
-    const lanes = new Lanes();
+    const lanes = new KeyQueues();
     const first = message(1);
     lanes.add(first, 'a');
     lanes.add(message(2), 'a');
@@ -60,7 +60,7 @@ describe('lanes', () => {
   });
 
   it('forget a lost session, and a key that it had held up is free', () => {
-    const lanes = new Lanes();
+    const lanes = new KeyQueues();
     const [lost, live] = [new FakeSession(), new FakeSession()];
     const first = message(1, lost);
     lanes.add(first, 'a');
@@ -75,7 +75,7 @@ describe('lanes', () => {
   });
 
   it('give up what nobody has taken, in order of delivery, and keep the key of what runs', () => {
-    const lanes = new Lanes();
+    const lanes = new KeyQueues();
     const running = message(1);
     lanes.add(running, 'a');
     lanes.take();
@@ -99,7 +99,7 @@ describe('lanes', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const lanes = new Lanes();
+        const lanes = new KeyQueues();
         const keys: number[] = [];
         const running: ReturnType<typeof message>[] = [];
         const lastOf = new Map<number, number>();

@@ -66,7 +66,7 @@ describe('an asynchronous schema', () => {
     await turn();
 
     expect(bench.session.log).toEqual(['unseen 1']);
-    expect(bench.judge.short).toEqual([]);
+    expect(bench.settler.short).toEqual([]);
   });
 
   it('that agrees after the delivery was lost hands out nothing', async () => {
@@ -97,7 +97,7 @@ describe('finishing', () => {
 
     expect(before).toEqual(['resolved', undefined, 'pending']);
     expect([last, finishing.state]).toEqual([undefined, 'resolved']);
-    expect(bench.judge.short).toEqual(['ack 2', 'ack 1']);
+    expect(bench.settler.short).toEqual(['ack 2', 'ack 1']);
     expect(bench.log).toEqual(['first']);
   });
 
@@ -119,7 +119,7 @@ describe('finishing', () => {
     await bench.worker.finish();
 
     expect(await next(bench.worker.iterate())).toBeUndefined();
-    expect([bench.log, bench.inbox.length]).toEqual([[], 1]);
+    expect([bench.log, bench.buffer.length]).toEqual([[], 1]);
   });
 
   it('waits no longer once it is aborted, which aborts the signals', async () => {

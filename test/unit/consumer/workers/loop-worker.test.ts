@@ -14,8 +14,8 @@ describe('a loop', () => {
   it('gets every message in order, and acknowledges each when it asks for the next', async () => {
     bench.deliver(1, 2);
     const loop = bench.worker.iterate();
-    const first = [await next(loop), [...bench.judge.short]];
-    const second = [await next(loop), [...bench.judge.short]];
+    const first = [await next(loop), [...bench.settler.short]];
+    const second = [await next(loop), [...bench.settler.short]];
 
     expect([first, second]).toEqual([
       [1, []],
@@ -29,18 +29,18 @@ describe('a loop', () => {
     await next(loop);
     const waiting = track(next(loop));
     await turn();
-    const before = [waiting.state, [...bench.judge.short]];
+    const before = [waiting.state, [...bench.settler.short]];
     bench.deliver(2);
     await turn();
 
     expect([before, waiting.value]).toEqual([['pending', ['ack 1']], 2]);
   });
 
-  it('takes nothing out of the inbox ahead', async () => {
+  it('takes nothing out of the buffer ahead', async () => {
     bench.deliver(1, 2, 3);
     await next(bench.worker.iterate());
 
-    expect([bench.inbox.length, bench.worker.inFlight]).toEqual([2, 1]);
+    expect([bench.buffer.length, bench.worker.inFlight]).toEqual([2, 1]);
   });
 
   it('leaves a verdict alone that its body gave', async () => {
@@ -50,7 +50,7 @@ describe('a loop', () => {
     message?.deadLetter('hopeless');
     await next(loop);
 
-    expect(bench.judge.short).toEqual(['dead-letter 1']);
+    expect(bench.settler.short).toEqual(['dead-letter 1']);
   });
 
   it('does not see what was not admitted', async () => {
@@ -59,7 +59,7 @@ describe('a loop', () => {
     const loop = bench.worker.iterate();
 
     expect([await next(loop), await next(loop)]).toEqual([1, 3]);
-    expect(bench.judge.short).toEqual(['ack 1']);
+    expect(bench.settler.short).toEqual(['ack 1']);
   });
 
   it('works with for await', async () => {
@@ -71,7 +71,7 @@ describe('a loop', () => {
     }
 
     expect(seen).toEqual([1, 2]);
-    expect(bench.judge.short).toEqual(['ack 1', 'reject 2']);
+    expect(bench.settler.short).toEqual(['ack 1', 'reject 2']);
   });
 
   it('may ask for several at once: all are acknowledged when it asks again', async () => {
@@ -81,7 +81,7 @@ describe('a loop', () => {
     await next(loop);
 
     expect(both).toEqual([1, 2]);
-    expect(bench.judge.short).toEqual(['ack 1', 'ack 2']);
+    expect(bench.settler.short).toEqual(['ack 1', 'ack 2']);
   });
 });
 
@@ -96,11 +96,11 @@ describe('leaving a loop', () => {
       const loop = bench.worker.iterate();
       await next(loop);
       const leaving = leave(loop);
-      const before = [...bench.judge.short];
+      const before = [...bench.settler.short];
       await leaving;
 
       expect(bench.log).toEqual(['first', 'last']);
-      expect([before, bench.judge.short]).toEqual([[], ['reject 1']]);
+      expect([before, bench.settler.short]).toEqual([[], ['reject 1']]);
       expect(bench.worker.inFlight).toBe(0);
     },
   );
@@ -112,7 +112,7 @@ describe('leaving a loop', () => {
     message?.ack();
     await loop.return?.();
 
-    expect(bench.judge.short).toEqual(['ack 1']);
+    expect(bench.settler.short).toEqual(['ack 1']);
   });
 
   it('passes on what it was left with', async () => {
@@ -133,8 +133,8 @@ describe('leaving a loop', () => {
     await loop.return?.();
 
     expect([await next(loop), await next(loop)]).toEqual([undefined, undefined]);
-    expect(bench.judge.short).toEqual(['reject 1']);
-    expect(bench.inbox.length).toBe(1);
+    expect(bench.settler.short).toEqual(['reject 1']);
+    expect(bench.buffer.length).toBe(1);
   });
 
   it('ends a call of next that waits', async () => {
@@ -144,7 +144,7 @@ describe('leaving a loop', () => {
     await turn();
     bench.deliver(1);
 
-    expect([waiting.state, waiting.value, bench.inbox.length]).toEqual(['resolved', undefined, 1]);
+    expect([waiting.state, waiting.value, bench.buffer.length]).toEqual(['resolved', undefined, 1]);
   });
 
   it('begins nothing when it never asked for a message', async () => {
@@ -173,7 +173,7 @@ describe('several loops', () => {
     await turn();
 
     expect(waiting.map(({ value }) => value)).toEqual([1, 2]);
-    expect([await next(two), bench.judge.short, bench.worker.inFlight]).toEqual([3, ['ack 2'], 2]);
+    expect([await next(two), bench.settler.short, bench.worker.inFlight]).toEqual([3, ['ack 2'], 2]);
   });
 
   it('are left one by one: only the last stops deliveries', async () => {
@@ -182,11 +182,11 @@ describe('several loops', () => {
     await next(one);
     await next(two);
     await one.return?.();
-    const afterOne = [[...bench.log], [...bench.judge.short]];
+    const afterOne = [[...bench.log], [...bench.settler.short]];
     await two.return?.();
 
     expect(afterOne).toEqual([['first'], ['reject 1']]);
-    expect([bench.log, bench.judge.short]).toEqual([
+    expect([bench.log, bench.settler.short]).toEqual([
       ['first', 'last'],
       ['reject 1', 'reject 2'],
     ]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Message, ReceivedMessage } from '../../../../src/consumer/delivery/message.js';
-import { Inbox } from '../../../../src/consumer/delivery/prefetch-buffer.js';
-import { HeldRetries } from '../../../../src/consumer/settlement/in-place-retries.js';
+import { PrefetchBuffer } from '../../../../src/consumer/delivery/prefetch-buffer.js';
+import { InPlaceRetries } from '../../../../src/consumer/settlement/in-place-retries.js';
 import { OrderedWorker } from '../../../../src/consumer/workers/ordered-worker.js';
 import { TimeoutError } from '../../../../src/errors.js';
 import type { Delivery } from '../../../../src/transport/port.js';
@@ -14,7 +14,7 @@ const RETRY_MS = 100;
 
 /** Holds what failed, as a settlement does where order counts. */
 class HoldingJudge extends FakeJudge {
-  held: HeldRetries | undefined;
+  held: InPlaceRetries | undefined;
 
   override settle(...[message, verdict]: Parameters<FakeJudge['settle']>): boolean {
     super.settle(message, verdict);
@@ -25,25 +25,25 @@ class HoldingJudge extends FakeJudge {
 
 class OrderedBench {
   readonly clock = new FakeClock();
-  readonly inbox = new Inbox();
-  readonly judge = new HoldingJudge();
+  readonly buffer = new PrefetchBuffer();
+  readonly settler = new HoldingJudge();
   readonly session = new FakeSession();
   /** `tag/attempt` of each run, in order. */
   readonly started: string[] = [];
   readonly errors: unknown[] = [];
-  readonly held: HeldRetries;
+  readonly held: InPlaceRetries;
   readonly worker: OrderedWorker;
   readonly #running = new Map<number, Deferred<void>>();
 
   /** @param keys - the key of each tag, from 1 */
   constructor(keys: string, options: { readonly concurrency?: number; readonly lookAhead?: number } = {}) {
     const { concurrency = 10, lookAhead = 100 } = options;
-    this.held = new HeldRetries({
+    this.held = new InPlaceRetries({
       clock: this.clock,
       maxHoldMs: 1_000,
       onDue: (message, failed) => this.worker.runAgain(message, failed),
     });
-    this.judge.held = this.held;
+    this.settler.held = this.held;
     this.worker = new OrderedWorker({
       handler: (message: Message) => {
         this.started.push(`${tagOf(message)}/${message.attempt}`);
@@ -59,7 +59,7 @@ class OrderedBench {
       concurrency,
       lookAhead,
       handlerTimeoutMs: 500,
-      inbox: this.inbox,
+      buffer: this.buffer,
       clock: this.clock,
       admit: () => true,
       isHeld: (message) => this.held.isHeld(message),
@@ -76,8 +76,8 @@ class OrderedBench {
     different: Partial<Delivery> = {},
   ): ReceivedMessage[] {
     return tags.map((deliveryTag) => {
-      const message = received({ ...different, deliveryTag }, { session, judge: this.judge });
-      this.inbox.push(message);
+      const message = received({ ...different, deliveryTag }, { session, settler: this.settler });
+      this.buffer.push(message);
       this.worker.fill();
       return message;
     });
@@ -156,7 +156,7 @@ describe('a handler with a key', () => {
     bench.clock.advance(RETRY_MS);
 
     expect(bench.started).toEqual(['2/1']);
-    expect(bench.judge.short).toEqual(['retry 1', 'retry 1']);
+    expect(bench.settler.short).toEqual(['retry 1', 'retry 1']);
     expect(bench.errors).toHaveLength(2);
   });
 
@@ -165,7 +165,7 @@ describe('a handler with a key', () => {
     bench.deliver([1, 2, 3, 4, 5]);
 
     expect(bench.started).toEqual(['1/1']);
-    expect([bench.worker.waiting, bench.inbox.length]).toEqual([2, 2]);
+    expect([bench.worker.waiting, bench.buffer.length]).toEqual([2, 2]);
   });
 });
 
