@@ -2,7 +2,7 @@ import { ConsumerFactory } from '../consumer/consumer-factory.js';
 import { DeadLetterOffice } from '../dead-letters/operations.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Events } from '../events.js';
-import { Outbox } from '../producer/publisher/publisher.js';
+import { Publisher } from '../producer/publisher/publisher.js';
 import { Republisher } from '../producer/republisher.js';
 import { Procedures } from '../rpc/procedures.js';
 import { makeTransport } from '../transport/make-transport.js';
@@ -50,7 +50,7 @@ export function assemble(
   });
   const { publish } = connections;
   const { maxBodyBytes } = options;
-  const republished = new Outbox({
+  const republished = new Publisher({
     target: 'the dead-letter queue',
     connection: publish,
     clock,

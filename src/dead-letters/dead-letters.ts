@@ -103,11 +103,11 @@ class QueueDeadLetters implements DeadLetters {
     const { ratePerSecond = Number.POSITIVE_INFINITY, signal } = options;
     const prefetch = Math.min(PREFETCH, Math.ceil(ratePerSecond * PREFETCH_SECONDS));
     return this.#run(signal, (stop) =>
-      this.#office.publishing(this.contract, REPLAYS_IN_FLIGHT, (outbox) =>
+      this.#office.publishing(this.contract, REPLAYS_IN_FLIGHT, (publisher) =>
         this.#overAll(stop, prefetch, (pass) => {
           const { clock, maxBodyBytes } = this.#office;
           const { contract } = this;
-          return new Replay({ contract, options, pass, outbox, clock, maxBodyBytes, signal: stop }).run();
+          return new Replay({ contract, options, pass, publisher, clock, maxBodyBytes, signal: stop }).run();
         }),
       ),
     );

@@ -1,7 +1,7 @@
 import type { BackgroundPublisher } from '../broker/registry.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
-import { Outbox } from '../producer/publisher/publisher.js';
+import { Publisher } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { Role } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
@@ -14,7 +14,7 @@ export class DeadLetterOffice implements BackgroundPublisher {
   readonly maxBodyBytes: number;
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
-  readonly #outboxes = new Set<Outbox>();
+  readonly #publishers = new Set<Publisher>();
 
   constructor(connections: Readonly<Record<Role, Connection>>, clock: Clock, maxBodyBytes: number) {
     this.#connections = connections;
@@ -40,13 +40,13 @@ export class DeadLetterOffice implements BackgroundPublisher {
     }
   }
 
-  /** Lends an outbox to the contract's queue, and closes it after its use. */
+  /** Lends an publisher to the contract's queue, and closes it after its use. */
   async publishing<T>(
     contract: QueueContract,
     maxInFlight: number,
-    work: (outbox: Outbox) => Promise<T>,
+    work: (publisher: Publisher) => Promise<T>,
   ): Promise<T> {
-    const outbox = new Outbox({
+    const publisher = new Publisher({
       target: `the queue '${contract.name}'`,
       connection: this.#connections.publish,
       clock: this.clock,
@@ -55,12 +55,12 @@ export class DeadLetterOffice implements BackgroundPublisher {
       maxInFlight,
       maxBuffered: maxInFlight,
     });
-    this.#outboxes.add(outbox);
+    this.#publishers.add(publisher);
     try {
-      return await work(outbox);
+      return await work(publisher);
     } finally {
-      await outbox.close();
-      this.#outboxes.delete(outbox);
+      await publisher.close();
+      this.#publishers.delete(publisher);
     }
   }
 
@@ -74,10 +74,10 @@ export class DeadLetterOffice implements BackgroundPublisher {
 
   abort(): void {
     void this.close();
-    for (const outbox of this.#outboxes) outbox.abort();
+    for (const publisher of this.#publishers) publisher.abort();
   }
 
   flush(): void {
-    for (const outbox of this.#outboxes) outbox.flush();
+    for (const publisher of this.#publishers) publisher.flush();
   }
 }

@@ -3,7 +3,7 @@ import { isThenable, validate } from '../contracts/body/schema.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ConnectionError } from '../errors.js';
 import { replayCopy } from '../messages/copies.js';
-import type { Outbox } from '../producer/publisher/publisher.js';
+import type { Publisher } from '../producer/publisher/publisher.js';
 import { publishCopy } from '../producer/republisher.js';
 import { type Delivery, TransportError } from '../transport/port.js';
 import { type Clock, orAborted, pause } from '../util/clock.js';
@@ -19,7 +19,7 @@ export interface ReplaySettings {
   readonly options: ReplayOptions;
   readonly pass: LetterPass;
   /** Publishes to the contract's queue. */
-  readonly outbox: Outbox;
+  readonly publisher: Publisher;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
   /** Ends it after the letters in hand. */
@@ -99,9 +99,9 @@ export class Replay {
 
   /** Never rejects. */
   async #putBack(letter: Delivery): Promise<void> {
-    const { contract, outbox, pass } = this.#settings;
+    const { contract, publisher, pass } = this.#settings;
     try {
-      await publishCopy(outbox, (options) => replayCopy(letter, contract, options));
+      await publishCopy(publisher, (options) => replayCopy(letter, contract, options));
       this.#counts.replayed++;
       pass.remove(letter);
       this.#report();

@@ -10,7 +10,7 @@ import type { OutgoingMessage } from '../transport/port.js';
 import { type Check, checkOptions, expectDuration, expectInteger } from '../util/checks.js';
 import { type Clock, orAborted, withDeadline } from '../util/clock.js';
 import type { Receipt } from './publisher/pending-send.js';
-import { Outbox } from './publisher/publisher.js';
+import { Publisher } from './publisher/publisher.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
 import { checkDelay, dueAt } from './send-delay.js';
 import { type AnySendOptions, checkSendOptions, type SendArguments } from './send-options.js';
@@ -78,7 +78,7 @@ export class QueueProducer implements Producer {
   readonly contract: Contract;
   readonly #host: ProducerHost;
   readonly #target: string;
-  readonly #outbox: Outbox;
+  readonly #publisher: Publisher;
   readonly #maxInFlight: number;
   readonly #timeoutMs: number;
   /** Sends whose asynchronous schema is still at work. */
@@ -95,7 +95,7 @@ export class QueueProducer implements Producer {
     checkOptions(`producer of ${this.#target}`, options, producerChecks);
     this.#maxInFlight = options.maxInFlight ?? 1_000;
     this.#timeoutMs = options.timeoutMs ?? 30_000;
-    this.#outbox = new Outbox({
+    this.#publisher = new Publisher({
       target: this.#target,
       connection: host.connection,
       clock: host.clock,
@@ -107,11 +107,11 @@ export class QueueProducer implements Producer {
   }
 
   get pending(): number {
-    return this.#outbox.pending + this.#validating.size;
+    return this.#publisher.pending + this.#validating.size;
   }
 
   get health() {
-    return { target: this.contract.name, pending: this.pending, inFlight: this.#outbox.inFlight };
+    return { target: this.contract.name, pending: this.pending, inFlight: this.#publisher.inFlight };
   }
 
   send(body: unknown, options?: AnySendOptions): Promise<Receipt> {
@@ -134,7 +134,7 @@ export class QueueProducer implements Producer {
 
   /** Publishes again what waits, after the server's alarm is over. */
   flush(): void {
-    this.#outbox.flush();
+    this.#publisher.flush();
   }
 
   close(): Promise<void> {
@@ -146,7 +146,7 @@ export class QueueProducer implements Producer {
   abort(): void {
     this.#isClosed = true;
     this.#aborting.abort(this.#closedError());
-    this.#outbox.abort();
+    this.#publisher.abort();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -156,7 +156,7 @@ export class QueueProducer implements Producer {
   async #drain(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled(this.#validating);
-    await this.#outbox.close();
+    await this.#publisher.close();
     this.#host.onProducerClosed(this);
   }
 
@@ -182,7 +182,7 @@ export class QueueProducer implements Producer {
   #add(content: Buffer, options: AnySendOptions | undefined, timeoutMs: number): Promise<Receipt> {
     const receipt = { messageId: options?.messageId ?? randomUUID() };
     const message = this.#message(content, receipt.messageId, options);
-    return this.#outbox.add(message, receipt, {
+    return this.#publisher.add(message, receipt, {
       dueAt: dueAt(options, this.#host.clock),
       timeoutMs,
       signal: options?.signal,

@@ -6,18 +6,18 @@ import { type CopyOptions, deadLetterCopy, retryCopy } from '../messages/copies.
 import type { Connection } from '../transport/connection/connection.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
 import type { OutgoingMessage } from '../transport/port.js';
-import type { Outbox } from './publisher/publisher.js';
+import type { Publisher } from './publisher/publisher.js';
 
 /** How long a copy may take to be confirmed. */
 const TIMEOUT_MS = 30_000;
 
 /** Publishes copies of messages whose work failed, for all consumers of a broker. */
 export class Republisher {
-  readonly #outbox: Outbox;
+  readonly #publisher: Publisher;
   readonly #connection: Connection;
 
-  constructor(outbox: Outbox, connection: Connection) {
-    this.#outbox = outbox;
+  constructor(publisher: Publisher, connection: Connection) {
+    this.#publisher = publisher;
     this.#connection = connection;
   }
 
@@ -29,7 +29,7 @@ export class Republisher {
     failedAt: Date,
   ): Promise<void> {
     const publish = () =>
-      publishCopy(this.#outbox, (options) => deadLetterCopy(message, contract, error, failedAt, options));
+      publishCopy(this.#publisher, (options) => deadLetterCopy(message, contract, error, failedAt, options));
     try {
       await publish();
     } catch (reason) {
@@ -47,7 +47,7 @@ export class Republisher {
    * @param dueAt - when it is to be delivered; undefined: at once
    */
   async retry(message: ReceivedMessage, contract: QueueContract, dueAt: number | undefined): Promise<void> {
-    await publishCopy(this.#outbox, (options) => retryCopy(message, contract, options), dueAt);
+    await publishCopy(this.#publisher, (options) => retryCopy(message, contract, options), dueAt);
   }
 }
 
@@ -57,13 +57,13 @@ export class Republisher {
  * @param dueAt - when it is to be delivered; undefined: at once
  */
 export async function publishCopy(
-  outbox: Outbox,
+  publisher: Publisher,
   makeCopy: (options: CopyOptions) => OutgoingMessage,
   dueAt?: number,
 ): Promise<void> {
   const add = async (copy: OutgoingMessage) => {
     const receipt = { messageId: copy.properties.messageId ?? '' };
-    await outbox.add(copy, receipt, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true, dueAt });
+    await publisher.add(copy, receipt, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true, dueAt });
   };
   try {
     await add(makeCopy({ withoutHeaders: false }));

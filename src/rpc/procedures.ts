@@ -6,7 +6,7 @@ import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { ConfigurationError } from '../errors.js';
 import type { Events } from '../events.js';
-import { Outbox } from '../producer/publisher/publisher.js';
+import { Publisher } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { show } from '../util/checks.js';
 import type { Clock } from '../util/clock.js';
@@ -39,9 +39,9 @@ export class Procedures {
   /** For queues that may refuse one, on a channel with confirms. */
   readonly #confirming: Requester;
   /** For answers to queues. */
-  readonly #answers: Outbox;
+  readonly #answers: Publisher;
   /** For answers to channels. */
-  readonly #directAnswers: Outbox;
+  readonly #directAnswers: Publisher;
 
   constructor(settings: ProceduresSettings) {
     this.#settings = settings;
@@ -56,8 +56,8 @@ export class Procedures {
       maxInFlight: 1_000,
       maxBuffered: 10_000,
     };
-    this.#answers = new Outbox(answers);
-    this.#directAnswers = new Outbox({
+    this.#answers = new Publisher(answers);
+    this.#directAnswers = new Publisher({
       ...answers,
       openChannel: (link, options) => AnswerChannel.open(link, clock, options),
     });

@@ -39,7 +39,7 @@ export class BatchWorker implements Worker {
   /** The batch to be, in order. */
   #gathered: ReceivedMessage[] = [];
   /** Runs while the gathered messages may still wait for others. */
-  #patience: Timer | undefined;
+  #stallTimeout: Timer | undefined;
   #isFilling = false;
   #isFinishing = false;
   #idle: Deferred<void> | undefined;
@@ -116,22 +116,22 @@ export class BatchWorker implements Worker {
     const { clock, maxWaitMs } = this.#settings;
     this.#gathered.push(message);
     if (this.#gathered.length > 1) return;
-    this.#patience = clock.setTimeout(() => {
-      this.#patience = undefined;
+    this.#stallTimeout = clock.setTimeout(() => {
+      this.#stallTimeout = undefined;
       this.fill();
     }, maxWaitMs);
   }
 
   #takeGathered(): ReceivedMessage[] {
-    if (this.#patience) this.#settings.clock.clearTimeout(this.#patience);
-    this.#patience = undefined;
+    if (this.#stallTimeout) this.#settings.clock.clearTimeout(this.#stallTimeout);
+    this.#stallTimeout = undefined;
     return this.#gathered.splice(0);
   }
 
   #runWhenReady(): void {
     const { size, concurrency } = this.#settings;
     const isReady =
-      this.#gathered.length >= size || (this.#gathered.length > 0 && this.#patience === undefined);
+      this.#gathered.length >= size || (this.#gathered.length > 0 && this.#stallTimeout === undefined);
     if (isReady && this.#running.size < concurrency) this.#run(new Batch(this.#takeGathered()));
   }
 

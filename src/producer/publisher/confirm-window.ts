@@ -1,9 +1,9 @@
-import type { Pending } from './pending-send.js';
+import type { PendingSend } from './pending-send.js';
 
 /** What was published on one channel and is not confirmed yet, by its tag: the count of publishes on that channel. */
 export class ConfirmWindow {
   /** A ring: the entry of tag `t` is at `t & mask`. */
-  #ring: (Pending | undefined)[] = new Array(64);
+  #ring: (PendingSend | undefined)[] = new Array(64);
   #mask = 63;
   #oldest = 1;
   #next = 1;
@@ -20,7 +20,7 @@ export class ConfirmWindow {
   }
 
   /** Keeps what was just published, under the next tag. */
-  push(pending: Pending): void {
+  push(pending: PendingSend): void {
     if (this.#next - this.#oldest > this.#mask) this.#grow();
     this.#ring[this.#next & this.#mask] = pending;
     this.#next++;
@@ -29,7 +29,7 @@ export class ConfirmWindow {
   }
 
   /** Takes out what a confirm is about, oldest first. A tag that is not kept is passed over. */
-  take(tag: number, multiple: boolean, onTaken: (pending: Pending) => void): void {
+  take(tag: number, multiple: boolean, onTaken: (pending: PendingSend) => void): void {
     const last = Math.min(tag, this.#next - 1);
     for (let at = multiple ? this.#oldest : tag; at <= last; at++) {
       if (at < this.#oldest) continue;
@@ -44,7 +44,7 @@ export class ConfirmWindow {
   }
 
   /** The oldest one for which the test holds. */
-  find(test: (pending: Pending) => boolean): Pending | undefined {
+  find(test: (pending: PendingSend) => boolean): PendingSend | undefined {
     for (let at = this.#oldest; at < this.#next; at++) {
       const pending = this.#ring[at & this.#mask];
       if (pending && test(pending)) return pending;
@@ -53,15 +53,15 @@ export class ConfirmWindow {
   }
 
   /** Takes out everything, oldest first. */
-  drain(): Pending[] {
-    const all: Pending[] = [];
+  drain(): PendingSend[] {
+    const all: PendingSend[] = [];
     this.take(this.#next - 1, true, (pending) => all.push(pending));
     return all;
   }
 
   #grow(): void {
     const mask = this.#mask * 2 + 1;
-    const ring = new Array<Pending | undefined>(mask + 1);
+    const ring = new Array<PendingSend | undefined>(mask + 1);
     for (let at = this.#oldest; at < this.#next; at++) ring[at & mask] = this.#ring[at & this.#mask];
     this.#ring = ring;
     this.#mask = mask;

@@ -8,7 +8,7 @@ import type { Connection } from '../../transport/connection/connection.js';
 import { declarerOf } from '../../transport/declarations/declarer.js';
 import type { Link, OutgoingMessage } from '../../transport/port.js';
 import { type Clock, pause } from '../../util/clock.js';
-import type { Pending } from './pending-send.js';
+import type { PendingSend } from './pending-send.js';
 
 /** How long to wait after a declaration that failed on a connection which lives. */
 const TRY_AGAIN_MS = 250;
@@ -33,10 +33,10 @@ export interface DeclarationsSettings {
   /** What was begun by {@link Declarations.outgoing} has ended. */
   readonly onDone: () => void;
   /** Some sends can not succeed. */
-  readonly onRefused: (error: Error, isMeant: (pending: Pending) => boolean) => void;
+  readonly onRefused: (error: Error, isMeant: (pending: PendingSend) => boolean) => void;
 }
 
-/** What an outbox declares on the server before it publishes, and again when it turns out to be missing. */
+/** What an publisher declares on the server before it publishes, and again when it turns out to be missing. */
 export class Declarations {
   readonly #settings: DeclarationsSettings;
   #isBusy = false;
@@ -86,7 +86,7 @@ export class Declarations {
    * after a rest. A queue that can not be full refuses a message only as long as it has no leader, such as in the moment after
    * its declaration (measured on 3.10 and 4.0).
    */
-  mayHelp(pending: Pending, accepted: boolean): boolean {
+  mayHelp(pending: PendingSend, accepted: boolean): boolean {
     const { contract } = this.#settings;
     const isOwn = contract?.kind === 'queue' && contract.declare === true;
     if (accepted) {
@@ -102,7 +102,7 @@ export class Declarations {
   }
 
   /** The message as it is published now. Undefined while something has to be declared first, which it begins. */
-  outgoing(pending: Pending): OutgoingMessage | undefined {
+  outgoing(pending: PendingSend): OutgoingMessage | undefined {
     if (this.#isBusy) return undefined;
     const { clock, connection, signal } = this.#settings;
     if (this.#mustRest) {
@@ -126,7 +126,7 @@ export class Declarations {
     const link = connection.current;
     if (link && delaysOf(link).isReady(needs, clock.now())) return delayed(pending.message, needs.units);
     const { kind, name } = needs.target;
-    const isAlike = (other: Pending) => {
+    const isAlike = (other: PendingSend) => {
       const target = other.dueAt === undefined ? undefined : targetOf(other.message);
       return target?.kind === kind && target.name === name;
     };
@@ -134,7 +134,10 @@ export class Declarations {
     return undefined;
   }
 
-  async #run(declare: (link: Link) => Promise<void>, isMeant: (pending: Pending) => boolean): Promise<void> {
+  async #run(
+    declare: (link: Link) => Promise<void>,
+    isMeant: (pending: PendingSend) => boolean,
+  ): Promise<void> {
     const { connection, clock, signal, onDone, onRefused } = this.#settings;
     this.#isBusy = true;
     let link: Link | undefined;
@@ -168,7 +171,7 @@ export class Declarations {
   }
 
   /** What has to be there for a message to be delayed. Undefined when it needs no delay, or no more. */
-  #needs({ message, dueAt }: Pending): DelayNeeds | undefined {
+  #needs({ message, dueAt }: PendingSend): DelayNeeds | undefined {
     const units = dueAt === undefined ? 0 : unitsOf(dueAt - this.#settings.clock.now());
     if (units === 0) return undefined;
     return { target: targetOf(message), units, priorities: classOf(message.properties.priority) };

@@ -23,11 +23,11 @@ export interface AddOptions {
  *
  * | phase     | where it is                  | next                                                                  |
  * |-----------|------------------------------|-----------------------------------------------------------------------|
- * | waiting   | in the outbox's list         | in-flight (published), settled (deadline, abort, close, refusal)       |
+ * | waiting   | in the publisher's list         | in-flight (published), settled (deadline, abort, close, refusal)       |
  * | in-flight | in the confirm window        | waiting (channel lost or replaced, queue declared again, refused for a moment), settled (any outcome) |
  * | settled   | nowhere, or still in the window until the server has answered for it | none                       |
  */
-export class Pending implements Deadlined {
+export class PendingSend implements Deadlined {
   readonly message: OutgoingMessage;
   readonly receipt: Receipt;
   readonly timeoutMs: number;
@@ -51,8 +51,8 @@ export class Pending implements Deadlined {
   #detach: (() => void) | undefined;
   bucket: Deadlined['bucket'];
   slot = 0;
-  previous: Pending | undefined;
-  next: Pending | undefined;
+  previous: PendingSend | undefined;
+  next: PendingSend | undefined;
 
   constructor(
     message: OutgoingMessage,
@@ -86,12 +86,12 @@ export class Pending implements Deadlined {
 
 /** The sends that wait, in order. Any of them can be taken out at no cost: deadlines and aborts come in any order. */
 export class PendingList {
-  #first: Pending | undefined;
-  #last: Pending | undefined;
+  #first: PendingSend | undefined;
+  #last: PendingSend | undefined;
   #length = 0;
   #sizeBytes = 0;
 
-  get first(): Pending | undefined {
+  get first(): PendingSend | undefined {
     return this.#first;
   }
 
@@ -103,7 +103,7 @@ export class PendingList {
     return this.#sizeBytes;
   }
 
-  push(pending: Pending): void {
+  push(pending: PendingSend): void {
     pending.previous = this.#last;
     pending.next = undefined;
     if (this.#last) this.#last.next = pending;
@@ -112,7 +112,7 @@ export class PendingList {
     this.#count(pending, 1);
   }
 
-  unshift(pending: Pending): void {
+  unshift(pending: PendingSend): void {
     pending.previous = undefined;
     pending.next = this.#first;
     if (this.#first) this.#first.previous = pending;
@@ -121,7 +121,7 @@ export class PendingList {
     this.#count(pending, 1);
   }
 
-  remove(pending: Pending): void {
+  remove(pending: PendingSend): void {
     if (pending.previous) pending.previous.next = pending.next;
     else this.#first = pending.next;
     if (pending.next) pending.next.previous = pending.previous;
@@ -131,7 +131,7 @@ export class PendingList {
     this.#count(pending, -1);
   }
 
-  #count(pending: Pending, sign: 1 | -1): void {
+  #count(pending: PendingSend, sign: 1 | -1): void {
     this.#length += sign;
     this.#sizeBytes += sign * pending.sizeBytes;
   }

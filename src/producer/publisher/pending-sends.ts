@@ -2,7 +2,7 @@ import type { Clock } from '../../util/clock.js';
 import { Deadlines } from '../../util/deadlines.js';
 import { type Deferred, deferred } from '../../util/deferred.js';
 import type { ConfirmWindow } from './confirm-window.js';
-import { type Pending, PendingList } from './pending-send.js';
+import { PendingList, type PendingSend } from './pending-send.js';
 
 /** The most that waits to be sent, in bytes. */
 const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
@@ -10,12 +10,12 @@ const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
 /** Every send that is not settled: those that wait, in order, and how each one ends. */
 export class PendingSends {
   readonly #waiting = new PendingList();
-  readonly #deadlines: Deadlines<Pending>;
+  readonly #deadlines: Deadlines<PendingSend>;
   readonly #clock: Clock;
   #count = 0;
   #drained: Deferred<void> | undefined;
 
-  constructor(clock: Clock, onExpired: (pending: Pending) => void) {
+  constructor(clock: Clock, onExpired: (pending: PendingSend) => void) {
     this.#clock = clock;
     this.#deadlines = new Deadlines(clock, onExpired);
   }
@@ -26,32 +26,32 @@ export class PendingSends {
   }
 
   /** The one that waits longest. */
-  get next(): Pending | undefined {
+  get next(): PendingSend | undefined {
     return this.#waiting.first;
   }
 
   /** True when one more may wait. The first may always, whatever its size. */
-  hasRoom(pending: Pending, maxBuffered: number): boolean {
+  hasRoom(pending: PendingSend, maxBuffered: number): boolean {
     const { length, sizeBytes } = this.#waiting;
     return length === 0 || (length < maxBuffered && sizeBytes + pending.sizeBytes <= MAX_BUFFERED_BYTES);
   }
 
   /** Takes a new one, which waits from now on, until its deadline at most. */
-  add(pending: Pending): void {
+  add(pending: PendingSend): void {
     this.#count++;
     this.#waiting.push(pending);
     this.#deadlines.add(pending, this.#clock.now() + pending.timeoutMs);
   }
 
   /** Notes that it was published. */
-  published(pending: Pending): void {
+  published(pending: PendingSend): void {
     this.#waiting.remove(pending);
     pending.phase = 'in-flight';
     pending.handedOver = true;
   }
 
   /** Puts these back to the head of those that wait, in their order. */
-  waitAgain(pendings: readonly Pending[]): void {
+  waitAgain(pendings: readonly PendingSend[]): void {
     for (const pending of pendings.toReversed()) {
       pending.phase = 'waiting';
       pending.returned = undefined;
@@ -60,25 +60,25 @@ export class PendingSends {
   }
 
   /** Puts back what is published and not confirmed. Answers with those. */
-  takeBack(window: ConfirmWindow): readonly Pending[] {
+  takeBack(window: ConfirmWindow): readonly PendingSend[] {
     const unconfirmed = window.drain().filter((pending) => pending.phase !== 'settled');
     this.waitAgain(unconfirmed);
     return unconfirmed;
   }
 
-  succeed(pending: Pending): void {
+  succeed(pending: PendingSend): void {
     this.#settle(pending);
     pending.resolve(pending.receipt);
   }
 
-  fail(pending: Pending, error: unknown): void {
+  fail(pending: PendingSend, error: unknown): void {
     if (pending.phase === 'waiting') this.#waiting.remove(pending);
     this.#settle(pending);
     pending.reject(error);
   }
 
   /** Fails every one that waits, or those of them that are meant. */
-  failWaiting(toError: (pending: Pending) => unknown, isMeant = (_: Pending) => true): void {
+  failWaiting(toError: (pending: PendingSend) => unknown, isMeant = (_: PendingSend) => true): void {
     for (let pending = this.next, next = pending?.next; pending; pending = next, next = pending?.next) {
       if (isMeant(pending)) this.fail(pending, toError(pending));
     }
@@ -91,7 +91,7 @@ export class PendingSends {
     await this.#drained.promise;
   }
 
-  #settle(pending: Pending): void {
+  #settle(pending: PendingSend): void {
     pending.settled();
     this.#deadlines.remove(pending);
     this.#count--;

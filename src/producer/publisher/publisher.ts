@@ -12,16 +12,16 @@ import {
 import { type Clock, pause } from '../../util/clock.js';
 import { ConfirmWindow } from './confirm-window.js';
 import { Declarations } from './declarations.js';
-import { type AddOptions, Pending, type Receipt } from './pending-send.js';
+import { type AddOptions, PendingSend, type Receipt } from './pending-send.js';
 import { PendingSends } from './pending-sends.js';
 import type { PublishingChannel } from './publishing-channel.js';
 import { SendErrors } from './send-errors.js';
-import { Patience } from './stall-timeout.js';
+import { StallTimeout } from './stall-timeout.js';
 
 /** The most that is published and not confirmed, in bytes: amqplib buffers without a bound when the socket stalls. */
 const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
-export interface OutboxSettings {
+export interface PublisherSettings {
   /** How it is called in messages, such as `the queue 'emails'`. */
   readonly target: string;
   readonly connection: Connection;
@@ -53,8 +53,8 @@ interface OpenState {
  * | opening |                             | open   | idle, and what waits is rejected | opening, after a delay |                          | idle, when nothing waits      |
  * | open    | publishes                   |        |                                  |                        | idle, then as on flush   | idle, when nothing is pending |
  */
-export class Outbox {
-  readonly #settings: OutboxSettings;
+export class Publisher {
+  readonly #settings: PublisherSettings;
   readonly #sends: PendingSends;
   readonly #backoff: Backoff;
   readonly #errors: SendErrors;
@@ -67,9 +67,9 @@ export class Outbox {
   #isClosed = false;
   /** How many confirms have come, to see whether the server answers at all. */
   #confirms = 0;
-  readonly #patience = new Patience();
+  readonly #stallTimeout = new StallTimeout();
 
-  constructor(settings: OutboxSettings) {
+  constructor(settings: PublisherSettings) {
     this.#settings = settings;
     this.#sends = new PendingSends(settings.clock, (pending) => this.#expire(pending));
     this.#backoff = new Backoff(channelBackoff, settings.clock.random);
@@ -104,7 +104,7 @@ export class Outbox {
       const { timeoutMs, signal } = options;
       if (this.#isClosed) return reject(this.#errors.closed(false));
       if (signal?.aborted) return reject(signal.reason as Error);
-      const pending = new Pending(message, receipt, timeoutMs, resolve, reject);
+      const pending = new PendingSend(message, receipt, timeoutMs, resolve, reject);
       pending.hasOwnId = options.hasOwnId;
       pending.dueAt = options.dueAt;
       const { maxBuffered } = this.#settings;
@@ -144,7 +144,7 @@ export class Outbox {
     void this.#closeChannel();
   }
 
-  #canPublish(pending: Pending, { channel, window }: OpenState): boolean {
+  #canPublish(pending: PendingSend, { channel, window }: OpenState): boolean {
     if (!channel.isOpen || this.#settings.connection.current?.blocked !== undefined) return false;
     if (window.size >= this.#settings.maxInFlight) return false;
     if (window.size > 0 && window.sizeBytes + pending.sizeBytes > MAX_IN_FLIGHT_BYTES) return false;
@@ -222,13 +222,13 @@ export class Outbox {
     if (this.#sends.next) void this.#open(delayMs);
   }
 
-  #takeBack(window: ConfirmWindow): readonly Pending[] {
+  #takeBack(window: ConfirmWindow): readonly PendingSend[] {
     this.#ownIds.clear();
     return this.#sends.takeBack(window);
   }
 
   /** Fails those that the server's reason for closing the channel is about: sent again, they would close it again. */
-  #refuse(unconfirmed: readonly Pending[], error: TransportError): void {
+  #refuse(unconfirmed: readonly PendingSend[], error: TransportError): void {
     // Until the exchange is declared again, or can not be, the sends are unknown.
     if (error.replyCode === 404 && this.#declarations.mayComeBack()) return;
     for (const pending of unconfirmed) {
@@ -239,8 +239,8 @@ export class Outbox {
 
   #confirmed(window: ConfirmWindow, tag: number, multiple: boolean, accepted: boolean): void {
     this.#declarations.wereThere(accepted);
-    if (accepted) this.#patience.restore();
-    const homeless: Pending[] = [];
+    if (accepted) this.#stallTimeout.restore();
+    const homeless: PendingSend[] = [];
     window.take(tag, multiple, (pending) => {
       this.#confirms++;
       if (pending.hasOwnId) this.#ownIds.delete(pending.receipt.messageId);
@@ -260,14 +260,14 @@ export class Outbox {
   }
 
   /** What they need is missing, or can not take them yet: they go out again when that was seen to. */
-  #sendAgain(homeless: readonly Pending[], accepted: boolean): void {
+  #sendAgain(homeless: readonly PendingSend[], accepted: boolean): void {
     this.#sends.waitAgain(homeless);
     if (accepted) this.#declarations.vanished();
     // A channel that was opened while a queue had no leader can go on refusing when it has one.
     else if (this.#state.status === 'open') this.#replaceChannel(this.#state);
   }
 
-  #expire(pending: Pending): void {
+  #expire(pending: PendingSend): void {
     const { phase, publishedAfter } = pending;
     this.#giveUp(pending, this.#errors.timeout(pending));
     // Not one confirm since it was published: this channel may never give another one. A fresh one may.
@@ -277,14 +277,14 @@ export class Outbox {
 
   #replaceChannel({ channel, window, openedAt }: OpenState): void {
     if (this.#settings.connection.current?.blocked !== undefined) return;
-    if (!this.#patience.isOver(this.#settings.clock.now() - openedAt)) return;
+    if (!this.#stallTimeout.isOver(this.#settings.clock.now() - openedAt)) return;
     this.#state = { status: 'idle' };
     this.#takeBack(window);
     void channel.close();
     this.flush();
   }
 
-  #giveUp(pending: Pending, error: unknown): void {
+  #giveUp(pending: PendingSend, error: unknown): void {
     this.#sends.fail(pending, error);
     this.flush();
   }

@@ -9,7 +9,7 @@ import {
 import type { Connection } from '../../transport/connection/connection.js';
 import { toTopologyError } from '../../transport/declarations/declarer.js';
 import type { TransportError } from '../../transport/port.js';
-import type { Pending } from './pending-send.js';
+import type { PendingSend } from './pending-send.js';
 
 /** The errors of sends to one target, in words that say what happened to it. */
 export class SendErrors {
@@ -24,7 +24,7 @@ export class SendErrors {
     this.#connection = connection;
   }
 
-  timeout({ timeoutMs, handedOver }: Pending): TimeoutError {
+  timeout({ timeoutMs, handedOver }: PendingSend): TimeoutError {
     const what = handedOver ? 'was not confirmed' : 'could not be sent';
     const message = `The message for ${this.#target} ${what} within ${timeoutMs} ms${this.#circumstances()}`;
     return new TimeoutError(message, { maybeDelivered: handedOver });
@@ -50,7 +50,7 @@ export class SendErrors {
     );
   }
 
-  unroutable({ message: { exchange, routingKey }, returned }: Pending): UnroutableError {
+  unroutable({ message: { exchange, routingKey }, returned }: PendingSend): UnroutableError {
     const where = exchange === '' ? this.#target : `${this.#target} with the routing key '${routingKey}'`;
     const message = `No queue took the message for ${where}: ${returned}. ${ADVICE[exchange === '' ? 'queue' : 'exchange']}`;
     return new UnroutableError(message, exchange, routingKey);
@@ -58,7 +58,7 @@ export class SendErrors {
 
   /** The error for a message that would make the server close the channel again; undefined when it may be sent again. */
   refusal(
-    { message: { content, exchange, routingKey } }: Pick<Pending, 'message'>,
+    { message: { content, exchange, routingKey } }: Pick<PendingSend, 'message'>,
     error: TransportError,
   ): unknown {
     if (error.replyCode === 403 || error.replyCode === 404)

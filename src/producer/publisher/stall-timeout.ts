@@ -5,7 +5,7 @@ const MAX_MS = 30_000;
  * How long a channel may stay open without taking a message before it is replaced. Twice as long after each one, since all
  * that it has published is sent again: a server that is only slow would be drowned in copies.
  */
-export class Patience {
+export class StallTimeout {
   #ms = FIRST_MS;
 
   /** The server took a message. */

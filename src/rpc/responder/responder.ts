@@ -8,7 +8,7 @@ import { isThenable } from '../../contracts/body/schema.js';
 import type { ProcedureContract } from '../../contracts/procedure.js';
 import { ClosedError, isLeveretError, MessageTooLargeError } from '../../errors.js';
 import type { Events } from '../../events.js';
-import type { Outbox } from '../../producer/publisher/publisher.js';
+import type { Publisher } from '../../producer/publisher/publisher.js';
 import type { Clock } from '../../util/clock.js';
 import { targetOf } from '../requester/request-errors.js';
 import { type Answer, failureAnswer, isDirect, replyTo } from './reply.js';
@@ -30,9 +30,9 @@ export interface ResponderSettings {
   readonly procedure: ProcedureContract;
   readonly handler: (message: Message) => unknown;
   /** Where answers to queues are published. */
-  readonly answers: Outbox;
+  readonly answers: Publisher;
   /** Where answers to the channels of requesters are published. */
-  readonly directAnswers: Outbox;
+  readonly directAnswers: Publisher;
   readonly clock: Clock;
   readonly events: Events;
   readonly maxBodyBytes: number;
@@ -114,13 +114,13 @@ export class ResponderWork {
     const reply = replyTo(message.delivery, answer, { messageId, timestamp });
     if (!reply) return undefined;
     const isToChannel = isDirect(reply.routingKey);
-    const outbox = isToChannel ? directAnswers : answers;
-    const { inFlight } = outbox;
+    const publisher = isToChannel ? directAnswers : answers;
+    const { inFlight } = publisher;
     const options = { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: false };
-    const confirmed = outbox.add(reply, { messageId }, options);
+    const confirmed = publisher.add(reply, { messageId }, options);
     const refused = (error: unknown) => this.#refused(message, error);
-    if (!isToChannel || outbox.inFlight === inFlight) return confirmed.then(nothing, refused);
-    // Written: the server keeps no direct reply that its word could vouch for. The outbox sends it again when the connection
+    if (!isToChannel || publisher.inFlight === inFlight) return confirmed.then(nothing, refused);
+    // Written: the server keeps no direct reply that its word could vouch for. The publisher sends it again when the connection
     // is lost before that, and the acknowledgement need not wait for it.
     confirmed.catch((error: unknown) => refused(error).catch(nothing));
     return undefined;

@@ -5,19 +5,19 @@ import { UnroutableError } from '../../../src/errors.js';
 import { Republisher } from '../../../src/producer/republisher.js';
 import { received } from '../support/deliveries.js';
 import { turn } from '../support/fake-clock.js';
-import { OutboxBench } from '../support/outbox.js';
+import { PublisherBench } from '../support/publisher.js';
 import { type Tracked, track } from '../support/track.js';
 
 const emails = queue('emails', z.any());
 const failedAt = new Date(0);
 const body = Buffer.from('{"to":"ada"}');
 
-let bench: OutboxBench;
+let bench: PublisherBench;
 let republisher: Republisher;
 
 beforeEach(() => {
-  bench = OutboxBench.connected({ contract: undefined });
-  republisher = new Republisher(bench.outbox, bench.connection.asConnection);
+  bench = PublisherBench.connected({ contract: undefined });
+  republisher = new Republisher(bench.publisher, bench.connection.asConnection);
 });
 
 const message = (headers = {}, messageId = 'm1') =>

@@ -1,14 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfirmWindow } from '../../../../src/producer/publisher/confirm-window.js';
-import type { Pending } from '../../../../src/producer/publisher/pending-send.js';
+import type { PendingSend } from '../../../../src/producer/publisher/pending-send.js';
 
 /** All that a window looks at. */
-function entry(name: number, sizeBytes = 10): Pending {
-  return { name, sizeBytes } as unknown as Pending;
+function entry(name: number, sizeBytes = 10): PendingSend {
+  return { name, sizeBytes } as unknown as PendingSend;
 }
 
-const nameOf = (pending: Pending | undefined) => (pending as unknown as { name: number } | undefined)?.name;
+const nameOf = (pending: PendingSend | undefined) =>
+  (pending as unknown as { name: number } | undefined)?.name;
 
 function windowOf(count: number) {
   const window = new ConfirmWindow();

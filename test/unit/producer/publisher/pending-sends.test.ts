@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Pending, PendingList } from '../../../../src/producer/publisher/pending-send.js';
+import { PendingList, PendingSend } from '../../../../src/producer/publisher/pending-send.js';
 
-function pending(name: string, bodyBytes = 0): Pending {
+function pending(name: string, bodyBytes = 0): PendingSend {
   const message = {
     exchange: '',
     routingKey: 'q',
@@ -10,7 +10,7 @@ function pending(name: string, bodyBytes = 0): Pending {
     properties: {},
     content: Buffer.alloc(bodyBytes),
   };
-  return new Pending(
+  return new PendingSend(
     message,
     { messageId: name },
     1,
@@ -21,9 +21,9 @@ function pending(name: string, bodyBytes = 0): Pending {
 
 /** The names in the list, forwards and, as a check of the links, backwards. */
 function names(list: PendingList): string[] {
-  const forwards: Pending[] = [];
+  const forwards: PendingSend[] = [];
   for (let it = list.first; it; it = it.next) forwards.push(it);
-  const backwards: Pending[] = [];
+  const backwards: PendingSend[] = [];
   for (let it = forwards.at(-1); it; it = it.previous) backwards.push(it);
   // One by one: the elements hold each other, and a deep comparison would walk through all of them for each.
   expect(backwards.length).toBe(forwards.length);
@@ -56,7 +56,7 @@ describe('the list of sends that wait', () => {
     const all = ['a', 'b', 'c'].map((name) => pending(name));
     for (const it of all) list.push(it);
 
-    list.remove(all[index] as Pending);
+    list.remove(all[index] as PendingSend);
 
     expect(names(list)).toEqual(left);
   });
@@ -91,7 +91,7 @@ describe('the list of sends that wait', () => {
     });
     const property = fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
       const list = new PendingList();
-      const model: Pending[] = [];
+      const model: PendingSend[] = [];
       for (const [index, it] of steps.entries()) {
         const one = pending(String(index), it.bytes);
         if (it.do === 'push') {
@@ -101,7 +101,7 @@ describe('the list of sends that wait', () => {
           list.unshift(one);
           model.unshift(one);
         } else if (model.length > 0) {
-          list.remove(model.splice(it.at % model.length, 1)[0] as Pending);
+          list.remove(model.splice(it.at % model.length, 1)[0] as PendingSend);
         }
         expect(names(list)).toEqual(model.map(({ receipt }) => receipt.messageId));
         expect(list.length).toBe(model.length);

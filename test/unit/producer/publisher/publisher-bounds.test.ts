@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { BufferFullError } from '../../../../src/errors.js';
 import { turn } from '../../support/fake-clock.js';
-import { OutboxBench, states } from '../../support/outbox.js';
+import { PublisherBench, states } from '../../support/publisher.js';
 
 const MIB = 1024 * 1024;
 
-describe('the buffer of an outbox', () => {
+describe('the buffer of an publisher', () => {
   it('holds as many messages as it may, while there is no connection', async () => {
-    const bench = new OutboxBench({ maxBuffered: 3 });
+    const bench = new PublisherBench({ maxBuffered: 3 });
     const sends = await bench.sendAll('a', 'b', 'c', 'd');
 
     expect(states(sends)).toEqual({ a: 'pending', b: 'pending', c: 'pending', d: 'BUFFER_FULL' });
@@ -18,7 +18,7 @@ describe('the buffer of an outbox', () => {
   });
 
   it('holds as many messages as it may beside those that are published', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 2, maxBuffered: 1 });
+    const bench = PublisherBench.connected({ maxInFlight: 2, maxBuffered: 1 });
     await bench.sendAll('a');
     const sends = await bench.sendAll('b', 'c', 'd');
 
@@ -26,7 +26,7 @@ describe('the buffer of an outbox', () => {
   });
 
   it('is not needed while the window has room', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 100, maxBuffered: 1 });
+    const bench = PublisherBench.connected({ maxInFlight: 100, maxBuffered: 1 });
     await bench.sendAll('first');
     const sends = await bench.sendAll(...Array.from({ length: 50 }, (_, index) => String(index)));
 
@@ -35,7 +35,7 @@ describe('the buffer of an outbox', () => {
   });
 
   it('holds 64 MiB, whatever the number', async () => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     const sends = Object.fromEntries(
       ['a', 'b', 'c', 'd'].map((id) => [id, bench.send(id, { bodyBytes: 20 * MIB })]),
     );
@@ -47,7 +47,7 @@ describe('the buffer of an outbox', () => {
   });
 
   it('takes one message that is larger than that, when nothing else waits', async () => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     const large = bench.send('large', { bodyBytes: 65 * MIB });
     const next = bench.send('next');
     await turn();
@@ -56,7 +56,7 @@ describe('the buffer of an outbox', () => {
   });
 
   it('has room again when something is settled', async () => {
-    const bench = new OutboxBench({ maxBuffered: 1 });
+    const bench = new PublisherBench({ maxBuffered: 1 });
     bench.send('a', { timeoutMs: 100 });
     const full = bench.send('b');
     await bench.clock.pass(200);
@@ -67,7 +67,7 @@ describe('the buffer of an outbox', () => {
   });
 
   it('has room again when what waited is published', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 1, maxBuffered: 1 });
+    const bench = PublisherBench.connected({ maxInFlight: 1, maxBuffered: 1 });
     await bench.sendAll('a');
     await bench.sendAll('b');
     bench.channel.confirm(1);
@@ -77,7 +77,7 @@ describe('the buffer of an outbox', () => {
   });
 
   it('says why nothing leaves it: the server blocks publishing', async () => {
-    const bench = OutboxBench.connected({ maxBuffered: 1 });
+    const bench = PublisherBench.connected({ maxBuffered: 1 });
     bench.link.block('low on memory');
     await bench.sendAll('a');
     const { b } = await bench.sendAll('b');
@@ -88,7 +88,7 @@ describe('the buffer of an outbox', () => {
   });
 
   it('says why nothing leaves it: there is no connection', async () => {
-    const bench = OutboxBench.connected({ maxBuffered: 1 });
+    const bench = PublisherBench.connected({ maxBuffered: 1 });
     bench.connection.lose(new Error('connection refused'));
     await bench.sendAll('a');
     const { b } = await bench.sendAll('b');
@@ -97,7 +97,7 @@ describe('the buffer of an outbox', () => {
   });
 
   it('takes what comes back from a lost channel, though it was full', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 2, maxBuffered: 1 });
+    const bench = PublisherBench.connected({ maxInFlight: 2, maxBuffered: 1 });
     await bench.sendAll('first');
     bench.channel.confirm(1);
     const sends = await bench.sendAll('a', 'b', 'c');
@@ -105,6 +105,6 @@ describe('the buffer of an outbox', () => {
     await turn();
 
     expect(states(sends)).toEqual({ a: 'pending', b: 'pending', c: 'pending' });
-    expect(bench.outbox.pending).toBe(3);
+    expect(bench.publisher.pending).toBe(3);
   });
 });

@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { ClosedError } from '../../../../src/errors.js';
 import { TransportError } from '../../../../src/transport/port.js';
 import { turn } from '../../support/fake-clock.js';
-import { bounded, OutboxBench, states } from '../../support/outbox.js';
+import { bounded, PublisherBench, states } from '../../support/publisher.js';
 import { track } from '../../support/track.js';
 
-describe('closing an outbox', () => {
+describe('closing an publisher', () => {
   it('waits until everything is settled, and closes the channel', async () => {
-    const bench = OutboxBench.connected({ contract: bounded });
+    const bench = PublisherBench.connected({ contract: bounded });
     const sends = await bench.sendAll('a', 'b');
-    const closing = track(bench.outbox.close());
+    const closing = track(bench.publisher.close());
     bench.channel.confirm(1);
     await turn();
     const during = closing.state;
@@ -21,9 +21,9 @@ describe('closing an outbox', () => {
   });
 
   it('sends what waits first', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 1 });
+    const bench = PublisherBench.connected({ maxInFlight: 1 });
     await bench.sendAll('a', 'b');
-    const closing = track(bench.outbox.close());
+    const closing = track(bench.publisher.close());
     bench.channel.confirm(1);
     bench.channel.confirm(2);
     await turn();
@@ -32,15 +32,15 @@ describe('closing an outbox', () => {
   });
 
   it('resolves at once when there is nothing to wait for', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
 
-    await expect(bench.outbox.close()).resolves.toBeUndefined();
+    await expect(bench.publisher.close()).resolves.toBeUndefined();
     expect(bench.link.requests).toEqual([]);
   });
 
   it('takes no more: surely not delivered', async () => {
-    const bench = OutboxBench.connected();
-    await bench.outbox.close();
+    const bench = PublisherBench.connected();
+    await bench.publisher.close();
     const { a } = await bench.sendAll('a');
 
     expect(a?.error).toBeInstanceOf(ClosedError);
@@ -49,16 +49,16 @@ describe('closing an outbox', () => {
   });
 
   it('resolves when the deadline of the last send has passed', async () => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     bench.send('a', { timeoutMs: 1_000 });
-    const closing = track(bench.outbox.close());
+    const closing = track(bench.publisher.close());
     await bench.clock.pass(2_000);
 
     expect([closing.state, bench.clock.armed]).toEqual(['resolved', 0]);
   });
 
   it('closes also a channel that was being opened', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const controller = new AbortController();
     let letGo = () => {};
     bench.link.onRequest = (request) =>
@@ -68,7 +68,7 @@ describe('closing an outbox', () => {
     letGo();
     await turn();
     controller.abort('enough');
-    await bench.outbox.close();
+    await bench.publisher.close();
     letGo();
     await turn();
 
@@ -77,9 +77,9 @@ describe('closing an outbox', () => {
   });
 
   it('survives a second time, and another loss of the connection', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a');
-    const both = [track(bench.outbox.close()), track(bench.outbox.close())];
+    const both = [track(bench.publisher.close()), track(bench.publisher.close())];
     bench.connection.lose();
     bench.connection.open();
     await turn();
@@ -90,11 +90,11 @@ describe('closing an outbox', () => {
   });
 });
 
-describe('aborting an outbox', () => {
+describe('aborting an publisher', () => {
   it('settles everything, and says what may be delivered', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 1 });
+    const bench = PublisherBench.connected({ maxInFlight: 1 });
     const sends = await bench.sendAll('published', 'waiting');
-    bench.outbox.abort();
+    bench.publisher.abort();
     await turn();
 
     expect(states(sends)).toEqual({ published: 'CLOSED', waiting: 'CLOSED' });
@@ -106,36 +106,36 @@ describe('aborting an outbox', () => {
       maybeDelivered: false,
       message: "The message for the queue 'emails' was not sent: the producer is closed",
     });
-    expect(bench.outbox.pending).toBe(0);
+    expect(bench.publisher.pending).toBe(0);
     expect(bench.channel.isOpen).toBe(false);
     expect(bench.clock.armed).toBe(0);
   });
 
   it('ends a close that waits', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a');
-    const closing = track(bench.outbox.close());
-    bench.outbox.abort();
+    const closing = track(bench.publisher.close());
+    bench.publisher.abort();
     await turn();
 
     expect(closing.state).toBe('resolved');
   });
 
   it('takes no more', async () => {
-    const bench = OutboxBench.connected();
-    bench.outbox.abort();
+    const bench = PublisherBench.connected();
+    bench.publisher.abort();
     const { a } = await bench.sendAll('a');
 
     expect(a?.error).toMatchObject({ code: 'CLOSED', maybeDelivered: false });
   });
 
   it('ends the wait for the next attempt to open a channel, and makes none', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a');
     bench.channel.die(new TransportError('closed', { replyCode: 541 }));
     await turn();
     const opened = bench.link.channels.length;
-    bench.outbox.abort();
+    bench.publisher.abort();
     await turn();
     const { armed } = bench.clock;
     await bench.clock.pass(60_000);
@@ -146,9 +146,9 @@ describe('aborting an outbox', () => {
   });
 
   it('closes a channel that was being opened', async () => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     bench.send('a');
-    bench.outbox.abort();
+    bench.publisher.abort();
     bench.connection.open();
     await turn();
 
@@ -157,13 +157,13 @@ describe('aborting an outbox', () => {
   });
 
   it('settles also what came back and waits for its queue', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     bench.link.onRequest = () => new Promise(() => {});
     bench.channel.giveBack(bench.channel.published[0]);
     bench.channel.confirm(1);
     await turn();
-    bench.outbox.abort();
+    bench.publisher.abort();
     await turn();
 
     expect(a?.error).toMatchObject({ code: 'CLOSED', maybeDelivered: true });

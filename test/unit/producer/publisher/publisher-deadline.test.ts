@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { TimeoutError } from '../../../../src/errors.js';
 import { TransportError } from '../../../../src/transport/port.js';
 import { turn } from '../../support/fake-clock.js';
-import { OutboxBench, states } from '../../support/outbox.js';
+import { PublisherBench, states } from '../../support/publisher.js';
 
 describe('the deadline of a send', () => {
   it('passes a little late, and never early', async () => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     const a = bench.send('a', { timeoutMs: 1_000 });
     await bench.clock.pass(999);
     const before = a.state;
@@ -17,7 +17,7 @@ describe('the deadline of a send', () => {
   });
 
   it('says that nothing was delivered when nothing was sent', async () => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     const a = bench.send('a', { timeoutMs: 1_000 });
     await bench.clock.pass(2_000);
 
@@ -29,7 +29,7 @@ describe('the deadline of a send', () => {
   });
 
   it('says that it may be delivered when it was sent and not confirmed', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const a = bench.send('a', { timeoutMs: 1_000 });
     await bench.clock.pass(2_000);
 
@@ -40,7 +40,7 @@ describe('the deadline of a send', () => {
   });
 
   it('says that it may be delivered when it was sent before the connection was lost', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const a = bench.send('a', { timeoutMs: 1_000 });
     await turn();
     bench.connection.lose(new Error('connection reset'));
@@ -53,7 +53,7 @@ describe('the deadline of a send', () => {
   });
 
   it('says why no channel could be opened, as long as that is so', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.link.onRequest = (request) => {
       if (request === 'open channel') throw new TransportError('no channel is left', { isExhausted: true });
     };
@@ -73,7 +73,7 @@ describe('the deadline of a send', () => {
   });
 
   it('says that nothing was delivered when the server blocked publishing, and why', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.link.block('low on disk');
     const a = bench.send('a', { timeoutMs: 1_000 });
     await bench.clock.pass(2_000);
@@ -85,7 +85,7 @@ describe('the deadline of a send', () => {
   });
 
   it('is its own for each send', async () => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     const sends = {
       late: bench.send('late', { timeoutMs: 5_000 }),
       early: bench.send('early', { timeoutMs: 100 }),
@@ -93,11 +93,11 @@ describe('the deadline of a send', () => {
     await bench.clock.pass(200);
 
     expect(states(sends)).toEqual({ late: 'pending', early: 'TIMEOUT' });
-    expect(bench.outbox.pending).toBe(1);
+    expect(bench.publisher.pending).toBe(1);
   });
 
   it('that is infinite never passes', async () => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     const a = bench.send('a', { timeoutMs: Number.POSITIVE_INFINITY });
     await bench.clock.pass(10 ** 9);
 
@@ -105,18 +105,18 @@ describe('the deadline of a send', () => {
   });
 
   it('does not pass for a send that is settled', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.send('a', { timeoutMs: 100 });
     bench.send('b');
     await turn();
     bench.channel.confirm(1);
     await bench.clock.pass(1_000);
 
-    expect(bench.outbox.pending).toBe(1);
+    expect(bench.publisher.pending).toBe(1);
   });
 
   it('leaves no timer once everything is settled', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a', 'b');
     bench.channel.confirm(2, { multiple: true });
 
@@ -124,7 +124,7 @@ describe('the deadline of a send', () => {
   });
 
   it('lets what is confirmed afterwards go by', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const sends = { a: bench.send('a', { timeoutMs: 1_000 }), b: bench.send('b') };
     await turn();
     bench.channel.confirm(2);
@@ -133,13 +133,13 @@ describe('the deadline of a send', () => {
     await turn();
 
     expect(states(sends)).toEqual({ a: 'TIMEOUT', b: 'resolved' });
-    expect(bench.outbox).toMatchObject({ pending: 0, inFlight: 0 });
+    expect(bench.publisher).toMatchObject({ pending: 0, inFlight: 0 });
   });
 });
 
 describe('a channel that does not confirm', () => {
   it('is replaced once a send has waited in vain, and the others are sent again', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const sends = { a: bench.send('a', { timeoutMs: 1_000 }), b: bench.send('b') };
     await turn();
     const silent = bench.channel;
@@ -153,7 +153,7 @@ describe('a channel that does not confirm', () => {
   });
 
   it('is not replaced again before the next one has had its time, so that no message is sent again and again', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     for (let n = 0; n < 100; n++) bench.send(`m${n}`, { timeoutMs: 1_000 + 10 * n });
     const last = bench.send('last', { timeoutMs: 60_000 });
     await turn();
@@ -170,7 +170,7 @@ describe('a channel that does not confirm', () => {
   });
 
   it('is forgotten: when its end is heard of late, the next one stays', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.send('a', { timeoutMs: 1_000 });
     const b = bench.send('b');
     await turn();
@@ -185,7 +185,7 @@ describe('a channel that does not confirm', () => {
   });
 
   it('is kept when it has confirmed anything meanwhile', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.send('a', { timeoutMs: 1_000 });
     bench.send('b');
     await turn();
@@ -197,7 +197,7 @@ describe('a channel that does not confirm', () => {
   });
 
   it('is kept when the deadline passed before the message was sent', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 1 });
+    const bench = PublisherBench.connected({ maxInFlight: 1 });
     await bench.sendAll('a');
     const { channel } = bench;
     bench.send('b', { timeoutMs: 1_000 });
@@ -207,7 +207,7 @@ describe('a channel that does not confirm', () => {
   });
 
   it('is kept while the server blocks publishing: it does not confirm then either', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.send('a', { timeoutMs: 1_000 });
     await turn();
     const { channel } = bench;
@@ -220,7 +220,7 @@ describe('a channel that does not confirm', () => {
 
 describe('the signal of a send', () => {
   it('rejects it with its own reason while it waits, and lets the next one in', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 1 });
+    const bench = PublisherBench.connected({ maxInFlight: 1 });
     const controller = new AbortController();
     await bench.sendAll('a');
     const sends = { b: bench.send('b', { signal: controller.signal }), c: bench.send('c') };
@@ -233,7 +233,7 @@ describe('the signal of a send', () => {
   });
 
   it('lets through what it had held up', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const controller = new AbortController();
     bench.send('a', { hasOwnId: true });
     bench.send('a', { hasOwnId: true, signal: controller.signal });
@@ -245,7 +245,7 @@ describe('the signal of a send', () => {
   });
 
   it('rejects it with its own reason also when it is on its way', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const controller = new AbortController();
     const a = bench.send('a', { signal: controller.signal });
     await turn();
@@ -253,20 +253,20 @@ describe('the signal of a send', () => {
     await turn();
 
     expect(a.error).toBe(controller.signal.reason);
-    expect(bench.outbox.pending).toBe(0);
+    expect(bench.publisher.pending).toBe(0);
   });
 
   it('that is aborted already takes nothing', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const a = bench.send('a', { signal: AbortSignal.abort('too late') });
     await turn();
 
     expect(a.error).toBe('too late');
-    expect([bench.outbox.pending, bench.link.requests]).toEqual([0, []]);
+    expect([bench.publisher.pending, bench.link.requests]).toEqual([0, []]);
   });
 
   it('is let go of when the send is settled', async () => {
-    const bench = OutboxBench.connected({ maxBuffered: 1 });
+    const bench = PublisherBench.connected({ maxBuffered: 1 });
     const { signal } = new AbortController();
     bench.send('a', { signal });
     bench.send('refused', { signal });
@@ -274,7 +274,7 @@ describe('the signal of a send', () => {
     await turn();
     const during = getEventListeners(signal, 'abort').length;
     bench.channel.confirm(1);
-    bench.outbox.abort();
+    bench.publisher.abort();
 
     expect([during, getEventListeners(signal, 'abort').length]).toEqual([1, 0]);
   });

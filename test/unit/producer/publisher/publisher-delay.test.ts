@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { TopologyError } from '../../../../src/errors.js';
 import { TransportError } from '../../../../src/transport/port.js';
 import { turn } from '../../support/fake-clock.js';
-import { OutboxBench, states } from '../../support/outbox.js';
+import { PublisherBench, states } from '../../support/publisher.js';
 
-const topology = (bench: OutboxBench) =>
+const topology = (bench: PublisherBench) =>
   bench.link.requests.filter((it) => /^(?:declare|bind|check)/.test(it) && it.includes('leveret.delay'));
-const exchanges = (bench: OutboxBench) => bench.channel.published.map(({ exchange }) => exchange);
+const exchanges = (bench: PublisherBench) => bench.channel.published.map(({ exchange }) => exchange);
 
 /** Time for as many answers as all declarations need. */
 async function settle(): Promise<void> {
@@ -15,7 +15,7 @@ async function settle(): Promise<void> {
 
 describe('a delayed send', () => {
   it('waits until its levels are declared, once, and keeps its place among the others', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.send('a', { delayMs: 1_000 });
     bench.send('b');
     await settle();
@@ -31,7 +31,7 @@ describe('a delayed send', () => {
   });
 
   it('is sent at once when it is due before it could be sent', async () => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     bench.send('a', { delayMs: 1_000 });
     await bench.clock.pass(1_000);
     bench.connection.open();
@@ -41,7 +41,7 @@ describe('a delayed send', () => {
   });
 
   it('is delayed only for what is left when it is sent again', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.send('a', { delayMs: 4_000 });
     await settle();
     const before = exchanges(bench);
@@ -58,7 +58,7 @@ describe('a delayed send', () => {
   });
 
   it('that came back is sent once more, after everything was declared again', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const a = bench.send('a', { delayMs: 1_000 });
     await settle();
     const declared = topology(bench).length;
@@ -77,7 +77,7 @@ describe('a delayed send', () => {
   });
 
   it('that was refused is sent again: its delay queue has no leader yet', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const a = bench.send('a', { delayMs: 60_000 });
     await settle();
     bench.channel.refuse(1);
@@ -89,7 +89,7 @@ describe('a delayed send', () => {
   });
 
   it('fails when its levels can not be declared, and no other send with it', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.link.onRequest = (request) => {
       if (request.includes('leveret.delay')) throw new TransportError('NO', { replyCode: 403 });
     };

@@ -4,7 +4,7 @@ import { exchange } from '../../../../src/contracts/exchange.js';
 import { ClosedError, ConnectionError, MessageTooLargeError, TopologyError } from '../../../../src/errors.js';
 import { TransportError } from '../../../../src/transport/port.js';
 import { turn } from '../../support/fake-clock.js';
-import { bounded, OutboxBench, states } from '../../support/outbox.js';
+import { bounded, PublisherBench, states } from '../../support/publisher.js';
 
 function closed(replyCode: number | undefined, message: string): TransportError {
   return new TransportError(`Channel closed by server: ${replyCode} with message "${message}"`, {
@@ -14,9 +14,9 @@ function closed(replyCode: number | undefined, message: string): TransportError 
 
 const MISSING = closed(404, "NOT_FOUND - no exchange 'orders' in vhost '/'");
 
-describe('when the connection is lost, an outbox', () => {
+describe('when the connection is lost, an publisher', () => {
   it('sends again what was not confirmed, with the same id and in order, before what came later', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 3 });
+    const bench = PublisherBench.connected({ maxInFlight: 3 });
     await bench.sendAll('a', 'b', 'c', 'd');
     bench.channel.confirm(2);
     bench.connection.lose();
@@ -30,7 +30,7 @@ describe('when the connection is lost, an outbox', () => {
   });
 
   it('sends nothing again that is settled', async () => {
-    const bench = OutboxBench.connected({ contract: bounded });
+    const bench = PublisherBench.connected({ contract: bounded });
     const controller = new AbortController();
     const aborted = bench.send('aborted', { signal: controller.signal });
     const sends = await bench.sendAll('confirmed', 'refused', 'open');
@@ -51,7 +51,7 @@ describe('when the connection is lost, an outbox', () => {
   });
 
   it('takes the confirms of the next channel for what was sent on that', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const sends = await bench.sendAll('a', 'b');
     const old = bench.channel;
     bench.connection.lose();
@@ -68,7 +68,7 @@ describe('when the connection is lost, an outbox', () => {
   });
 
   it('goes through any number of losses', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const sends = await bench.sendAll('a', 'b');
     for (let loss = 0; loss < 20; loss++) {
       bench.connection.lose();
@@ -83,7 +83,7 @@ describe('when the connection is lost, an outbox', () => {
   });
 
   it('declares its contract on each new connection', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a');
     bench.connection.lose();
     bench.connection.open();
@@ -93,7 +93,7 @@ describe('when the connection is lost, an outbox', () => {
   });
 
   it('opens no channel on the next one when nothing waits', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a');
     bench.channel.confirm(1);
     bench.connection.lose();
@@ -104,7 +104,7 @@ describe('when the connection is lost, an outbox', () => {
   });
 
   it('keeps in the buffer what a dying channel refuses to publish', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a');
     bench.channel.onPublish = () => {
       bench.channel.isOpen = false;
@@ -112,13 +112,13 @@ describe('when the connection is lost, an outbox', () => {
     };
     const { b } = await bench.sendAll('b');
 
-    expect([b?.state, bench.outbox.pending]).toEqual(['pending', 2]);
+    expect([b?.state, bench.publisher.pending]).toEqual(['pending', 2]);
   });
 });
 
-describe('when the server closes the channel, an outbox', () => {
+describe('when the server closes the channel, an publisher', () => {
   it('opens another one after a delay, which grows', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.clock.chance = 0.999;
     bench.send('a', { timeoutMs: Number.POSITIVE_INFINITY });
     await turn();
@@ -135,7 +135,7 @@ describe('when the server closes the channel, an outbox', () => {
   });
 
   it('sends again after a missing exchange was declared again, since the sends are unknown', async () => {
-    const bench = OutboxBench.connected({ contract: exchange('orders', z.any()) });
+    const bench = PublisherBench.connected({ contract: exchange('orders', z.any()) });
     const sends = await bench.sendAll('a', 'b');
     bench.channel.die(MISSING);
     await bench.clock.pass(1_000);
@@ -150,7 +150,7 @@ describe('when the server closes the channel, an outbox', () => {
   });
 
   it('fails the sends when the exchange is missing twice in a row', async () => {
-    const bench = OutboxBench.connected({ contract: exchange('orders', z.any(), { declare: false }) });
+    const bench = PublisherBench.connected({ contract: exchange('orders', z.any(), { declare: false }) });
     const sends = await bench.sendAll('a', 'b');
     bench.channel.die(MISSING);
     await bench.clock.pass(1_000);
@@ -164,7 +164,7 @@ describe('when the server closes the channel, an outbox', () => {
   });
 
   it('counts the missing exchange from the start once something was confirmed', async () => {
-    const bench = OutboxBench.connected({ contract: exchange('orders', z.any()) });
+    const bench = PublisherBench.connected({ contract: exchange('orders', z.any()) });
     await bench.sendAll('a');
     bench.channel.die(MISSING);
     await bench.clock.pass(1_000);
@@ -177,7 +177,7 @@ describe('when the server closes the channel, an outbox', () => {
   });
 
   it('fails the sends that have no right', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     bench.channel.die(closed(403, "ACCESS_REFUSED - write access to exchange 'x' refused"));
     await turn();
@@ -190,7 +190,7 @@ describe('when the server closes the channel, an outbox', () => {
   });
 
   it('fails the message that was too large for the server, and sends the others again', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const sends = { small: bench.send('small'), large: bench.send('large', { bodyBytes: 2_000 }) };
     await turn();
     bench.channel.die(
@@ -205,7 +205,7 @@ describe('when the server closes the channel, an outbox', () => {
   });
 
   it('sends again after any other precondition that failed', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     bench.channel.die(closed(406, 'PRECONDITION_FAILED - something else'));
     await bench.clock.pass(1_000);
@@ -214,9 +214,9 @@ describe('when the server closes the channel, an outbox', () => {
   });
 });
 
-describe('when it can not open its channel, an outbox', () => {
+describe('when it can not open its channel, an publisher', () => {
   it('fails what waits when the declaration is refused, and asks again for the next send', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const words =
       "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'emails' in vhost '/': received 'true' but current is 'false'";
     bench.link.onRequest = (request) => {
@@ -232,7 +232,7 @@ describe('when it can not open its channel, an outbox', () => {
   });
 
   it('tries again after a delay when that may help', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     let attempts = 0;
     bench.link.onRequest = (request) => {
       if (request.startsWith('declare') && attempts++ < 3) throw new TransportError('no answer');
@@ -249,7 +249,7 @@ describe('when it can not open its channel, an outbox', () => {
     ['is given up', new ConnectionError('ACCESS_REFUSED', 'wrong password')],
     ['is closed', new ClosedError('The broker is closed')],
   ])('fails what waits when the connection %s: surely not delivered', async (_, cause) => {
-    const bench = new OutboxBench();
+    const bench = new PublisherBench();
     const { a } = await bench.sendAll('a');
     bench.connection.fail(cause);
     await turn();
@@ -260,7 +260,7 @@ describe('when it can not open its channel, an outbox', () => {
   });
 
   it('says that something may be delivered when it was sent before', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     bench.connection.lose();
     await turn();

@@ -5,21 +5,21 @@ import { queue } from '../../../../src/contracts/queue.js';
 import { TopologyError, UnroutableError } from '../../../../src/errors.js';
 import { TransportError } from '../../../../src/transport/port.js';
 import { turn } from '../../support/fake-clock.js';
-import { bounded, OutboxBench, states } from '../../support/outbox.js';
+import { bounded, PublisherBench, states } from '../../support/publisher.js';
 
 const orders = exchange('orders', z.any());
 
 /** The server gives the message back, and confirms it, as it does with one that no queue takes. */
-function giveBack(bench: OutboxBench, tag: number): void {
+function giveBack(bench: PublisherBench, tag: number): void {
   bench.channel.giveBack(bench.channel.published[tag - 1]);
   bench.channel.confirm(tag);
 }
 
-const declarations = (bench: OutboxBench) => bench.link.requests.filter((it) => it.startsWith('declare'));
+const declarations = (bench: PublisherBench) => bench.link.requests.filter((it) => it.startsWith('declare'));
 
 describe('a message that no queue took', () => {
   it('is sent again with the same id, once its queue is declared again', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     giveBack(bench, 1);
     await turn();
@@ -32,7 +32,7 @@ describe('a message that no queue took', () => {
   });
 
   it('is unroutable when it comes back a second time', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     giveBack(bench, 1);
     await turn();
@@ -55,7 +55,7 @@ describe('a message that no queue took', () => {
     ['a queue that is only checked', queue('emails', z.any(), { declare: 'passive' })],
     ['no contract', undefined],
   ])('is unroutable at once for %s', async (_, contract) => {
-    const bench = OutboxBench.connected({ contract });
+    const bench = PublisherBench.connected({ contract });
     const { a } = await bench.sendAll('a');
     const before = declarations(bench);
     giveBack(bench, 1);
@@ -67,7 +67,7 @@ describe('a message that no queue took', () => {
   });
 
   it('names the routing key of an exchange', async () => {
-    const bench = OutboxBench.connected({ contract: orders });
+    const bench = PublisherBench.connected({ contract: orders });
     const { a } = await bench.sendAll('a');
     giveBack(bench, 1);
     await turn();
@@ -80,7 +80,7 @@ describe('a message that no queue took', () => {
   });
 
   it('does not take others with it', async () => {
-    const bench = OutboxBench.connected({ contract: undefined });
+    const bench = PublisherBench.connected({ contract: undefined });
     const sends = await bench.sendAll('a', 'b', 'c');
     bench.channel.giveBack(bench.channel.published[1]);
     bench.channel.confirm(3, { multiple: true });
@@ -90,7 +90,7 @@ describe('a message that no queue took', () => {
   });
 
   it('that the server refuses after all is rejected', async () => {
-    const bench = OutboxBench.connected({ contract: bounded });
+    const bench = PublisherBench.connected({ contract: bounded });
     const { a } = await bench.sendAll('a');
     bench.channel.giveBack(bench.channel.published[0]);
     bench.channel.refuse(1);
@@ -100,7 +100,7 @@ describe('a message that no queue took', () => {
   });
 
   it('is not unroutable because it came back on an earlier channel', async () => {
-    const bench = OutboxBench.connected({ contract: undefined });
+    const bench = PublisherBench.connected({ contract: undefined });
     const { a } = await bench.sendAll('a');
     bench.channel.giveBack(bench.channel.published[0]);
     bench.connection.lose();
@@ -113,7 +113,7 @@ describe('a message that no queue took', () => {
   });
 
   it('that was given up meanwhile is settled once', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const controller = new AbortController();
     const a = bench.send('a', { signal: controller.signal });
     await turn();
@@ -123,13 +123,13 @@ describe('a message that no queue took', () => {
 
     expect(a.error).toBe('enough');
     expect(bench.channel.ids).toEqual(['a']);
-    expect(bench.outbox.pending).toBe(0);
+    expect(bench.publisher.pending).toBe(0);
   });
 });
 
 describe('while a queue is declared again', () => {
   /** Holds the declaration until the test lets it go on. */
-  function held(bench: OutboxBench) {
+  function held(bench: PublisherBench) {
     let go = (_: Error | undefined) => {};
     bench.link.onRequest = (request) =>
       request.startsWith('declare')
@@ -141,7 +141,7 @@ describe('while a queue is declared again', () => {
   }
 
   it('nothing is published, and then what came back goes first, in its order', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a', 'b', 'c');
     const letGo = held(bench);
     bench.channel.confirm(1);
@@ -160,7 +160,7 @@ describe('while a queue is declared again', () => {
   });
 
   it('one declaration does for all that come back', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a', 'b');
     const letGo = held(bench);
     giveBack(bench, 1);
@@ -174,7 +174,7 @@ describe('while a queue is declared again', () => {
   });
 
   it('a refusal of the server fails everything that waits for the queue', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a');
     const letGo = held(bench);
     giveBack(bench, 1);
@@ -184,11 +184,11 @@ describe('while a queue is declared again', () => {
 
     expect(sends.b?.error).toBeInstanceOf(TopologyError);
     expect(sends.b?.error).toMatchObject({ code: 'ACCESS_REFUSED' });
-    expect(bench.outbox.pending).toBe(0);
+    expect(bench.publisher.pending).toBe(0);
   });
 
   it('one on a node that is down is asked for again, and does not count as missing', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     const down = new TransportError(
       `with message "NOT_FOUND - home node 'b' of durable queue 'emails' in vhost '/' is down or inaccessible"`,
@@ -209,7 +209,7 @@ describe('while a queue is declared again', () => {
   });
 
   it('a lost connection leads to the next, where it is declared before anything is sent', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     held(bench);
     giveBack(bench, 1);

@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigurationError, RejectedError } from '../../../../src/errors.js';
 import { turn } from '../../support/fake-clock.js';
-import { bounded, OutboxBench, states } from '../../support/outbox.js';
+import { bounded, PublisherBench, states } from '../../support/publisher.js';
 
 const MIB = 1024 * 1024;
 
-describe('an outbox', () => {
+describe('an publisher', () => {
   it('opens nothing before there is something to send', async () => {
-    const bench = OutboxBench.connected();
-    bench.outbox.flush();
+    const bench = PublisherBench.connected();
+    bench.publisher.flush();
     await turn();
 
     expect(bench.link.requests).toEqual([]);
   });
 
   it('declares its contract before it opens its channel', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a');
 
     expect(bench.link.requests.filter((it) => it !== 'close channel')).toEqual([
@@ -27,34 +27,34 @@ describe('an outbox', () => {
   });
 
   it('declares nothing without a contract', async () => {
-    const bench = OutboxBench.connected({ contract: undefined });
+    const bench = PublisherBench.connected({ contract: undefined });
     await bench.sendAll('a');
 
     expect(bench.link.requests).toEqual(['open channel']);
   });
 
   it('publishes without waiting for confirms, in order, on one channel', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a', 'b');
     await bench.sendAll('c');
 
     expect(bench.channel.ids).toEqual(['a', 'b', 'c']);
-    expect(bench.outbox).toMatchObject({ pending: 3, inFlight: 3 });
+    expect(bench.publisher).toMatchObject({ pending: 3, inFlight: 3 });
   });
 
   it('resolves a send with its receipt once it is confirmed, and not before', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     const before = a?.state;
     bench.channel.confirm(1);
     await turn();
 
     expect([before, a?.state, a?.value]).toEqual(['pending', 'resolved', { messageId: 'a' }]);
-    expect(bench.outbox).toMatchObject({ pending: 0, inFlight: 0 });
+    expect(bench.publisher).toMatchObject({ pending: 0, inFlight: 0 });
   });
 
   it('resolves everything that a multiple confirm is about', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const sends = await bench.sendAll('a', 'b', 'c');
     bench.channel.confirm(2, { multiple: true });
     await turn();
@@ -63,7 +63,7 @@ describe('an outbox', () => {
   });
 
   it('takes confirms in any order, and those that it does not know', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const sends = await bench.sendAll('a', 'b', 'c');
     for (const tag of [3, 3, 99, 1]) bench.channel.confirm(tag);
     await turn();
@@ -72,7 +72,7 @@ describe('an outbox', () => {
   });
 
   it('rejects what the server refuses, and nothing else', async () => {
-    const bench = OutboxBench.connected({ contract: bounded });
+    const bench = PublisherBench.connected({ contract: bounded });
     const sends = await bench.sendAll('a', 'b', 'c', 'd');
     bench.channel.refuse(1);
     bench.channel.confirm(2);
@@ -85,7 +85,7 @@ describe('an outbox', () => {
   });
 
   it('sends again what a queue refuses that can not be full: it has no leader yet', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     bench.channel.refuse(1);
     await turn();
@@ -101,7 +101,7 @@ describe('an outbox', () => {
   });
 
   it('rejects in the end what is refused again and again, in less than ten seconds', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     for (let n = 0; n < 10 && a?.state === 'pending'; n++) {
       const { channel } = bench;
@@ -113,7 +113,7 @@ describe('an outbox', () => {
   });
 
   it('replaces a channel on which a queue goes on refusing', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     const deaf = bench.channel;
     await bench.clock.pass(2_000);
@@ -127,19 +127,19 @@ describe('an outbox', () => {
   });
 
   it('publishes nothing while the server blocks publishing, and goes on afterwards', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('a');
     bench.link.block('memory');
     await bench.sendAll('b');
     const during = [...bench.channel.ids];
     bench.link.block(undefined);
-    bench.outbox.flush();
+    bench.publisher.flush();
 
     expect([during, bench.channel.ids]).toEqual([['a'], ['a', 'b']]);
   });
 
   it('fails a message that can not be encoded, and sends the others', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     await bench.sendAll('first');
     bench.channel.onPublish = ({ properties }) => {
       if (properties.messageId === 'bad') throw new TypeError('unknown type of header');
@@ -154,9 +154,9 @@ describe('an outbox', () => {
   });
 });
 
-describe('the window of an outbox', () => {
+describe('the window of an publisher', () => {
   it('is bounded by the number of messages', async () => {
-    const bench = OutboxBench.connected({ maxInFlight: 2 });
+    const bench = PublisherBench.connected({ maxInFlight: 2 });
     await bench.sendAll('a', 'b', 'c', 'd', 'e');
     const first = [...bench.channel.ids];
     bench.channel.confirm(1);
@@ -171,7 +171,7 @@ describe('the window of an outbox', () => {
   });
 
   it('is bounded by their bytes', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     for (const id of ['a', 'b', 'c']) bench.send(id, { bodyBytes: 7 * MIB });
     await turn();
     const first = [...bench.channel.ids];
@@ -184,7 +184,7 @@ describe('the window of an outbox', () => {
   });
 
   it('lets one through that is larger than it, alone', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     bench.send('small');
     bench.send('large', { bodyBytes: 17 * MIB });
     bench.send('next');
@@ -204,7 +204,7 @@ describe('the window of an outbox', () => {
 
 describe('two sends with one id of their own', () => {
   it('go one after the other, and what comes behind keeps its place', async () => {
-    const bench = OutboxBench.connected();
+    const bench = PublisherBench.connected();
     const own = { hasOwnId: true };
     const sends = [bench.send('a', own), bench.send('b', own), bench.send('a', own), bench.send('c', own)];
     await turn();
@@ -222,7 +222,7 @@ describe('two sends with one id of their own', () => {
   });
 
   it('are told apart when one of them comes back', async () => {
-    const bench = OutboxBench.connected({ contract: undefined });
+    const bench = PublisherBench.connected({ contract: undefined });
     const own = { hasOwnId: true };
     const sends = { first: bench.send('a', own), second: bench.send('a', own) };
     await turn();
@@ -235,7 +235,7 @@ describe('two sends with one id of their own', () => {
   });
 
   it('go on after the first was refused, or its channel lost', async () => {
-    const bench = OutboxBench.connected({ contract: bounded });
+    const bench = PublisherBench.connected({ contract: bounded });
     const own = { hasOwnId: true };
     const sends = { first: bench.send('a', own), second: bench.send('a', own), third: bench.send('a', own) };
     await turn();

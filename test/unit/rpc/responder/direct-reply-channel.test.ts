@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Outbox } from '../../../../src/producer/publisher/publisher.js';
+import { Publisher } from '../../../../src/producer/publisher/publisher.js';
 import { AnswerChannel } from '../../../../src/rpc/responder/direct-reply-channel.js';
 import type { OutgoingMessage } from '../../../../src/transport/port.js';
 import { deferred } from '../../../../src/util/deferred.js';
@@ -16,12 +16,12 @@ const message = (messageId: string, bytes: number): OutgoingMessage => ({
   content: Buffer.alloc(bytes),
 });
 
-/** An outbox whose channel is an answer channel, between the test and the test. */
+/** An publisher whose channel is an answer channel, between the test and the test. */
 function open() {
   const clock = new FakeClock();
   const connection = new FakeConnection();
   connection.open();
-  const outbox = new Outbox({
+  const publisher = new Publisher({
     target: 'the requester',
     connection: connection.asConnection,
     clock,
@@ -32,7 +32,7 @@ function open() {
   });
   const answer = (messageId: string, bytes = 2): Tracked<unknown> =>
     track(
-      outbox.add(
+      publisher.add(
         message(messageId, bytes),
         { messageId },
         { timeoutMs: 30_000, signal: undefined, hasOwnId: false },
@@ -40,7 +40,7 @@ function open() {
     );
   const asked = (link = connection.links.at(-1)) =>
     link?.requests.filter((request) => request.startsWith('prefetch')).length;
-  return { clock, connection, outbox, answer, asked };
+  return { clock, connection, publisher, answer, asked };
 }
 
 /** The same, with the first answer behind it. */
@@ -121,17 +121,17 @@ describe('an answer channel', () => {
   });
 
   it('does not wait when it is closed', async () => {
-    const { outbox, answer, connection } = await opened();
+    const { publisher, answer, connection } = await opened();
     const answered = answer('a');
-    await outbox.close();
+    await publisher.close();
     expect(answered.state).toBe('resolved');
     expect(connection.links[0]?.channel.isOpen).toBe(false);
   });
 
   it('does not wait with what is published once it is closed', async () => {
-    const { outbox, answer } = open();
+    const { publisher, answer } = open();
     const answered = answer('a');
-    await outbox.close();
+    await publisher.close();
     expect(answered.state).toBe('resolved');
   });
 
@@ -145,14 +145,14 @@ describe('an answer channel', () => {
   });
 
   it('asks at once about the answers that an alarm has held back', async () => {
-    const { connection, outbox, answer } = await opened();
+    const { connection, publisher, answer } = await opened();
     const [link] = connection.links as [FakeLink];
     link.block('low on disk');
     const held = answer('a');
     await turn();
     expect(held.state).toBe('pending');
     link.block(undefined);
-    outbox.flush();
+    publisher.flush();
     await turn();
     expect(held.state).toBe('resolved');
   });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { queue } from '../../../src/contracts/queue.js';
 import type { Contract } from '../../../src/contracts/topology.js';
 import type { Receipt } from '../../../src/producer/publisher/pending-send.js';
-import { Outbox } from '../../../src/producer/publisher/publisher.js';
+import { Publisher } from '../../../src/producer/publisher/publisher.js';
 import type { OutgoingMessage } from '../../../src/transport/port.js';
 import { FakeClock, turn } from './fake-clock.js';
 import { FakeConnection } from './fake-connection.js';
@@ -26,19 +26,19 @@ interface SendOptions {
   readonly delayMs?: number;
 }
 
-/** An outbox between the test, which sends, and the test, which is the server. */
+/** An publisher between the test, which sends, and the test, which is the server. */
 /** One that can be full, so that a refusal is final. */
 export const bounded = queue('emails', z.any(), { maxLength: 10 });
 
-export class OutboxBench {
+export class PublisherBench {
   readonly clock = new FakeClock();
   readonly connection = new FakeConnection();
-  readonly outbox: Outbox;
+  readonly publisher: Publisher;
   readonly #contract: Contract | undefined;
 
   constructor(options: OutboxOptions = {}) {
     this.#contract = 'contract' in options ? options.contract : emails;
-    this.outbox = new Outbox({
+    this.publisher = new Publisher({
       target: "the queue 'emails'",
       connection: this.connection.asConnection,
       clock: this.clock,
@@ -49,8 +49,8 @@ export class OutboxBench {
   }
 
   /** One whose connection is open. */
-  static connected(options: OutboxOptions = {}): OutboxBench {
-    const bench = new OutboxBench(options);
+  static connected(options: OutboxOptions = {}): PublisherBench {
+    const bench = new PublisherBench(options);
     bench.connection.open();
     return bench;
   }
@@ -79,7 +79,7 @@ export class OutboxBench {
       properties: { messageId: id },
       content: Buffer.alloc(bodyBytes),
     };
-    return track(this.outbox.add(message, { messageId: id }, { timeoutMs, signal, hasOwnId, dueAt }));
+    return track(this.publisher.add(message, { messageId: id }, { timeoutMs, signal, hasOwnId, dueAt }));
   }
 
   /** Sends several, and lets them out. */
