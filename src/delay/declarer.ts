@@ -4,13 +4,13 @@ import { TopologyError } from '../errors.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
 import { type Link, TransportError } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
-import { digitAt, heightOf, LEVELS, type Rest } from './levels.js';
+import { type DelayQueue, digitAt, LEVELS, levelCountOf } from './levels.js';
 import {
   commonSteps,
   DELIVER,
   type DelayTarget,
+  delayQueueSteps,
   type PriorityClass,
-  restSteps,
   targetStep,
 } from './topology.js';
 
@@ -30,7 +30,7 @@ class DelayDeclarer {
   readonly #link: Link;
   #forgotten: number;
   /** How many levels have their exchange. */
-  #height = 0;
+  #levelCount = 0;
   readonly #rests = new Set<string>();
   readonly #boundAt = new Map<string, number>();
 
@@ -44,7 +44,7 @@ class DelayDeclarer {
     this.#forgetWithLink();
     const boundAt = this.#boundAt.get(keyOf(target));
     if (boundAt === undefined || now - boundAt >= BIND_AGAIN_AFTER_MS) return false;
-    return heightOf(units) <= this.#height && this.#missingRests(units, priorities).length === 0;
+    return levelCountOf(units) <= this.#levelCount && this.#missingRests(units, priorities).length === 0;
   }
 
   /**
@@ -53,7 +53,7 @@ class DelayDeclarer {
    */
   async prepare({ target, units, priorities }: DelayNeeds, now: number): Promise<void> {
     this.#forgetWithLink();
-    await this.#declareCommon(heightOf(units));
+    await this.#declareCommon(levelCountOf(units));
     for (const [at, rest] of this.#missingRests(units, priorities))
       await this.#declareRest(at, rest, priorities);
     await this.#unlessForgotten(this.#bind(target), () => this.#boundAt.set(keyOf(target), now));
@@ -70,25 +70,28 @@ class DelayDeclarer {
     }
   }
 
-  #missingRests(units: number, priorities: PriorityClass): readonly (readonly [at: number, rest: Rest])[] {
-    const missing: [number, Rest][] = [];
-    for (let at = heightOf(units) - 1; at >= 0; at--) {
+  #missingRests(
+    units: number,
+    priorities: PriorityClass,
+  ): readonly (readonly [at: number, rest: DelayQueue])[] {
+    const missing: [number, DelayQueue][] = [];
+    for (let at = levelCountOf(units) - 1; at >= 0; at--) {
       const rest = LEVELS[at]?.rests[digitAt(units, at) - 1];
       if (rest && !this.#rests.has(priorities + rest.label)) missing.push([at, rest]);
     }
     return missing;
   }
 
-  async #declareCommon(height: number): Promise<void> {
-    if (height <= this.#height) return;
-    const declared = this.#declareAll(commonSteps(height));
+  async #declareCommon(levelCount: number): Promise<void> {
+    if (levelCount <= this.#levelCount) return;
+    const declared = this.#declareAll(commonSteps(levelCount));
     await this.#unlessForgotten(declared, () => {
-      this.#height = Math.max(height, this.#height);
+      this.#levelCount = Math.max(levelCount, this.#levelCount);
     });
   }
 
-  #declareRest(at: number, rest: Rest, priorities: PriorityClass): Promise<void> {
-    const declared = this.#declareAll(restSteps(at, rest, priorities));
+  #declareRest(at: number, rest: DelayQueue, priorities: PriorityClass): Promise<void> {
+    const declared = this.#declareAll(delayQueueSteps(at, rest, priorities));
     return this.#unlessForgotten(declared, () => this.#rests.add(priorities + rest.label));
   }
 
@@ -104,7 +107,7 @@ class DelayDeclarer {
     const { forgotten } = declarerOf(this.#link);
     if (forgotten === this.#forgotten) return;
     this.#forgotten = forgotten;
-    this.#height = 0;
+    this.#levelCount = 0;
     this.#rests.clear();
     this.#boundAt.clear();
   }

@@ -13,11 +13,11 @@ export interface Level {
   /** What its exchange and its header are named by: how long its digit 1 takes. */
   readonly label: string;
   /** The digits 1, 2 and 3. */
-  readonly rests: readonly Rest[];
+  readonly rests: readonly DelayQueue[];
 }
 
 /** A place where every message rests for the same time. */
-export interface Rest {
+export interface DelayQueue {
   readonly digit: number;
   readonly ttlMs: number;
   readonly label: string;
@@ -30,7 +30,7 @@ export const LEVELS: readonly Level[] = Array.from({ length: 14 }, (_, at) => {
     const ttlMs = Math.ceil(UNIT_MS * digit * 2 ** (BASE_BITS * at));
     return { digit, ttlMs, label: ttlMs < 1_000 ? `${ttlMs}ms` : `${ttlMs / 1_000}s` };
   });
-  return { label: (rests[0] as Rest).label, rests };
+  return { label: (rests[0] as DelayQueue).label, rests };
 });
 
 /**
@@ -43,7 +43,7 @@ export function unitsOf(delayMs: number): number {
 }
 
 /** How many levels a delay has, from the lowest to that of its first digit that is not 0. */
-export function heightOf(units: number): number {
+export function levelCountOf(units: number): number {
   return Math.ceil((32 - Math.clz32(units)) / BASE_BITS);
 }
 

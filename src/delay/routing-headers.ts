@@ -1,15 +1,15 @@
 import { ORIGIN_HEADERS } from '../messages/headers.js';
 import type { Delivery, OutgoingMessage } from '../transport/port.js';
-import { digitAt, heightOf, LEVELS, type Level } from './levels.js';
+import { digitAt, LEVELS, type Level, levelCountOf } from './levels.js';
 import {
   classOf,
   type DelayTarget,
+  delayQueueValue,
   EXCHANGE_HEADER,
   exchangeOf,
   headerOf,
   isDelayName,
   QUEUE_HEADER,
-  restValue,
 } from './topology.js';
 
 /** Where a message that is sent now would go. */
@@ -22,20 +22,20 @@ export function delayed(message: OutgoingMessage, units: number): OutgoingMessag
   const { properties } = message;
   const { kind, name } = targetOf(message);
   const priorities = classOf(properties.priority);
-  const height = heightOf(units);
+  const levelCount = levelCountOf(units);
   const headers: Record<string, unknown> = {
     ...properties.headers,
     [kind === 'queue' ? QUEUE_HEADER : EXCHANGE_HEADER]: name,
   };
   // The other one, if the sender has set it, would lead the message to two places.
   delete headers[kind === 'queue' ? EXCHANGE_HEADER : QUEUE_HEADER];
-  for (const [at, level] of LEVELS.slice(0, height).entries()) {
+  for (const [at, level] of LEVELS.slice(0, levelCount).entries()) {
     const digit = digitAt(units, at);
-    headers[headerOf(level)] = digit === 0 ? 0 : restValue(digit, priorities);
+    headers[headerOf(level)] = digit === 0 ? 0 : delayQueueValue(digit, priorities);
   }
   return {
     ...message,
-    exchange: exchangeOf(LEVELS[height - 1] as Level),
+    exchange: exchangeOf(LEVELS[levelCount - 1] as Level),
     mandatory: true,
     properties: { ...properties, headers },
   };

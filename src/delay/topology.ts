@@ -1,6 +1,6 @@
 import { NEVER_REACHED, type TopologyStep } from '../contracts/topology.js';
 import type { BindingDeclaration } from '../transport/port.js';
-import { LEVELS, type Level, type Rest } from './levels.js';
+import { type DelayQueue, LEVELS, type Level } from './levels.js';
 
 /**
  * Where delayed messages wait: for each level, a digit of the delay, one exchange and three queues, whose messages expire to
@@ -48,7 +48,7 @@ export function classOf(priority: number | undefined): PriorityClass {
 }
 
 /** The value of a level's header that lets a message rest there. */
-export function restValue(digit: number, priorities: PriorityClass): number {
+export function delayQueueValue(digit: number, priorities: PriorityClass): number {
   return priorities === 'high' ? HIGH + digit : digit;
 }
 
@@ -68,8 +68,8 @@ export function isDelayName(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** What all delays need, and the exchanges of the lowest levels up to this height. */
-export function commonSteps(height: number): TopologyStep[] {
+/** What all delays need, and the exchanges of the lowest levels up to this levelCount. */
+export function commonSteps(levelCount: number): TopologyStep[] {
   const steps = [
     exchange(UNDELIVERED, 'fanout'),
     queue(UNDELIVERED, { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED }),
@@ -80,7 +80,7 @@ export function commonSteps(height: number): TopologyStep[] {
     // No value: the header only has to be there.
     bind({ kind: 'queue', name: SINK }, DELIVER, { [EXCHANGE_HEADER]: null }),
   ];
-  for (const [at, level] of LEVELS.slice(0, height).entries()) {
+  for (const [at, level] of LEVELS.slice(0, levelCount).entries()) {
     steps.push(exchange(exchangeOf(level), 'headers'));
     steps.push(
       bind({ kind: 'exchange', name: below(at) }, exchangeOf(level), {
@@ -93,9 +93,9 @@ export function commonSteps(height: number): TopologyStep[] {
 }
 
 /** The queue of one rest, with its binding. */
-export function restSteps(
+export function delayQueueSteps(
   at: number,
-  { digit, ttlMs, label }: Rest,
+  { digit, ttlMs, label }: DelayQueue,
   priorities: PriorityClass,
 ): TopologyStep[] {
   const level = LEVELS[at] as Level;
@@ -109,7 +109,7 @@ export function restSteps(
     'x-overflow': 'reject-publish',
     'x-delivery-limit': NEVER_REACHED,
   };
-  const match = { 'x-match': 'all', [headerOf(level)]: restValue(digit, priorities) };
+  const match = { 'x-match': 'all', [headerOf(level)]: delayQueueValue(digit, priorities) };
   return [queue(name, args), bind({ kind: 'queue', name }, exchangeOf(level), match)];
 }
 

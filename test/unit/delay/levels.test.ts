@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { digitAt, heightOf, LEVELS, MAX_DELAY_MS, unitsOf } from '../../../src/delay/levels.js';
+import { digitAt, LEVELS, levelCountOf, MAX_DELAY_MS, unitsOf } from '../../../src/delay/levels.js';
 
 /** The rests of a delay, the longest first. */
 function rests(delayMs: number): number[] {
   const units = unitsOf(delayMs);
   return Array.from(
-    { length: heightOf(units) },
+    { length: levelCountOf(units) },
     (_, at) => LEVELS[at]?.rests[digitAt(units, at) - 1]?.ttlMs ?? 0,
   )
     .filter((ttlMs) => ttlMs > 0)
@@ -50,7 +50,7 @@ describe('a delay', () => {
 
 describe('the levels', () => {
   it('hold 60 days, and no time that the server refuses', () => {
-    expect(heightOf(unitsOf(MAX_DELAY_MS))).toBe(LEVELS.length);
+    expect(levelCountOf(unitsOf(MAX_DELAY_MS))).toBe(LEVELS.length);
     const highest = unitsOf(MAX_DELAY_MS);
     expect(digitAt(highest, LEVELS.length - 1)).toBe(1);
     expect(LEVELS.at(-1)?.rests[0]?.ttlMs).toBeLessThan(2 ** 32);
