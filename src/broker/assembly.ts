@@ -1,5 +1,5 @@
 import { ConsumerFactory } from '../consumer/consumer-factory.js';
-import { DeadLetterOffice } from '../dead-letters/operations.js';
+import { DeadLetterOperations } from '../dead-letters/operations.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Events } from '../events.js';
 import { Publisher } from '../producer/publisher/publisher.js';
@@ -28,7 +28,7 @@ export interface Assembly {
   readonly administration: Administration;
   readonly consumers: ConsumerFactory;
   readonly procedures: Procedures;
-  readonly office: DeadLetterOffice;
+  readonly office: DeadLetterOperations;
 }
 
 /** Makes the parts of a broker and wires them. No I/O. */
@@ -82,7 +82,7 @@ export function assemble(
     administration: new Administration(connections, clock),
     consumers,
     procedures: new Procedures({ connection: publish, clock, events, maxBodyBytes, registry, consumers }),
-    office: registry.addTask(new DeadLetterOffice(connections, clock, maxBodyBytes)),
+    office: registry.addTask(new DeadLetterOperations(connections, clock, maxBodyBytes)),
   };
 }
 

@@ -5,8 +5,8 @@ import type { QueueContract } from '../contracts/queue.js';
 import { ConfigurationError } from '../errors.js';
 import { TransportError } from '../transport/port.js';
 import { show } from '../util/checks.js';
-import { type DeadLetterEntry, describeLetter, isLetterOf } from './entry.js';
-import type { DeadLetterOffice } from './operations.js';
+import { type DeadLetterEntry, describeDeadLetter, isDeadLetterOf } from './entry.js';
+import type { DeadLetterOperations } from './operations.js';
 import {
   checkListOptions,
   checkReplayOptions,
@@ -14,7 +14,7 @@ import {
   type ReplayOptions,
   type ReplayResult,
 } from './options.js';
-import { LetterPass, type PassSettings } from './queue-scan.js';
+import { QueueScan, type QueueScanSettings } from './queue-scan.js';
 import { REPLAYS_IN_FLIGHT, Replay } from './replay.js';
 
 /**
@@ -77,9 +77,9 @@ const LIST_ATTEMPTS = 3;
 /** The object behind {@link DeadLetters}, without its types. */
 class QueueDeadLetters implements DeadLetters {
   readonly contract: QueueContract;
-  readonly #office: DeadLetterOffice;
+  readonly #office: DeadLetterOperations;
 
-  constructor(contract: QueueContract, office: DeadLetterOffice) {
+  constructor(contract: QueueContract, office: DeadLetterOperations) {
     this.contract = contract;
     this.#office = office;
   }
@@ -118,7 +118,7 @@ class QueueDeadLetters implements DeadLetters {
       this.#overAll(stop, PREFETCH, async (pass) => {
         let removed = 0;
         for (let letter = await pass.next(); letter; letter = await pass.next()) {
-          if (isLetterOf(this.contract, letter)) {
+          if (isDeadLetterOf(this.contract, letter)) {
             pass.remove(letter);
             removed++;
           } else {
@@ -130,12 +130,12 @@ class QueueDeadLetters implements DeadLetters {
     );
   }
 
-  async #look(pass: LetterPass, limit: number): Promise<DeadLetterEntry[]> {
+  async #look(pass: QueueScan, limit: number): Promise<DeadLetterEntry[]> {
     const entries: DeadLetterEntry[] = [];
     while (entries.length < limit) {
       const letter = await pass.next();
       if (!letter) break;
-      if (isLetterOf(this.contract, letter)) entries.push(describeLetter(this.contract, letter));
+      if (isDeadLetterOf(this.contract, letter)) entries.push(describeDeadLetter(this.contract, letter));
       pass.keep(letter);
     }
     return entries;
@@ -144,11 +144,11 @@ class QueueDeadLetters implements DeadLetters {
   async #overAll<T>(
     signal: AbortSignal,
     prefetch: number,
-    work: (pass: LetterPass) => Promise<T>,
+    work: (pass: QueueScan) => Promise<T>,
   ): Promise<T> {
     const { connection, clock } = this.#office;
-    const settings: PassSettings = { contract: this.contract, connection, clock, signal, prefetch };
-    const pass = await LetterPass.open(settings);
+    const settings: QueueScanSettings = { contract: this.contract, connection, clock, signal, prefetch };
+    const pass = await QueueScan.open(settings);
     try {
       return await work(pass);
     } finally {
@@ -168,7 +168,7 @@ class QueueDeadLetters implements DeadLetters {
 /** @throws ConfigurationError for what has no dead letters */
 export function deadLettersOf<S extends Schema>(
   contract: QueueContract<S>,
-  office: DeadLetterOffice,
+  office: DeadLetterOperations,
 ): DeadLetters<S> {
   checkDeadLetters(contract);
   return new QueueDeadLetters(contract, office) as unknown as DeadLetters<S>;

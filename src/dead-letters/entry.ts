@@ -39,10 +39,10 @@ export interface DeadLetterEntry<Body = unknown> {
 type Headers = Readonly<Record<string, unknown>>;
 
 /** What a letter says of itself, whoever sent it here. */
-export type Letter = Pick<Delivery, 'properties' | 'content'>;
+export type DeadLetterDelivery = Pick<Delivery, 'properties' | 'content'>;
 
 /** Reads a letter. Never throws, whatever its headers hold. */
-export function describeLetter(contract: QueueContract, letter: Letter): DeadLetterEntry {
+export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDelivery): DeadLetterEntry {
   const { properties, content } = letter;
   const headers = headersOf(properties.headers);
   const death = lastDeath(headers);
@@ -88,7 +88,10 @@ export function originOf(given: unknown): string | undefined {
  * Whether a letter is one of this queue. A dead-letter queue can serve several; a letter that does not say where it comes from
  * belongs to the queue that the dead-letter queue is named after.
  */
-export function isLetterOf({ name, deadLetter }: QueueContract, { properties }: Letter): boolean {
+export function isDeadLetterOf(
+  { name, deadLetter }: QueueContract,
+  { properties }: DeadLetterDelivery,
+): boolean {
   const origin = originOf(properties.headers);
   return origin === undefined ? deadLetter === `${name}.dead` : origin === name;
 }

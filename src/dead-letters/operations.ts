@@ -7,7 +7,7 @@ import type { Role } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 
 /** Everything that a broker is doing with dead letters, so that closing it can end that. */
-export class DeadLetterOffice implements BackgroundPublisher {
+export class DeadLetterOperations implements BackgroundPublisher {
   /** Letters are read on the one that consumes, which no alarm can stop, and put back on the other. */
   readonly #connections: Readonly<Record<Role, Connection>>;
   readonly clock: Clock;

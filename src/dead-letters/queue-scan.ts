@@ -8,7 +8,7 @@ import { type Clock, orAborted, pause, withDeadline } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 
 /** What a look through a dead-letter queue needs. */
-export interface PassSettings {
+export interface QueueScanSettings {
   readonly contract: QueueContract;
   /** The one that consumes: an alarm can not stop it. */
   readonly connection: Connection;
@@ -45,10 +45,10 @@ const RETURN_TIMEOUT_MS = 1_000;
  * It consumes, since `basic.get` costs a round trip through the whole cluster for each message of a quorum queue. A letter that
  * stays uses up a place of the prefetch until the end; when few are left, the next consumer on the channel brings new ones.
  */
-export class LetterPass {
+export class QueueScan {
   /** How many letters were there at the start. */
   readonly total: number;
-  readonly #settings: PassSettings;
+  readonly #settings: QueueScanSettings;
   readonly #link: Link;
   readonly #queue: string;
   readonly #consumers: LetterConsumer[] = [];
@@ -63,7 +63,7 @@ export class LetterPass {
   #removed = 0;
   #keptSince: number | undefined;
 
-  private constructor(settings: PassSettings, link: Link, queue: string, total: number) {
+  private constructor(settings: QueueScanSettings, link: Link, queue: string, total: number) {
     this.#settings = settings;
     this.#link = link;
     this.#queue = queue;
@@ -71,12 +71,12 @@ export class LetterPass {
   }
 
   /** Begins one. Rejects with a `TransportError`, or with what the connection or the signal say. */
-  static async open(settings: PassSettings): Promise<LetterPass> {
+  static async open(settings: QueueScanSettings): Promise<QueueScan> {
     const { contract, connection, clock, signal } = settings;
     const queue = contract.deadLetter ?? '';
     const late = () => new TimeoutError(`'${queue}': there was no connection within ${TIMEOUT_MS} ms`);
     const link = await orAborted(withDeadline(clock, connection.link(), TIMEOUT_MS, late), signal);
-    const pass = new LetterPass(settings, link, queue, await lettersIn(link, contract, queue));
+    const pass = new QueueScan(settings, link, queue, await lettersIn(link, contract, queue));
     pass.#channel = await link.openChannel({ confirms: false, onClosed: (error) => pass.#ended(error) });
     return pass;
   }

@@ -7,9 +7,9 @@ import type { Publisher } from '../producer/publisher/publisher.js';
 import { publishCopy } from '../producer/republisher.js';
 import { type Delivery, TransportError } from '../transport/port.js';
 import { type Clock, orAborted, pause } from '../util/clock.js';
-import { describeLetter, isLetterOf } from './entry.js';
+import { describeDeadLetter, isDeadLetterOf } from './entry.js';
 import type { ReplayOptions, ReplayResult } from './options.js';
-import type { LetterPass } from './queue-scan.js';
+import type { QueueScan } from './queue-scan.js';
 
 /** How many letters may be on their way back at once: as many can be in both queues when this process dies. */
 export const REPLAYS_IN_FLIGHT = 32;
@@ -17,7 +17,7 @@ export const REPLAYS_IN_FLIGHT = 32;
 export interface ReplaySettings {
   readonly contract: QueueContract;
   readonly options: ReplayOptions;
-  readonly pass: LetterPass;
+  readonly pass: QueueScan;
   /** Publishes to the contract's queue. */
   readonly publisher: Publisher;
   readonly clock: Clock;
@@ -76,14 +76,14 @@ export class Replay {
 
   async #settler(letter: Delivery): Promise<keyof ReplayResult | 'foreign'> {
     const { contract, options, maxBodyBytes } = this.#settings;
-    if (!isLetterOf(contract, letter)) return 'foreign';
+    if (!isDeadLetterOf(contract, letter)) return 'foreign';
     if (letter.content.length > maxBodyBytes) return 'invalid';
     const { contentType, contentEncoding } = letter.properties;
     const decoded = codecs[contract.codec].decode(letter.content, contentType, contentEncoding);
     if (!('value' in decoded)) return 'invalid';
     const { ok } = await validate(contract.schema, decoded.value);
     if (!ok) return 'invalid';
-    const isWanted = !options.filter || (await options.filter(describeLetter(contract, letter)));
+    const isWanted = !options.filter || (await options.filter(describeDeadLetter(contract, letter)));
     return isWanted ? 'replayed' : 'skipped';
   }
 

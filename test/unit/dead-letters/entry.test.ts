@@ -1,7 +1,7 @@
 import { queue } from 'leveret';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { causeOf, describeLetter, isLetterOf, originOf } from '../../../src/dead-letters/entry.js';
+import { causeOf, describeDeadLetter, isDeadLetterOf, originOf } from '../../../src/dead-letters/entry.js';
 
 const jobs = queue('jobs', z.object({ n: z.number() }), { deliveryLimit: 7 });
 
@@ -28,7 +28,7 @@ const byConsumer = {
 
 describe('a letter', () => {
   it('of a consumer says what the consumer wrote', () => {
-    expect(describeLetter(jobs, letter(byConsumer))).toEqual({
+    expect(describeDeadLetter(jobs, letter(byConsumer))).toEqual({
       id: 'm',
       body: { n: 1 },
       raw: Buffer.from('{"n":1}'),
@@ -46,7 +46,7 @@ describe('a letter', () => {
     ['delivery_limit', 8, /delivery limit/],
     ['something new', 1, /'jobs': something new$/],
   ])('of the server says what the server did: %s', (reason, attempt, words) => {
-    expect(describeLetter(jobs, letter({ 'x-death': [death('jobs', reason)] }))).toMatchObject({
+    expect(describeDeadLetter(jobs, letter({ 'x-death': [death('jobs', reason)] }))).toMatchObject({
       error: { code: reason, message: expect.stringMatching(words) },
       attempt,
       queue: 'jobs',
@@ -60,7 +60,7 @@ describe('a letter', () => {
       'leveret-issues': '[{"path":[],"message":"x"}]',
       'x-death': [death('jobs', 'expired')],
     };
-    const described = describeLetter(jobs, letter(both));
+    const described = describeDeadLetter(jobs, letter(both));
     expect(described).toMatchObject({ error: { code: 'expired' }, failedAt: new Date(1_700_000_000_000) });
     expect(described.issues).toBeUndefined();
   });
@@ -78,15 +78,15 @@ describe('a letter', () => {
   it('has the issues that were found, as far as they can be read', () => {
     const issues = [{ path: ['a', 0], message: 'wrong' }];
     const withIssues = (text: unknown) =>
-      describeLetter(jobs, letter({ ...byConsumer, 'leveret-issues': text })).issues;
+      describeDeadLetter(jobs, letter({ ...byConsumer, 'leveret-issues': text })).issues;
     expect(withIssues(JSON.stringify(issues))).toEqual(issues);
     expect(withIssues(JSON.stringify([...issues, { message: 5 }, null]))).toEqual(issues);
     for (const unreadable of ['[{', '{}', 5, undefined]) expect(withIssues(unreadable)).toBeUndefined();
   });
 
   it('has no body when it can not be decoded', () => {
-    expect(describeLetter(jobs, letter(byConsumer, 'no json')).body).toBeUndefined();
-    expect(describeLetter(jobs, letter(byConsumer, '{"n":"any JSON"}')).body).toEqual({ n: 'any JSON' });
+    expect(describeDeadLetter(jobs, letter(byConsumer, 'no json')).body).toBeUndefined();
+    expect(describeDeadLetter(jobs, letter(byConsumer, '{"n":"any JSON"}')).body).toEqual({ n: 'any JSON' });
   });
 
   it.each([
@@ -102,7 +102,7 @@ describe('a letter', () => {
     ],
     ['an attempt that is none', { 'leveret-attempt': -5 }],
   ])('never fails to be described: %s', (_what, headers) => {
-    expect(describeLetter(jobs, letter(headers))).toMatchObject({
+    expect(describeDeadLetter(jobs, letter(headers))).toMatchObject({
       error: { code: 'unknown' },
       attempt: 1,
       queue: 'jobs',
@@ -112,10 +112,10 @@ describe('a letter', () => {
 
   it('belongs to the queue that it comes from, or that the dead-letter queue is named after', () => {
     const shared = queue('jobs', z.unknown(), { deadLetter: 'common.dead' });
-    expect(isLetterOf(shared, letter({ 'leveret-queue': 'jobs' }))).toBe(true);
-    expect(isLetterOf(shared, letter({ 'leveret-queue': 'others' }))).toBe(false);
-    expect(isLetterOf(jobs, letter({ 'x-death': [death('others', 'expired')] }))).toBe(false);
-    expect(isLetterOf(jobs, letter({}))).toBe(true);
-    expect(isLetterOf(shared, letter({}))).toBe(false);
+    expect(isDeadLetterOf(shared, letter({ 'leveret-queue': 'jobs' }))).toBe(true);
+    expect(isDeadLetterOf(shared, letter({ 'leveret-queue': 'others' }))).toBe(false);
+    expect(isDeadLetterOf(jobs, letter({ 'x-death': [death('others', 'expired')] }))).toBe(false);
+    expect(isDeadLetterOf(jobs, letter({}))).toBe(true);
+    expect(isDeadLetterOf(shared, letter({}))).toBe(false);
   });
 });
