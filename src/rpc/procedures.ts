@@ -12,7 +12,7 @@ import { show } from '../util/checks.js';
 import type { Clock } from '../util/clock.js';
 import type { RequestOptions } from './requester/request-options.js';
 import { Requester } from './requester/requester.js';
-import { AnswerChannel } from './responder/direct-reply-channel.js';
+import { DirectReplyChannel } from './responder/direct-reply-channel.js';
 import { type Responder, type ResponderOptions, ResponderWork } from './responder/responder.js';
 
 /**
@@ -59,7 +59,7 @@ export class Procedures {
     this.#answers = new Publisher(answers);
     this.#directAnswers = new Publisher({
       ...answers,
-      openChannel: (link, options) => AnswerChannel.open(link, clock, options),
+      openChannel: (link, options) => DirectReplyChannel.open(link, clock, options),
     });
     registry.addPublisher(this.#requester);
     registry.addPublisher(this.#confirming);

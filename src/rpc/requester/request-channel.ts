@@ -2,20 +2,20 @@ import type { Channel, Delivery, Link, OutgoingMessage, TransportError } from '.
 import { REPLY_TO } from '../responder/reply.js';
 import type { PendingRequest } from './pending-requests.js';
 
-export interface ReplyChannelEvents {
+export interface RequestChannelEvents {
   readonly onReply: (delivery: Delivery) => void;
   /** No queue took it. */
   readonly onReturned: (messageId: unknown, replyText: string) => void;
   /** Its queue refused it. */
   readonly onRejected: (request: PendingRequest) => void;
-  readonly onClosed: (channel: ReplyChannel, error: TransportError) => void;
+  readonly onClosed: (channel: RequestChannel, error: TransportError) => void;
 }
 
 /**
  * One incarnation of the channel that publishes requests and takes their answers: the server ties the address that it writes
  * into each request to the channel that consumes from `amq.rabbitmq.reply-to`, and to nothing that comes after it.
  */
-export class ReplyChannel {
+export class RequestChannel {
   readonly openedAt: number;
   readonly #link: Link;
   readonly #confirms: boolean;
@@ -34,9 +34,9 @@ export class ReplyChannel {
   static async open(
     link: Link,
     { now, confirms }: { readonly now: number; readonly confirms: boolean },
-    events: ReplyChannelEvents,
-  ): Promise<ReplyChannel> {
-    const self = new ReplyChannel(link, now, confirms);
+    events: RequestChannelEvents,
+  ): Promise<RequestChannel> {
+    const self = new RequestChannel(link, now, confirms);
     const channel = await link.openChannel({
       confirms,
       onClosed: (error) => events.onClosed(self, error),

@@ -9,7 +9,7 @@ import { type Delivery, TransportError } from '../../transport/port.js';
 import { type Clock, orAborted, pause, withDeadline } from '../../util/clock.js';
 import { failureIn, REPLY_TO } from '../responder/reply.js';
 import { PendingRequest, PendingRequests } from './pending-requests.js';
-import { ReplyChannel } from './request-channel.js';
+import { RequestChannel } from './request-channel.js';
 import * as errors from './request-errors.js';
 import { requestMessage } from './request-message.js';
 import {
@@ -18,7 +18,7 @@ import {
   duplicateCorrelation,
   type RequestOptions,
 } from './request-options.js';
-import { Inspector } from './timeout-diagnosis.js';
+import { TimeoutDiagnosis } from './timeout-diagnosis.js';
 
 export interface RequesterSettings {
   readonly connection: Connection;
@@ -34,7 +34,7 @@ export interface RequesterSettings {
 type RequesterState =
   | { readonly status: 'idle' }
   | { readonly status: 'opening' }
-  | { readonly status: 'open'; readonly channel: ReplyChannel };
+  | { readonly status: 'open'; readonly channel: RequestChannel };
 
 /**
  * Sends the requests of a broker, all over one channel, and gives each its answer. Opens the channel with the first request;
@@ -49,7 +49,7 @@ type RequesterState =
 export class Requester {
   readonly #settings: RequesterSettings;
   readonly #requests: PendingRequests;
-  readonly #inspector: Inspector;
+  readonly #timeoutDiagnosis: TimeoutDiagnosis;
   readonly #backoff: Backoff;
   /** Aborted by `abort`: nothing is waited for any more. */
   readonly #aborting = new AbortController();
@@ -65,7 +65,7 @@ export class Requester {
       (request) => this.#late(request),
       (request) => this.#requests.fail(request, errors.timeoutError(request, settings.connection)),
     );
-    this.#inspector = new Inspector(settings.connection);
+    this.#timeoutDiagnosis = new TimeoutDiagnosis(settings.connection);
     this.#backoff = new Backoff(channelBackoff, settings.clock.random);
   }
 
@@ -153,7 +153,7 @@ export class Requester {
     });
   }
 
-  #publish(request: PendingRequest, channel: ReplyChannel): void {
+  #publish(request: PendingRequest, channel: RequestChannel): void {
     if (request.phase !== 'waiting' || !channel.isWritable) return;
     const { message } = request;
     const leftMs = Math.max(1, Math.ceil(request.deadline - this.#settings.clock.now()));
@@ -174,7 +174,7 @@ export class Requester {
     try {
       if (delayMs > 0) await pause(clock, delayMs, this.#aborting.signal);
       const link = await connection.link();
-      const channel = await ReplyChannel.open(
+      const channel = await RequestChannel.open(
         link,
         { now: clock.now(), confirms },
         {
@@ -202,7 +202,7 @@ export class Requester {
     }
   }
 
-  #channelClosed(channel: ReplyChannel, error: TransportError): void {
+  #channelClosed(channel: RequestChannel, error: TransportError): void {
     if (this.#state.status !== 'open' || this.#state.channel !== channel) return;
     this.#state = { status: 'idle' };
     const { connection, clock } = this.#settings;
@@ -262,7 +262,7 @@ export class Requester {
   /** Its time is nearly over: finds out why, so that its error can say so. */
   #late(request: PendingRequest): void {
     if (request.phase !== 'sent') return;
-    void this.#inspector.look(request.procedure.name).then((found) => {
+    void this.#timeoutDiagnosis.look(request.procedure.name).then((found) => {
       request.circumstances = found;
     });
   }

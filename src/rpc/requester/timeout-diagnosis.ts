@@ -3,7 +3,7 @@ import type { Connection } from '../../transport/connection/connection.js';
 import { declarerOf, toTopologyError } from '../../transport/declarations/declarer.js';
 
 /** Finds out why the requests in a queue are not answered, in words for an error. */
-export class Inspector {
+export class TimeoutDiagnosis {
   readonly #connection: Connection;
   /** Looks under way, by queue: many requests may be late at once. */
   readonly #looks = new Map<string, Promise<string | undefined>>();

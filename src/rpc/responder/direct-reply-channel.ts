@@ -20,7 +20,7 @@ const ASK_AFTER = 250;
  * | armed  | asking (many) | asking | asking       |                                                       | idle         |
  * | asking |               |        |              | confirms; then idle, armed, or asking (many, flushed) | idle         |
  */
-export class AnswerChannel implements PublishingChannel {
+export class DirectReplyChannel implements PublishingChannel {
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #onConfirm: ChannelOptions['onConfirm'];
@@ -33,14 +33,14 @@ export class AnswerChannel implements PublishingChannel {
   #timer: Timer | undefined;
 
   /** Opens one on a link. Rejects with a `TransportError`. */
-  static async open(link: Link, clock: Clock, options: ChannelOptions): Promise<AnswerChannel> {
+  static async open(link: Link, clock: Clock, options: ChannelOptions): Promise<DirectReplyChannel> {
     let disarm = () => {};
     const onClosed = (error: TransportError) => {
       disarm();
       options.onClosed(error);
     };
     const channel = await link.openChannel({ ...options, confirms: false, onClosed });
-    const opened = new AnswerChannel(channel, clock, options.onConfirm);
+    const opened = new DirectReplyChannel(channel, clock, options.onConfirm);
     disarm = () => opened.#disarm();
     return opened;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Publisher } from '../../../../src/producer/publisher/publisher.js';
-import { AnswerChannel } from '../../../../src/rpc/responder/direct-reply-channel.js';
+import { DirectReplyChannel } from '../../../../src/rpc/responder/direct-reply-channel.js';
 import type { OutgoingMessage } from '../../../../src/transport/port.js';
 import { deferred } from '../../../../src/util/deferred.js';
 import { FakeClock, turn } from '../../support/fake-clock.js';
@@ -28,7 +28,7 @@ function open() {
     contract: undefined,
     maxInFlight: 1_000,
     maxBuffered: 1_000,
-    openChannel: (link, options) => AnswerChannel.open(link, clock, options),
+    openChannel: (link, options) => DirectReplyChannel.open(link, clock, options),
   });
   const answer = (messageId: string, bytes = 2): Tracked<unknown> =>
     track(
