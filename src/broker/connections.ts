@@ -1,8 +1,8 @@
 import type { Events } from '../events.js';
 import { Connection } from '../transport/connection/connection.js';
 import type { ConnectionEvent, ConnectionState } from '../transport/connection/connection-state.js';
-import { declareInTurn } from '../transport/declarations/declarer.js';
-import { DeclarationTurns } from '../transport/declarations/queue-lock.js';
+import { serialiseDeclarations } from '../transport/declarations/declarer.js';
+import { QueueDeclarationLock } from '../transport/declarations/queue-lock.js';
 import type { Link, Role, Transport } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import type { ResolvedBrokerOptions } from './options.js';
@@ -22,14 +22,14 @@ export class Connections {
   readonly publish: Connection;
   readonly consume: Connection;
   readonly #settings: ConnectionsSettings;
-  readonly #turns: DeclarationTurns;
+  readonly #turns: QueueDeclarationLock;
   readonly #hasBeenOpen: Record<Role, boolean> = { publish: false, consume: false };
   #wasDown = false;
   #isClosing = false;
 
   constructor(settings: ConnectionsSettings) {
     this.#settings = settings;
-    this.#turns = new DeclarationTurns(settings.clock);
+    this.#turns = new QueueDeclarationLock(settings.clock);
     this.publish = this.#make('publish');
     this.consume = this.#make('consume');
   }
@@ -96,7 +96,7 @@ export class Connections {
     if (event.type === 'opened') {
       this.#hasBeenOpen[role] = true;
       const link = this[role].current;
-      if (link) declareInTurn(link, this.#turns);
+      if (link) serialiseDeclarations(link, this.#turns);
     }
     const wasDown = this.#wasDown;
     this.#wasDown = this.observe().some(isDown);

@@ -3,7 +3,7 @@ import type { Clock } from '../util/clock.js';
 import { VERSION } from '../version.js';
 import { isMemoryUrl } from './memory/address.js';
 import { MemoryTransport } from './memory/transport.js';
-import { DialFailure, type Transport } from './port.js';
+import { DialError, type Transport } from './port.js';
 import { type RabbitOptions, RabbitTransport } from './rabbitmq/transport.js';
 
 /** The transport for these URLs. One that is malformed makes a transport which can not be dialled, and says why. */
@@ -24,7 +24,7 @@ export function makeTransport(
     if (!(error instanceof ConnectionError)) throw error;
     return {
       addresses: ['the given URL'],
-      dial: () => Promise.reject(new DialFailure(error.code, error.message, { reachedServer: false })),
+      dial: () => Promise.reject(new DialError(error.code, error.message, { reachedServer: false })),
     };
   }
 }

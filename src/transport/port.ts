@@ -13,7 +13,7 @@ export interface Transport {
   /** Every address that can be dialled, as text without secrets. */
   readonly addresses: readonly string[];
   /**
-   * Makes one connection. Rejects with a `DialFailure`; when the signal aborts, everything that was begun is destroyed
+   * Makes one connection. Rejects with a `DialError`; when the signal aborts, everything that was begun is destroyed
    * and the promise rejects.
    */
   dial(address: string, options: DialOptions): Promise<Link>;
@@ -187,7 +187,7 @@ export class TransportError extends Error {
 }
 
 /** Why one address could not be connected to. */
-export class DialFailure extends Error {
+export class DialError extends Error {
   readonly code: ConnectionErrorCode;
   /** False when nobody answered at the address, so that trying again soon costs a server nothing. */
   readonly reachedServer: boolean;
@@ -198,7 +198,7 @@ export class DialFailure extends Error {
     options: { readonly reachedServer: boolean; readonly cause?: unknown },
   ) {
     super(message, { cause: options.cause });
-    this.name = 'DialFailure';
+    this.name = 'DialError';
     this.code = code;
     this.reachedServer = options.reachedServer;
   }

@@ -10,7 +10,7 @@ interface Wait {
  * How long the server may take to answer. While an alarm blocks a connection the server reads nothing from it: that time does
  * not count, since a connection dropped over it would only be blocked again, for as long as the alarm lasts.
  */
-export class AnswerLimit {
+export class RoundTripTimeout {
   readonly #clock: Clock;
   readonly #limitMs: number;
   readonly #waits = new Set<Wait>();

@@ -2,11 +2,11 @@ import pRetry from 'p-retry';
 import { ClosedError } from '../../errors.js';
 import { type Clock, orAborted, pause, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
-import { type Credentials, DialFailure, type Link, type Role, type Transport } from '../port.js';
+import { type Credentials, DialError, type Link, type Role, type Transport } from '../port.js';
 import { Backoff, type BackoffPolicy } from './backoff.js';
 import { type ConnectionEvent, type ConnectionState, transition } from './connection-state.js';
-import { checkCredentials, SecretRenewal } from './credential-renewal.js';
-import { CutShort, type DialFailures, RoundFailure, toDialFailure } from './dial-errors.js';
+import { CredentialRenewal, checkCredentials } from './credential-renewal.js';
+import { AllAddressesFailedError, DialDeadlineError, type DialErrors, toDialError } from './dial-errors.js';
 
 /** How long one address may take from the first packet to an open connection, and as long the credentials before it. */
 const DIAL_TIMEOUT_MS = 10_000;
@@ -42,7 +42,7 @@ export class Connection {
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
   /** What was met last at each address, since the run began. */
-  readonly #reasons = new Map<string, DialFailure>();
+  readonly #reasons = new Map<string, DialError>();
   #state: ConnectionState = { status: 'idle' };
   #link: Link | undefined;
   #next = deferred<Link>();
@@ -113,10 +113,10 @@ export class Connection {
           retries: Number.POSITIVE_INFINITY,
           // The delay is ours: p-retry puts its cap on after the jitter, so that all clients would retry in step.
           minTimeout: 0,
-          onFailedAttempt: ({ error }) => this.#waitAfter(error as RoundFailure, giveUpAt),
+          onFailedAttempt: ({ error }) => this.#waitAfter(error as AllAddressesFailedError, giveUpAt),
         });
       } catch (error) {
-        if (!signal.aborted) this.#giveUp(error as RoundFailure);
+        if (!signal.aborted) this.#giveUp(error as AllAddressesFailedError);
         return;
       }
       const link = this.#link as Link;
@@ -135,7 +135,7 @@ export class Connection {
   async #attempt(round: number, giveUpAt: number): Promise<void> {
     const { clock, transport } = this.#settings;
     this.#apply({ type: 'dial' });
-    const failures: DialFailures = [];
+    const failures: DialErrors = [];
     const isHasty = round === 1 && transport.addresses.length > 1;
     for (const address of shuffle(transport.addresses, clock.random)) {
       if (this.#closing.signal.aborted) break;
@@ -144,15 +144,15 @@ export class Connection {
         this.#opened(await this.#dial(address, limitMs, giveUpAt));
         return;
       } catch (error) {
-        failures.push({ address, failure: this.#reasonOf(address, toDialFailure(error)) });
+        failures.push({ address, failure: this.#reasonOf(address, toDialError(error)) });
       }
     }
-    throw new RoundFailure(failures);
+    throw new AllAddressesFailedError(failures);
   }
 
   /** Why an address fails: what was met last, unless that was cut short. */
-  #reasonOf(address: string, failure: DialFailure): DialFailure {
-    if (failure instanceof CutShort) return this.#reasons.get(address) ?? failure;
+  #reasonOf(address: string, failure: DialError): DialError {
+    if (failure instanceof DialDeadlineError) return this.#reasons.get(address) ?? failure;
     this.#reasons.set(address, failure);
     return failure;
   }
@@ -166,7 +166,7 @@ export class Connection {
       const leftMs = this.#mayGiveUp() ? giveUpAt - clock.now() : timeoutMs;
       const ms = Math.max(1, Math.min(timeoutMs, leftMs));
       const reason = `no answer within ${Math.round(ms)} ms`;
-      const Failure = ms < Math.min(timeoutMs, TELLING_MS) ? CutShort : DialFailure;
+      const Failure = ms < Math.min(timeoutMs, TELLING_MS) ? DialDeadlineError : DialError;
       const tooLate = () => new Failure('CONNECTION_FAILED', reason, { reachedServer: true });
       return withDeadline(clock, orAborted(answer, attempt.signal), ms, tooLate);
     };
@@ -180,7 +180,7 @@ export class Connection {
       attempt.abort(error);
       // A success that comes after all is of no use to anybody.
       dialled?.then(
-        (link) => link.destroy(toDialFailure(error)),
+        (link) => link.destroy(toDialError(error)),
         () => {},
       );
       throw error;
@@ -195,17 +195,17 @@ export class Connection {
       if (this.#settings.credentials) checkCredentials(credentials);
       return credentials;
     } catch (cause) {
-      throw new DialFailure('CONNECTION_FAILED', 'the credentials function failed', {
+      throw new DialError('CONNECTION_FAILED', 'the credentials function failed', {
         reachedServer: true,
         cause,
       });
     }
   }
 
-  #renewal(link: Link): SecretRenewal | undefined {
+  #renewal(link: Link): CredentialRenewal | undefined {
     const { clock, credentials } = this.#settings;
     const used = this.#credentialsUsed;
-    return credentials && used ? new SecretRenewal(clock, link, credentials, used) : undefined;
+    return credentials && used ? new CredentialRenewal(clock, link, credentials, used) : undefined;
   }
 
   #opened(link: Link): void {
@@ -223,7 +223,7 @@ export class Connection {
   }
 
   /** Waits before the next attempt, or throws when there is to be none. */
-  async #waitAfter(failure: RoundFailure, giveUpAt: number): Promise<void> {
+  async #waitAfter(failure: AllAddressesFailedError, giveUpAt: number): Promise<void> {
     const { clock } = this.#settings;
     this.#closing.signal.throwIfAborted();
     const leftMs = this.#mayGiveUp() ? giveUpAt - clock.now() : Number.POSITIVE_INFINITY;
@@ -238,7 +238,7 @@ export class Connection {
     this.#closing.signal.throwIfAborted();
   }
 
-  #giveUp(failure: RoundFailure): void {
+  #giveUp(failure: AllAddressesFailedError): void {
     const error = failure.toConnectionError();
     const { reject } = this.#next;
     this.#next = deferred();

@@ -12,7 +12,7 @@ const RETRY_MS = 5_000;
  * Hands the server a new password before the old one expires (`connection.update-secret`). When that fails it is tried
  * again; when the server drops the connection in the end, the next one is dialled with fresh credentials anyway.
  */
-export class SecretRenewal {
+export class CredentialRenewal {
   readonly #clock: Clock;
   readonly #link: Link;
   readonly #credentials: () => Credentials | Promise<Credentials>;

@@ -1,5 +1,5 @@
 import { ConnectionError, type ConnectionErrorCode } from '../../errors.js';
-import { DialFailure } from '../port.js';
+import { DialError } from '../port.js';
 
 /** What no further attempt can mend before somebody changes a setting. */
 const PERMANENT: ReadonlySet<ConnectionErrorCode> = new Set([
@@ -10,16 +10,16 @@ const PERMANENT: ReadonlySet<ConnectionErrorCode> = new Set([
 ]);
 
 /** An attempt that ended with the time for the start, before it could tell anything. What an earlier one met says more. */
-export class CutShort extends DialFailure {}
+export class DialDeadlineError extends DialError {}
 
 /** What went wrong with each address of a round. */
-export type DialFailures = { readonly address: string; readonly failure: DialFailure }[];
+export type DialErrors = { readonly address: string; readonly failure: DialError }[];
 
 /** Why no address could be connected to. */
-export class RoundFailure extends Error {
-  readonly #failures: Readonly<DialFailures>;
+export class AllAddressesFailedError extends Error {
+  readonly #failures: Readonly<DialErrors>;
 
-  constructor(failures: Readonly<DialFailures>) {
+  constructor(failures: Readonly<DialErrors>) {
     super('no address could be connected to');
     this.#failures = failures;
   }
@@ -28,7 +28,7 @@ export class RoundFailure extends Error {
     return this.#failures.some(({ failure }) => failure.reachedServer);
   }
 
-  get #worst(): DialFailures[number] | undefined {
+  get #worst(): DialErrors[number] | undefined {
     return this.#failures.find(({ failure }) => PERMANENT.has(failure.code)) ?? this.#failures[0];
   }
 
@@ -47,8 +47,8 @@ export class RoundFailure extends Error {
   }
 }
 
-export function toDialFailure(error: unknown): DialFailure {
-  if (error instanceof DialFailure) return error;
+export function toDialError(error: unknown): DialError {
+  if (error instanceof DialError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return new DialFailure('CONNECTION_FAILED', message, { reachedServer: true, cause: error });
+  return new DialError('CONNECTION_FAILED', message, { reachedServer: true, cause: error });
 }

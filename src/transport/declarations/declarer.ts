@@ -1,7 +1,7 @@
 import { type Contract, type TopologyStep, topologyOf } from '../../contracts/topology.js';
 import { TopologyError, type TopologyErrorCode } from '../../errors.js';
 import { type Channel, type Link, TransportError } from '../port.js';
-import type { DeclarationTurns } from './queue-lock.js';
+import type { QueueDeclarationLock } from './queue-lock.js';
 
 /**
  * Declares topology on one link, each contract once. A declaration that the server refuses closes its channel, so it is done
@@ -9,14 +9,14 @@ import type { DeclarationTurns } from './queue-lock.js';
  */
 export class Declarer {
   readonly link: Link;
-  readonly #turns: DeclarationTurns | undefined;
+  readonly #turns: QueueDeclarationLock | undefined;
   readonly #declared = new Map<string, Promise<void>>();
   #channel: Channel | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   #forgotten = 0;
 
-  constructor(link: Link, turns?: DeclarationTurns) {
+  constructor(link: Link, turns?: QueueDeclarationLock) {
     this.link = link;
     this.#turns = turns;
   }
@@ -64,7 +64,7 @@ export class Declarer {
     if (before && !again) return before;
     const declare = () => this.run((channel) => perform(channel, step));
     const declared =
-      step.kind === 'queue' && this.#turns ? this.#turns.take(step.queue.name, declare) : declare();
+      step.kind === 'queue' && this.#turns ? this.#turns.run(step.queue.name, declare) : declare();
     const done = declared.catch((error: unknown) => this.#refused(error, step));
     this.#declared.set(key, done);
     try {
@@ -134,7 +134,7 @@ export function declarerOf(link: Link): Declarer {
 }
 
 /** From now on the link declares in turn with the others that have the same turns. To be called before its first use. */
-export function declareInTurn(link: Link, turns: DeclarationTurns): void {
+export function serialiseDeclarations(link: Link, turns: QueueDeclarationLock): void {
   declarers.set(link, new Declarer(link, turns));
 }
 

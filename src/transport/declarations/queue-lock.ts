@@ -8,7 +8,7 @@ const MAX_WAIT_MS = 1_000;
  * a quorum queue at once, also while the first is still electing a leader, and until there is one it refuses every message
  * (`basic.nack`; seen on 3.10.8).
  */
-export class DeclarationTurns {
+export class QueueDeclarationLock {
   readonly #clock: Clock;
   readonly #last = new Map<string, Promise<unknown>>();
 
@@ -17,7 +17,7 @@ export class DeclarationTurns {
   }
 
   /** Runs the declaration once those before it, of the same queue, are through. Settles as it does. */
-  take<T>(queue: string, declare: () => Promise<T>): Promise<T> {
+  run<T>(queue: string, declare: () => Promise<T>): Promise<T> {
     const before = this.#last.get(queue);
     const result = before ? this.#through(before).then(declare) : declare();
     this.#last.set(queue, result);

@@ -5,7 +5,7 @@ import { amqpType } from './equivalence.js';
 import type { AnyQueue } from './exchange.js';
 import { copyTable, type Entry, type StoredMessage, type Table } from './message.js';
 import { MemoryQueue, type Return } from './queue.js';
-import { queueInUse, Refusal } from './refusal.js';
+import { queueInUse, ServerRefusalError } from './refusal.js';
 import { REPLY_TO } from './replies.js';
 import type { MemoryServer, ServerLink } from './server.js';
 import { MemoryStream } from './stream.js';
@@ -78,7 +78,10 @@ export class ChannelConsumers {
     const priority = args['x-priority'] ?? 0;
     if (!Number.isInteger(priority)) {
       const wrong = `"expected integer, got ${amqpType(priority)}"`;
-      throw new Refusal(406, `invalid arg 'x-priority' for queue '${name}' in vhost '/': ${wrong}`);
+      throw new ServerRefusalError(
+        406,
+        `invalid arg 'x-priority' for queue '${name}' in vhost '/': ${wrong}`,
+      );
     }
     if (queue instanceof MemoryQueue) checkExclusive(queue, exclusive);
     const { prefetch } = this;
@@ -162,7 +165,7 @@ export class ChannelConsumers {
   #settle(tag: number, multiple: boolean, settle: (kept: readonly Kept[]) => void): void {
     // Zero with `multiple` means all, also when there are none.
     if (!(tag === 0 && multiple) && !this.#unacked.has(tag))
-      throw new Refusal(406, `unknown delivery tag ${tag}`);
+      throw new ServerRefusalError(406, `unknown delivery tag ${tag}`);
     const kept = multiple ? this.#takeUpTo(tag || Number.POSITIVE_INFINITY) : this.#takeOne(tag);
     for (const { consumer } of kept) if (--consumer.unacked === 0) consumer.queue.setLeaving(consumer, false);
     settle(kept);
@@ -186,8 +189,8 @@ export class ChannelConsumers {
   }
 
   #takeReplies(tag: string, { noAck }: ConsumeOptions, onDelivery: ChannelConsumer['onDelivery']): void {
-    if (!noAck) throw new Refusal(406, 'reply consumer cannot acknowledge');
-    if (this.#reply) throw new Refusal(406, 'reply consumer already set');
+    if (!noAck) throw new ServerRefusalError(406, 'reply consumer cannot acknowledge');
+    if (this.#reply) throw new ServerRefusalError(406, 'reply consumer already set');
     const address = this.#server.replies.add((message) => {
       const headers = copyTable(message.headers);
       this.#onDelivery({ onDelivery }, { tag: ++this.#lastTag, message, redelivered: false, headers });

@@ -11,7 +11,7 @@ import {
 } from '../port.js';
 import { type ChannelConsumer, ChannelConsumers, type Unacked } from './channel-consumers.js';
 import type { MemoryLink } from './link.js';
-import { Refusal } from './refusal.js';
+import { ServerRefusalError } from './refusal.js';
 import { REPLY_TO } from './replies.js';
 
 /** One channel of an embedded server: both its ends. */
@@ -202,7 +202,7 @@ export class MemoryChannel implements Channel {
   #replyTo(given: string | undefined): string | undefined {
     if (given !== REPLY_TO) return undefined;
     const address = this.#consumers.replyAddress;
-    if (address === undefined) throw new Refusal(406, 'fast reply consumer does not exist');
+    if (address === undefined) throw new ServerRefusalError(406, 'fast reply consumer does not exist');
     return address;
   }
 
@@ -260,7 +260,7 @@ export class MemoryChannel implements Channel {
 
   /** The server closes the channel, or the whole link, over what the client wants. */
   #refuse(refusal: unknown): TransportError {
-    if (!(refusal instanceof Refusal)) throw refusal;
+    if (!(refusal instanceof ServerRefusalError)) throw refusal;
     const error = refusal.toTransportError();
     this.#stopServing();
     if (refusal.closesLink) this.#link.arrive(() => this.#link.destroy(error));
@@ -282,6 +282,8 @@ export class MemoryChannel implements Channel {
 function checkExpiration(expiration: string | undefined): void {
   if (expiration === undefined) return;
   const value = /^-?\d+$/.test(expiration) ? Number(expiration) : undefined;
-  if (value === undefined) throw new Refusal(406, `invalid expiration '${expiration}': no_integer`);
-  if (value < 0) throw new Refusal(406, `invalid expiration '${expiration}': {value_negative,${value}}`);
+  if (value === undefined)
+    throw new ServerRefusalError(406, `invalid expiration '${expiration}': no_integer`);
+  if (value < 0)
+    throw new ServerRefusalError(406, `invalid expiration '${expiration}': {value_negative,${value}}`);
 }

@@ -1,4 +1,4 @@
-import { Refusal } from './refusal.js';
+import { ServerRefusalError } from './refusal.js';
 
 /**
  * Compares a declaration with what exists, in the words of rabbit_misc:assert_args_equivalence.
@@ -13,7 +13,7 @@ export function assertEquivalent(what: string, name: string, received: unknown, 
       : current === undefined
         ? `received ${typed(received)} but current is none`
         : `received '${String(received)}' but current is '${String(current)}'`;
-  throw new Refusal(406, `inequivalent arg '${name}' for ${what} in vhost '/': ${difference}`);
+  throw new ServerRefusalError(406, `inequivalent arg '${name}' for ${what} in vhost '/': ${difference}`);
 }
 
 function typed(value: unknown): string {

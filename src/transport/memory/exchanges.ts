@@ -3,7 +3,7 @@ import { amqpType, assertEquivalent } from './equivalence.js';
 import { type AnyQueue, type Destination, MemoryExchange } from './exchange.js';
 import { checkHeadersBinding } from './headers-match.js';
 import type { StoredMessage } from './message.js';
-import { noExchange, noQueue, Refusal } from './refusal.js';
+import { noExchange, noQueue, ServerRefusalError } from './refusal.js';
 import type { Behaviour } from './version.js';
 
 const TYPES: readonly string[] = ['direct', 'fanout', 'topic', 'headers'];
@@ -27,18 +27,21 @@ export class Exchanges {
     const { name, type, arguments: args } = received;
     refuseDefault(name);
     if (!TYPES.includes(type))
-      throw new Refusal(this.#behaviour.unknownTypeIsSoft ? 406 : 503, `unknown exchange type '${type}'`);
+      throw new ServerRefusalError(
+        this.#behaviour.unknownTypeIsSoft ? 406 : 503,
+        `unknown exchange type '${type}'`,
+      );
     const existing = this.#exchanges.get(name);
     if (existing) {
       checkSame(received, existing.declaration);
       return;
     }
     if (name.startsWith('amq.'))
-      throw new Refusal(403, `exchange name '${name}' contains reserved prefix 'amq.*'`);
+      throw new ServerRefusalError(403, `exchange name '${name}' contains reserved prefix 'amq.*'`);
     const alternate = args['alternate-exchange'];
     if (alternate !== undefined && typeof alternate !== 'string') {
       const wrong = `invalid type '${amqpType(alternate)}' for arg 'alternate-exchange'`;
-      throw new Refusal(406, `${wrong} in exchange '${name}' in vhost '/'`);
+      throw new ServerRefusalError(406, `${wrong} in exchange '${name}' in vhost '/'`);
     }
     this.#exchanges.set(name, new MemoryExchange(received));
   }
@@ -51,7 +54,7 @@ export class Exchanges {
   delete(name: string): void {
     refuseDefault(name);
     if (name.startsWith('amq.'))
-      throw new Refusal(403, `deletion of system exchange '${name}' in vhost '/' not allowed`);
+      throw new ServerRefusalError(403, `deletion of system exchange '${name}' in vhost '/' not allowed`);
     const exchange = this.#exchanges.get(name);
     if (!exchange) return;
     this.#exchanges.delete(name);
@@ -81,7 +84,7 @@ export class Exchanges {
   /** Refuses a publish to this exchange by a client. */
   checkPublish(name: string): void {
     if (name !== '' && this.#find(name).declaration.internal)
-      throw new Refusal(403, `cannot publish to internal exchange '${name}' in vhost '/'`);
+      throw new ServerRefusalError(403, `cannot publish to internal exchange '${name}' in vhost '/'`);
   }
 
   /** The queues that a message goes to, each once. None when its exchange does not exist. */
@@ -121,14 +124,14 @@ export class Exchanges {
 }
 
 function refuseDefault(name: string): void {
-  if (name === '') throw new Refusal(403, 'operation not permitted on the default exchange');
+  if (name === '') throw new ServerRefusalError(403, 'operation not permitted on the default exchange');
 }
 
 function checkTopicKey(key: string, max: number): void {
   const hashes = key.split('.').filter((word) => word === '#').length;
   if (hashes <= max) return;
   const words = `Topic binding key '${key}' uses ${hashes} '#' wildcards, at most ${max} are allowed`;
-  throw new Refusal(406, words);
+  throw new ServerRefusalError(406, words);
 }
 
 function checkSame(received: ExchangeDeclaration, current: ExchangeDeclaration): void {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { amqpType } from './equivalence.js';
-import { Refusal } from './refusal.js';
+import { ServerRefusalError } from './refusal.js';
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -11,12 +11,12 @@ export function checkHeadersBinding(args: Table): void {
   const mode = args['x-match'];
   if (mode === undefined) return;
   if (typeof mode !== 'string')
-    throw new Refusal(
+    throw new ServerRefusalError(
       406,
       `Invalid x-match field type ${amqpType(mode)} (value ${String(mode)}); expected longstr`,
     );
   if (!MODES.includes(mode))
-    throw new Refusal(
+    throw new ServerRefusalError(
       406,
       `Invalid x-match field value <<"${mode}">>; expected all, any, all-with-x, or any-with-x`,
     );

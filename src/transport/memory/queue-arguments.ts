@@ -1,6 +1,6 @@
 import type { QueueDeclaration } from '../port.js';
 import { amqpType, assertEquivalent } from './equivalence.js';
-import { Refusal } from './refusal.js';
+import { ServerRefusalError } from './refusal.js';
 import type { Behaviour } from './version.js';
 
 export type MemoryQueueType = 'classic' | 'quorum' | 'stream';
@@ -84,7 +84,7 @@ export function typeOf({ arguments: args }: QueueDeclaration): MemoryQueueType {
 export function checkQueue(queue: QueueDeclaration): void {
   const { name, arguments: args } = queue;
   const invalid = (argument: string, reason: string) =>
-    new Refusal(406, `invalid arg '${argument}' for queue '${name}' in vhost '/'${reason}`);
+    new ServerRefusalError(406, `invalid arg '${argument}' for queue '${name}' in vhost '/'${reason}`);
   const given = args['x-queue-type'];
   if (given !== undefined && typeof given !== 'string')
     throw invalid('x-queue-type', `: {unacceptable_type,${amqpType(given)}}`);
@@ -98,7 +98,7 @@ export function checkQueue(queue: QueueDeclaration): void {
   }
   const target = args['x-dead-letter-exchange'];
   if (target !== undefined && typeof target !== 'string') {
-    throw new Refusal(
+    throw new ServerRefusalError(
       406,
       `invalid type '${amqpType(target)}' for arg 'x-dead-letter-exchange' in queue '${name}' in vhost '/'`,
     );
@@ -113,7 +113,8 @@ export function checkQueue(queue: QueueDeclaration): void {
       : queue.exclusive
         ? 'exclusive-owner'
         : undefined;
-  if (property) throw new Refusal(406, `invalid property '${property}' for queue '${name}' in vhost '/'`);
+  if (property)
+    throw new ServerRefusalError(406, `invalid property '${property}' for queue '${name}' in vhost '/'`);
 }
 
 /** Refuses to declare a queue again as something else. */

@@ -14,7 +14,7 @@ const NAMES = {
 const HARD: ReadonlySet<number> = new Set([503, 530, 540]);
 
 /** Why the server refuses something, with RabbitMQ's reply code and words. */
-export class Refusal extends Error {
+export class ServerRefusalError extends Error {
   readonly replyCode: keyof typeof NAMES;
 
   constructor(replyCode: keyof typeof NAMES, text: string) {
@@ -35,22 +35,22 @@ export class Refusal extends Error {
   }
 }
 
-export function noQueue(name: string): Refusal {
-  return new Refusal(404, `no queue '${name}' in vhost '/'`);
+export function noQueue(name: string): ServerRefusalError {
+  return new ServerRefusalError(404, `no queue '${name}' in vhost '/'`);
 }
 
-export function noExchange(name: string): Refusal {
-  return new Refusal(404, `no exchange '${name}' in vhost '/'`);
+export function noExchange(name: string): ServerRefusalError {
+  return new ServerRefusalError(404, `no exchange '${name}' in vhost '/'`);
 }
 
-export function lockedQueue(name: string): Refusal {
-  return new Refusal(
+export function lockedQueue(name: string): ServerRefusalError {
+  return new ServerRefusalError(
     405,
     `cannot obtain exclusive access to locked queue '${name}' in vhost '/'. It could be originally declared on another ` +
       `connection or the exclusive property value does not match that of the original declaration.`,
   );
 }
 
-export function queueInUse(name: string): Refusal {
-  return new Refusal(403, `queue '${name}' in vhost '/' in exclusive use`);
+export function queueInUse(name: string): ServerRefusalError {
+  return new ServerRefusalError(403, `queue '${name}' in vhost '/' in exclusive use`);
 }

@@ -6,7 +6,7 @@ import { Exchanges } from './exchanges.js';
 import { copyTable, type DeathReason, type Entry, keysIn, type StoredMessage } from './message.js';
 import { MemoryQueue, type QueueHost } from './queue.js';
 import { checkQueue, checkSameQueue, typeOf } from './queue-arguments.js';
-import { lockedQueue, noQueue, Refusal } from './refusal.js';
+import { lockedQueue, noQueue, ServerRefusalError } from './refusal.js';
 import { isReplyAddress, Replies } from './replies.js';
 import { MemoryStream } from './stream.js';
 import { BEHAVIOURS, type Behaviour, type ServerVersion } from './version.js';
@@ -84,7 +84,7 @@ export class MemoryServer implements QueueHost {
       return;
     }
     if (received.name.startsWith('amq.'))
-      throw new Refusal(403, `queue name '${received.name}' contains reserved prefix 'amq.*'`);
+      throw new ServerRefusalError(403, `queue name '${received.name}' contains reserved prefix 'amq.*'`);
     checkQueue(received);
     const queue =
       typeOf(received) === 'stream'
@@ -129,7 +129,7 @@ export class MemoryServer implements QueueHost {
     const { maxMessageBytes } = this.behaviour;
     if (content.length > maxMessageBytes) {
       const sizes = `message size ${content.length} is larger than configured max size ${maxMessageBytes}`;
-      throw new Refusal(406, sizes);
+      throw new ServerRefusalError(406, sizes);
     }
     this.exchanges.checkPublish(exchange);
     const message = stored(outgoing, replyTo);

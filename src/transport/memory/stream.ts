@@ -3,7 +3,7 @@ import type { QueueDeclaration } from '../port.js';
 import type { QueueConsumer } from './consumers.js';
 import type { Entry, StoredMessage } from './message.js';
 import type { Return } from './queue.js';
-import { Refusal } from './refusal.js';
+import { ServerRefusalError } from './refusal.js';
 import type { Behaviour } from './version.js';
 
 /** A part of the log: retention removes whole ones only. */
@@ -79,16 +79,19 @@ export class MemoryStream {
   ): void {
     const { name } = this;
     if (noAck)
-      throw new Refusal(
+      throw new ServerRefusalError(
         540,
         `automatic acknowledgement not supported by stream queue '${name}' in vhost '/'`,
       );
     if (args['x-priority'] !== undefined) {
       const what = `invalid arg 'x-priority' for queue '${name}' in vhost '/'`;
-      throw new Refusal(406, `${what} of queue type rabbit_stream_queue`);
+      throw new ServerRefusalError(406, `${what} of queue type rabbit_stream_queue`);
     }
     if (prefetch === 0)
-      throw new Refusal(406, `consumer prefetch count is not set for stream queue '${name}' in vhost '/'`);
+      throw new ServerRefusalError(
+        406,
+        `consumer prefetch count is not set for stream queue '${name}' in vhost '/'`,
+      );
     this.#placeOf(args['x-stream-offset'] ?? 'next');
   }
 
@@ -153,7 +156,10 @@ export class MemoryStream {
   }
 
   purge(): never {
-    throw new Refusal(540, `queue.purge not supported by stream queues queue '${this.name}' in vhost '/'`);
+    throw new ServerRefusalError(
+      540,
+      `queue.purge not supported by stream queues queue '${this.name}' in vhost '/'`,
+    );
   }
 
   /** Ends it: its messages are gone, and its consumers are told. */
@@ -180,7 +186,7 @@ export class MemoryStream {
   #refuseReturn(): void {
     if (this.#behaviour.version !== '3.13') return;
     const what = 'basic.nack and basic.reject not supported by stream queues';
-    throw new Refusal(540, `${what} queue '${this.name}' in vhost '/'`);
+    throw new ServerRefusalError(540, `${what} queue '${this.name}' in vhost '/'`);
   }
 
   #placeOf(offset: unknown): number {
@@ -195,7 +201,10 @@ export class MemoryStream {
       return this.#next;
     }
     const wrong = `{invalid_stream_offset_arg,{longstr,<<"${String(offset)}">>}}`;
-    throw new Refusal(406, `invalid arg 'x-stream-offset' for queue '${this.name}' in vhost '/': ${wrong}`);
+    throw new ServerRefusalError(
+      406,
+      `invalid arg 'x-stream-offset' for queue '${this.name}' in vhost '/': ${wrong}`,
+    );
   }
 
   #atOrAfter(offset: number): Entry | undefined {

@@ -1,6 +1,6 @@
 import { ConnectionError } from '../../errors.js';
 import type { Clock } from '../../util/clock.js';
-import { DialFailure, type DialOptions, type Link, type Transport } from '../port.js';
+import { DialError, type DialOptions, type Link, type Transport } from '../port.js';
 import { type MemoryAddress, parseMemoryAddress } from './address.js';
 import { MemoryLink } from './link.js';
 import { MemoryServer } from './server.js';
@@ -39,7 +39,7 @@ export class MemoryTransport implements Transport {
     await new Promise((resolve) => setImmediate(resolve));
     signal.throwIfAborted();
     if (!this.#isReachable)
-      throw new DialFailure('CONNECTION_FAILED', 'the embedded broker is down', { reachedServer: false });
+      throw new DialError('CONNECTION_FAILED', 'the embedded broker is down', { reachedServer: false });
     return new MemoryLink(this.server, address, role);
   }
 }

@@ -1,5 +1,5 @@
 import type { ConnectionErrorCode } from '../../errors.js';
-import { DialFailure, TransportError } from '../port.js';
+import { DialError, TransportError } from '../port.js';
 import type { Address } from './address.js';
 
 /** Nobody answered: trying again soon costs no server anything. */
@@ -18,27 +18,27 @@ const UNREACHED = new Set([
  *
  * @param serverWords - the text of the server's last `connection.close`, when it could be read
  */
-export function dialFailure(error: unknown, address: Address, serverWords: string | undefined): DialFailure {
-  if (error instanceof DialFailure) return error;
+export function dialFailure(error: unknown, address: Address, serverWords: string | undefined): DialError {
+  if (error instanceof DialError) return error;
   const { code, text } = describe(error);
   if (code !== undefined && UNREACHED.has(code)) {
-    return new DialFailure('CONNECTION_FAILED', text, { reachedServer: false, cause: error });
+    return new DialError('CONNECTION_FAILED', text, { reachedServer: false, cause: error });
   }
   if (isTlsRefusal(code, text)) {
-    return new DialFailure('TLS_REFUSED', text, { reachedServer: true, cause: error });
+    return new DialError('TLS_REFUSED', text, { reachedServer: true, cause: error });
   }
   if (/ACCESS.REFUSED|\b403\b|SASL mechanism/.test(text)) {
     const reason = `the server refused the credentials (${text})`;
-    return new DialFailure('ACCESS_REFUSED', reason, { reachedServer: true, cause: error });
+    return new DialError('ACCESS_REFUSED', reason, { reachedServer: true, cause: error });
   }
   if (/Expected ConnectionOpenOk/.test(text)) {
     // That is all that amqplib tells of a connection.close in this place; the server's own words are on the wire.
     const reason =
       serverWords ?? 'it is unknown, the user has no access to it, or a connection limit is reached';
     const message = `the server refused the virtual host '${address.vhost}': ${reason}`;
-    return new DialFailure(vhostRefusal(serverWords), message, { reachedServer: true, cause: error });
+    return new DialError(vhostRefusal(serverWords), message, { reachedServer: true, cause: error });
   }
-  return new DialFailure('CONNECTION_FAILED', text, { reachedServer: true, cause: error });
+  return new DialError('CONNECTION_FAILED', text, { reachedServer: true, cause: error });
 }
 
 function vhostRefusal(serverWords: string | undefined): ConnectionErrorCode {

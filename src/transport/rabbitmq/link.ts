@@ -2,7 +2,7 @@ import type { ChannelModel } from 'amqplib';
 import { type Clock, orAborted, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
 import { type Channel, type ChannelOptions, type Link, TransportError } from '../port.js';
-import { AnswerLimit } from '../round-trip-timeout.js';
+import { RoundTripTimeout } from '../round-trip-timeout.js';
 import { RabbitChannel } from './channel.js';
 import { toTransportError } from './failures.js';
 
@@ -28,7 +28,7 @@ export class RabbitLink implements Link {
   readonly #clock: Clock;
   readonly #socket: AbortController;
   readonly #closed = deferred<Error>();
-  readonly #limit: AnswerLimit;
+  readonly #limit: RoundTripTimeout;
   #isOpen: boolean;
   #blocked: string | undefined;
   #cause: Error | undefined;
@@ -38,7 +38,7 @@ export class RabbitLink implements Link {
     this.address = address;
     this.#clock = clock;
     this.#socket = socket;
-    this.#limit = new AnswerLimit(clock, ROUND_TRIP_MS);
+    this.#limit = new RoundTripTimeout(clock, ROUND_TRIP_MS);
     this.closed = this.#closed.promise;
     // amqplib can report success for a connection that the server closed in the same packet: nobody would ever hear of it.
     const stream = this.#stream;

@@ -2,7 +2,7 @@ import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { connect, credentials as mechanisms, type SocketOptions } from 'amqplib';
 import { ConfigurationError, ConnectionError } from '../../errors.js';
 import type { Clock } from '../../util/clock.js';
-import { DialFailure, type DialOptions, type Link, type Transport } from '../port.js';
+import { DialError, type DialOptions, type Link, type Transport } from '../port.js';
 import { type Address, parseAddress } from './address.js';
 import { dialFailure } from './failures.js';
 import { HandshakeTap } from './handshake-tap.js';
@@ -85,7 +85,7 @@ export class RabbitTransport implements Transport {
       const link = new RabbitLink(model, address.label, clock, socket);
       if (signal.aborted || !link.isOpen) {
         link.destroy(new Error('abandoned'));
-        throw new DialFailure('CONNECTION_FAILED', 'the connection was lost at once', {
+        throw new DialError('CONNECTION_FAILED', 'the connection was lost at once', {
           reachedServer: true,
         });
       }

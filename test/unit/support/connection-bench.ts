@@ -1,5 +1,5 @@
 import { Connection } from '../../../src/transport/connection/connection.js';
-import { type Credentials, DialFailure } from '../../../src/transport/port.js';
+import { type Credentials, DialError } from '../../../src/transport/port.js';
 import { FakeClock } from './fake-clock.js';
 import { FakeTransport } from './fake-transport.js';
 
@@ -37,6 +37,6 @@ export class ConnectionBench {
 }
 
 /** A failure of a server that was reached. */
-export function failure(code: DialFailure['code'], message: string = code): DialFailure {
-  return new DialFailure(code, message, { reachedServer: true });
+export function failure(code: DialError['code'], message: string = code): DialError {
+  return new DialError(code, message, { reachedServer: true });
 }

@@ -1,9 +1,9 @@
-import { DialFailure, type DialOptions, type Link, type Transport } from '../../../src/transport/port.js';
+import { DialError, type DialOptions, type Link, type Transport } from '../../../src/transport/port.js';
 import { type Deferred, deferred } from '../../../src/util/deferred.js';
 import { FakeLink } from './fake-link.js';
 
 /** Nobody listens at the address. */
-export const REFUSED = new DialFailure('CONNECTION_FAILED', 'ECONNREFUSED', { reachedServer: false });
+export const REFUSED = new DialError('CONNECTION_FAILED', 'ECONNREFUSED', { reachedServer: false });
 
 interface Dial {
   readonly address: string;

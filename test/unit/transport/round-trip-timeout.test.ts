@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { AnswerLimit } from '../../../src/transport/round-trip-timeout.js';
+import { RoundTripTimeout } from '../../../src/transport/round-trip-timeout.js';
 import { deferred } from '../../../src/util/deferred.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { track } from '../support/track.js';
 
 function bench() {
   const clock = new FakeClock();
-  const limit = new AnswerLimit(clock, 15_000);
+  const limit = new RoundTripTimeout(clock, 15_000);
   const answer = deferred<string>();
   const asked = () => track(limit.within(answer.promise, () => new Error('too late')));
   return { clock, limit, answer, asked };

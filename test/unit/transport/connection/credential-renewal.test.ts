@@ -1,6 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ConfigurationError } from '../../../../src/errors.js';
-import { checkCredentials, SecretRenewal } from '../../../../src/transport/connection/credential-renewal.js';
+import {
+  CredentialRenewal,
+  checkCredentials,
+} from '../../../../src/transport/connection/credential-renewal.js';
 import type { Credentials } from '../../../../src/transport/port.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { FakeLink } from '../../support/fake-link.js';
@@ -28,7 +31,7 @@ function renew(next: () => Credentials | Promise<Credentials> = () => lasting(10
     asked++;
     return next();
   };
-  return new SecretRenewal(clock, link, credentials, lasting(100_000));
+  return new CredentialRenewal(clock, link, credentials, lasting(100_000));
 }
 
 describe('the renewal of a password', () => {
@@ -49,7 +52,7 @@ describe('the renewal of a password', () => {
   });
 
   it('asks for nothing that does not expire', async () => {
-    new SecretRenewal(clock, link, () => lasting(1), { username: 'ada', password: 'x' });
+    new CredentialRenewal(clock, link, () => lasting(1), { username: 'ada', password: 'x' });
     await clock.pass(10 ** 9);
 
     expect([clock.armed, link.secrets]).toEqual([0, []]);

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { queue } from '../../../../src/contracts/queue.js';
-import { declareInTurn, declarerOf } from '../../../../src/transport/declarations/declarer.js';
-import { DeclarationTurns } from '../../../../src/transport/declarations/queue-lock.js';
+import { declarerOf, serialiseDeclarations } from '../../../../src/transport/declarations/declarer.js';
+import { QueueDeclarationLock } from '../../../../src/transport/declarations/queue-lock.js';
 import { TransportError } from '../../../../src/transport/port.js';
 import { FakeClock, turn } from '../../support/fake-clock.js';
 import { FakeLink } from '../../support/fake-link.js';
@@ -23,8 +23,8 @@ beforeEach(() => {
   log = [];
   answers = [];
   [publish, consume] = [new FakeLink(), new FakeLink()];
-  const turns = new DeclarationTurns(clock);
-  for (const link of [publish, consume]) declareInTurn(link, turns);
+  const turns = new QueueDeclarationLock(clock);
+  for (const link of [publish, consume]) serialiseDeclarations(link, turns);
   publish.onRequest = (request) => {
     if (!request.startsWith('declare')) return;
     log.push(`publish: ${request}`);

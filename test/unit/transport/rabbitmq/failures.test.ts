@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DialFailure, TransportError } from '../../../../src/transport/port.js';
+import { DialError, TransportError } from '../../../../src/transport/port.js';
 import { parseAddress } from '../../../../src/transport/rabbitmq/address.js';
 import { dialFailure, toTransportError } from '../../../../src/transport/rabbitmq/failures.js';
 
@@ -62,7 +62,7 @@ describe('why a server could not be connected to', () => {
     ],
     ['a text', 'broken', 'CONNECTION_FAILED', true],
   ])('is told apart: %s', (_, error, code, reachedServer) => {
-    expect(failed(error)).toMatchObject({ name: 'DialFailure', code, reachedServer, cause: error });
+    expect(failed(error)).toMatchObject({ name: 'DialError', code, reachedServer, cause: error });
   });
 
   it.each<[string | undefined, string]>([
@@ -95,7 +95,7 @@ describe('why a server could not be connected to', () => {
   });
 
   it('stays as it is when it was told before', () => {
-    const failure = new DialFailure('TLS_REFUSED', 'no', { reachedServer: true });
+    const failure = new DialError('TLS_REFUSED', 'no', { reachedServer: true });
 
     expect(failed(failure)).toBe(failure);
   });
