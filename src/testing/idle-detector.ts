@@ -8,7 +8,7 @@ const QUIET_TURNS = 4;
 const GRACE_MS = 50;
 
 /** Finds out when a broker and its server have nothing left to do at this time. */
-export class Quiet {
+export class IdleDetector {
   readonly #server: MemoryServer;
   readonly #broker: { health(): BrokerHealth };
   /** Handlers that did not end within the grace: nobody waits for them again. */

@@ -1,7 +1,7 @@
 import { isThenable } from '../contracts/body/schema.js';
 
 /** The lives of a process that crashes on demand: what belongs to an earlier one has no effect any more. */
-export class Lives {
+export class SimulatedCrash {
   #current = 0;
 
   /** The process dies, and the next one begins. */

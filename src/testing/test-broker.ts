@@ -12,9 +12,9 @@ import { MemoryTransport } from '../transport/memory/transport.js';
 import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';
 import { type Check, checkOptions, expectDate, expectOneOf } from '../util/checks.js';
 import { type Duration, toMs } from './duration.js';
-import { Quiet } from './idle-detector.js';
+import { IdleDetector } from './idle-detector.js';
 import { type DeadLetteredMessage, type HandledMessage, Records, type SentMessage } from './records.js';
-import { Lives } from './simulated-crash.js';
+import { SimulatedCrash } from './simulated-crash.js';
 import { VirtualClock } from './virtual-clock.js';
 
 /** The options of {@link TestBroker.start}: those of a broker, and two of its server. */
@@ -58,8 +58,8 @@ export class TestBroker extends Broker {
   readonly #server: MemoryServer;
   readonly #transport: MemoryTransport;
   readonly #records: Records;
-  readonly #lives: Lives;
-  readonly #quiet: Quiet;
+  readonly #lives: SimulatedCrash;
+  readonly #idle: IdleDetector;
   #moving: Promise<void> = Promise.resolve();
 
   /** Use {@link TestBroker.start}, which connects it too. */
@@ -71,7 +71,7 @@ export class TestBroker extends Broker {
     const server = new MemoryServer(clock, as);
     const transport = new MemoryTransport(server);
     const records = new Records();
-    const lives = new Lives();
+    const crash = new SimulatedCrash();
     server.observer = records;
     super(
       'memory:',
@@ -79,15 +79,15 @@ export class TestBroker extends Broker {
         clock,
         transport,
         onOutcome: (...outcome) => records.onOutcome(...outcome),
-        wrapHandler: (handler) => lives.wrap(handler),
+        wrapHandler: (handler) => crash.wrap(handler),
       }),
     );
     this.#clock = clock;
     this.#server = server;
     this.#transport = transport;
     this.#records = records;
-    this.#lives = lives;
-    this.#quiet = new Quiet(server, this);
+    this.#crash = crash;
+    this.#idle = new IdleDetector(server, this);
   }
 
   /** Makes one and connects it. */
@@ -122,7 +122,7 @@ export class TestBroker extends Broker {
    * @throws TimeoutError naming what still runs, after 5 real seconds
    */
   async settled(): Promise<void> {
-    const running = await this.#quiet.settled(SETTLE_MS);
+    const running = await this.#idle.settled(SETTLE_MS);
     if (running === undefined) return;
     throw new TimeoutError(`TestBroker.settled: after ${SETTLE_MS / 1_000} s there is still ${running}`);
   }
@@ -172,13 +172,13 @@ export class TestBroker extends Broker {
    */
   async block(reason = 'low on disk'): Promise<void> {
     this.#server.setAlarm(reason);
-    await this.#quiet.calm();
+    await this.#idle.calm();
   }
 
   /** Ends the alarm. */
   async unblock(): Promise<void> {
     this.#server.setAlarm(undefined);
-    await this.#quiet.calm();
+    await this.#idle.calm();
   }
 
   /**
@@ -190,7 +190,7 @@ export class TestBroker extends Broker {
   async cancelConsumers(contract?: QueueContract): Promise<void> {
     for (const queue of [...this.#server.queues])
       if (contract === undefined || queue.name === contract.name) queue.cancelConsumers();
-    await this.#quiet.calm();
+    await this.#idle.calm();
   }
 
   /**
@@ -198,8 +198,8 @@ export class TestBroker extends Broker {
    * effect, and its message is delivered again. It comes back with the usual delay: advance the time.
    */
   async crashConsumer(): Promise<void> {
-    await this.#quiet.turn();
-    this.#lives.end();
+    await this.#idle.turn();
+    this.#crash.end();
     await this.#drop(({ role }) => role === 'consume', 'the consumer has crashed');
   }
 
@@ -210,14 +210,14 @@ export class TestBroker extends Broker {
 
   async #advance(ms: number): Promise<void> {
     const until = this.#clock.now() + ms;
-    await this.#quiet.calm();
-    while (this.#clock.fireNext(until)) await this.#quiet.calm();
+    await this.#idle.calm();
+    while (this.#clock.fireNext(until)) await this.#idle.calm();
     this.#clock.moveTo(until);
-    await this.#quiet.calm();
+    await this.#idle.calm();
   }
 
   async #drop(isMeant: (link: ServerLink) => boolean, reason: string): Promise<void> {
     for (const link of [...this.#server.links]) if (isMeant(link)) link.drop(new Error(reason));
-    await this.#quiet.calm();
+    await this.#idle.calm();
   }
 }
