@@ -6,7 +6,7 @@ import { Publisher } from '../producer/publisher/publisher.js';
 import { Republisher } from '../producer/republisher.js';
 import { Procedures } from '../rpc/procedures.js';
 import { makeTransport } from '../transport/make-transport.js';
-import { type Clock, orAborted, systemClock, withDeadline } from '../util/clock.js';
+import { type Clock, raceAbort, systemClock, withDeadline } from '../util/clock.js';
 import { Administration } from './administration.js';
 import { Connections } from './connections.js';
 import {
@@ -96,7 +96,7 @@ export async function shutDown(
   administration.close();
   const done = registry.close().then(() => connections.close());
   try {
-    await orAborted(withDeadline(clock, done, timeoutMs, late), signal);
+    await raceAbort(withDeadline(clock, done, timeoutMs, late), signal);
     return true;
   } catch {
     const reason = new ClosedError('The broker was closed before all work was done');

@@ -17,7 +17,7 @@ import { type Producer, type ProducerOptions, QueueProducer } from '../producer/
 import type { RequestOptions } from '../rpc/requester/request-options.js';
 import type { Responder, ResponderOptions } from '../rpc/responder/responder.js';
 import { checkOptions, expectDuration, expectSignal } from '../util/checks.js';
-import { orAborted } from '../util/clock.js';
+import { raceAbort } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 import { checkContract } from './administration.js';
 import { type Assembly, assemble, shutDown } from './assembly.js';
@@ -84,7 +84,7 @@ export class Broker implements AsyncDisposable {
     const { signal } = this.#parts.options;
     signal?.throwIfAborted();
     if (this.#life !== 'open') throw new ClosedError('The broker is closed');
-    await orAborted(this.#parts.connections.publish.link(), signal);
+    await raceAbort(this.#parts.connections.publish.link(), signal);
   }
 
   /** What the broker is doing. */

@@ -4,7 +4,7 @@ interface Closable {
   close(): Promise<unknown>;
 }
 
-const forgotten = new FinalizationRegistry<() => void>((callOff) => callOff());
+const forgotten = new FinalizationRegistry<() => void>((unsubscribe) => unsubscribe());
 
 /**
  * Closes a consumer when its signal aborts; the function that it returns calls that off. The signal may live as long as the
@@ -12,7 +12,7 @@ const forgotten = new FinalizationRegistry<() => void>((callOff) => callOff());
  */
 export function closeOnAbort(consumer: Closable, signal: AbortSignal): () => void {
   const reference = new WeakRef(consumer);
-  const callOff = onAbort(signal, () => void reference.deref()?.close());
-  forgotten.register(consumer, callOff);
-  return callOff;
+  const unsubscribe = onAbort(signal, () => void reference.deref()?.close());
+  forgotten.register(consumer, unsubscribe);
+  return unsubscribe;
 }

@@ -38,7 +38,7 @@ export class QueueConsumer implements Consumer {
   readonly #pipeline: MessagePipeline;
   readonly #pauseControl: PauseControl;
   /** Ends the wait for the signal. */
-  readonly #callOff: (() => void) | undefined;
+  readonly #unsubscribe: (() => void) | undefined;
   /** Of a stream, however many sessions read it. */
   readonly #position: StreamPosition | undefined;
   readonly #ready = deferred<void>();
@@ -67,7 +67,7 @@ export class QueueConsumer implements Consumer {
     if (contract.type === 'stream')
       this.#position = new StreamPosition(options.offset, () => host.clock.wallNow());
     host.onConsumerActive(this);
-    this.#callOff = options.signal && closeOnAbort(this, options.signal);
+    this.#unsubscribe = options.signal && closeOnAbort(this, options.signal);
     if (options.signal?.aborted) void this.close();
     else this.#subscribe();
   }
@@ -227,7 +227,7 @@ export class QueueConsumer implements Consumer {
   }
 
   #finished(error: Error | undefined): void {
-    this.#callOff?.();
+    this.#unsubscribe?.();
     this.#apply(error ? { type: 'closed', error } : { type: 'closed' });
     this.#ready.reject(
       error ??

@@ -4,7 +4,7 @@ import { TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
 import { type Channel, type Delivery, type Link, TransportError } from '../transport/port.js';
-import { type Clock, orAborted, pause, withDeadline } from '../util/clock.js';
+import { type Clock, raceAbort, sleep, withDeadline } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 
 /** What a look through a dead-letter queue needs. */
@@ -75,7 +75,7 @@ export class QueueScan {
     const { contract, connection, clock, signal } = settings;
     const queue = contract.deadLetter ?? '';
     const late = () => new TimeoutError(`'${queue}': there was no connection within ${TIMEOUT_MS} ms`);
-    const link = await orAborted(withDeadline(clock, connection.link(), TIMEOUT_MS, late), signal);
+    const link = await raceAbort(withDeadline(clock, connection.link(), TIMEOUT_MS, late), signal);
     const pass = new QueueScan(settings, link, queue, await lettersIn(link, contract, queue));
     pass.#channel = await link.openChannel({ confirms: false, onClosed: (error) => pass.#ended(error) });
     return pass;
@@ -180,9 +180,9 @@ export class QueueScan {
     }
     const arrival = new AbortController();
     this.#wake = () => arrival.abort();
-    const callOff = onAbort(signal, this.#wake);
-    await pause(clock, PROBE_MS, arrival.signal);
-    callOff();
+    const unsubscribe = onAbort(signal, this.#wake);
+    await sleep(clock, PROBE_MS, arrival.signal);
+    unsubscribe();
     return true;
   }
 

@@ -6,7 +6,7 @@ import { replayCopy } from '../messages/copies.js';
 import type { Publisher } from '../producer/publisher/publisher.js';
 import { publishCopy } from '../producer/republisher.js';
 import { type Delivery, TransportError } from '../transport/port.js';
-import { type Clock, orAborted, pause } from '../util/clock.js';
+import { type Clock, raceAbort, sleep } from '../util/clock.js';
 import { describeDeadLetter, isDeadLetterOf } from './entry.js';
 import type { ReplayOptions, ReplayResult } from './options.js';
 import type { QueueScan } from './queue-scan.js';
@@ -59,7 +59,7 @@ export class Replay {
       if (pass.needsRest) await Promise.all(this.#inFlight);
       const letter = await pass.next();
       if (!letter) return;
-      const fate = await orAborted(this.#settler(letter), signal);
+      const fate = await raceAbort(this.#settler(letter), signal);
       if (fate !== 'replayed') {
         pass.keep(letter);
         if (fate !== 'foreign') this.#counts[fate]++;
@@ -93,7 +93,7 @@ export class Replay {
     const now = clock.now();
     const at = Math.max(now, this.#nextAt);
     this.#nextAt = at + 1_000 / options.ratePerSecond;
-    if (at > now) await pause(clock, at - now, signal);
+    if (at > now) await sleep(clock, at - now, signal);
     signal.throwIfAborted();
   }
 

@@ -8,7 +8,7 @@ import { copyHeaders } from '../messages/headers.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import { type Check, checkOptions, expectDuration, expectInteger } from '../util/checks.js';
-import { type Clock, orAborted, withDeadline } from '../util/clock.js';
+import { type Clock, raceAbort, withDeadline } from '../util/clock.js';
 import type { Receipt } from './publisher/pending-send.js';
 import { Publisher } from './publisher/publisher.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
@@ -168,7 +168,7 @@ export class QueueProducer implements Producer {
       new TimeoutError(`The schema of ${this.#target} did not answer within ${timeoutMs} ms`, {
         maybeDelivered: false,
       });
-    const wanted = orAborted(orAborted(encoding, options?.signal), this.#aborting.signal);
+    const wanted = raceAbort(raceAbort(encoding, options?.signal), this.#aborting.signal);
     const encoded = withDeadline(clock, wanted, timeoutMs, tooLate);
     this.#validating.add(encoded);
     try {

@@ -156,7 +156,7 @@ async function* untilAborted<Body>(
   }
   const source = isAsync(bodies) ? bodies[Symbol.asyncIterator]() : bodies[Symbol.iterator]();
   let wake: (() => void) | undefined;
-  const callOff = onAbort(signal, () => wake?.());
+  const unsubscribe = onAbort(signal, () => wake?.());
   let isOver = false;
   try {
     while (!signal.aborted) {
@@ -176,7 +176,7 @@ async function* untilAborted<Body>(
     isOver = true;
     throw error;
   } finally {
-    callOff();
+    unsubscribe();
     // Not waited for: a source that is stuck in `next` answers this one no sooner.
     if (!isOver) void Promise.resolve(source.return?.()).catch(() => {});
   }

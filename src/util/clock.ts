@@ -33,16 +33,16 @@ export const systemClock: Clock = {
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Resolves after `delayMs`, or as soon as the signal aborts. Never rejects. */
-export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const done = () => {
       clock.clearTimeout(timer);
-      callOff();
+      unsubscribe();
       resolve();
     };
     const timer = clock.setTimeout(done, delayMs);
-    const callOff = onAbort(signal, done);
+    const unsubscribe = onAbort(signal, done);
   });
 }
 
@@ -76,13 +76,13 @@ export function withDeadline<T>(
 }
 
 /** Settles as `promise` does, or rejects with the signal's reason when that aborts first. */
-export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error);
-    const callOff = onAbort(signal, abort);
+    const unsubscribe = onAbort(signal, abort);
     if (signal.aborted) abort();
     // Also when it is too late, so that a rejection of the promise is always somebody's.
-    promise.then(resolve, reject).finally(callOff);
+    promise.then(resolve, reject).finally(unsubscribe);
   });
 }

@@ -4,7 +4,7 @@ import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import { declarerOf, toTopologyError } from '../../transport/declarations/declarer.js';
 import { type Delivery, type Link, TransportError } from '../../transport/port.js';
-import { type Clock, orAborted, pause } from '../../util/clock.js';
+import { type Clock, raceAbort, sleep } from '../../util/clock.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
 import { Session } from './session.js';
 import type { StreamPosition } from './stream-position.js';
@@ -56,9 +56,9 @@ export class RecoveryLoop {
     while (!signal.aborted) {
       let link: Link | undefined;
       try {
-        link = await orAborted(this.#settings.connection.link(), signal);
+        link = await raceAbort(this.#settings.connection.link(), signal);
         const delayMs = await this.#runOn(link);
-        await pause(this.#settings.clock, delayMs, signal);
+        await sleep(this.#settings.clock, delayMs, signal);
       } catch (cause) {
         if (signal.aborted) return;
         const error = this.#refusal(cause);
@@ -70,7 +70,7 @@ export class RecoveryLoop {
         // With the whole connection gone there is its own delay to wait for.
         if (link?.isOpen === false) continue;
         const delayMs = this.#backoff.afterFailure({ reachedServer: true });
-        await pause(this.#settings.clock, Math.max(1, delayMs), signal);
+        await sleep(this.#settings.clock, Math.max(1, delayMs), signal);
       }
     }
   }

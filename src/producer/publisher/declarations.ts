@@ -7,7 +7,7 @@ import { TopologyError, UnroutableError } from '../../errors.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import { declarerOf } from '../../transport/declarations/declarer.js';
 import type { Link, OutgoingMessage } from '../../transport/port.js';
-import { type Clock, pause } from '../../util/clock.js';
+import { type Clock, sleep } from '../../util/clock.js';
 import type { PendingSend } from './pending-send.js';
 
 /** How long to wait after a declaration that failed on a connection which lives. */
@@ -109,7 +109,7 @@ export class Declarations {
       this.#mustRest = false;
       const restMs = FIRST_REST_MS * 2 ** Math.min(this.#refusals++, MAX_REFUSALS);
       void this.#run(
-        () => pause(clock, restMs, signal),
+        () => sleep(clock, restMs, signal),
         () => false,
       );
       return undefined;
@@ -147,7 +147,7 @@ export class Declarations {
     } catch (error) {
       if (error instanceof TopologyError || error instanceof UnroutableError) onRefused(error, isMeant);
       // Of a lost connection the channel hears too.
-      else if (link?.isOpen) await pause(clock, TRY_AGAIN_MS, signal);
+      else if (link?.isOpen) await sleep(clock, TRY_AGAIN_MS, signal);
     }
     this.#isBusy = false;
     onDone();

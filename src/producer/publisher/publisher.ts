@@ -9,7 +9,7 @@ import {
   type Returned,
   TransportError,
 } from '../../transport/port.js';
-import { type Clock, pause } from '../../util/clock.js';
+import { type Clock, sleep } from '../../util/clock.js';
 import { ConfirmWindow } from './confirm-window.js';
 import { Declarations } from './declarations.js';
 import { type AddOptions, PendingSend, type Receipt } from './pending-send.js';
@@ -176,7 +176,7 @@ export class Publisher {
     const { clock, connection, openChannel } = this.#settings;
     let link: Link | undefined;
     try {
-      if (delayMs > 0) await pause(clock, delayMs, this.#aborting.signal);
+      if (delayMs > 0) await sleep(clock, delayMs, this.#aborting.signal);
       link = await connection.link();
       await this.#declarations.declare(link);
       const window = new ConfirmWindow();

@@ -6,7 +6,7 @@ import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import { toTopologyError } from '../../transport/declarations/declarer.js';
 import { type Delivery, TransportError } from '../../transport/port.js';
-import { type Clock, orAborted, pause, withDeadline } from '../../util/clock.js';
+import { type Clock, raceAbort, sleep, withDeadline } from '../../util/clock.js';
 import { failureIn, REPLY_TO } from '../responder/reply.js';
 import { PendingRequest, PendingRequests } from './pending-requests.js';
 import { RequestChannel } from './request-channel.js';
@@ -119,7 +119,7 @@ export class Requester {
     const { clock } = this.#settings;
     const startedAt = clock.now();
     const tooLate = () => errors.slowSchemaError(procedure.name, timeoutMs);
-    const encoded = withDeadline(clock, orAborted(encoding, options?.signal), timeoutMs, tooLate);
+    const encoded = withDeadline(clock, raceAbort(encoding, options?.signal), timeoutMs, tooLate);
     this.#validating.add(encoded);
     try {
       const content = await encoded;
@@ -172,7 +172,7 @@ export class Requester {
     this.#state = { status: 'opening' };
     const { clock, connection, confirms } = this.#settings;
     try {
-      if (delayMs > 0) await pause(clock, delayMs, this.#aborting.signal);
+      if (delayMs > 0) await sleep(clock, delayMs, this.#aborting.signal);
       const link = await connection.link();
       const channel = await RequestChannel.open(
         link,

@@ -1,6 +1,6 @@
 import pRetry from 'p-retry';
 import { ClosedError } from '../../errors.js';
-import { type Clock, orAborted, pause, withDeadline } from '../../util/clock.js';
+import { type Clock, raceAbort, sleep, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
 import { type Credentials, DialError, type Link, type Role, type Transport } from '../port.js';
 import { Backoff, type BackoffPolicy } from './backoff.js';
@@ -127,7 +127,7 @@ export class Connection {
       if (signal.aborted) return;
       const delayMs = this.#backoff.afterLoss(clock.now() - openedAt);
       this.#apply({ type: 'lost', error, delayMs });
-      await pause(clock, delayMs, signal);
+      await sleep(clock, delayMs, signal);
     }
   }
 
@@ -168,7 +168,7 @@ export class Connection {
       const reason = `no answer within ${Math.round(ms)} ms`;
       const Failure = ms < Math.min(timeoutMs, TELLING_MS) ? DialDeadlineError : DialError;
       const tooLate = () => new Failure('CONNECTION_FAILED', reason, { reachedServer: true });
-      return withDeadline(clock, orAborted(answer, attempt.signal), ms, tooLate);
+      return withDeadline(clock, raceAbort(answer, attempt.signal), ms, tooLate);
     };
     let dialled: Promise<Link> | undefined;
     try {
@@ -234,7 +234,7 @@ export class Connection {
       leftMs / 2,
     );
     this.#apply({ type: 'failed', error: failure.toConnectionError(), delayMs });
-    await pause(clock, delayMs, this.#closing.signal);
+    await sleep(clock, delayMs, this.#closing.signal);
     this.#closing.signal.throwIfAborted();
   }
 

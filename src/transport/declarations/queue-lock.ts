@@ -1,4 +1,4 @@
-import { type Clock, pause } from '../../util/clock.js';
+import { type Clock, sleep } from '../../util/clock.js';
 
 /** How long one declaration may keep others waiting: that of a dead or blocked connection says nothing for a long time. */
 const MAX_WAIT_MS = 1_000;
@@ -32,6 +32,6 @@ export class QueueDeclarationLock {
     const over = new AbortController();
     const settled = () => over.abort();
     before.then(settled, settled);
-    await pause(this.#clock, MAX_WAIT_MS, over.signal);
+    await sleep(this.#clock, MAX_WAIT_MS, over.signal);
   }
 }

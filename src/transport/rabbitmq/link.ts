@@ -1,5 +1,5 @@
 import type { ChannelModel } from 'amqplib';
-import { type Clock, orAborted, withDeadline } from '../../util/clock.js';
+import { type Clock, raceAbort, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
 import { type Channel, type ChannelOptions, type Link, TransportError } from '../port.js';
 import { RoundTripTimeout } from '../round-trip-timeout.js';
@@ -111,7 +111,7 @@ export class RabbitLink implements Link {
 
   /** amqplib leaves what it was asked for unsettled when the socket goes. */
   #orGone<T>(answer: Promise<T>): Promise<T> {
-    return orAborted(answer, this.#socket.signal);
+    return raceAbort(answer, this.#socket.signal);
   }
 
   /**

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { orAborted, pause, systemClock, withDeadline } from '../../../src/util/clock.js';
+import { raceAbort, sleep, systemClock, withDeadline } from '../../../src/util/clock.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { track } from '../support/track.js';
 
@@ -28,9 +28,9 @@ function countListeners(signal: AbortSignal) {
   return () => count;
 }
 
-describe('a pause', () => {
+describe('a sleep', () => {
   it('lasts as long as it is to', async () => {
-    const paused = track(pause(clock, 100, controller.signal));
+    const paused = track(sleep(clock, 100, controller.signal));
     await clock.pass(99);
     const before = paused.state;
     await clock.pass(1);
@@ -40,7 +40,7 @@ describe('a pause', () => {
   });
 
   it('ends when the signal aborts, and leaves no timer', async () => {
-    const paused = track(pause(clock, 100, controller.signal));
+    const paused = track(sleep(clock, 100, controller.signal));
     controller.abort();
     await turn();
 
@@ -50,14 +50,14 @@ describe('a pause', () => {
   it('does not begin when the signal is aborted', async () => {
     controller.abort();
 
-    await pause(clock, 100, controller.signal);
+    await sleep(clock, 100, controller.signal);
 
     expect(clock.armed).toBe(0);
   });
 
   it('leaves no listener on the signal', async () => {
     const listeners = countListeners(controller.signal);
-    const paused = pause(clock, 100, controller.signal);
+    const paused = sleep(clock, 100, controller.signal);
     await clock.pass(100);
     await paused;
 
@@ -116,7 +116,7 @@ describe('a deadline', () => {
 
 describe('a promise with a signal', () => {
   it('rejects with the reason of the signal', async () => {
-    const waited = orAborted(never, controller.signal);
+    const waited = raceAbort(never, controller.signal);
     controller.abort('enough');
 
     await expect(waited).rejects.toBe('enough');
@@ -125,16 +125,16 @@ describe('a promise with a signal', () => {
   it('rejects at once when the signal is aborted already', async () => {
     controller.abort('enough');
 
-    await expect(orAborted(Promise.resolve(1), controller.signal)).rejects.toBe('enough');
+    await expect(raceAbort(Promise.resolve(1), controller.signal)).rejects.toBe('enough');
   });
 
   it('settles as it is without one', async () => {
-    await expect(orAborted(Promise.resolve(1), undefined)).resolves.toBe(1);
+    await expect(raceAbort(Promise.resolve(1), undefined)).resolves.toBe(1);
   });
 
   it('leaves no listener on the signal', async () => {
     const listeners = countListeners(controller.signal);
-    await orAborted(Promise.resolve(1), controller.signal);
+    await raceAbort(Promise.resolve(1), controller.signal);
     await turn();
 
     expect(listeners()).toBe(0);

@@ -38,9 +38,9 @@ describe('waiting for a signal', () => {
   });
 
   it('calls nobody who has called it off', () => {
-    const callOff = wait('a');
+    const unsubscribe = wait('a');
     wait('b');
-    callOff();
+    unsubscribe();
     controller.abort();
 
     expect(called).toEqual(['b']);
@@ -48,16 +48,16 @@ describe('waiting for a signal', () => {
 
   it('leaves no listener once everyone has called it off', () => {
     const callOffs = ['a', 'b'].map(wait);
-    for (const callOff of callOffs) callOff();
+    for (const unsubscribe of callOffs) unsubscribe();
 
     expect(listeners()).toBe(0);
   });
 
   it('can be called off twice without harm to those who came later', () => {
-    const callOff = wait('a');
-    callOff();
+    const unsubscribe = wait('a');
+    unsubscribe();
     wait('b');
-    callOff();
+    unsubscribe();
     wait('c');
     const count = listeners();
     controller.abort();
@@ -67,18 +67,18 @@ describe('waiting for a signal', () => {
 
   it('takes the same callback twice', () => {
     const callback = () => called.push('again');
-    const callOff = onAbort(controller.signal, callback);
+    const unsubscribe = onAbort(controller.signal, callback);
     onAbort(controller.signal, callback);
-    callOff();
+    unsubscribe();
     controller.abort();
 
     expect(called).toEqual(['again']);
   });
 
   it('may call another one off while it calls back', () => {
-    let callOff = () => {};
-    onAbort(controller.signal, () => callOff());
-    callOff = wait('b');
+    let unsubscribe = () => {};
+    onAbort(controller.signal, () => unsubscribe());
+    unsubscribe = wait('b');
     wait('c');
 
     expect(() => controller.abort()).not.toThrow();
