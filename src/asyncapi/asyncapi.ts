@@ -2,7 +2,7 @@ import type { DelaysContract } from '../contracts/delays.js';
 import { isDelays, isExchange, isProcedure, isQueue, isSubscription } from '../contracts/guards.js';
 import type { Binding } from '../contracts/queue-options.js';
 import { ConfigurationError } from '../errors.js';
-import { show } from '../options.js';
+import { show } from '../util/checks.js';
 import { type DescribedContract, Describer } from './channels.js';
 import type { AsyncApiDocument } from './document.js';
 import { Keys } from './keys.js';

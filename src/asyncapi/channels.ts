@@ -1,9 +1,9 @@
-import { codecs } from '../contracts/codec.js';
+import { codecs } from '../contracts/body/codec.js';
+import type { CodecName } from '../contracts/body/json.js';
+import type { Schema } from '../contracts/body/schema.js';
 import type { ExchangeContract, SubscriptionContract } from '../contracts/exchange.js';
-import type { CodecName } from '../contracts/json.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import type { QueueContract } from '../contracts/queue.js';
-import type { Schema } from '../contracts/schema.js';
 import type { AsyncApiChannel, AsyncApiMessage, AsyncApiOperation } from './document.js';
 import { movedTo, toDraft07 } from './json-schema.js';
 import { extensionOf, queueExtension } from './leveret-extension.js';

@@ -1,4 +1,4 @@
-import type { Schema } from '../contracts/schema.js';
+import type { Schema } from '../contracts/body/schema.js';
 
 /** JSON data: what `JSON.parse` gives. */
 type Json = Record<string, unknown>;

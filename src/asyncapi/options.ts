@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js';
-import { type Check, checkOptions, isFunction, isString, show } from '../options.js';
+import { type Check, checkOptions, expectFunction, expectString, show } from '../util/checks.js';
 
 /** The options of {@link asyncapi}. */
 export interface AsyncApiOptions {
@@ -60,9 +60,9 @@ const isUrlMap: Check = (value) => {
 const checks: Readonly<Record<string, Check>> = {
   title: isText,
   version: isText,
-  description: isString,
+  description: expectString,
   servers: isUrlMap,
-  toJsonSchema: isFunction,
+  toJsonSchema: expectFunction,
 };
 
 /** @throws ConfigurationError unless it is a list */

@@ -59,7 +59,7 @@ export class Replay {
       if (pass.needsRest) await Promise.all(this.#inFlight);
       const letter = await pass.next();
       if (!letter) return;
-      const fate = await raceAbort(this.#settler(letter), signal);
+      const fate = await raceAbort(this.#decide(letter), signal);
       if (fate !== 'replayed') {
         pass.keep(letter);
         if (fate !== 'foreign') this.#counts[fate]++;
@@ -74,7 +74,7 @@ export class Replay {
     }
   }
 
-  async #settler(letter: Delivery): Promise<keyof ReplayResult | 'foreign'> {
+  async #decide(letter: Delivery): Promise<keyof ReplayResult | 'foreign'> {
     const { contract, options, maxBodyBytes } = this.#settings;
     if (!isDeadLetterOf(contract, letter)) return 'foreign';
     if (letter.content.length > maxBodyBytes) return 'invalid';

@@ -58,7 +58,7 @@ export class TestBroker extends Broker {
   readonly #server: MemoryServer;
   readonly #transport: MemoryTransport;
   readonly #records: Records;
-  readonly #lives: SimulatedCrash;
+  readonly #crash: SimulatedCrash;
   readonly #idle: IdleDetector;
   #moving: Promise<void> = Promise.resolve();
 

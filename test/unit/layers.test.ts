@@ -5,63 +5,118 @@ import { describe, expect, it } from 'vitest';
 
 const folder = fileURLToPath(new URL('../../src/', import.meta.url));
 
-/** The files that all may use. */
-const common = [
-  ...['clock', 'deadlines', 'deferred', 'errors', 'events', 'fifo', 'headers', 'internals', 'options'],
-  ...['signals', 'version', 'transport/port'],
+/**
+ * The layers of the source, the lowest first: a folder or a file, with all that is in it. A file belongs to the longest entry
+ * that it begins with. It may import from its own layer, from lower ones, and nothing else.
+ */
+const layers: readonly (readonly string[])[] = [
+  ['errors', 'version'],
+  ['util'],
+  ['transport/port'],
+  ['transport/round-trip-timeout'],
+  ['transport/rabbitmq'],
+  ['transport/memory'],
+  ['contracts'],
+  ['transport'],
+  ['messages'],
+  ['events'],
+  ['delay'],
+  ['producer'],
+  ['consumer'],
+  ['rpc', 'dead-letters'],
+  ['broker'],
+  ['asyncapi', 'testing/index', 'testing', 'index'],
 ];
 
-/** What the files of a folder may use beside each other and those. One file can have a rule of its own. */
-const allowed: Readonly<Record<string, readonly string[]>> = {
-  asyncapi: ['contracts', 'asyncapi/html/page'],
-  'asyncapi/html': [],
-  contracts: ['delay/levels'],
-  'transport/memory': [],
-  'transport/rabbitmq': ['transport/answer-limit'],
-  'transport/select': ['transport/memory', 'transport/rabbitmq'],
-  transport: ['contracts/topology'],
-  delay: ['contracts', 'transport'],
-  producer: ['contracts', 'delay', 'transport'],
-  consumer: ['contracts', 'delay', 'transport', 'producer/outbox'],
-  'dead-letters': ['contracts', 'transport', 'producer', 'consumer', 'administration', 'members'],
-  rpc: ['contracts', 'transport', 'producer', 'consumer', 'members'],
-  testing: [
-    ...['contracts', 'delay', 'consumer', 'dead-letters', 'transport/memory'],
-    ...['broker', 'broker-health', 'broker-options'],
-  ],
+/** Layers that know nothing of those below them but these. */
+const closed: Readonly<Record<string, readonly string[]>> = {
+  'transport/rabbitmq': ['errors', 'util', 'transport/port', 'transport/round-trip-timeout'],
+  'transport/memory': ['errors', 'util', 'transport/port'],
 };
+
+/** Who may import the two transports. */
+const hidden: Readonly<Record<string, readonly string[]>> = {
+  'transport/rabbitmq': ['transport/make-transport'],
+  'transport/memory': ['transport/make-transport', 'testing'],
+};
+
+/** Imports that still go up. */
+const known: readonly string[] = [
+  'broker/registry <- dead-letters/operations',
+  'broker/registry <- rpc/procedures',
+  'broker/administration <- dead-letters/dead-letters',
+  'broker/test-hooks <- consumer/consumer-factory',
+  'broker/test-hooks <- consumer/settlement/settlement',
+  'broker/test-hooks <- consumer/pipeline',
+  'consumer/delivery/message <- messages/copies',
+  'consumer/delivery/message <- producer/republisher',
+  'delay/levels <- contracts/queue-checks',
+  'messages/headers <- contracts/exchange',
+  'messages/headers <- contracts/queue-checks',
+];
 
 const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .map((name) => name.replaceAll('\\', '/'))
-  .filter((name) => name.endsWith('.ts') && name.includes('/'))
+  .filter((name) => name.endsWith('.ts'))
   .map((name) => name.slice(0, -'.ts'.length));
 
-const isIn = (file: string, place: string) => file === place || posix.dirname(file) === place;
+const isIn = (file: string, place: string) => file === place || file.startsWith(`${place}/`);
+
+/** The entry of `layers` that a file belongs to. */
+function placeOf(file: string): string | undefined {
+  return layers
+    .flat()
+    .filter((place) => isIn(file, place))
+    .sort((a, b) => b.length - a.length)[0];
+}
+
+const levelOf = (place: string) => layers.findIndex((layer) => layer.includes(place));
 
 function importsOf(file: string): string[] {
   const code = readFileSync(`${folder}${file}.ts`, 'utf8');
-  const paths = [...code.matchAll(/from '(\.[^']+)\.js'/g)].map(([, path = '']) => path);
+  const paths = [...code.matchAll(/(?:from |import\()'(\.[^']+)\.js'/g)].map(([, path = '']) => path);
   return paths.map((path) => posix.join(posix.dirname(file), path));
 }
 
-/** What a file uses and may not. */
-function strangers(file: string, imports: readonly string[]): string[] {
-  const here = posix.dirname(file);
-  const places = [here, ...common, ...(allowed[file] ?? allowed[here] ?? [])];
-  return imports.filter((path) => !places.some((place) => isIn(path, place)));
+/** Why a file may not import another; undefined: it may. */
+function complaint(file: string, imported: string): string | undefined {
+  const from = placeOf(file);
+  const to = placeOf(imported);
+  if (from === undefined || to === undefined) return `${from === undefined ? file : imported} is in no layer`;
+  if (from === to || known.includes(`${imported} <- ${file}`)) return undefined;
+  if (levelOf(to) > levelOf(from)) return `${imported} is above ${file}`;
+  const siblings = levelOf(to) === levelOf(from);
+  if (siblings && !['errors', 'testing', 'testing/index', 'index'].includes(from))
+    return `${imported} is beside ${file}`;
+  if (closed[from] && !closed[from].includes(to)) return `${from} knows nothing of ${to}`;
+  if (hidden[to] && !hidden[to].some((place) => isIn(file, place))) return `${to} is hidden from ${file}`;
+  return undefined;
 }
 
 describe('the layers of the source', () => {
   it('are kept', () => {
-    const wrong = files.map((file) => [file, strangers(file, importsOf(file))] as const);
-    expect(Object.fromEntries(wrong.filter(([, imports]) => imports.length > 0))).toEqual({});
+    const complaints = files.flatMap((file) =>
+      importsOf(file)
+        .map((imported) => complaint(file, imported))
+        .filter((text) => text !== undefined),
+    );
+    expect(complaints).toEqual([]);
   });
 
   it('are looked at', () => {
-    expect(importsOf('consumer/session')).toContain('transport/port');
-    expect(strangers('producer/outbox', ['consumer/consumer', 'transport/memory/server', 'errors'])).toEqual([
-      'consumer/consumer',
-      'transport/memory/server',
-    ]);
+    expect(importsOf('consumer/session/session')).toContain('transport/port');
+    expect(complaint('producer/producer', 'consumer/consumer')).toMatch(/above/);
+    expect(complaint('producer/producer', 'transport/memory/server')).toMatch(/hidden/);
+    expect(complaint('transport/memory/server', 'contracts/queue')).toMatch(/above/);
+    expect(complaint('rpc/procedures', 'dead-letters/operations')).toMatch(/beside/);
+    expect(complaint('elsewhere/file', 'errors')).toMatch(/no layer/);
+    expect(complaint('producer/producer', 'errors')).toBeUndefined();
+  });
+
+  it('has no exception that is not needed', () => {
+    const imports = new Set(
+      files.flatMap((file) => importsOf(file).map((imported) => `${imported} <- ${file}`)),
+    );
+    expect(known.filter((exception) => !imports.has(exception))).toEqual([]);
   });
 });

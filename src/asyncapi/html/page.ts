@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../../errors.js';
-import { show } from '../../options.js';
+import { show } from '../../util/checks.js';
 import { type Entries, entriesOf, isEntries, keyOf, lineOf, References, without } from './data.js';
 import { html, Markup, type Part, prose } from './markup.js';
 import { SchemaView } from './schema.js';
