@@ -134,6 +134,8 @@ export interface Delivery {
   /** As another client wrote them, whatever the type of their values. */
   readonly properties: Readonly<{ [K in keyof MessageProperties]?: unknown }>;
   readonly content: Buffer;
+  /** Why its properties, which are empty then, could not be read. */
+  readonly problem?: string | undefined;
 }
 
 export interface Returned {

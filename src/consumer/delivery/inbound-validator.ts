@@ -25,7 +25,8 @@ export class InboundValidator {
   /** True when the message has its body; false when it is settled already. A promise only where the schema needs one. */
   admit(message: ReceivedMessage): boolean | Promise<boolean> {
     const { memory, maxBodyBytes, contract } = this.#settings;
-    const { content, properties, redelivered } = message.delivery;
+    const { content, properties, redelivered, problem } = message.delivery;
+    if (problem !== undefined) return this.#refuse(message, [{ message: problem, path: [] }]);
     if (redelivered && memory.recognises(message.id, content)) {
       this.counts.recognised++;
       message.settle({ kind: 'ack' });

@@ -1,4 +1,4 @@
-import type { Channel as AmqpChannel, ConfirmChannel, ConsumeMessage, Message, Options } from 'amqplib';
+import type { Channel as AmqpChannel, ConfirmChannel, Message } from 'amqplib';
 import {
   type BindingDeclaration,
   type Channel,
@@ -6,12 +6,12 @@ import {
   type ConsumeOptions,
   type Delivery,
   type ExchangeDeclaration,
-  type MessageProperties,
   type OutgoingMessage,
   type QueueDeclaration,
   TransportError,
 } from '../port.js';
 import { toTransportError } from './failures.js';
+import type { MessagePath, MessagePathOptions } from './message-path.js';
 
 /** How its link waits for answers. */
 export interface Requests {
@@ -24,32 +24,38 @@ export interface Requests {
 export class RabbitChannel implements Channel {
   readonly #channel: AmqpChannel | ConfirmChannel;
   readonly #requests: Requests;
+  readonly #path: MessagePath;
   #error: TransportError | undefined;
   #isOpen = true;
 
-  constructor(channel: AmqpChannel | ConfirmChannel, options: ChannelOptions, requests: Requests) {
+  /** @param makePath - how its messages travel */
+  constructor(
+    channel: AmqpChannel | ConfirmChannel,
+    options: ChannelOptions,
+    requests: Requests,
+    makePath: (options: MessagePathOptions) => MessagePath,
+  ) {
     this.#channel = channel;
     this.#requests = requests;
+    this.#path = makePath({
+      onConfirm: options.onConfirm,
+      onBroken: (error) => {
+        this.#error ??= toTransportError(error);
+        void this.close();
+      },
+    });
     channel.on('error', (error) => {
       this.#error ??= toTransportError(error);
     });
     channel.on('close', () => {
       this.#isOpen = false;
+      this.#path.release();
       const error = this.#error ?? new TransportError('the channel was closed');
       this.#error = error;
       // amqplib closes the channels of a lost connection before it tells of the loss: by then the link says so too.
       queueMicrotask(() => options.onClosed(error));
     });
-    // With a listener here, amqplib does not close the connection over an error that a listener of ours throws.
-    channel.on('handler-error', (error) => {
-      this.#error ??= toTransportError(error);
-      void this.close();
-    });
-    const { onConfirm, onReturn } = options;
-    if (onConfirm) {
-      channel.on('ack', ({ deliveryTag, multiple }) => onConfirm(deliveryTag, multiple, true));
-      channel.on('nack', ({ deliveryTag, multiple }) => onConfirm(deliveryTag, multiple, false));
-    }
+    const { onReturn } = options;
     if (onReturn) channel.on('return', (message) => onReturn(toReturned(message)));
   }
 
@@ -57,44 +63,52 @@ export class RabbitChannel implements Channel {
     return this.#isOpen;
   }
 
-  publish({ exchange, routingKey, content, properties, mandatory }: OutgoingMessage): void {
-    // Without a callback amqplib keeps nothing per message; `ack` and `nack` events tell the outcome.
-    this.#write(() => this.#channel.publish(exchange, routingKey, content, toOptions(properties, mandatory)));
+  publish(message: OutgoingMessage): void {
+    try {
+      this.#path.publish(message);
+    } catch (error) {
+      throw this.#writeFailed(error);
+    }
   }
 
   ack(deliveryTag: number, multiple: boolean): void {
-    this.#write(() => this.#channel.ack(byTag(deliveryTag), multiple));
+    try {
+      this.#path.ack(deliveryTag, multiple);
+    } catch (error) {
+      throw this.#writeFailed(error);
+    }
   }
 
   nack(deliveryTag: number, { multiple, requeue }: { multiple: boolean; requeue: boolean }): void {
-    this.#write(() => this.#channel.nack(byTag(deliveryTag), multiple, requeue));
+    try {
+      this.#path.nack(deliveryTag, multiple, requeue);
+    } catch (error) {
+      throw this.#writeFailed(error);
+    }
   }
 
   reject(deliveryTag: number, { requeue }: { requeue: boolean }): void {
-    this.#write(() => this.#channel.reject(byTag(deliveryTag), requeue));
+    try {
+      this.#path.reject(deliveryTag, requeue);
+    } catch (error) {
+      throw this.#writeFailed(error);
+    }
   }
 
   async setPrefetch(count: number): Promise<void> {
     await this.#ask(() => this.#channel.prefetch(count, false));
   }
 
-  async consume(
+  consume(
     queue: string,
-    { noAck, exclusive, arguments: args }: ConsumeOptions,
+    options: ConsumeOptions,
     onDelivery: (delivery: Delivery | undefined) => void,
   ): Promise<string> {
-    const { consumerTag } = await this.#ask(() =>
-      this.#channel.consume(queue, (message) => onDelivery(message ? toDelivery(message) : undefined), {
-        noAck,
-        exclusive,
-        arguments: args,
-      }),
-    );
-    return consumerTag;
+    return this.#ask(() => this.#path.consume(queue, options, onDelivery));
   }
 
   async cancel(consumerTag: string): Promise<void> {
-    await this.#ask(() => this.#channel.cancel(consumerTag));
+    await this.#ask(() => this.#path.cancel(consumerTag));
   }
 
   async declareQueue({ name, ...options }: QueueDeclaration): Promise<void> {
@@ -138,6 +152,7 @@ export class RabbitChannel implements Channel {
   async close(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#path.release();
     try {
       await this.#requests.close(this.#channel.close());
     } catch {
@@ -145,64 +160,21 @@ export class RabbitChannel implements Channel {
     }
   }
 
-  /** amqplib throws at once when a channel is gone, or a field can not be encoded. */
-  #write(write: () => void): void {
-    try {
-      write();
-    } catch (error) {
-      // The channel or its connection is closed or closing; any other error is about the message.
-      if ((error as Error).name === 'IllegalOperationError') this.#isOpen = false;
-      throw this.#error ?? toTransportError(error);
-    }
+  /** A channel that is closing or gone, or a message that cannot be encoded. */
+  #writeFailed(error: unknown): TransportError {
+    if ((error as Error).name === 'IllegalOperationError') this.#isOpen = false;
+    return this.#error ?? toTransportError(error);
   }
 
   async #ask<T>(ask: () => Promise<T>): Promise<T> {
     try {
+      this.#path.flush();
       return await this.#requests.ask(ask());
     } catch (error) {
       // The channel's own error has the server's words; the rejection often says only that the channel is closed.
       throw this.#error ?? toTransportError(error);
     }
   }
-}
-
-/** Property by property: a spread of objects of many shapes takes several times as long, and so does amqplib to read it. */
-function toOptions(of: MessageProperties, mandatory: boolean): Options.Publish {
-  const options: { [K in keyof MessageProperties]-?: MessageProperties[K] } & { mandatory: boolean } = {
-    contentType: of.contentType,
-    contentEncoding: of.contentEncoding,
-    headers: of.headers,
-    deliveryMode: of.deliveryMode,
-    priority: of.priority,
-    correlationId: of.correlationId,
-    replyTo: of.replyTo,
-    expiration: of.expiration,
-    messageId: of.messageId,
-    timestamp: of.timestamp,
-    type: of.type,
-    userId: of.userId,
-    appId: of.appId,
-    mandatory,
-  };
-  // Its declaration knows no property that is there and undefined.
-  return options as Options.Publish;
-}
-
-/** What amqplib reads of a message to settle it. */
-function byTag(deliveryTag: number): Message {
-  return { fields: { deliveryTag } } as Message;
-}
-
-function toDelivery({ fields, properties, content }: ConsumeMessage): Delivery {
-  const { deliveryTag, redelivered, exchange, routingKey } = fields;
-  return {
-    deliveryTag,
-    redelivered,
-    exchange,
-    routingKey,
-    properties: properties as Delivery['properties'],
-    content,
-  };
 }
 
 function toReturned({ fields, properties }: Message) {

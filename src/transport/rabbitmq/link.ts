@@ -1,10 +1,14 @@
-import type { ChannelModel } from 'amqplib';
+import type { Channel as AmqpChannel, ChannelModel, ConfirmChannel } from 'amqplib';
 import { type Clock, raceAbort, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
 import { type Channel, type ChannelOptions, type Link, TransportError } from '../port.js';
 import { RoundTripTimeout } from '../round-trip-timeout.js';
 import { RabbitChannel } from './channel.js';
 import { toTransportError } from './failures.js';
+import { FramePath } from './frames/frame-path.js';
+import type { OwnFrames } from './frames/own-frames.js';
+import type { MessagePath, MessagePathOptions } from './message-path.js';
+import { PublicApiPath } from './public-api-path.js';
 
 /** How long the server may take to answer one request. amqplib itself waits for ever. */
 const ROUND_TRIP_MS = 15_000;
@@ -29,15 +33,24 @@ export class RabbitLink implements Link {
   readonly #socket: AbortController;
   readonly #closed = deferred<Error>();
   readonly #limit: RoundTripTimeout;
+  readonly #frames: OwnFrames | undefined;
   #isOpen: boolean;
   #blocked: string | undefined;
   #cause: Error | undefined;
 
-  constructor(model: ChannelModel, address: string, clock: Clock, socket: AbortController) {
+  /** @param frames - our own, where they can be */
+  constructor(
+    model: ChannelModel,
+    address: string,
+    clock: Clock,
+    socket: AbortController,
+    frames: OwnFrames | undefined,
+  ) {
     this.#model = model;
     this.address = address;
     this.#clock = clock;
     this.#socket = socket;
+    this.#frames = frames;
     this.#limit = new RoundTripTimeout(clock, ROUND_TRIP_MS);
     this.closed = this.#closed.promise;
     // amqplib can report success for a connection that the server closed in the same packet: nobody would ever hear of it.
@@ -65,10 +78,16 @@ export class RabbitLink implements Link {
   async openChannel(options: ChannelOptions): Promise<Channel> {
     const opening = options.confirms ? this.#model.createConfirmChannel() : this.#model.createChannel();
     const channel = await this.request(opening.catch(asExhaustion));
-    return new RabbitChannel(channel, options, {
-      ask: (answer) => this.request(answer),
-      close: (answer) => this.#limit.unlessHeld(this.request(answer)),
-    });
+    const requests = {
+      ask: <T>(answer: Promise<T>) => this.request(answer),
+      close: (answer: Promise<unknown>) => this.#limit.unlessHeld(this.request(answer)),
+    };
+    return new RabbitChannel(channel, options, requests, (path) => this.#path(channel, path));
+  }
+
+  #path(channel: AmqpChannel | ConfirmChannel, options: MessagePathOptions): MessagePath {
+    const frames = this.#frames?.channel(channel);
+    return frames ? new FramePath(channel, frames, options) : new PublicApiPath(channel, options);
   }
 
   async updateSecret(secret: string): Promise<void> {
@@ -78,6 +97,7 @@ export class RabbitLink implements Link {
 
   async close(): Promise<void> {
     if (!this.#isOpen) return;
+    this.#frames?.flush();
     const goodbye = this.#orGone(this.#model.close());
     try {
       await withDeadline(this.#clock, goodbye, GOODBYE_MS, () => new Error('no answer to the goodbye'));

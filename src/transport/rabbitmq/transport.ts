@@ -5,6 +5,7 @@ import type { Clock } from '../../util/clock.js';
 import { DialError, type DialOptions, type Link, type Transport } from '../port.js';
 import { type Address, parseAddress } from './address.js';
 import { dialFailure } from './failures.js';
+import { framesOver } from './frames/step-aside.js';
 import { HandshakeTap } from './handshake-tap.js';
 import { RabbitLink } from './link.js';
 
@@ -82,7 +83,7 @@ export class RabbitTransport implements Transport {
       );
     try {
       const model = await (address.secure ? dial() : tap.around(dial));
-      const link = new RabbitLink(model, address.label, clock, socket);
+      const link = new RabbitLink(model, address.label, clock, socket, framesOver(model));
       if (signal.aborted || !link.isOpen) {
         link.destroy(new Error('abandoned'));
         throw new DialError('CONNECTION_FAILED', 'the connection was lost at once', {

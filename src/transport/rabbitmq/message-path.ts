@@ -1,0 +1,27 @@
+import type { ConsumeOptions, Delivery, OutgoingMessage } from '../port.js';
+
+/** How messages travel over one channel of amqplib: in frames of our own, or through amqplib's public API. */
+export interface MessagePath {
+  /** Throws what amqplib throws on a channel that is closing or gone, and for what cannot be encoded. So do the next three. */
+  publish(message: OutgoingMessage): void;
+  ack(deliveryTag: number, multiple: boolean): void;
+  nack(deliveryTag: number, multiple: boolean, requeue: boolean): void;
+  reject(deliveryTag: number, requeue: boolean): void;
+  /** Resolves with the consumer tag. `onDelivery` gets undefined when the server cancels the consumer. */
+  consume(
+    queue: string,
+    options: ConsumeOptions,
+    onDelivery: (delivery: Delivery | undefined) => void,
+  ): Promise<string>;
+  cancel(consumerTag: string): Promise<unknown>;
+  /** Sends what has gathered: before amqplib is told anything else for this channel. */
+  flush(): void;
+  /** The channel is closing, or gone. */
+  release(): void;
+}
+
+export interface MessagePathOptions {
+  readonly onConfirm?: ((publishTag: number, multiple: boolean, accepted: boolean) => void) | undefined;
+  /** Something threw that must not, or came for a consumer that there is not: the channel cannot go on. */
+  readonly onBroken: (error: unknown) => void;
+}
