@@ -9,14 +9,14 @@ const BRAND = Symbol.for('leveret.error');
 
 /** Every value of {@link LeveretError.code}. */
 export type ErrorCode =
-  | 'INVALID_BODY'
+  | ValidationErrorCode
   | 'MESSAGE_TOO_LARGE'
   | 'UNROUTABLE'
   | 'REJECTED'
   | 'TIMEOUT'
   | 'CLOSED'
   | 'BUFFER_FULL'
-  | 'INVALID_OPTION'
+  | ConfigurationErrorCode
   | 'REMOTE'
   | ConnectionErrorCode
   | TopologyErrorCode;
@@ -28,6 +28,12 @@ export type ConnectionErrorCode =
   | 'VHOST_NOT_FOUND'
   | 'TLS_REFUSED'
   | 'INVALID_URL';
+
+/** Every value of {@link ValidationError.code}. */
+export type ValidationErrorCode = 'INVALID_BODY' | 'INVALID_KEY';
+
+/** Every value of {@link ConfigurationError.code}. */
+export type ConfigurationErrorCode = 'INVALID_OPTION' | 'SCHEMA_VERSION';
 
 /** Every value of {@link TopologyError.code}. */
 export type TopologyErrorCode = 'MISMATCH' | 'NOT_FOUND' | 'ACCESS_REFUSED';
@@ -84,16 +90,26 @@ export function isLeveretError(value: unknown): value is LeveretError {
   }
 }
 
-/** The body does not fit the contract's schema, or is not JSON. Nothing was sent. */
+/**
+ * The body does not fit the contract's schema, or is not JSON: nothing was sent. INVALID_KEY: a message has an id that an inbox
+ * or an idempotency store cannot keep.
+ */
 export class ValidationError extends LeveretError {
   static override readonly className = 'ValidationError';
-  readonly code = 'INVALID_BODY';
+  readonly code: ValidationErrorCode;
   /** What the schema complained about: 20 at most. */
   readonly issues: readonly Issue[];
 
   /** @internal */
-  constructor(target: string, issues: readonly Issue[], options: { cause?: unknown } = {}) {
-    super('ValidationError', `Invalid body for ${target}: ${describeIssues(issues)}`, options);
+  constructor(
+    target: string,
+    issues: readonly Issue[],
+    options: { cause?: unknown; code?: ValidationErrorCode } = {},
+  ) {
+    const { code = 'INVALID_BODY', ...rest } = options;
+    const what = code === 'INVALID_BODY' ? 'Invalid body' : 'Invalid idempotency key';
+    super('ValidationError', `${what} for ${target}: ${describeIssues(issues)}`, rest);
+    this.code = code;
     this.issues = issues;
   }
 }
@@ -182,16 +198,25 @@ export class BufferFullError extends LeveretError {
   }
 }
 
-/** An option or a contract is wrong: unknown, out of range, or in conflict with another one. */
+/**
+ * An option or a contract is wrong: unknown, out of range, or in conflict with another one. SCHEMA_VERSION: a table in the
+ * database is missing or of another version.
+ */
 export class ConfigurationError extends LeveretError {
   static override readonly className = 'ConfigurationError';
-  readonly code = 'INVALID_OPTION';
+  readonly code: ConfigurationErrorCode;
   /** The option's name, as a path. */
   readonly option: string;
 
   /** @internal */
-  constructor(option: string, message: string, options: { cause?: unknown } = {}) {
-    super('ConfigurationError', message, options);
+  constructor(
+    option: string,
+    message: string,
+    options: { cause?: unknown; code?: ConfigurationErrorCode } = {},
+  ) {
+    const { code = 'INVALID_OPTION', ...rest } = options;
+    super('ConfigurationError', message, rest);
+    this.code = code;
     this.option = option;
   }
 }

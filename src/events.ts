@@ -44,6 +44,21 @@ export interface BrokerEvents {
     readonly attempt: number;
     readonly error: unknown;
   };
+  /** A row of an outbox could not be sent, and will not be as things are. It is tried again all the same. */
+  'outbox-stuck': {
+    readonly table: string;
+    readonly id: string;
+    readonly messageId: string;
+    /** Such as `queue:emails`. */
+    readonly contract: string;
+    /** How often sending it has failed. */
+    readonly attempts: number;
+    readonly error: Error;
+  };
+  /** A message was handled before, as an inbox or an idempotency store knows. It was acknowledged, and its handler did not run. */
+  duplicate: { readonly queue: string; readonly messageId: string | undefined };
+  /** A message has no id, so that an inbox or an idempotency store cannot know it again. Once for each consumer. */
+  'no-message-id': { readonly queue: string };
 }
 
 /** The name of an event of a broker. */
@@ -77,6 +92,9 @@ const LEVELS: Readonly<Record<BrokerEvent, keyof Logger>> = {
   'invalid-message': 'warn',
   'handler-error': 'warn',
   'dead-lettered': 'warn',
+  'outbox-stuck': 'warn',
+  duplicate: 'info',
+  'no-message-id': 'warn',
 };
 
 /** Hands events to listeners and to the log. Neither can break anything here. */

@@ -17,6 +17,8 @@ export interface ConsumerStats {
   readonly stale: number;
   /** Messages that came again after their acknowledgement was lost, and did not run again. */
   readonly recognised: number;
+  /** Messages that an inbox or an idempotency store knew as handled, and that did not run again. */
+  readonly duplicates: number;
   /** Messages whose handler, or loop body, is at work. */
   readonly inFlight: number;
   /** Messages delivered ahead, which nobody has looked at. */

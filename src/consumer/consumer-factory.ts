@@ -24,12 +24,19 @@ export class ConsumerFactory {
 
   /** @throws ConfigurationError naming the argument that is wrong */
   consumer(
-    given: QueueContract | SubscriptionContract,
-    handlerOrOptions: ((message: Message) => unknown) | HandlerOptions | undefined,
+    givenContract: QueueContract | SubscriptionContract,
+    handlerOrOptions: ((message: Message, tx?: unknown) => unknown) | HandlerOptions | undefined,
     maybeOptions: HandlerOptions | undefined,
   ): Consumer {
-    const { contract, handler, options } = parseConsumerArguments(given, handlerOrOptions, maybeOptions);
-    return this.make(contract, handler && this.wrap(handler), options);
+    const { contract, handler, options, given } = parseConsumerArguments(
+      givenContract,
+      handlerOrOptions,
+      maybeOptions,
+    );
+    const makeGuard = this.#host.resolveGuard(contract, handler !== undefined, given, options);
+    if (!handler || !makeGuard) return this.make(contract, handler && this.wrap(handler), options);
+    const guard = makeGuard(this.#testHooks?.wrapGuarded(handler) ?? handler, this.#host.events);
+    return this.make(contract, { guard }, options);
   }
 
   /** @throws ConfigurationError naming the argument that is wrong */

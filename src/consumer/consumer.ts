@@ -9,17 +9,19 @@ import { closeOnAbort } from './close-on-abort.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
 import { type ConsumerEvent, type ConsumerState, isPaused, transition } from './consumer-state.js';
 import type { Message } from './delivery/message.js';
+import type { HandlerGuard, ResolveGuard } from './handler-guard.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
 import { MessagePipeline, type PipelineHost } from './pipeline.js';
 import { PauseControl } from './session/pause-control.js';
 import { RecoveryLoop } from './session/recovery-loop.js';
 import type { Session } from './session/session.js';
 import { StreamPosition } from './session/stream-position.js';
-import type { Work } from './workers/make-worker.js';
+import { guardOf, type Work } from './workers/make-worker.js';
 
 /** What a consumer needs of its broker. */
 export interface ConsumerHost extends PipelineHost {
   readonly connection: Connection;
+  readonly resolveGuard: ResolveGuard;
   /** It uses the broker: from the start, and again when a loop over it begins. */
   onConsumerActive(consumer: QueueConsumer): void;
   /** It does not any more: closed, or left by its last loop. */
@@ -41,6 +43,8 @@ export class QueueConsumer implements Consumer {
   readonly #unsubscribe: (() => void) | undefined;
   /** Of a stream, however many sessions read it. */
   readonly #position: StreamPosition | undefined;
+  /** What is around the handler: it has to be there before the consumer is ready. */
+  readonly #guard: HandlerGuard | undefined;
   readonly #ready = deferred<void>();
   readonly #closed = deferred<Error | undefined>();
   #state: ConsumerState = { status: 'starting', paused: false };
@@ -56,6 +60,7 @@ export class QueueConsumer implements Consumer {
     this.closed = this.#closed.promise;
     this.#options = options;
     this.#host = host;
+    this.#guard = guardOf(work);
     this.#pipeline = new MessagePipeline(contract, work, options, host, {
       onFirst: () => this.#attach(),
       onLast: (giveBack) => this.#detach(giveBack),
@@ -69,7 +74,7 @@ export class QueueConsumer implements Consumer {
     host.onConsumerActive(this);
     this.#unsubscribe = options.signal && closeOnAbort(this, options.signal);
     if (options.signal?.aborted) void this.close();
-    else this.#subscribe();
+    else this.#begin();
   }
 
   get state(): ConsumerState {
@@ -87,6 +92,7 @@ export class QueueConsumer implements Consumer {
       state: this.#state.status,
       lastDeliveryAt: lastDeliveryAt === undefined ? undefined : new Date(lastDeliveryAt),
       inFlight,
+      error: this.#guard?.obstacle,
     };
   }
 
@@ -136,6 +142,11 @@ export class QueueConsumer implements Consumer {
     );
   }
 
+  #begin(): void {
+    this.#subscribe();
+    this.#guard?.start().catch((error: Error) => this.fail(error));
+  }
+
   #subscribe(): void {
     const { contract } = this;
     const { connection, clock } = this.#host;
@@ -169,7 +180,8 @@ export class QueueConsumer implements Consumer {
     this.#apply({ type: 'opened' });
     void this.#pauseControl.reconcile();
     this.#wasOpen = true;
-    this.#ready.resolve();
+    if (this.#guard) this.#guard.start().then(this.#ready.resolve, () => {});
+    else this.#ready.resolve();
     if (this.#lostAt === undefined) return;
     events.emit('consumer-recovered', {
       queue: this.contract.name,
@@ -228,6 +240,7 @@ export class QueueConsumer implements Consumer {
 
   #finished(error: Error | undefined): void {
     this.#unsubscribe?.();
+    this.#guard?.stop();
     this.#apply(error ? { type: 'closed', error } : { type: 'closed' });
     this.#ready.reject(
       error ??

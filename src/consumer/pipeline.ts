@@ -10,12 +10,14 @@ import { DuplicateFilter } from './delivery/duplicate-filter.js';
 import { InboundValidator } from './delivery/inbound-validator.js';
 import { type Message, ReceivedMessage } from './delivery/message.js';
 import { PrefetchBuffer } from './delivery/prefetch-buffer.js';
+import type { HandlerGuard } from './handler-guard.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
+import { Parking } from './parking.js';
 import type { Session } from './session/session.js';
 import { InPlaceRetries } from './settlement/in-place-retries.js';
 import { MAX_HOLD_MS, Settlement } from './settlement/settlement.js';
 import { LoopWorker, type LoopWorkerSettings } from './workers/loop-worker.js';
-import { makeWorker, type Work } from './workers/make-worker.js';
+import { guardOf, makeWorker, type Work } from './workers/make-worker.js';
 import type { Worker } from './workers/worker.js';
 
 /** What the processing of messages needs of the broker. */
@@ -37,6 +39,10 @@ export class MessagePipeline {
   readonly #settlement: Settlement;
   /** Where a failed message runs again here, in its place. */
   readonly #held: InPlaceRetries | undefined;
+  /** Where a message waits for something outside of this process. */
+  readonly #parking: Parking | undefined;
+  /** What is around the handler. */
+  readonly #guard: HandlerGuard | undefined;
   readonly #worker: Worker;
   /** The worker, where loops take the messages. */
   readonly #loops: LoopWorker | undefined;
@@ -63,6 +69,8 @@ export class MessagePipeline {
         onDue: (message, failed) => this.#runAgain(message, failed),
       });
     }
+    this.#guard = guardOf(work);
+    if (this.#guard) this.#parking = new Parking((message, parked) => this.#runAgain(message, parked));
     const hold = this.#held && ((message: ReceivedMessage, ms: number) => this.#held?.hold(message, ms));
     this.#settlement = new Settlement({
       contract,
@@ -73,6 +81,7 @@ export class MessagePipeline {
       clock,
       onOutcome,
       hold,
+      park: (message, delayMs) => this.#parking?.park(message, delayMs),
       answerFailure,
     });
     const common = {
@@ -81,11 +90,13 @@ export class MessagePipeline {
     };
     if (work) {
       const onFailed = (message: ReceivedMessage, error: unknown) => {
-        const { id, attempt } = message;
-        events.emit('handler-error', { queue: contract.name, messageId: id, attempt, error });
-        message.settle({ kind: 'retry', error });
+        const { id, attempt, isHeldBack } = message;
+        if (!isHeldBack)
+          events.emit('handler-error', { queue: contract.name, messageId: id, attempt, error });
+        message.fail(error);
       };
-      const isHeld = (message: ReceivedMessage) => this.#held?.isHeld(message) ?? false;
+      const isHeld = (message: ReceivedMessage) =>
+        (this.#held?.isHeld(message) || this.#parking?.has(message)) ?? false;
       this.#worker = makeWorker(work, options, isStream, { ...common, clock, onFailed, isHeld });
     } else {
       this.#loops = new LoopWorker({ ...common, ...loops });
@@ -97,6 +108,7 @@ export class MessagePipeline {
     return {
       ...this.#settlement.counts,
       ...this.#validator.counts,
+      duplicates: this.#guard?.duplicates ?? 0,
       inFlight: this.#worker.inFlight,
       waiting: this.#buffer.length + (this.#worker.waiting ?? 0),
     };
@@ -137,6 +149,7 @@ export class MessagePipeline {
     this.#buffer.dropSession(session);
     this.#settlement.sessionLost(session);
     this.#held?.sessionLost(session);
+    this.#parking?.sessionLost(session);
     this.#memory.channelLost(session.unsettled);
     this.#worker.sessionLost(
       session,
@@ -168,12 +181,14 @@ export class MessagePipeline {
   /** Resolves when every verdict so far is carried out. */
   settled(): Promise<void> {
     this.#held?.giveBack();
+    this.#parking?.giveBack();
     return this.#settlement.settled();
   }
 
   /** The same, and from now on no message rests before its next attempt. */
   settleAll(): Promise<void> {
     this.#held?.finish();
+    this.#parking?.finish();
     return this.#settlement.finish();
   }
 

@@ -35,6 +35,9 @@ describe('broker.on', () => {
       | 'invalid-message'
       | 'handler-error'
       | 'dead-lettered'
+      | 'outbox-stuck'
+      | 'duplicate'
+      | 'no-message-id'
     >();
   });
 

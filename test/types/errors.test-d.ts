@@ -19,14 +19,14 @@ import { describe, expectTypeOf, it } from 'vitest';
 
 describe('the code of an error', () => {
   it('is a literal of its class', () => {
-    expectTypeOf<ValidationError['code']>().toEqualTypeOf<'INVALID_BODY'>();
+    expectTypeOf<ValidationError['code']>().toEqualTypeOf<'INVALID_BODY' | 'INVALID_KEY'>();
     expectTypeOf<MessageTooLargeError['code']>().toEqualTypeOf<'MESSAGE_TOO_LARGE'>();
     expectTypeOf<UnroutableError['code']>().toEqualTypeOf<'UNROUTABLE'>();
     expectTypeOf<RejectedError['code']>().toEqualTypeOf<'REJECTED'>();
     expectTypeOf<TimeoutError['code']>().toEqualTypeOf<'TIMEOUT'>();
     expectTypeOf<ClosedError['code']>().toEqualTypeOf<'CLOSED'>();
     expectTypeOf<BufferFullError['code']>().toEqualTypeOf<'BUFFER_FULL'>();
-    expectTypeOf<ConfigurationError['code']>().toEqualTypeOf<'INVALID_OPTION'>();
+    expectTypeOf<ConfigurationError['code']>().toEqualTypeOf<'INVALID_OPTION' | 'SCHEMA_VERSION'>();
     expectTypeOf<RemoteError['code']>().toEqualTypeOf<'REMOTE'>();
     expectTypeOf<ConnectionError['code']>().toEqualTypeOf<
       'CONNECTION_FAILED' | 'ACCESS_REFUSED' | 'VHOST_NOT_FOUND' | 'TLS_REFUSED' | 'INVALID_URL'
@@ -38,6 +38,7 @@ describe('the code of an error', () => {
     expectTypeOf<LeveretError['code']>().toEqualTypeOf<ErrorCode>();
     expectTypeOf<ErrorCode>().toEqualTypeOf<
       | 'INVALID_BODY'
+      | 'INVALID_KEY'
       | 'MESSAGE_TOO_LARGE'
       | 'UNROUTABLE'
       | 'REJECTED'
@@ -45,6 +46,7 @@ describe('the code of an error', () => {
       | 'CLOSED'
       | 'BUFFER_FULL'
       | 'INVALID_OPTION'
+      | 'SCHEMA_VERSION'
       | 'REMOTE'
       | 'CONNECTION_FAILED'
       | 'ACCESS_REFUSED'

@@ -4,6 +4,7 @@ import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../../messages/heade
 import type { Delivery } from '../../transport/port.js';
 import { checkOptions } from '../../util/checks.js';
 import type { Deadlined } from '../../util/deadlines.js';
+import { HeldVerdict } from '../held-verdict.js';
 import type { Session } from '../session/session.js';
 import { offsetIn } from '../session/stream-position.js';
 import { DeadLetter, RetryLater, retryLaterChecks } from '../settlement/retry-decision.js';
@@ -66,10 +67,12 @@ export interface Message<Body = unknown> {
 
 /** What is to become of a message. */
 export type Verdict =
-  | { readonly kind: 'ack' }
+  | { readonly kind: 'ack'; readonly isDuplicate?: boolean }
   | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs?: number | undefined }
   | { readonly kind: 'dead-letter'; readonly error: unknown }
   | { readonly kind: 'requeue' }
+  /** Comes back to this consumer after a while, as it is. */
+  | { readonly kind: 'rest'; readonly delayMs: number }
   | { readonly kind: 'reject' }
   | { readonly kind: 'answer'; readonly answered: Promise<void> | undefined };
 
@@ -90,6 +93,7 @@ export class ReceivedMessage implements Message, Deadlined {
   bucket: Deadlined['bucket'];
   slot = 0;
   #verdict: Verdict | undefined;
+  #held: HeldVerdict | undefined;
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #headers: Record<string, unknown> | undefined;
@@ -100,6 +104,11 @@ export class ReceivedMessage implements Message, Deadlined {
     this.session = session;
     this.#settler = settler;
     this.#runsHere = runsHere;
+  }
+
+  /** The same delivery once more, as if it had not been looked at. */
+  anew(): ReceivedMessage {
+    return new ReceivedMessage(this.delivery, this.session, this.#settler, this.#runsHere);
   }
 
   /** The same delivery for another run: with a verdict of its own, and one attempt more. */
@@ -202,8 +211,29 @@ export class ReceivedMessage implements Message, Deadlined {
     return this.settle({ kind: 'requeue' });
   }
 
+  /** From now on verdicts are kept, until {@link letGo}: something around the handler has to end first. */
+  hold(): HeldVerdict {
+    this.#held = new HeldVerdict();
+    return this.#held;
+  }
+
+  letGo(): void {
+    this.#held = undefined;
+  }
+
+  /** It waits for something before its handler can begin. */
+  get isHeldBack(): boolean {
+    return this.#held?.hasBegun === false;
+  }
+
+  /** Its handler has failed, or took too long: the retry policy decides. */
+  fail(error: unknown): boolean {
+    return this.#held ? this.#held.fail(error) : this.settle({ kind: 'retry', error });
+  }
+
   /** The first verdict counts; the others do nothing and return false. */
   settle(verdict: Verdict): boolean {
+    if (this.#held) return this.session.isLive && this.#held.take(verdict);
     if (this.#verdict) return false;
     this.#verdict = verdict;
     return this.#settler.settle(this, verdict);

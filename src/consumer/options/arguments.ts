@@ -2,8 +2,9 @@ import type { SubscriptionContract } from '../../contracts/exchange.js';
 import { isQueue, isSubscription } from '../../contracts/guards.js';
 import type { QueueContract } from '../../contracts/queue.js';
 import { ConfigurationError } from '../../errors.js';
-import { show } from '../../util/checks.js';
+import { type Check, show } from '../../util/checks.js';
 import type { Message } from '../delivery/message.js';
+import type { GivenGuardOptions } from '../handler-guard.js';
 import type { BatchWork } from '../workers/make-worker.js';
 import { type BatchConsumerOptions, resolveBatchOptions } from './batch-options.js';
 import {
@@ -12,7 +13,7 @@ import {
   resolveConsumerOptions,
 } from './consumer-options.js';
 
-type Handler = (message: Message) => unknown;
+type Handler = (message: Message, tx?: unknown) => unknown;
 type AnyContract = QueueContract | SubscriptionContract;
 
 /**
@@ -21,15 +22,17 @@ type AnyContract = QueueContract | SubscriptionContract;
  * @throws ConfigurationError naming the argument that is wrong
  */
 export function parseConsumerArguments(
-  given: AnyContract,
+  givenContract: AnyContract,
   handlerOrOptions: Handler | HandlerOptions | undefined,
   maybeOptions: HandlerOptions | undefined,
 ): {
   readonly contract: QueueContract;
   readonly handler: Handler | undefined;
   readonly options: ResolvedConsumerOptions;
+  /** What was given of the options that ask for something around the handler. */
+  readonly given: GivenGuardOptions;
 } {
-  const contract = contractOf('consumer', given);
+  const contract = contractOf('consumer', givenContract);
   const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined;
   if (!handler && maybeOptions !== undefined) {
     throw new ConfigurationError(
@@ -44,8 +47,16 @@ export function parseConsumerArguments(
       `consumer('${contract.name}'): 'orderBy' orders the runs of a handler, and there is none`,
     );
   }
-  return { contract, handler, options: resolveConsumerOptions(contract, options) };
+  const resolved = resolveConsumerOptions(contract, options, guardChecks);
+  return { contract, handler, options: resolved, given: (options ?? {}) as GivenGuardOptions };
 }
+
+/** Resolved elsewhere: here their names are known. */
+const guardChecks: Readonly<Record<string, Check>> = {
+  inbox: () => undefined,
+  idempotency: () => undefined,
+  idempotencyKey: () => undefined,
+};
 
 /**
  * What `broker.batchConsumer(…)` was called with.

@@ -113,12 +113,17 @@ export const consumerChecks: Readonly<Record<string, Check>> = {
   orderBy: expectFunction,
 };
 
-/** Checks the options and fills in the defaults. */
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @param moreChecks - of options that are resolved elsewhere
+ */
 export function resolveConsumerOptions(
   contract: QueueContract,
   options: HandlerOptions<never> = {},
+  moreChecks: Readonly<Record<string, Check>> = {},
 ): ResolvedConsumerOptions {
-  checkOptions(`consumer of the queue '${contract.name}'`, options, consumerChecks);
+  checkOptions(`consumer of the queue '${contract.name}'`, options, { ...consumerChecks, ...moreChecks });
   if (options.exclusive && contract.type === 'quorum') {
     throw new ConfigurationError(
       'exclusive',

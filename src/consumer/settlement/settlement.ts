@@ -24,6 +24,8 @@ export interface SettlementSettings {
   readonly onOutcome: OutcomeListener | undefined;
   /** Runs a message again in its place, after a delay. False, or absent, when it has to leave it. */
   readonly hold?: ((message: ReceivedMessage, delayMs: number) => boolean | undefined) | undefined;
+  /** Keeps a message here for a while, without a place of the concurrency; then it comes back as it was. */
+  readonly park?: ((message: ReceivedMessage, delayMs: number) => void) | undefined;
   /** Answers a request that failed, in place of dead-lettering it. Resolves when the answer is confirmed; undefined when it need not be. */
   readonly answerFailure?:
     | ((message: ReceivedMessage, error: unknown) => Promise<void> | undefined)
@@ -59,7 +61,8 @@ export class Settlement implements Settler {
     // A stale success is remembered, so that the message is not handled again when it comes back.
     if (verdict.kind === 'ack') {
       const isDone = this.#ack(message);
-      if (isDone) this.#tell(message, 'acked', undefined);
+      // Of a duplicate no handler has come to an end.
+      if (isDone && !verdict.isDuplicate) this.#tell(message, 'acked', undefined);
       return isDone;
     }
     // Also when it is stale: whoever asked waits for the answer, not for the delivery.
@@ -82,6 +85,9 @@ export class Settlement implements Settler {
         return true;
       case 'retry':
         this.#failed(message, verdict.error, verdict.delayMs);
+        return true;
+      case 'rest':
+        this.#settings.park?.(message, verdict.delayMs);
         return true;
     }
   }

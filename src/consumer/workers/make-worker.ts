@@ -1,5 +1,6 @@
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
+import type { HandlerGuard } from '../handler-guard.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
 import type { BatchContext } from './batch.js';
 import { BatchWorker } from './batch-worker.js';
@@ -16,8 +17,18 @@ export interface BatchWork {
   readonly maxWaitMs: number;
 }
 
+/** A handler with something around it. */
+export interface GuardedWork {
+  readonly guard: HandlerGuard;
+}
+
 /** What a consumer does with its messages: a handler for each or for many; undefined: loops take them. */
-export type Work = ((message: Message) => unknown) | BatchWork | undefined;
+export type Work = ((message: Message) => unknown) | BatchWork | GuardedWork | undefined;
+
+/** What is around the handler, if anything. */
+export function guardOf(work: Work): HandlerGuard | undefined {
+  return typeof work === 'object' && 'guard' in work ? work.guard : undefined;
+}
 
 export interface WorkerSettings extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock'> {
   readonly buffer: PrefetchBuffer;
@@ -34,9 +45,12 @@ export function makeWorker(
   settings: WorkerSettings,
 ): Worker {
   const { concurrency, handlerTimeoutMs, noAck } = options;
-  if (typeof work !== 'function')
+  if (typeof work === 'object' && 'onBatch' in work)
     return new BatchWorker({ ...settings, ...work, handler: work.onBatch, concurrency, handlerTimeoutMs });
-  const common = { ...settings, handler: work, concurrency, handlerTimeoutMs };
+  // What a worker hands over is the message itself.
+  const handler =
+    typeof work === 'function' ? work : (message: Message) => work.guard.handle(message as ReceivedMessage);
+  const common = { ...settings, handler, concurrency, handlerTimeoutMs };
   const orderBy = options.orderBy ?? (isStream ? streamOrder(concurrency) : undefined);
   if (!orderBy) return new HandlerWorker(common);
   // The prefetch bounds what is delivered ahead, but where nothing is acknowledged.

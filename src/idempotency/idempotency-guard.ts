@@ -1,0 +1,147 @@
+import type { ReceivedMessage } from '../consumer/delivery/message.js';
+import type { HandlerGuard } from '../consumer/handler-guard.js';
+import type { HeldVerdict } from '../consumer/held-verdict.js';
+import { ClosedError, messageOf, TimeoutError, ValidationError } from '../errors.js';
+import type { Events } from '../events.js';
+import { type IdempotencyKey, keyOf } from '../inbox/message-key.js';
+import { sleep, systemClock } from '../util/clock.js';
+import { Claims } from './claims.js';
+import type { ClaimResult, IdempotencyStore } from './store.js';
+
+export interface IdempotencyGuardSettings {
+  readonly queue: string;
+  readonly store: IdempotencyStore;
+  readonly ttlMs: number;
+  readonly leaseMs: number;
+  readonly idempotencyKey: IdempotencyKey | undefined;
+  readonly handler: (message: ReceivedMessage) => unknown;
+  readonly events: Events;
+}
+
+const FIRST_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 5_000;
+
+/** How long a message waits before it asks again for a claim that another one has. */
+const FIRST_BUSY_MS = 250;
+const MAX_BUSY_MS = 4_000;
+
+/** Runs a handler under a claim of the message, and settles the message after the claim's end. */
+export class IdempotencyGuard implements HandlerGuard {
+  readonly #settings: IdempotencyGuardSettings;
+  readonly #claims: Claims;
+  /** How long each delivery has to wait the next time that its key is busy. */
+  readonly #busyMs = new WeakMap<ReceivedMessage['delivery'], number>();
+  #duplicates = 0;
+  #obstacle: string | undefined;
+  #hasTold = false;
+
+  constructor(settings: IdempotencyGuardSettings) {
+    this.#settings = settings;
+    this.#claims = new Claims(settings.store);
+  }
+
+  get duplicates(): number {
+    return this.#duplicates;
+  }
+
+  get obstacle(): string | undefined {
+    return this.#obstacle;
+  }
+
+  async start(): Promise<void> {}
+
+  stop(): void {}
+
+  async handle(message: ReceivedMessage): Promise<void> {
+    const { queue, idempotencyKey, events, handler } = this.#settings;
+    const id = keyOf(queue, message, idempotencyKey);
+    if (id instanceof ValidationError) {
+      message.settle({ kind: 'dead-letter', error: id });
+      return;
+    }
+    if (id === undefined) {
+      if (!this.#hasTold) events.emit('no-message-id', { queue });
+      this.#hasTold = true;
+      await handler(message);
+      return;
+    }
+    const held = message.hold();
+    const key = `${encodeURIComponent(queue)}:${id}`;
+    const claim = await this.#claim(message, key);
+    if (typeof claim !== 'object') {
+      message.letGo();
+      if (held.verdict) message.settle(held.verdict);
+      else if (claim === 'done') this.#isDuplicate(message);
+      else if (claim === 'busy') message.settle({ kind: 'rest', delayMs: this.#nextBusyMs(message) });
+      return;
+    }
+    held.begin();
+    await this.#runUnder(claim.token, key, message, held);
+  }
+
+  /** Tries again as long as the store can not be reached; undefined when that was for nothing. */
+  async #claim(message: ReceivedMessage, key: string): Promise<ClaimResult | undefined> {
+    const { signal } = message;
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      try {
+        const claim = await this.#claims.claim(key, this.#settings.leaseMs);
+        this.#obstacle = undefined;
+        if (!signal.aborted) return claim;
+        if (typeof claim === 'object') void this.#claims.release(key, claim.token);
+      } catch (error) {
+        this.#obstacle = messageOf(error);
+        await sleep(systemClock, pauseMs, signal);
+        pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs);
+      }
+    }
+    return undefined;
+  }
+
+  async #runUnder(token: string, key: string, message: ReceivedMessage, held: HeldVerdict): Promise<void> {
+    const { handler, ttlMs, leaseMs, queue } = this.#settings;
+    const lease = this.#claims.keep(key, token, leaseMs, () => {
+      message.abort(new ClosedError(`Another consumer of the queue '${queue}' has claimed the message`));
+    });
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      await orTimedOut(Promise.resolve(handler(message)), message);
+    } catch (error) {
+      failure = { error };
+    }
+    lease.end();
+    const isDone = !failure && !held.verdict;
+    if (isDone) await this.#claims.done(key, token, ttlMs, lease);
+    else await this.#claims.release(key, token);
+    message.letGo();
+    if (failure && !isTimedOut(message)) throw failure.error;
+    if (held.verdict) message.settle(held.verdict);
+  }
+
+  #isDuplicate(message: ReceivedMessage): void {
+    const { queue, events } = this.#settings;
+    this.#duplicates++;
+    message.settle({ kind: 'ack', isDuplicate: true });
+    events.emit('duplicate', { queue, messageId: message.id });
+  }
+
+  #nextBusyMs({ delivery }: ReceivedMessage): number {
+    const busyMs = this.#busyMs.get(delivery) ?? FIRST_BUSY_MS;
+    this.#busyMs.set(delivery, Math.min(MAX_BUSY_MS, 2 * busyMs));
+    return busyMs;
+  }
+}
+
+function isTimedOut(message: ReceivedMessage): boolean {
+  return message.signal.aborted && message.signal.reason instanceof TimeoutError;
+}
+
+/** Settles as the handler does, or rejects when its time is over. */
+function orTimedOut(running: Promise<unknown>, message: ReceivedMessage): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    message.signal.addEventListener('abort', () => isTimedOut(message) && reject(message.signal.reason), {
+      once: true,
+    });
+    running.then(resolve, reject);
+  });
+}

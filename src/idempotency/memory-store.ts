@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto';
+import type { ClaimResult, IdempotencyStore } from './store.js';
+
+interface Entry {
+  /** Undefined when it is done. */
+  readonly token: string | undefined;
+  /** On the clock that never goes back. */
+  readonly until: number;
+}
+
+const MAX_KEYS = 100_000;
+
+/**
+ * A store in the memory of this process: for tests, and for one process alone. Keeps 100 000 keys at most; the oldest done ones
+ * go first.
+ *
+ * @example
+ * ```ts
+ * broker.consumer(emails, ({ body }) => deliver(body), { idempotency: { store: memoryStore() } });
+ * ```
+ */
+export function memoryStore(): IdempotencyStore {
+  return new MemoryStore();
+}
+
+/** The store behind {@link memoryStore}. */
+class MemoryStore implements IdempotencyStore {
+  readonly #claimed = new Map<string, Entry>();
+  /** In the order in which they were done. */
+  readonly #done = new Map<string, Entry>();
+
+  async claim(key: string, leaseMs: number): Promise<ClaimResult> {
+    if (this.#current(this.#done, key)) return 'done';
+    if (this.#current(this.#claimed, key)) return 'busy';
+    const token = randomUUID();
+    this.#claimed.set(key, { token, until: performance.now() + leaseMs });
+    this.#makeRoom();
+    return { token };
+  }
+
+  async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    if (!this.#isOf(key, token)) return false;
+    this.#claimed.set(key, { token, until: performance.now() + leaseMs });
+    return true;
+  }
+
+  async done(key: string, token: string, ttlMs: number): Promise<boolean> {
+    if (!this.#isOf(key, token)) return false;
+    this.#claimed.delete(key);
+    this.#done.set(key, { token: undefined, until: performance.now() + ttlMs });
+    this.#makeRoom();
+    return true;
+  }
+
+  async release(key: string, token: string): Promise<boolean> {
+    if (!this.#isOf(key, token)) return false;
+    this.#claimed.delete(key);
+    return true;
+  }
+
+  #isOf(key: string, token: string): boolean {
+    return this.#current(this.#claimed, key)?.token === token;
+  }
+
+  #current(entries: Map<string, Entry>, key: string): Entry | undefined {
+    const entry = entries.get(key);
+    if (!entry || entry.until > performance.now()) return entry;
+    entries.delete(key);
+    return undefined;
+  }
+
+  #makeRoom(): void {
+    if (this.#claimed.size + this.#done.size <= MAX_KEYS) return;
+    const [oldest] = this.#done.keys();
+    if (oldest !== undefined) this.#done.delete(oldest);
+    else this.#forgetEnded();
+  }
+
+  /** Only claims are left. Those whose lease has ended are free; each of the others is at work. */
+  #forgetEnded(): void {
+    for (const key of [...this.#claimed.keys()]) this.#current(this.#claimed, key);
+  }
+}

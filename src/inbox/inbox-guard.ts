@@ -1,0 +1,175 @@
+import type { ReceivedMessage } from '../consumer/delivery/message.js';
+import type { HandlerGuard } from '../consumer/handler-guard.js';
+import type { HeldVerdict } from '../consumer/held-verdict.js';
+import { ConfigurationError, messageOf, TimeoutError, ValidationError } from '../errors.js';
+import type { Events } from '../events.js';
+import { sleep, systemClock } from '../util/clock.js';
+import { onAbort } from '../util/on-abort.js';
+import type { InboxEngine, InboxEntry } from './inbox.js';
+import { type IdempotencyKey, keyOf } from './message-key.js';
+
+export interface InboxGuardSettings<Tx> {
+  readonly queue: string;
+  readonly engine: InboxEngine<Tx>;
+  readonly maxIdleMs: number;
+  readonly idempotencyKey: IdempotencyKey | undefined;
+  readonly handler: (message: ReceivedMessage, tx: Tx) => unknown;
+  readonly events: Events;
+}
+
+const FIRST_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 5_000;
+
+/** How long a transaction that was given up may take to be rolled back, before nobody waits for it any more. */
+const ROLLBACK_MS = 5_000;
+
+/** Runs a handler inside a transaction that first records the message, and settles the message after its end. */
+export class InboxGuard<Tx> implements HandlerGuard {
+  readonly #settings: InboxGuardSettings<Tx>;
+  readonly #stopping = new AbortController();
+  #duplicates = 0;
+  #obstacle: string | undefined;
+  #hasTold = false;
+  #stopCleaning: (() => void) | undefined;
+  #started: Promise<void> | undefined;
+
+  constructor(settings: InboxGuardSettings<Tx>) {
+    this.#settings = settings;
+  }
+
+  get duplicates(): number {
+    return this.#duplicates;
+  }
+
+  get obstacle(): string | undefined {
+    return this.#obstacle;
+  }
+
+  start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+    this.#stopCleaning?.();
+  }
+
+  async handle(message: ReceivedMessage): Promise<void> {
+    const { queue, idempotencyKey, events } = this.#settings;
+    const id = keyOf(queue, message, idempotencyKey);
+    if (id instanceof ValidationError) {
+      message.settle({ kind: 'dead-letter', error: id });
+      return;
+    }
+    if (id === undefined && !this.#hasTold) {
+      this.#hasTold = true;
+      events.emit('no-message-id', { queue });
+    }
+    const held = message.hold();
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      await this.#untilHandled(message, held, id === undefined ? undefined : { queue, id });
+    } catch (error) {
+      failure = { error };
+      held.fail(error);
+    }
+    message.letGo();
+    // What the handler threw is told by the worker, which then lets the retry policy decide.
+    if (failure && held.hasBegun && !isTimedOut(message)) throw failure.error;
+    if (held.verdict) message.settle(held.verdict);
+  }
+
+  async #start(): Promise<void> {
+    const { engine } = this.#settings;
+    const { signal } = this.#stopping;
+    for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs)) {
+      try {
+        await engine.check();
+        this.#obstacle = undefined;
+        if (!signal.aborted) this.#stopCleaning = engine.keepClean();
+        return;
+      } catch (error) {
+        if (error instanceof ConfigurationError) throw error;
+        this.#obstacle = messageOf(error);
+        await sleep(systemClock, pauseMs, signal);
+      }
+    }
+  }
+
+  /** Tries again as long as the database can not be reached. Rejects when the handler, or the commit, has failed. */
+  async #untilHandled(
+    message: ReceivedMessage,
+    held: HeldVerdict,
+    entry: InboxEntry | undefined,
+  ): Promise<void> {
+    const { signal } = message;
+    await orAborted(this.start(), signal);
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      try {
+        const result = await this.#run(message, held, entry);
+        this.#obstacle = undefined;
+        if (result === 'busy') continue;
+        if (result === 'duplicate') this.#isDuplicate(message);
+        return;
+      } catch (error) {
+        if (held.hasBegun) {
+          // Rolled back because the handler asked for something else.
+          if (held.verdict) return;
+          throw error;
+        }
+        if (signal.aborted) return;
+        this.#obstacle = messageOf(error);
+        await sleep(systemClock, pauseMs, signal);
+        pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs);
+      }
+    }
+  }
+
+  #run(message: ReceivedMessage, held: HeldVerdict, entry: InboxEntry | undefined) {
+    const { engine, handler, maxIdleMs } = this.#settings;
+    const giveUp = new AbortController();
+    // A handler whose delivery is lost may still end: its successor then finds the message recorded.
+    const callOff = onAbort(message.signal, () => {
+      if (!held.hasBegun || isTimedOut(message)) giveUp.abort(message.signal.reason);
+    });
+    const work = async (tx: Tx) => {
+      held.begin();
+      this.#obstacle = undefined;
+      await handler(message, tx);
+      if (held.verdict) throw new Error('rolled back: the handler gave the message another verdict');
+    };
+    const running = engine.run(entry, { maxIdleMs, signal: giveUp.signal }, work);
+    return withinLimit(running, giveUp.signal).finally(callOff);
+  }
+
+  #isDuplicate(message: ReceivedMessage): void {
+    this.#duplicates++;
+    message.letGo();
+    message.settle({ kind: 'ack', isDuplicate: true });
+    this.#settings.events.emit('duplicate', { queue: this.#settings.queue, messageId: message.id });
+  }
+}
+
+function isTimedOut(message: ReceivedMessage): boolean {
+  return message.signal.aborted && message.signal.reason instanceof TimeoutError;
+}
+
+/** Resolves as soon as the signal aborts, whatever the promise does. */
+function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const callOff = onAbort(signal, resolve);
+    if (signal.aborted) resolve();
+    promise.then(resolve, reject).finally(callOff);
+  });
+}
+
+/** Settles as the promise does, or rejects some time after the signal has aborted. */
+function withinLimit<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const limit = () => systemClock.setTimeout(() => reject(signal.reason as Error), ROLLBACK_MS).unref();
+    const callOff = onAbort(signal, limit);
+    promise.then(resolve, reject).finally(callOff);
+  });
+}

@@ -1,0 +1,37 @@
+import type { Message } from '../consumer/delivery/message.js';
+import { isThenable } from '../contracts/body/schema.js';
+import { ValidationError } from '../errors.js';
+import { isWellFormed } from '../util/checks.js';
+
+/** The longest id, in bytes of UTF-8. */
+const MAX_KEY_BYTES = 1_000;
+
+/** Gives a message the id that it is told apart by. */
+export type IdempotencyKey = (message: Message) => string;
+
+/**
+ * The id of a message; undefined where it has none; an error, INVALID_KEY, for one that cannot be kept. Throws what the user's
+ * function throws.
+ */
+export function keyOf(
+  queue: string,
+  message: Message,
+  idempotencyKey: IdempotencyKey | undefined,
+): string | ValidationError | undefined {
+  const key: unknown = idempotencyKey ? idempotencyKey(message) : message.id;
+  if (!idempotencyKey && key === undefined) return undefined;
+  const isFine =
+    typeof key === 'string' &&
+    key !== '' &&
+    !key.includes('\0') &&
+    isWellFormed(key) &&
+    Buffer.byteLength(key) <= MAX_KEY_BYTES;
+  if (isFine) return key;
+  // Nobody waits for a promise, nor may its rejection end the process.
+  if (isThenable(key)) key.then(undefined, () => {});
+  // Not shown: it may be personal data.
+  const expected = `a string of 1 to ${MAX_KEY_BYTES} bytes of UTF-8, without U+0000`;
+  const what = idempotencyKey ? "'idempotencyKey' must return" : 'The id of the message must be';
+  const issues = [{ message: `${what} ${expected}`, path: [] }];
+  return new ValidationError(`the queue '${queue}'`, issues, { code: 'INVALID_KEY' });
+}
