@@ -5,6 +5,11 @@
  */
 
 export { Broker } from './broker/broker.js';
+export type {
+  IdempotentConsumerOptions,
+  InboxConsumerOptions,
+  WithoutGuard,
+} from './broker/guard-options.js';
 export type { BrokerHealth, ConnectionHealth, ConsumerHealth, ProducerHealth } from './broker/health.js';
 export type { BrokerOptions, CloseOptions, ReconnectOptions } from './broker/options.js';
 export type { BrokerState } from './broker/state.js';
@@ -59,6 +64,7 @@ export {
   BufferFullError,
   ClosedError,
   ConfigurationError,
+  type ConfigurationErrorCode,
   ConnectionError,
   type ConnectionErrorCode,
   type ErrorCode,
@@ -73,9 +79,22 @@ export {
   type TopologyErrorCode,
   UnroutableError,
   ValidationError,
+  type ValidationErrorCode,
 } from './errors.js';
 export type { BrokerEvent, BrokerEvents, BrokerListener, Logger } from './events.js';
+export { memoryStore } from './idempotency/memory-store.js';
+export type { ClaimResult, IdempotencyOptions, IdempotencyStore } from './idempotency/store.js';
+export type { Inbox } from './inbox/inbox.js';
 export type { HeaderValue } from './messages/headers.js';
+export type {
+  Outbox,
+  OutboxOptionsOf,
+  OutboxSendAllArguments,
+  OutboxSendArguments,
+  OutboxSendOptions,
+} from './outbox/outbox.js';
+export type { Relay, RelayHealth, RelayOptions, RelayStats, RelayStatus } from './outbox/relay.js';
+export type { StoreStats, StuckRow } from './outbox/relay-store.js';
 export type { Producer, ProducerOptions } from './producer/producer.js';
 export type { Receipt } from './producer/publisher/pending-send.js';
 export type {

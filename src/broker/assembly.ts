@@ -2,6 +2,7 @@ import { ConsumerFactory } from '../consumer/consumer-factory.js';
 import { DeadLetterOperations } from '../dead-letters/operations.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Events } from '../events.js';
+import { RelayFactory } from '../outbox/relay-factory.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import { Republisher } from '../producer/republisher.js';
 import { Procedures } from '../rpc/procedures.js';
@@ -9,6 +10,7 @@ import { makeTransport } from '../transport/make-transport.js';
 import { type Clock, raceAbort, systemClock, withDeadline } from '../util/clock.js';
 import { Administration } from './administration.js';
 import { Connections } from './connections.js';
+import { resolveGuard } from './guard-options.js';
 import {
   type BrokerOptions,
   type ResolvedBrokerOptions,
@@ -29,6 +31,7 @@ export interface Assembly {
   readonly consumers: ConsumerFactory;
   readonly procedures: Procedures;
   readonly office: DeadLetterOperations;
+  readonly relays: RelayFactory;
 }
 
 /** Makes the parts of a broker and wires them. No I/O. */
@@ -67,6 +70,7 @@ export function assemble(
       events,
       maxBodyBytes,
       onOutcome: testHooks?.onOutcome,
+      resolveGuard,
       onConsumerActive: (consumer) => registry.addConsumer(consumer),
       onConsumerIdle: (consumer) => registry.consumerIdle(consumer),
     },
@@ -82,6 +86,7 @@ export function assemble(
     administration: new Administration(connections, clock),
     consumers,
     procedures: new Procedures({ connection: publish, clock, events, maxBodyBytes, registry, consumers }),
+    relays: new RelayFactory({ connection: publish, clock, events, registry, onRelay: testHooks?.onRelay }),
     office: registry.addTask(new DeadLetterOperations(connections, clock, maxBodyBytes)),
   };
 }

@@ -13,6 +13,8 @@ import type { Contract } from '../contracts/topology.js';
 import { type DeadLetters, deadLettersOf } from '../dead-letters/dead-letters.js';
 import { ClosedError } from '../errors.js';
 import type { BrokerEvent, BrokerListener } from '../events.js';
+import type { Outbox } from '../outbox/outbox.js';
+import type { Relay, RelayOptions } from '../outbox/relay.js';
 import { type Producer, type ProducerOptions, QueueProducer } from '../producer/producer.js';
 import type { RequestOptions } from '../rpc/requester/request-options.js';
 import type { Responder, ResponderOptions } from '../rpc/responder/responder.js';
@@ -21,6 +23,7 @@ import { raceAbort } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 import { checkContract } from './administration.js';
 import { type Assembly, assemble, shutDown } from './assembly.js';
+import type { IdempotentConsumerOptions, InboxConsumerOptions, WithoutGuard } from './guard-options.js';
 import { type BrokerHealth, healthOf } from './health.js';
 import type { BrokerOptions, CloseOptions } from './options.js';
 import type { BrokerState } from './state.js';
@@ -110,8 +113,8 @@ export class Broker implements AsyncDisposable {
 
   /** How everything is. Cheap; never throws. */
   health(): BrokerHealth {
-    const { consumerHealth, producerHealth } = this.#parts.registry;
-    return healthOf(this.#parts.connections.observe(), consumerHealth, producerHealth);
+    const { consumerHealth, producerHealth, relayHealth } = this.#parts.registry;
+    return healthOf(this.#parts.connections.observe(), consumerHealth, producerHealth, relayHealth);
   }
 
   /**
@@ -141,7 +144,29 @@ export class Broker implements AsyncDisposable {
   consumer<S extends Schema>(
     contract: QueueContract<S> | SubscriptionContract<S>,
     handler: (message: Message<OutputOf<S>>) => unknown,
-    options?: HandlerOptions<OutputOf<S>>,
+    options?: HandlerOptions<OutputOf<S>> & WithoutGuard,
+  ): Consumer<OutputOf<S>>;
+  /**
+   * A consumer whose handler runs inside a transaction that first records the message, and gets that transaction: what it
+   * writes through it is written once. The message is acknowledged after the commit, and rolled back when the handler fails.
+   *
+   * @throws ConfigurationError for a wrong contract, handler or option
+   */
+  consumer<S extends Schema, Tx>(
+    contract: QueueContract<S>,
+    handler: (message: Message<OutputOf<S>>, tx: Tx) => unknown,
+    options: InboxConsumerOptions<S, Tx>,
+  ): Consumer<OutputOf<S>>;
+  /**
+   * A consumer with a handler, and a store that remembers which messages were handled: one that comes again does not run
+   * again, unless the process crashed between its effect and the note of it.
+   *
+   * @throws ConfigurationError for a wrong contract, handler or option
+   */
+  consumer<S extends Schema>(
+    contract: QueueContract<S>,
+    handler: (message: Message<OutputOf<S>>) => unknown,
+    options: IdempotentConsumerOptions<S>,
   ): Consumer<OutputOf<S>>;
   /**
    * A consumer of a queue for `for await` loops: each message is acknowledged when the loop asks for the next one. Leaving the
@@ -156,10 +181,14 @@ export class Broker implements AsyncDisposable {
   ): Consumer<OutputOf<S>>;
   consumer(
     given: QueueContract | SubscriptionContract,
-    handlerOrOptions?: ((message: Message) => unknown) | HandlerOptions,
-    maybeOptions?: HandlerOptions,
+    handlerOrOptions?: ((message: Message, tx: never) => unknown) | HandlerOptions,
+    maybeOptions?: object,
   ): Consumer {
-    return this.#parts.consumers.consumer(given, handlerOrOptions, maybeOptions);
+    return this.#parts.consumers.consumer(
+      given,
+      handlerOrOptions as ((message: Message) => unknown) | HandlerOptions,
+      maybeOptions,
+    );
   }
 
   /**
@@ -176,6 +205,22 @@ export class Broker implements AsyncDisposable {
     options?: BatchConsumerOptions,
   ): Consumer<OutputOf<S>> {
     return this.#parts.consumers.batchConsumer(contract, handler as BatchWork['onBatch'], options);
+  }
+
+  /**
+   * Sends the committed rows of an outbox, at least once each, those with one key in order. Starts by itself. Run it in any
+   * number of processes. `close` of the broker closes it first.
+   *
+   * @throws ConfigurationError for a wrong outbox, `db` or option
+   *
+   * @example
+   * ```ts
+   * const outbox = postgresOutbox([emails, orders]);
+   * broker.relay(outbox, { db: pool });
+   * ```
+   */
+  relay(outbox: Outbox, options: RelayOptions): Relay {
+    return this.#parts.relays.relay(outbox, options);
   }
 
   /**

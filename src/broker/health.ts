@@ -1,4 +1,5 @@
 import type { ConsumerState } from '../consumer/consumer-state.js';
+import type { RelayHealth } from '../outbox/relay.js';
 import type { ConnectionState } from '../transport/connection/connection-state.js';
 import type { Role } from '../transport/port.js';
 
@@ -13,6 +14,8 @@ export interface BrokerHealth {
    */
   readonly consumers: readonly ConsumerHealth[];
   readonly producers: readonly ProducerHealth[];
+  /** Relays that are open, and those that could not go on. */
+  readonly relays: readonly RelayHealth[];
 }
 
 /** How one connection is. */
@@ -32,6 +35,8 @@ export interface ConsumerHealth {
   readonly queue: string;
   readonly state: ConsumerState['status'];
   readonly lastDeliveryAt: Date | undefined;
+  /** Why no message can be handled now; never with a password. */
+  readonly error: string | undefined;
   /** Messages whose handler, or loop body, is at work. */
   readonly inFlight: number;
 }
@@ -51,13 +56,26 @@ export function healthOf(
   observed: readonly { readonly role: Role; readonly state: ConnectionState }[],
   consumers: readonly ConsumerHealth[],
   producers: readonly ProducerHealth[],
+  relays: readonly RelayHealth[],
 ): BrokerHealth {
   const connections = observed.filter(({ state }) => state.status !== 'idle').map(connectionHealth);
   const isUp =
     connections.every(({ status, blocked }) => status === 'open' && blocked === undefined) &&
-    consumers.every(({ state }) => state === 'running' || state === 'paused' || state === 'idle');
+    consumers.every(
+      ({ state, error }) =>
+        error === undefined && (state === 'running' || state === 'paused' || state === 'idle'),
+    ) &&
+    relays.every(isWell);
   const isOpen = connections.some(({ status }) => status === 'open');
-  return { status: isOpen ? (isUp ? 'up' : 'degraded') : 'down', connections, consumers, producers };
+  return { status: isOpen ? (isUp ? 'up' : 'degraded') : 'down', connections, consumers, producers, relays };
+}
+
+/** A row that waits longer waits for something else than its turn. */
+const LONG_WAIT_MS = 60_000;
+
+function isWell({ state, error, oldestMs, stuck }: RelayHealth): boolean {
+  const isAtWork = state !== 'failed' && state !== 'waiting' && error === undefined;
+  return isAtWork && oldestMs < LONG_WAIT_MS && stuck === 0;
 }
 
 function connectionHealth({

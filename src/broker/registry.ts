@@ -1,5 +1,7 @@
 import type { QueueConsumer } from '../consumer/consumer.js';
 import type { QueueContract } from '../contracts/queue.js';
+import type { RelayHealth } from '../outbox/relay.js';
+import type { TableRelay } from '../outbox/table-relay.js';
 import type { QueueProducer } from '../producer/producer.js';
 import type { ConsumerHealth, ProducerHealth } from './health.js';
 
@@ -20,6 +22,8 @@ const MAX_FAILED = 100;
 export class Registry {
   readonly #consumers = new Set<QueueConsumer>();
   readonly #producers = new Set<QueueProducer>();
+  /** Closed before everything else: they only begin work. */
+  readonly #relays = new Set<TableRelay>();
   /** Told to end at once, since nobody waits for them. */
   readonly #tasks: BackgroundPublisher[] = [];
   /** Closed after the consumers, whose last handlers may need them. */
@@ -41,6 +45,19 @@ export class Registry {
 
   get producerHealth(): ProducerHealth[] {
     return [...this.#producers].map((producer) => producer.health);
+  }
+
+  get relayHealth(): RelayHealth[] {
+    return [...this.#relays].map((relay) => relay.health);
+  }
+
+  addRelay(relay: TableRelay): void {
+    if (this.#isClosing) void relay.close({ timeoutMs: 0 });
+    else this.#relays.add(relay);
+  }
+
+  removeRelay(relay: TableRelay): void {
+    this.#relays.delete(relay);
   }
 
   addPublisher(publisher: BackgroundPublisher): void {
@@ -84,6 +101,7 @@ export class Registry {
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#failed.clear();
+    await Promise.all([...this.#relays].map((relay) => relay.close({ timeoutMs: Number.POSITIVE_INFINITY })));
     const tasksClosed = this.#tasks.map((task) => task.close());
     for (const idle of this.#idleConsumers) void idle.deref()?.close();
     const consumersClosed = [...this.#consumers].map((consumer) =>
@@ -96,6 +114,7 @@ export class Registry {
 
   /** Ends everything at once. */
   abort(reason: Error): void {
+    for (const relay of this.#relays) relay.abort();
     for (const consumer of this.#consumers) consumer.abort(reason);
     for (const producer of this.#producers) producer.abort();
     for (const it of [...this.#tasks, ...this.#publishers]) it.abort();

@@ -1,5 +1,6 @@
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { QueueContract } from '../contracts/queue.js';
+import type { TableRelay } from '../outbox/table-relay.js';
 import type { Transport } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import type { BrokerOptions } from './options.js';
@@ -20,6 +21,10 @@ export interface TestHooks {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly onOutcome: OutcomeListener;
+  /** A relay has begun to work. */
+  onRelay(relay: TableRelay): void;
+  /** Around a handler that runs inside of something: its crash has to end that too. */
+  wrapGuarded<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown;
   wrapHandler<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown;
 }
 

@@ -75,6 +75,7 @@ describe('the health of a broker', () => {
     state,
     lastDeliveryAt: undefined,
     inFlight: 0,
+    error: undefined,
   });
 
   it.each<[Name, Name, ConsumerHealth['state'][], string]>([
@@ -89,13 +90,13 @@ describe('the health of a broker', () => {
     ['connecting', 'idle', [], 'down'],
     ['idle', 'idle', [], 'down'],
   ])('with %s and %s connections and %j consumers is %s', (publish, consume, consumers, status) => {
-    expect(healthOf(connections(publish, consume), consumers.map(consumer), []).status).toBe(status);
+    expect(healthOf(connections(publish, consume), consumers.map(consumer), [], []).status).toBe(status);
   });
 
   it('tells of each connection that is used, and of everything else as it is', () => {
     const consumers = [consumer('running')];
     const producers = [{ target: 'emails', pending: 2, inFlight: 1 }];
-    const health = healthOf(connections('blocked', 'waiting'), consumers, producers);
+    const health = healthOf(connections('blocked', 'waiting'), consumers, producers, []);
 
     expect(health).toEqual({
       status: 'degraded',
@@ -105,7 +106,8 @@ describe('the health of a broker', () => {
       ],
       consumers,
       producers,
+      relays: [],
     });
-    expect(healthOf(connections('idle', 'open'), [], []).connections).toHaveLength(1);
+    expect(healthOf(connections('idle', 'open'), [], [], []).connections).toHaveLength(1);
   });
 });

@@ -1,0 +1,76 @@
+import type { Contract } from '../contracts/topology.js';
+import { Publisher } from '../producer/publisher/publisher.js';
+import type { Connection } from '../transport/connection/connection.js';
+import type { OutgoingMessage } from '../transport/port.js';
+import { type Clock, sleep } from '../util/clock.js';
+import type { MessageSendOptions } from './row-sender.js';
+import type { RelaySender } from './table-relay.js';
+
+/** How often it looks whether an alarm is over, or the connection is back. */
+const LOOK_EVERY_MS = 100;
+
+/** Sends the rows of one relay, over a publisher for each contract. */
+export class BrokerSender implements RelaySender {
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #batch: number;
+  readonly #publishers = new Map<Contract, Publisher>();
+  #isAborted = false;
+
+  constructor(connection: Connection, clock: Clock, batch: number) {
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#batch = batch;
+  }
+
+  get isUsable(): boolean {
+    const link = this.#connection.current;
+    return !this.#isAborted && link !== undefined && link.blocked === undefined;
+  }
+
+  async usable(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.isUsable) {
+      // Dials where nothing has yet. Why it failed is told by the connection itself.
+      if (!this.#connection.current) this.#connection.link().catch(() => {});
+      await sleep(this.#clock, LOOK_EVERY_MS, signal);
+    }
+  }
+
+  send(contract: Contract, message: OutgoingMessage, options: MessageSendOptions): Promise<unknown> {
+    const { dueInMs, timeoutMs, signal } = options;
+    const messageId = message.properties.messageId as string;
+    const dueAt = dueInMs === undefined ? undefined : this.#clock.now() + dueInMs;
+    return this.#publisherOf(contract).add(
+      message,
+      { messageId },
+      { timeoutMs, signal, dueAt, hasOwnId: true },
+    );
+  }
+
+  abort(): void {
+    this.#isAborted = true;
+    for (const publisher of this.#publishers.values()) publisher.abort();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#publishers.values()].map((publisher) => publisher.close()));
+  }
+
+  #publisherOf(contract: Contract): Publisher {
+    let publisher = this.#publishers.get(contract);
+    if (!publisher) {
+      publisher = new Publisher({
+        target: `the ${contract.kind} '${contract.name}'`,
+        connection: this.#connection,
+        clock: this.#clock,
+        // An exclusive queue belongs to the connection that consumes from it.
+        contract: contract.kind === 'queue' && contract.exclusive ? undefined : contract,
+        // All rows of a batch go out at once: none is left to be sent later, when the batch may be another relay's.
+        maxInFlight: Math.max(1_000, this.#batch),
+        maxBuffered: this.#batch,
+      });
+      this.#publishers.set(contract, publisher);
+    }
+    return publisher;
+  }
+}

@@ -1,0 +1,62 @@
+import type { OutgoingMessage } from '../transport/port.js';
+
+/** What a row holds of a message beside its body, its id and its contract. */
+export interface Envelope {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly mandatory: boolean;
+  readonly contentType: string;
+  /** Seconds since 1970. */
+  readonly timestamp: number;
+  readonly headers?: Readonly<Record<string, unknown>> | undefined;
+  readonly correlationId?: string | undefined;
+  readonly priority?: number | undefined;
+  readonly expiration?: string | undefined;
+}
+
+/** The envelope as text. Headers keep their types: JSON alone has no bytes. */
+export function encodeEnvelope(envelope: Envelope): string {
+  const { headers, ...rest } = envelope;
+  return JSON.stringify(headers === undefined ? rest : { ...rest, headers: packTable(headers) });
+}
+
+/** The message of a row. Throws for what {@link encodeEnvelope} has not made. */
+export function toMessage(envelope: string, messageId: string, content: Buffer): OutgoingMessage {
+  const { exchange, routingKey, mandatory, headers, ...properties } = JSON.parse(envelope) as Envelope;
+  return {
+    exchange,
+    routingKey,
+    mandatory,
+    content,
+    properties: {
+      ...properties,
+      deliveryMode: 2,
+      messageId,
+      ...(headers === undefined ? undefined : { headers: unpackTable(headers) }),
+    },
+  };
+}
+
+/** Text, numbers, booleans and `null` stand for themselves; the rest is a list that begins with its kind. */
+function pack(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return ['bytes', Buffer.from(value).toString('base64')];
+  if (Array.isArray(value)) return ['list', ...value.map(pack)];
+  return ['table', packTable(value as Record<string, unknown>)];
+}
+
+function packTable(table: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(table).map(([name, value]) => [name, pack(value)]));
+}
+
+function unpack(value: unknown): unknown {
+  if (!Array.isArray(value)) return value;
+  const [kind, ...items] = value as [string, ...unknown[]];
+  if (kind === 'bytes') return Buffer.from(items[0] as string, 'base64');
+  if (kind === 'list') return items.map(unpack);
+  return unpackTable(items[0] as Record<string, unknown>);
+}
+
+function unpackTable(table: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(table).map(([name, value]) => [name, unpack(value)]));
+}

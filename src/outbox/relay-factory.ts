@@ -1,0 +1,42 @@
+import type { Events } from '../events.js';
+import type { Connection } from '../transport/connection/connection.js';
+import type { Clock } from '../util/clock.js';
+import { BrokerSender } from './broker-sender.js';
+import type { Outbox } from './outbox.js';
+import type { Relay, RelayOptions } from './relay.js';
+import { resolveRelayOptions } from './relay-options.js';
+import { TableRelay } from './table-relay.js';
+
+export interface RelayFactorySettings {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Where a broker keeps what works for it. */
+  readonly registry: { addRelay(relay: TableRelay): void; removeRelay(relay: TableRelay): void };
+  readonly onRelay: ((relay: TableRelay) => void) | undefined;
+}
+
+/** Makes the relays of a broker. */
+export class RelayFactory {
+  readonly #settings: RelayFactorySettings;
+
+  constructor(settings: RelayFactorySettings) {
+    this.#settings = settings;
+  }
+
+  /** @throws ConfigurationError naming the argument that is wrong */
+  relay(outbox: Outbox, options: RelayOptions): Relay {
+    const { connection, clock, events, registry, onRelay } = this.#settings;
+    const resolved = resolveRelayOptions(outbox, options);
+    const relay = new TableRelay(resolved, {
+      clock,
+      sender: new BrokerSender(connection, clock, resolved.batch),
+      onStuck: (table, { id, messageId, contract }, attempts, error) =>
+        events.emit('outbox-stuck', { table, id, messageId, contract, attempts, error }),
+      onRelayClosed: (closed) => registry.removeRelay(closed),
+    });
+    registry.addRelay(relay);
+    onRelay?.(relay);
+    return relay;
+  }
+}

@@ -1,0 +1,281 @@
+import { ClosedError, ConfigurationError, messageOf, TimeoutError } from '../errors.js';
+import { checkOptions, expectDuration, expectInteger, expectString } from '../util/checks.js';
+import { type Clock, systemClock, withDeadline } from '../util/clock.js';
+import { deferred } from '../util/deferred.js';
+import type { Relay, RelayHealth, RelayStats, RelayStatus } from './relay.js';
+import type { ResolvedRelayOptions } from './relay-options.js';
+import type { RelayStore, StoredRow, StoreStats, StuckRow } from './relay-store.js';
+import { RetryTimes } from './retry-times.js';
+import { type MessageSender, RowSender } from './row-sender.js';
+import { Wakeup } from './wakeup.js';
+
+/** What a relay needs of its broker. */
+export interface RelayHost {
+  readonly clock: Clock;
+  readonly sender: RelaySender;
+  /** A row could not be sent, and will not be as things are. */
+  onStuck(table: string, row: StoredRow, attempts: number, error: Error): void;
+  onRelayClosed(relay: TableRelay): void;
+}
+
+/** A sender that is the relay's own. */
+export interface RelaySender extends MessageSender {
+  /** Resolves when the connection is open, or the signal aborts. Never rejects. */
+  usable(signal: AbortSignal): Promise<void>;
+  /** Gives up what is on its way. */
+  abort(): void;
+  close(): Promise<void>;
+}
+
+/** The longest pause between two attempts to reach the database. */
+const MAX_PAUSE_MS = 5_000;
+const FIRST_PAUSE_MS = 100;
+
+/** How long a batch that was given up may take to be rolled back, before nobody waits for it any more. */
+const ROLLBACK_MS = 2_000;
+
+/**
+ * The relay behind {@link Relay}: one loop that takes a batch, sends it, and takes the next, or pauses when there was none.
+ *
+ * | state    | table found | table wrong | database lost | database back | close   | loop ended |
+ * |----------|-------------|-------------|---------------|---------------|---------|------------|
+ * | starting | running     | failed      | starting      |               | closing |            |
+ * | running  |             |             | waiting       |               | closing |            |
+ * | waiting  |             |             | waiting       | running       | closing |            |
+ * | closing  |             |             |               |               |         | closed     |
+ */
+export class TableRelay implements Relay {
+  readonly ready: Promise<void>;
+  readonly closed: Promise<Error | undefined>;
+  readonly #options: ResolvedRelayOptions;
+  readonly #host: RelayHost;
+  readonly #store: RelayStore;
+  readonly #rows: RowSender;
+  readonly #contracts: readonly string[];
+  readonly #wakeup: Wakeup;
+  readonly #retries: RetryTimes;
+  readonly #ready = deferred<void>();
+  readonly #closed = deferred<Error | undefined>();
+  /** Aborted by `close`: nothing new begins. */
+  readonly #ending = new AbortController();
+  /** Aborted at the deadline: what is in hand is given up. */
+  readonly #aborting = new AbortController();
+  readonly #ignoreCommits: () => void;
+  readonly #loop: Promise<void>;
+  readonly #startedAt: number;
+  #state: RelayStatus = 'starting';
+  #error: string | undefined;
+  #sent = 0;
+  #counters: StoreStats = { waiting: 0, oldestMs: 0, stuck: 0 };
+  #countedAt = Number.NEGATIVE_INFINITY;
+  #counting: Promise<void> | undefined;
+  #closing: Promise<{ clean: boolean }> | undefined;
+
+  constructor(options: ResolvedRelayOptions, host: RelayHost) {
+    this.#options = options;
+    this.#host = host;
+    this.#store = options.store;
+    this.ready = this.#ready.promise;
+    this.closed = this.#closed.promise;
+    const { engine } = options;
+    this.#contracts = [...engine.contracts.keys()];
+    this.#rows = new RowSender({
+      contracts: engine.contracts,
+      sender: host.sender,
+      onSent: () => this.#sent++,
+      onStuck: (row, attempts, error) => host.onStuck(this.#store.table, row, attempts, error),
+    });
+    this.#wakeup = new Wakeup(host.clock, this.#ending.signal);
+    this.#retries = new RetryTimes(host.clock);
+    this.#startedAt = host.clock.now();
+    this.#ignoreCommits = engine.onCommitted(() => this.#wakeup.wake());
+    this.#loop = this.#run();
+  }
+
+  get stats(): RelayStats {
+    return { sent: this.#sent, ...this.#counters };
+  }
+
+  get health(): RelayHealth {
+    return { table: this.#store.table, state: this.#state, error: this.#error, ...this.stats };
+  }
+
+  async stuck(options: { readonly limit?: number | undefined } = {}): Promise<StuckRow[]> {
+    checkOptions('relay.stuck', options, { limit: expectInteger(1, 10_000) });
+    return this.#store.stuck(this.#contracts, options.limit ?? 100);
+  }
+
+  async discard(id: string): Promise<boolean> {
+    const expected = expectString(id);
+    if (expected) throw new ConfigurationError('id', `relay.discard: 'id' must be ${expected}`);
+    return this.#store.discard(this.#contracts, id);
+  }
+
+  close(options?: { readonly timeoutMs?: number | undefined }): Promise<{ readonly clean: boolean }> {
+    checkOptions('relay.close', options, { timeoutMs: expectDuration(0, { infinity: true }) });
+    this.#closing ??= this.#shutDown(options?.timeoutMs ?? 30_000);
+    return this.#closing;
+  }
+
+  /** Gives up what is in hand, at once. */
+  abort(): void {
+    this.#ending.abort();
+    this.#aborting.abort(new ClosedError('The relay was closed'));
+    this.#host.sender.abort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /**
+   * Resolves when every committed row that is due was tried, or nothing can be sent, with the number of rows that it took. For
+   * the testing kit.
+   */
+  async caughtUp(): Promise<number> {
+    await Promise.race([this.ready.catch(() => {}), this.closed]);
+    let all = 0;
+    while (this.#state === 'running' && this.#host.sender.isUsable) {
+      const taken = await this.#wakeup.nextRound();
+      if (taken === 0 || taken === undefined) break;
+      all += taken;
+    }
+    return all;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#untilReachable(() => this.#store.check());
+      if (this.#ending.signal.aborted) return;
+      this.#state = 'running';
+      this.#ready.resolve();
+      const counting = this.#countRegularly();
+      while (!this.#ending.signal.aborted) await this.#round();
+      await counting;
+    } catch (error) {
+      this.#failed(error as Error);
+    } finally {
+      this.#wakeup.roundEnded(undefined);
+    }
+  }
+
+  async #round(): Promise<void> {
+    const { sender } = this.#host;
+    const { signal } = this.#ending;
+    await sender.usable(signal);
+    if (signal.aborted) return;
+    this.#wakeup.roundBegins();
+    const taken = await this.#untilReachable(() => this.#batch());
+    if (taken > 0 && this.#store.statsEveryMs === 0) await this.#count(true);
+    this.#wakeup.roundEnded(taken);
+    // A batch of which nothing went out would only be taken again.
+    if (taken > 0 && sender.isUsable) return;
+    await this.#wakeup.pause(Math.min(this.#options.pollMs, this.#retries.nextInMs()));
+  }
+
+  /** Resolves with the number of rows that became sent or failed. */
+  async #batch(): Promise<number> {
+    const { batch: limit } = this.#options;
+    const request = {
+      limit,
+      contracts: this.#contracts,
+      aheadMs: this.#aheadMs(),
+      signal: this.#aborting.signal,
+    };
+    let tried = 0;
+    await this.#store.batch(request, async (rows, takenAt) => {
+      const outcomes = await this.#rows.send(rows, takenAt, this.#aborting.signal);
+      tried = outcomes.length;
+      for (const it of outcomes) if (it.kind === 'failed') this.#retries.add(it.delayMs);
+      return outcomes;
+    });
+    return tried;
+  }
+
+  /** Tries again until it works, with growing pauses, or until the relay ends. What no attempt can mend is thrown. */
+  async #untilReachable<T>(attempt: () => Promise<T>): Promise<T | 0> {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs)) {
+      try {
+        const result = await attempt();
+        if (this.#state === 'waiting') this.#state = 'running';
+        this.#error = undefined;
+        return result;
+      } catch (error) {
+        if (error instanceof ConfigurationError && this.#state === 'starting') throw error;
+        if (this.#ending.signal.aborted) return 0;
+        if (this.#state === 'running') this.#state = 'waiting';
+        this.#error = messageOf(error);
+        await this.#wakeup.pauseAnyway(pauseMs);
+        if (this.#ending.signal.aborted) return 0;
+      }
+    }
+  }
+
+  async #countRegularly(): Promise<void> {
+    const { clock } = this.#host;
+    const everyMs = Math.max(1_000, this.#store.statsEveryMs);
+    while (!this.#ending.signal.aborted) {
+      await this.#count(false);
+      await Wakeup.rest(clock, everyMs, this.#ending.signal);
+    }
+  }
+
+  #count(always: boolean): Promise<void> {
+    if (!always && performance.now() - this.#countedAt < this.#store.statsEveryMs / 2)
+      return Promise.resolve();
+    this.#counting ??= this.#store
+      .stats(this.#contracts)
+      .then(
+        (counters) => {
+          this.#counters = counters;
+          this.#countedAt = performance.now();
+        },
+        // Asked again in a moment; the loop tells that the database is away.
+        () => {},
+      )
+      .finally(() => {
+        this.#counting = undefined;
+      });
+    return this.#counting;
+  }
+
+  /** How far a virtual clock has been moved on, beside the real time that the database goes by; 0 for the computer's own. */
+  #aheadMs(): number {
+    const { clock } = this.#host;
+    return clock === systemClock ? 0 : clock.now() - this.#startedAt;
+  }
+
+  #failed(error: Error): void {
+    this.#ignoreCommits();
+    this.#ending.abort();
+    this.#state = 'failed';
+    this.#error = messageOf(error);
+    this.#closing ??= Promise.resolve({ clean: true });
+    this.#ready.reject(error);
+    this.#closed.resolve(error);
+    void this.#host.sender.close();
+  }
+
+  async #shutDown(timeoutMs: number): Promise<{ clean: boolean }> {
+    const { sender } = this.#host;
+    this.#state = 'closing';
+    this.#ignoreCommits();
+    this.#ending.abort();
+    let clean = true;
+    const late = () => new TimeoutError('closing took too long');
+    const done = this.#loop.then(() => sender.close());
+    try {
+      // Real time, also under a virtual clock: nobody may be there to move it.
+      await withDeadline(systemClock, done, timeoutMs, late);
+    } catch {
+      clean = false;
+      this.abort();
+      await withDeadline(systemClock, done, ROLLBACK_MS, late).catch(() => {});
+    }
+    this.#state = 'closed';
+    this.#ready.reject(new ClosedError('The relay was closed before it was ready'));
+    this.#closed.resolve(undefined);
+    this.#host.onRelayClosed(this);
+    return { clean };
+  }
+}

@@ -1,0 +1,65 @@
+import { type Clock, sleep } from '../util/clock.js';
+import { type Deferred, deferred } from '../util/deferred.js';
+import { onAbort } from '../util/on-abort.js';
+
+/** The pauses of a loop, and who may cut them short. */
+export class Wakeup {
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #waiting: Deferred<number | undefined>[] = [];
+  /** Those who came before the round that runs now began. */
+  #inRound: Deferred<number | undefined>[] = [];
+  #isWoken = false;
+  #cutShort: AbortController | undefined;
+
+  constructor(clock: Clock, signal: AbortSignal) {
+    this.#clock = clock;
+    this.#signal = signal;
+  }
+
+  /** Rests, or until the signal aborts. */
+  static rest(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+    return sleep(clock, delayMs, signal);
+  }
+
+  /** Ends the pause, or spares the next one: there may be something to do. */
+  wake(): void {
+    this.#isWoken = true;
+    this.#cutShort?.abort();
+  }
+
+  /** Wakes, and resolves with what the next whole round has done; with undefined when there is none any more. */
+  nextRound(): Promise<number | undefined> {
+    if (this.#signal.aborted) return Promise.resolve(undefined);
+    const next = deferred<number | undefined>();
+    this.#waiting.push(next);
+    this.wake();
+    return next.promise;
+  }
+
+  roundBegins(): void {
+    this.#isWoken = false;
+    this.#inRound = this.#waiting.splice(0);
+  }
+
+  roundEnded(result: number | undefined): void {
+    for (const { resolve } of this.#inRound.splice(0)) resolve(result);
+    if (result === undefined) for (const { resolve } of this.#waiting.splice(0)) resolve(undefined);
+  }
+
+  /** Pauses until somebody wakes it. */
+  async pause(delayMs: number): Promise<void> {
+    if (this.#isWoken) return;
+    const cutShort = new AbortController();
+    this.#cutShort = cutShort;
+    const callOff = onAbort(this.#signal, () => cutShort.abort());
+    if (!this.#signal.aborted) await sleep(this.#clock, delayMs, cutShort.signal);
+    callOff();
+    this.#cutShort = undefined;
+  }
+
+  /** Pauses whoever wakes it. */
+  pauseAnyway(delayMs: number): Promise<void> {
+    return sleep(this.#clock, delayMs, this.#signal);
+  }
+}
