@@ -1,0 +1,192 @@
+import { ConfigurationError } from '../errors.js';
+import { show } from '../util/checks.js';
+import { onAbort } from '../util/on-abort.js';
+import { protectPool } from './pool-guard.js';
+import {
+  call,
+  can,
+  isDrizzle,
+  isKnex,
+  isKysely,
+  isPgPool,
+  isPostgresJs,
+  isPrisma,
+  isShape,
+  type RunSql,
+  rootOf,
+  type Shape,
+  sqlRunnerOf,
+} from './sql-runner.js';
+
+/** A transaction of a user's library, and how SQL of ours is run in it. */
+export interface OpenTransaction<Tx> {
+  readonly tx: Tx;
+  readonly run: RunSql;
+}
+
+export interface TransactionOptions {
+  /** `read committed`, whatever the default of the database is. */
+  readonly readCommitted?: boolean;
+  /** Gives the transaction up: it is rolled back as soon as the library can. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Gives transactions, whatever library they are of. */
+export interface Database<Tx> {
+  /** Commits when the work resolves and rolls back when it rejects. Resolves after the commit. */
+  transaction<T>(work: (open: OpenTransaction<Tx>) => Promise<T>, options?: TransactionOptions): Promise<T>;
+}
+
+/** What a library's own `transaction` looks like, once its object is known. */
+type Transact = (work: (tx: object) => Promise<void>) => Promise<unknown>;
+
+/**
+ * Finds out how transactions are had of what a user calls the database.
+ *
+ * @param where - the function that was called, for messages
+ * @throws ConfigurationError for a shape that is not known, and for what is a transaction already
+ */
+export function databaseOf<Tx>(where: string, db: unknown): Database<Tx> {
+  const refuse = (got: string) =>
+    new ConfigurationError(
+      'db',
+      `${where}: option 'db' must be a pg Pool, a postgres.js 'sql', a kysely, drizzle or knex instance, ` +
+        `a typeorm DataSource or { transaction(work) }, got ${got}`,
+    );
+  if (!isShape(db)) throw refuse(show(db));
+  if (isPgPool(db)) return new PgDatabase(db) as unknown as Database<Tx>;
+  if (isPrisma(db))
+    throw refuse('a prisma client: write { transaction: (work) => prisma.$transaction(work) }');
+  if (isTransaction(db)) throw refuse('a transaction');
+  const transact = transactOf(db);
+  if (!transact) throw refuse(show(db));
+  return new LibraryDatabase<Tx>(transact);
+}
+
+/** A transaction of these libraries can begin another one: a savepoint. */
+function isTransaction(shape: Shape): boolean {
+  return (isDrizzle(shape) || isKysely(shape) || isKnex(shape)) && rootOf(shape) === undefined;
+}
+
+function transactOf(shape: Shape): Transact | undefined {
+  if (isPostgresJs(shape))
+    return can(shape, 'begin') ? async (work) => call(shape, 'begin', work) : undefined;
+  if (isKysely(shape)) return async (work) => call(call(shape, 'transaction') as Shape, 'execute', work);
+  if (!can(shape, 'transaction')) return undefined;
+  // drizzle keeps the pool that it was made with.
+  protectPool(shape.$client);
+  return async (work) => call(shape, 'transaction', work);
+}
+
+/** What a pg client is to us. */
+interface PgClient {
+  query(text: string): Promise<{ readonly command?: string }>;
+  on(event: 'error', listener: () => void): unknown;
+  release(destroy?: boolean): void;
+}
+
+/** Over a pg Pool: here the client is ours, and can be taken from work that does not end. */
+class PgDatabase implements Database<PgClient> {
+  readonly #pool: { connect(): Promise<PgClient> };
+
+  constructor(pool: Shape) {
+    this.#pool = pool as unknown as { connect(): Promise<PgClient> };
+    protectPool(pool);
+  }
+
+  async transaction<T>(
+    work: (open: OpenTransaction<PgClient>) => Promise<T>,
+    { readCommitted = false, signal }: TransactionOptions = {},
+  ): Promise<T> {
+    const client = await this.#connect(signal);
+    let isReleased = false;
+    const release = (destroy: boolean) => {
+      if (isReleased) return;
+      isReleased = true;
+      client.release(destroy);
+    };
+    // Ended, it can write no more, whatever still holds it.
+    const callOff = signal && onAbort(signal, () => release(true));
+    try {
+      signal?.throwIfAborted();
+      await client.query(readCommitted ? 'begin isolation level read committed' : 'begin');
+      const result = await orGivenUp(work({ tx: client, run: sqlRunnerOf(client) }), signal);
+      const { command } = await client.query('commit');
+      if (command === 'ROLLBACK') throw new RolledBackError();
+      release(false);
+      return result;
+    } catch (error) {
+      if (!isReleased) {
+        const isGone = await client.query('rollback').then(
+          () => false,
+          () => true,
+        );
+        release(isGone);
+      }
+      throw error;
+    } finally {
+      callOff?.();
+    }
+  }
+
+  async #connect(signal: AbortSignal | undefined): Promise<PgClient> {
+    const connecting = this.#pool.connect();
+    try {
+      return await orGivenUp(connecting, signal);
+    } catch (error) {
+      // It may come later: then it goes back unused.
+      connecting.then(
+        (client) => client.release(),
+        () => {},
+      );
+      throw error;
+    }
+  }
+}
+
+/** Over a library that begins, commits and rolls back by itself. */
+class LibraryDatabase<Tx> implements Database<Tx> {
+  readonly #transact: Transact;
+
+  constructor(transact: Transact) {
+    this.#transact = transact;
+  }
+
+  async transaction<T>(
+    work: (open: OpenTransaction<Tx>) => Promise<T>,
+    { readCommitted = false, signal }: TransactionOptions = {},
+  ): Promise<T> {
+    let result: { readonly value: T } | undefined;
+    const transacted = this.#transact(async (tx) => {
+      signal?.throwIfAborted();
+      const run = sqlRunnerOf(tx);
+      if (readCommitted) await run('set transaction isolation level read committed', []);
+      const value = await orGivenUp(work({ tx: tx as Tx, run }), signal);
+      // It fails where a statement has failed before and the work went on: COMMIT would roll back, and not every library says so.
+      await run('select 1 as ok', []);
+      result = { value };
+    });
+    await transacted;
+    if (!result) throw new RolledBackError();
+    return result.value;
+  }
+}
+
+/** PostgreSQL has answered COMMIT with a rollback. */
+class RolledBackError extends Error {
+  constructor() {
+    super('The transaction was rolled back: a statement in it had failed');
+    this.name = 'RolledBackError';
+  }
+}
+
+/** Settles as the promise does, or rejects when the signal aborts. */
+function orGivenUp<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(signal.reason as Error);
+    const callOff = onAbort(signal, giveUp);
+    if (signal.aborted) giveUp();
+    promise.then(resolve, reject).finally(callOff);
+  });
+}

@@ -1,0 +1,214 @@
+import type {
+  BatchRequest,
+  BatchWork,
+  RelayStore,
+  RowOutcome,
+  StoredRow,
+  StoreStats,
+  StuckRow,
+} from '../outbox/relay-store.js';
+import { splitError, unknownContract } from '../outbox/relay-store.js';
+import type { Database } from './database.js';
+import type { Row, RunSql } from './sql-runner.js';
+import { arrayOf, checkTable, type Table, textIn } from './table.js';
+import { Turns } from './turns.js';
+
+/** So many relays can work on keys at the same time: each key belongs to one of these slots. */
+const SLOTS = 16;
+
+/** After so long without a statement PostgreSQL ends the transaction of a batch: its owner is frozen. */
+const IDLE_MS = 30_000;
+
+/** The most bytes of bodies that a batch holds, unless one row alone has more. */
+const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+
+/** The counters count no further. */
+const MAX_COUNTED = 100_000;
+
+/**
+ * The table of an outbox on PostgreSQL. A batch is one transaction: it locks the slots of keys that no other relay works on,
+ * takes rows, waits until they are sent, and deletes them. Its locks end with it, also when its process dies.
+ */
+export class OutboxTable implements RelayStore {
+  readonly table: string;
+  readonly statsEveryMs = 2_000;
+  readonly #db: Database<unknown>;
+  readonly #table: Table;
+  readonly #sql: ReturnType<typeof statementsOf>;
+  /** Everything but batches: one at a time, so that a relay holds two connections at most. */
+  readonly #aside = new Turns();
+
+  constructor(db: Database<unknown>, table: Table) {
+    this.#db = db;
+    this.#table = table;
+    this.table = table.name;
+    this.#sql = statementsOf(table.sql);
+  }
+
+  check(): Promise<void> {
+    return this.#query((run) => checkTable(run, this.#table, ['SELECT', 'UPDATE', 'DELETE']));
+  }
+
+  batch(request: BatchRequest, work: BatchWork): Promise<number> {
+    const { limit, aheadMs, signal } = request;
+    const contracts = arrayOf(request.contracts);
+    return this.#db.transaction(
+      async ({ run }) => {
+        const takenAt = performance.now();
+        // A statement of its own: the next one is to see what was committed before these locks were had.
+        const locked = await run(this.#sql.lock, [`${IDLE_MS}`, this.#table.sql]);
+        const slots = arrayOf(locked.map(({ slot }) => textIn(slot)));
+        const taken = await run(this.#sql.take, [
+          contracts,
+          slots,
+          `${limit}`,
+          `${aheadMs}`,
+          `${MAX_BATCH_BYTES}`,
+        ]);
+        if (taken.length === 0) return 0;
+        const outcomes = await work(taken.map(toStoredRow), takenAt);
+        await this.#settle(run, outcomes, aheadMs);
+        return taken.length;
+      },
+      { readCommitted: true, signal },
+    );
+  }
+
+  stats(contracts: readonly string[]): Promise<StoreStats> {
+    return this.#query(async (run) => {
+      const [row] = await run(this.#sql.stats, [arrayOf(contracts), `${MAX_COUNTED}`]);
+      const number = (value: unknown) => Math.max(0, Math.round(Number(value ?? 0)));
+      return { waiting: number(row?.waiting), oldestMs: number(row?.oldest), stuck: number(row?.stuck) };
+    });
+  }
+
+  stuck(contracts: readonly string[], limit: number): Promise<StuckRow[]> {
+    return this.#query(async (run) => {
+      const rows = await run(this.#sql.stuck, [arrayOf(contracts), `${limit}`]);
+      return rows.map((row) => ({
+        id: textIn(row.id),
+        messageId: textIn(row.message),
+        contract: textIn(row.contract),
+        attempts: Number(row.attempts),
+        createdAt: new Date(Number(row.created)),
+        error:
+          row.known === 'true' && typeof row.error === 'string'
+            ? splitError(row.error)
+            : unknownContract(textIn(row.contract)),
+      }));
+    });
+  }
+
+  discard(contracts: readonly string[], id: string): Promise<boolean> {
+    if (!/^\d{1,18}$/.test(id)) return Promise.resolve(false);
+    return this.#query(async (run) => {
+      const [row] = await run(this.#sql.discard, [arrayOf(contracts), id]);
+      return row?.removed === '1';
+    });
+  }
+
+  async #settle(run: RunSql, outcomes: readonly RowOutcome[], aheadMs: number): Promise<void> {
+    const sent = outcomes.flatMap((it) => (it.kind === 'sent' ? [it.id] : []));
+    const failed = outcomes.flatMap((it) => (it.kind === 'failed' ? [it] : []));
+    if (sent.length > 0) await run(this.#sql.remove, [arrayOf(sent)]);
+    if (failed.length === 0) return;
+    await run(this.#sql.fail, [
+      arrayOf(failed.map(({ id }) => id)),
+      arrayOf(failed.map(({ delayMs }) => `${delayMs + aheadMs}`)),
+      arrayOf(failed.map(({ isStuck }) => `${isStuck}`)),
+      arrayOf(failed.map(({ error }) => error.replaceAll('\0', '').slice(0, MAX_ERROR_CHARACTERS))),
+    ]);
+  }
+
+  #query<T>(ask: (run: RunSql) => Promise<T>): Promise<T> {
+    return this.#aside.take(() => this.#db.transaction(({ run }) => ask(run)));
+  }
+}
+
+const MAX_ERROR_CHARACTERS = 2_000;
+
+function toStoredRow(row: Row): StoredRow {
+  return {
+    id: textIn(row.id),
+    messageId: textIn(row.message),
+    contract: textIn(row.contract),
+    key: typeof row.key === 'string' ? row.key : undefined,
+    body: Buffer.from(textIn(row.body), 'base64'),
+    envelope: textIn(row.envelope),
+    dueInMs: typeof row.due === 'string' && Number(row.due) > 0 ? Number(row.due) : undefined,
+    attempts: Number(row.attempts),
+  };
+}
+
+/**
+ * Every value is text and says its type itself, and so does every result: drivers differ in what they make of the others.
+ * Names of results have no underscores: a plugin of kysely would rewrite them.
+ */
+function statementsOf(table: string) {
+  const slot = `(hashtext(key) & ${SLOTS - 1})`;
+  /** Another row has to be sent before it, and can not be sent now. */
+  const isHeldBack = `exists (
+        select 1 from ${table} as e
+        where e.key = t.key and e.id < t.id
+          and (e.next_at > statement_timestamp() + $4::text::float8 * interval '1 millisecond'
+            or e.contract <> all ($1::text::text[])))`;
+  return {
+    lock: `
+      select s.slot::text as slot
+      from set_config('idle_in_transaction_session_timeout', $1::text, true) as idle,
+        generate_series(0, ${SLOTS - 1}) as s(slot)
+      where idle is not null and pg_try_advisory_xact_lock(
+        hashtext('leveret outbox ' || $2::text::regclass::oid::text), s.slot)`,
+    take: `
+      with due as materialized (
+        select t.id from ${table} as t
+        where t.contract = any ($1::text::text[])
+          and (t.next_at is null
+            or t.next_at <= statement_timestamp() + $4::text::float8 * interval '1 millisecond')
+          and (t.key is null or (${slot.replace('key', 't.key')} = any ($2::text::int[]) and not ${isHeldBack}))
+        order by t.id
+        limit $3::text::int
+        for update of t skip locked
+      ), sized as (
+        select t.*, sum(octet_length(t.body)) over (order by t.id) - octet_length(t.body) as before
+        from ${table} as t
+        where t.id in (select id from due)
+      )
+      select t.id::text as id, t.message_id as message, t.contract as contract, t.key as key,
+        encode(t.body, 'base64') as body, t.envelope as envelope, t.attempts::text as attempts,
+        ceil(extract(epoch from t.due_at - clock_timestamp()) * 1000)::bigint::text as due
+      from sized as t
+      where t.before < $5::text::bigint
+        and (t.key is null or not exists (
+          select 1 from ${table} as e
+          where e.key = t.key and e.id < t.id and e.id not in (select id from due)))
+      order by t.id`,
+    remove: `delete from ${table} where id = any ($1::text::bigint[])`,
+    fail: `
+      update ${table} as t
+      set attempts = t.attempts + 1, stuck = f.stuck, error = f.error,
+        next_at = clock_timestamp() + f.ms * interval '1 millisecond'
+      from unnest($1::text::bigint[], $2::text::float8[], $3::text::boolean[], $4::text::text[])
+        as f(id, ms, stuck, error)
+      where t.id = f.id`,
+    stats: `
+      select count(*)::text as waiting,
+        count(*) filter (where s.stuck or s.contract <> all ($1::text::text[]))::text as stuck,
+        (extract(epoch from clock_timestamp() - min(s.created_at)) * 1000)::text as oldest
+      from (select stuck, contract, created_at from ${table} order by id limit $2::text::int) as s`,
+    stuck: `
+      select id::text as id, message_id as message, contract, attempts::text as attempts, error,
+        (contract = any ($1::text::text[]))::text as known,
+        (extract(epoch from created_at) * 1000)::text as created
+      from ${table}
+      where stuck or contract <> all ($1::text::text[])
+      order by id
+      limit $2::text::int`,
+    discard: `
+      with removed as (
+        delete from ${table}
+        where id = $2::text::bigint and (stuck or contract <> all ($1::text::text[]))
+        returning 1)
+      select count(*)::text as removed from removed`,
+  };
+}

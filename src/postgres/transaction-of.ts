@@ -1,0 +1,35 @@
+/**
+ * The transaction that a database gives, by its type: pg's `PoolClient`, postgres.js's `TransactionSql`, the transactions of
+ * kysely, drizzle and knex, typeorm's `EntityManager`, or that of `{ transaction(work) }`.
+ */
+export type TransactionOf<Db> =
+  Db extends PgPoolLike<infer Client>
+    ? Client
+    : Db extends PostgresJsLike<infer Tx>
+      ? Tx
+      : Db extends KyselyLike<infer Tx>
+        ? Tx
+        : Db extends TransactionLike<infer Tx>
+          ? Tx
+          : unknown;
+
+/** Both signatures: of an overloaded function, TypeScript infers from the last. */
+interface PgPoolLike<Client> {
+  readonly totalCount: number;
+  connect: {
+    (): Promise<Client>;
+    (callback: (...args: never[]) => void): void;
+  };
+}
+
+interface PostgresJsLike<Tx> {
+  begin(options: string, work: (tx: Tx) => unknown): unknown;
+}
+
+interface KyselyLike<Tx> {
+  transaction(): { execute(work: (tx: Tx) => Promise<unknown>): Promise<unknown> };
+}
+
+interface TransactionLike<Tx> {
+  transaction(work: (tx: Tx) => Promise<void>): Promise<unknown>;
+}
