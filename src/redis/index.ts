@@ -1,0 +1,7 @@
+/**
+ * An idempotency store on Redis, with the user's own client.
+ *
+ * @packageDocumentation
+ */
+
+export { type RedisStoreOptions, redisStore } from './store.js';
