@@ -1,4 +1,5 @@
 import type { BrokerHealth } from '../broker/health.js';
+import type { TableRelay } from '../outbox/table-relay.js';
 import type { MemoryServer } from '../transport/memory/server.js';
 
 /** As many turns of the event loop without any work are taken for the end of it: promises and flushes come in between. */
@@ -46,14 +47,26 @@ export class IdleDetector {
   }
 
   /** Waits for handlers and sends too. Resolves with what still runs when that takes too long. */
-  async settled(timeoutMs: number): Promise<string | undefined> {
+  async settled(timeoutMs: number, relays: ReadonlySet<TableRelay>): Promise<string | undefined> {
     const deadline = performance.now() + timeoutMs;
     while (true) {
       await this.calm();
+      // A handler may have committed a row, and so has each one that follows.
+      if (await this.#haveSent(relays, deadline)) continue;
       const running = this.#running();
       if (running === undefined || performance.now() > deadline) return running;
       await moment();
     }
+  }
+
+  /** True when the relays had something to send: what it leads to has to be waited for again. */
+  async #haveSent(relays: ReadonlySet<TableRelay>, deadline: number): Promise<boolean> {
+    if (relays.size === 0 || performance.now() > deadline) return false;
+    const late = new Promise<number>((resolve) => {
+      setTimeout(() => resolve(0), Math.max(0, deadline - performance.now())).unref();
+    });
+    const sent = await Promise.all([...relays].map((relay) => Promise.race([relay.caughtUp(), late])));
+    return sent.some((count) => count > 0);
   }
 
   #isBusy(): boolean {

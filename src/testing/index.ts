@@ -7,5 +7,9 @@
 export type { Outcome } from '../broker/test-hooks.js';
 export type { ServerVersion } from '../transport/memory/version.js';
 export type { Duration } from './duration.js';
+export { type MemoryDatabase, type MemoryTransaction, memoryDatabase } from './memory-database.js';
+export { memoryInbox } from './memory-inbox.js';
+export { type MemoryOutboxOptions, memoryOutbox } from './memory-outbox.js';
 export type { DeadLetteredMessage, HandledMessage, SentMessage } from './records.js';
 export { TestBroker, type TestBrokerOptions } from './test-broker.js';
+export { testStore } from './test-store.js';

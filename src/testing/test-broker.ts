@@ -7,6 +7,7 @@ import type { ProcedureContract } from '../contracts/procedure.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';
 import { TimeoutError } from '../errors.js';
+import type { TableRelay } from '../outbox/table-relay.js';
 import { MemoryServer, type ServerLink } from '../transport/memory/server.js';
 import { MemoryTransport } from '../transport/memory/transport.js';
 import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';
@@ -60,6 +61,7 @@ export class TestBroker extends Broker {
   readonly #records: Records;
   readonly #crash: SimulatedCrash;
   readonly #idle: IdleDetector;
+  readonly #relays: ReadonlySet<TableRelay>;
   #moving: Promise<void> = Promise.resolve();
 
   /** Use {@link TestBroker.start}, which connects it too. */
@@ -72,6 +74,7 @@ export class TestBroker extends Broker {
     const transport = new MemoryTransport(server);
     const records = new Records();
     const crash = new SimulatedCrash();
+    const relays = new Set<TableRelay>();
     server.observer = records;
     super(
       'memory:',
@@ -79,7 +82,9 @@ export class TestBroker extends Broker {
         clock,
         transport,
         onOutcome: (...outcome) => records.onOutcome(...outcome),
+        onRelay: (relay) => relays.add(relay),
         wrapHandler: (handler) => crash.wrap(handler),
+        wrapGuarded: (handler) => crash.wrapGuarded(handler),
       }),
     );
     this.#clock = clock;
@@ -87,6 +92,7 @@ export class TestBroker extends Broker {
     this.#transport = transport;
     this.#records = records;
     this.#crash = crash;
+    this.#relays = relays;
     this.#idle = new IdleDetector(server, this);
   }
 
@@ -117,12 +123,13 @@ export class TestBroker extends Broker {
 
   /**
    * Resolves when nothing is left to do at this time: every message that a running consumer can take is handled, every send
-   * confirmed. What waits for a later time, such as a retry, is not waited for.
+   * confirmed, and every committed row of an outbox that its relays can send is sent. What waits for a later time, such as a
+   * retry, is not waited for.
    *
    * @throws TimeoutError naming what still runs, after 5 real seconds
    */
   async settled(): Promise<void> {
-    const running = await this.#idle.settled(SETTLE_MS);
+    const running = await this.#idle.settled(SETTLE_MS, this.#relays);
     if (running === undefined) return;
     throw new TimeoutError(`TestBroker.settled: after ${SETTLE_MS / 1_000} s there is still ${running}`);
   }

@@ -22,9 +22,11 @@ const layers: readonly (readonly string[])[] = [
   ['events'],
   ['delay'],
   ['producer'],
-  ['consumer'],
-  ['rpc', 'dead-letters'],
-  ['broker'],
+  ['outbox', 'consumer'],
+  ['rpc', 'dead-letters', 'inbox'],
+  ['idempotency'],
+  // The user's own clients are known by their shapes: none is imported, here or anywhere.
+  ['broker', 'postgres', 'redis'],
   ['asyncapi', 'testing/index', 'testing', 'index'],
 ];
 
