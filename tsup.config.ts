@@ -4,6 +4,8 @@ const shared = {
   entry: {
     index: 'src/index.ts',
     asyncapi: 'src/asyncapi/index.ts',
+    postgres: 'src/postgres/index.ts',
+    redis: 'src/redis/index.ts',
     testing: 'src/testing/index.ts',
   },
   outDir: 'dist',

@@ -16,6 +16,8 @@ export default defineConfig({
       { find: /^leveret$/, replacement: source('index.ts') },
       { find: /^leveret\/asyncapi$/, replacement: source('asyncapi/index.ts') },
       { find: /^leveret\/testing$/, replacement: source('testing/index.ts') },
+      { find: /^leveret\/postgres$/, replacement: source('postgres/index.ts') },
+      { find: /^leveret\/redis$/, replacement: source('redis/index.ts') },
     ],
   },
   test: {
@@ -83,6 +85,15 @@ export default defineConfig({
           include: ['test/faults/cluster.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 240_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'databases',
+          include: ['test/databases/**/*.test.ts'],
+          ...onServer,
+          globalSetup: [...onServer.globalSetup, './test/helpers/databases/global-setup.ts'],
         },
       },
       {
