@@ -6,6 +6,7 @@ const shared = {
     asyncapi: 'src/asyncapi/index.ts',
     postgres: 'src/postgres/index.ts',
     redis: 'src/redis/index.ts',
+    nestjs: 'src/nestjs/index.ts',
     testing: 'src/testing/index.ts',
   },
   outDir: 'dist',

@@ -1,7 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { compiledBy } from './test/nestjs/support/compile.js';
 
 const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
+
+/** The packages of NestJS 12, which stand beside those of 11. */
+const nest12 = fileURLToPath(new URL('./test/nestjs/nest-12/node_modules/@nestjs', import.meta.url));
+
+/** Tests of `leveret/nestjs`, and of its example: on each major version of NestJS, and by each compiler that emits metadata. */
+const nestjs = { include: ['test/nestjs/**/*.test.ts', 'examples/nestjs/**/*.test.ts'], testTimeout: 30_000 };
 
 /** Projects that talk to a real server share one, found or started once (see test/helpers/server). */
 const onServer = {
@@ -15,6 +22,7 @@ export default defineConfig({
     alias: [
       { find: /^leveret$/, replacement: source('index.ts') },
       { find: /^leveret\/asyncapi$/, replacement: source('asyncapi/index.ts') },
+      { find: /^leveret\/nestjs$/, replacement: source('nestjs/index.ts') },
       { find: /^leveret\/testing$/, replacement: source('testing/index.ts') },
       { find: /^leveret\/postgres$/, replacement: source('postgres/index.ts') },
       { find: /^leveret\/redis$/, replacement: source('redis/index.ts') },
@@ -31,6 +39,17 @@ export default defineConfig({
       {
         extends: true,
         test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 },
+      },
+      {
+        extends: true,
+        plugins: [compiledBy('tsc')],
+        test: { name: 'nestjs-11', ...nestjs },
+      },
+      {
+        extends: true,
+        plugins: [compiledBy('swc')],
+        resolve: { alias: [{ find: /^@nestjs/, replacement: nest12 }] },
+        test: { name: 'nestjs-12', ...nestjs },
       },
       {
         extends: true,

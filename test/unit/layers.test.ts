@@ -28,6 +28,7 @@ const layers: readonly (readonly string[])[] = [
   // The user's own clients are known by their shapes: none is imported, here or anywhere.
   ['broker', 'postgres', 'redis'],
   ['asyncapi', 'testing/index', 'testing', 'index'],
+  ['nestjs'],
 ];
 
 /** Layers that know nothing of those below them but these. */

@@ -89,6 +89,11 @@ export function isGivenUp(error: unknown): boolean {
   return has(error, DEAD_LETTER);
 }
 
+/** True for a {@link DeadLetter} and for a {@link RetryLater}: what is thrown to say what is to become of a message. */
+export function isThrownVerdict(error: unknown): boolean {
+  return has(error, DEAD_LETTER) || has(error, RETRY_LATER);
+}
+
 /** A `retryIf` that throws has not said no. */
 function mayRetry(
   retryIf: NonNullable<RetryPolicy['retryIf']>,

@@ -1,0 +1,177 @@
+import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
+import { type Broker, ConfigurationError } from '../index.js';
+import { BrokerHost } from './broker-host.js';
+import { BrokerSettings } from './broker-settings.js';
+import type {
+  LeveretModuleAsyncOptions,
+  LeveretModuleOptions,
+  LeveretOptionsFactory,
+} from './module-options.js';
+import { LeveretRuntime } from './runtime.js';
+import { LeveretRuntimeModule } from './runtime.module.js';
+import {
+  DEFAULT_BROKER,
+  getBrokerToken,
+  getProducerToken,
+  getRequesterToken,
+  hostToken,
+  settingsToken,
+} from './tokens.js';
+import type { FeatureContract } from './types.js';
+
+/** A module that `forFeature` makes. */
+export class LeveretFeatureModule {}
+
+/**
+ * Leveret as a module of Nest: connections that live as long as the application, injection, and the start and the end of its
+ * consumers and responders.
+ *
+ * @example
+ * ```ts
+ * @Module({
+ *   imports: [LeveretModule.forRoot({ url, name: 'billing' }), LeveretModule.forFeature([emails, orders, quote])],
+ *   providers: [BillingConsumer, QuoteResponder, Mailer],
+ * })
+ * class AppModule {}
+ * ```
+ */
+export class LeveretModule {
+  /**
+   * Sets up one broker, for all modules. `NestFactory.create()` does no I/O: `app.init()` and `app.listen()` connect it, and
+   * `app.close()` closes it.
+   *
+   * @param options - where RabbitMQ is, the options of a `Broker`, and `broker`: its name, when there are several. What is wrong
+   * with them, a `ConfigurationError`, rejects `app.init()`
+   */
+  static forRoot(options: LeveretModuleOptions & { readonly broker?: string | undefined }): DynamicModule {
+    const { broker = DEFAULT_BROKER, ...moduleOptions } = options;
+    return rootModule(broker, [], { useFactory: () => moduleOptions, inject: [] });
+  }
+
+  /** As {@link LeveretModule.forRoot}, with options that are made when the application is created: by a factory, or by a class. */
+  static forRootAsync(options: LeveretModuleAsyncOptions): DynamicModule {
+    const { broker = DEFAULT_BROKER, imports = [], useFactory, useClass, useExisting } = options;
+    if (useFactory) return rootModule(broker, imports, { useFactory, inject: options.inject ?? [] });
+    const token = useClass ?? useExisting;
+    if (!token) {
+      throw new ConfigurationError(
+        'useFactory',
+        "LeveretModule.forRootAsync: expected 'useFactory', 'useClass' or 'useExisting'",
+      );
+    }
+    const made = {
+      useFactory: (factory: LeveretOptionsFactory) => factory.createLeveretOptions(),
+      inject: [token],
+    };
+    return rootModule(broker, imports, made, useClass ? [useClass] : []);
+  }
+
+  /**
+   * Provides a `Producer` for each queue and exchange, and a `Requester` for each procedure, to the module that imports it. The
+   * queues and exchanges are declared when the application starts.
+   *
+   * @param contracts - what the module sends to
+   * @param options - `broker`: the name that the broker has in `forRoot`, when it is not the default one
+   * @throws ConfigurationError for anything but a queue, an exchange or a procedure, and for two contracts of one name
+   */
+  static forFeature(
+    contracts: readonly FeatureContract[],
+    options: { readonly broker?: string | undefined } = {},
+  ): DynamicModule {
+    const { broker = DEFAULT_BROKER } = options;
+    const providers = contracts.map((contract) => featureProvider(contract, broker));
+    const tokens = providers.map(({ provide }) => provide);
+    const twice = contracts.find(
+      (contract, at) => contracts.indexOf(contract) === at && tokens.lastIndexOf(tokens[at] as string) !== at,
+    );
+    if (twice && contracts.some((it) => it !== twice && it.kind === twice.kind && it.name === twice.name)) {
+      throw new ConfigurationError(
+        'contracts',
+        `LeveretModule.forFeature: there are two contracts of the ${twice.kind} '${twice.name}'`,
+      );
+    }
+    return {
+      module: LeveretFeatureModule,
+      providers: [
+        ...providers,
+        {
+          provide: `LeveretFeature(broker ${JSON.stringify(broker)})`,
+          useFactory: (host: BrokerHost | undefined) => hostOf(host, broker).feature(contracts),
+          inject: [{ token: hostToken(broker), optional: true }],
+        },
+      ],
+      exports: [...new Set(tokens)],
+    };
+  }
+}
+
+Module({})(LeveretModule);
+Module({})(LeveretFeatureModule);
+
+type OptionsProvider = Pick<FactoryProvider<LeveretModuleOptions>, 'useFactory' | 'inject'>;
+
+function rootModule(
+  name: string,
+  imports: NonNullable<DynamicModule['imports']>,
+  { useFactory, inject = [] }: OptionsProvider,
+  providers: readonly Provider[] = [],
+): DynamicModule {
+  const settings = settingsToken(name);
+  const broker = getBrokerToken(name);
+  const host = hostToken(name);
+  return {
+    module: LeveretModule,
+    global: true,
+    imports: [...imports, LeveretRuntimeModule],
+    providers: [
+      ...providers,
+      // State of the application's own: this module may be that of many applications.
+      { provide: settings, useFactory: () => new BrokerSettings(name) },
+      {
+        // A broker that a test provides takes the place of this provider: then nothing asks for the options.
+        provide: broker,
+        useFactory: async (own: BrokerSettings, ...args: unknown[]) => own.open(await useFactory(...args)),
+        inject: [settings, ...inject],
+      },
+      {
+        provide: host,
+        useFactory: (runtime: LeveretRuntime, own: BrokerSettings, opened: Broker) =>
+          runtime.add(new BrokerHost(own, opened)),
+        inject: [LeveretRuntime, settings, broker],
+      },
+    ],
+    exports: [broker, host],
+  };
+}
+
+function featureProvider(contract: FeatureContract, broker: string) {
+  const kind: unknown = contract?.kind;
+  const inject = [{ token: hostToken(broker), optional: true }];
+  if (contract?.kind === 'procedure') {
+    return {
+      provide: getRequesterToken(contract, broker),
+      useFactory: (host: BrokerHost | undefined) => hostOf(host, broker).requester(contract),
+      inject,
+    };
+  }
+  if (kind !== 'queue' && kind !== 'exchange') {
+    throw new ConfigurationError(
+      'contracts',
+      'LeveretModule.forFeature: expected queues, exchanges and procedures, got ' +
+        (kind === undefined ? 'something that is no contract' : `a ${String(kind)}`),
+    );
+  }
+  return {
+    provide: getProducerToken(contract, broker),
+    useFactory: (host: BrokerHost | undefined) => hostOf(host, broker).producer(contract),
+    inject,
+  };
+}
+
+function hostOf(host: BrokerHost | undefined, broker: string): BrokerHost {
+  if (host) return host;
+  throw new ConfigurationError(
+    'broker',
+    `LeveretModule.forFeature: there is no broker '${broker}'. Set it up with LeveretModule.forRoot`,
+  );
+}

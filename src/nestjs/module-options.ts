@@ -1,0 +1,119 @@
+import type { FactoryProvider, InjectionToken, ModuleMetadata, Type } from '@nestjs/common';
+import { Broker, type BrokerOptions, ConfigurationError } from '../index.js';
+import { type Check, checkOptions, expectBoolean, expectDuration, show } from '../util/checks.js';
+import { BrokerLogger } from './nest-logger.js';
+
+/** The options of {@link LeveretModule.forRoot}: where RabbitMQ is, those of a `Broker`, and those of the application. */
+export interface LeveretModuleOptions extends BrokerOptions {
+  /**
+   * `amqp:` or `amqps:`, or a list of them: the hosts of a cluster. `memory:` is a broker inside this process. There is no
+   * default: an environment variable that is not set is an error, and never localhost.
+   */
+  readonly url: string | readonly string[];
+  /**
+   * With `false` the application starts without waiting for RabbitMQ: connecting goes on forever, whatever `startupTimeoutMs`
+   * says, and the consumers follow. What fails for good is logged, and `isAlive` tells of it. @defaultValue true
+   */
+  readonly wait?: boolean | undefined;
+  /**
+   * How long closing the application may wait, in milliseconds, 0 or more: for running handlers first, and at the end for
+   * pending sends, both together. At the deadline the signals of running handlers abort. @defaultValue 25000
+   */
+  readonly shutdownTimeoutMs?: number | undefined;
+  /**
+   * Runs the application's global guards, interceptors, pipes and filters around `handle` too. They are most often written for
+   * HTTP: a guard that looks for a header of a request refuses every message. @defaultValue false
+   */
+  readonly inheritAppConfig?: boolean | undefined;
+}
+
+/** Makes the options of {@link LeveretModule.forRootAsync}, with `useClass` or `useExisting`. */
+export interface LeveretOptionsFactory {
+  /** Called once, when the application is created. */
+  createLeveretOptions(): LeveretModuleOptions | Promise<LeveretModuleOptions>;
+}
+
+/** Where {@link LeveretModule.forRootAsync} gets its options from. */
+export type LeveretModuleAsyncOptions = Pick<ModuleMetadata, 'imports'> & {
+  /** The name of the broker. @defaultValue 'default' */
+  readonly broker?: string | undefined;
+} & (
+    | {
+        /** Makes the options of what `inject` names. Called once, when the application is created. */
+        readonly useFactory: FactoryProvider<LeveretModuleOptions>['useFactory'];
+        /** The tokens of what the factory takes. */
+        readonly inject?: FactoryProvider['inject'];
+        readonly useClass?: undefined;
+        readonly useExisting?: undefined;
+      }
+    | {
+        /** A class that makes the options; an instance of it is made. */
+        readonly useClass: Type<LeveretOptionsFactory>;
+        readonly useFactory?: undefined;
+        readonly useExisting?: undefined;
+      }
+    | {
+        /** The token of a provider that makes the options. */
+        readonly useExisting: InjectionToken<LeveretOptionsFactory>;
+        readonly useFactory?: undefined;
+        readonly useClass?: undefined;
+      }
+  );
+
+/** The options of the application, with every default filled in. */
+export interface ResolvedModuleOptions {
+  readonly wait: boolean;
+  readonly shutdownTimeoutMs: number;
+  readonly inheritAppConfig: boolean;
+}
+
+/** Those of a broker that a test has put in the place of the one with options. */
+export const DEFAULT_OPTIONS: ResolvedModuleOptions = {
+  wait: true,
+  shutdownTimeoutMs: 25_000,
+  inheritAppConfig: false,
+};
+
+const moduleChecks: Readonly<Record<string, Check>> = {
+  wait: expectBoolean,
+  shutdownTimeoutMs: expectDuration(0, { infinity: true }),
+  inheritAppConfig: expectBoolean,
+};
+
+/**
+ * Checks the options, fills in the defaults, and makes the broker, without any I/O.
+ *
+ * @throws ConfigurationError for a missing URL, an unknown option or a value out of range
+ */
+export function openBroker(
+  name: string,
+  options: LeveretModuleOptions,
+): { readonly broker: Broker; readonly resolved: ResolvedModuleOptions } {
+  const where = name === 'default' ? 'LeveretModule' : `LeveretModule, the broker '${name}'`;
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigurationError('options', `${where}: expected an options object, got ${show(options)}`);
+  }
+  const { url, wait, shutdownTimeoutMs, inheritAppConfig, ...brokerOptions } = options;
+  checkOptions(where, { wait, shutdownTimeoutMs, inheritAppConfig }, moduleChecks);
+  const resolved = {
+    wait: wait ?? DEFAULT_OPTIONS.wait,
+    shutdownTimeoutMs: shutdownTimeoutMs ?? DEFAULT_OPTIONS.shutdownTimeoutMs,
+    inheritAppConfig: inheritAppConfig ?? DEFAULT_OPTIONS.inheritAppConfig,
+  };
+  const broker = new Broker(checkUrl(where, url), {
+    ...brokerOptions,
+    logger: brokerOptions.logger ?? new BrokerLogger(),
+    ...(resolved.wait ? {} : { startupTimeoutMs: Infinity }),
+  });
+  return { broker, resolved };
+}
+
+function checkUrl(where: string, url: unknown): string | readonly string[] {
+  const urls: readonly unknown[] = Array.isArray(url) ? url : [url];
+  const isGiven = urls.length > 0 && urls.every((it) => typeof it === 'string' && it.trim() !== '');
+  if (isGiven) return url as string | readonly string[];
+  throw new ConfigurationError(
+    'url',
+    `${where}: option 'url' must be a URL or a list of them, got ${url === '' ? 'an empty string' : show(url)}`,
+  );
+}
