@@ -1,6 +1,7 @@
 import { DeadLetter, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { recordEvents } from '../helpers/recorded-events.js';
 import { gate, until } from './helpers.js';
 import { suite } from './suite.js';
 
@@ -83,6 +84,42 @@ for (const contract of [steps, classic]) {
       });
       await until(() => consumer.stats.acked === 1 && consumer.stats.deadLettered === 1);
       expect(consumer.stats).toMatchObject({ retried: 2 });
+    },
+
+    'takes two dates of one moment for one key': async (bench) => {
+      const broker = await bench.connect();
+      await broker.producer(contract).sendAll(stepsOf('a1 a2 a3 b1'));
+      const begun: string[] = [];
+      const held = gate();
+      const consumer = broker.consumer(
+        contract,
+        ({ body: { key, n } }) => {
+          begun.push(`${key}${n}`);
+          return key === 'a' ? held.opened : undefined;
+        },
+        { concurrency: 4, orderBy: ({ body }) => new Date(body.key === 'a' ? 1 : 2) },
+      );
+      await until(() => consumer.stats.acked === 1);
+      expect(begun).toEqual(['a1', 'b1']);
+      held.open();
+      await until(() => consumer.stats.acked === 4);
+      expect(begun).toEqual(['a1', 'b1', 'a2', 'a3']);
+    },
+
+    'refuses a key of which each message has another one': async (bench) => {
+      const broker = await bench.connect();
+      const events = recordEvents(broker);
+      await broker.producer(contract).send({ key: 'a', n: 1 });
+      let runs = 0;
+      const consumer = broker.consumer(contract, () => void runs++, {
+        orderBy: ({ body }) => [body.key] as never,
+      });
+      await until(() => consumer.stats.deadLettered === 1);
+      expect(runs).toBe(0);
+      expect(events.of('handler-error')[0]?.error).toMatchObject({
+        code: 'INVALID_OPTION',
+        message: expect.stringMatching(/'orderBy' must return .*got an array/),
+      });
     },
 
     'handles a thousand messages of ten keys in order': async (bench) => {

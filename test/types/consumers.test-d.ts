@@ -29,6 +29,14 @@ describe('a handler that orders by a key', () => {
         return message.id;
       },
     });
+    for (const key of ['a', 1, 1n, true, null, undefined, new Date()])
+      broker.consumer(contract, () => undefined, { orderBy: () => key });
+    // @ts-expect-error each array is another key
+    broker.consumer(contract, () => undefined, { orderBy: ({ body }) => [body.n] });
+    // @ts-expect-error each object is another key
+    broker.consumer(contract, () => undefined, { orderBy: ({ body }) => body });
+    // @ts-expect-error a promise is no key
+    broker.consumer(contract, () => undefined, { orderBy: async ({ body }) => body.n });
     broker.consumer(contract, () => undefined, { offset: new Date() });
     // @ts-expect-error a loop has an order of its own
     broker.consumer(contract, { orderBy: () => 1 });

@@ -1,11 +1,10 @@
-import { isThenable } from '../../contracts/body/schema.js';
-import { ConfigurationError } from '../../errors.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
 import { HandlerWorker, type HandlerWorkerSettings } from './handler-worker.js';
 import { InOrderValidation } from './in-order-validation.js';
 import { KeyQueues } from './key-queues.js';
+import { laneKeyOf } from './order-key.js';
 import type { Worker } from './worker.js';
 
 export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'buffer' | 'onLeft'> {
@@ -127,7 +126,7 @@ export class OrderedWorker implements Worker {
     this.#admitted.add(message);
     let key: unknown;
     try {
-      key = keyAtOnce(this.#settings.orderBy(message));
+      key = laneKeyOf(this.#settings.orderBy(message));
     } catch (error) {
       this.#settings.onFailed(message, error);
       return;
@@ -135,11 +134,4 @@ export class OrderedWorker implements Worker {
     this.#keyQueues.add(message, key);
     this.#runner.fill();
   }
-}
-
-/** Each promise is another one: as keys they would keep no order. */
-function keyAtOnce(key: unknown): unknown {
-  if (!isThenable(key)) return key;
-  key.then(undefined, () => {});
-  throw new ConfigurationError('orderBy', "consumer: 'orderBy' must return a key at once, got a promise");
 }

@@ -65,7 +65,7 @@ describe('a callback that is written as an async function, and rejects,', () => 
   it('fails the message when it is orderBy, which would keep no order', async () => {
     const events = recordEvents(broker);
     let runs = 0;
-    await broker.consumer(numbers, () => void runs++, { concurrency: 2, orderBy: away }).ready;
+    await broker.consumer(numbers, () => void runs++, { concurrency: 2, orderBy: away as never }).ready;
     await broker.producer(numbers).send({ n: 1 });
     await expect.poll(() => events.of('dead-lettered').length, { timeout: 10_000 }).toBe(1);
     expect(events.of('dead-lettered')[0]).toMatchObject({
