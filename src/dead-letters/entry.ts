@@ -1,5 +1,6 @@
 import { codecs } from '../contracts/body/codec.js';
 import type { QueueContract } from '../contracts/queue.js';
+import { originOf as addressOf } from '../delay/routing-headers.js';
 import type { Issue } from '../errors.js';
 import {
   ATTEMPT_HEADER,
@@ -7,6 +8,7 @@ import {
   FAILED_AT_HEADER,
   FAILED_IN_HEADER,
   ISSUES_HEADER,
+  sendersHeaders,
 } from '../messages/headers.js';
 import type { Delivery } from '../transport/port.js';
 
@@ -20,6 +22,12 @@ export interface DeadLetterEntry<Body = unknown> {
   readonly body: Body;
   /** The bytes of the body as they came. */
   readonly raw: Uint8Array;
+  /** The headers of its sender; those that say why it is here are left out. */
+  readonly headers: Readonly<Record<string, unknown>>;
+  /** The exchange that its sender sent it to; empty for a message sent to the queue itself. */
+  readonly exchange: string;
+  /** The routing key that its sender gave it; the name of the queue for a message sent to the queue itself. */
+  readonly routingKey: string;
   /**
    * Why it is here. For a message that a consumer gave up, the code (or the name) and the message of the error, such as
    * `INVALID_BODY`. For one that the server dead-lettered, the server's own code and a sentence: `expired`, `maxlen`,
@@ -49,15 +57,18 @@ export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDe
   const issues = death ? undefined : issuesIn(headers[ISSUES_HEADER]);
   const decoded = codecs[contract.codec].decode(content, properties.contentType, properties.contentEncoding);
   const carried = Math.max(1, count(headers[ATTEMPT_HEADER]) ?? 1);
+  const queue = originOf(headers) ?? contract.name;
   return {
     id: text(properties.messageId),
     body: 'value' in decoded ? decoded.value : undefined,
     raw: content,
+    headers: sendersHeaders(properties.headers),
+    ...addressOf({ exchange: '', routingKey: queue, ...death?.sentTo, properties }),
     error: causeOf(headers),
     ...(issues && { issues }),
     // The delivery after the last one that the limit allows is what brings it here.
     attempt: carried + (death?.reason === 'delivery_limit' ? (contract.deliveryLimit ?? 0) : 0),
-    queue: originOf(headers) ?? contract.name,
+    queue,
     failedAt: death ? death.at : dateOf(headers[FAILED_AT_HEADER]),
   };
 }
@@ -108,6 +119,8 @@ interface Death {
   readonly queue: string;
   readonly reason: string;
   readonly at: Date | undefined;
+  /** As the message was delivered to the queue; absent when the server does not say. */
+  readonly sentTo: { readonly exchange: string; readonly routingKey: string } | undefined;
 }
 
 /**
@@ -125,7 +138,10 @@ function lastDeath(headers: Headers): Death | undefined {
   const queue = text(row?.queue);
   const reason = text(row?.reason);
   if (queue === undefined || reason === undefined) return undefined;
-  return { queue, reason, at: dateOf(row?.time) };
+  const { exchange, 'routing-keys': keys } = row ?? {};
+  const routingKey: unknown = Array.isArray(keys) ? keys[0] : undefined;
+  const isKnown = typeof exchange === 'string' && typeof routingKey === 'string';
+  return { queue, reason, at: dateOf(row?.time), sentTo: isKnown ? { exchange, routingKey } : undefined };
 }
 
 function issuesIn(header: unknown): readonly Issue[] | undefined {

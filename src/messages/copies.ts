@@ -39,13 +39,16 @@ export function deadLetterCopy(
   options: CopyOptions,
 ): OutgoingMessage {
   const copy = copyTo(deadLetter, message, options, {
+    ...originHeadersOf(message),
     [ERROR_HEADER]: errorText(error),
     [ATTEMPT_HEADER]: message.attempt,
     [FAILED_IN_HEADER]: name,
     [FAILED_AT_HEADER]: failedAt.toISOString(),
     ...(error instanceof ValidationError ? { [ISSUES_HEADER]: issuesText(error.issues) } : undefined),
   });
-  return without(copy, ORIGIN_HEADERS.exchange, ORIGIN_HEADERS.routingKey);
+  return message.exchange === ''
+    ? without(copy, ORIGIN_HEADERS.exchange, ORIGIN_HEADERS.routingKey)
+    : copy;
 }
 
 /** The message for another attempt, at the end of its queue. */
@@ -54,16 +57,19 @@ export function retryCopy(
   { name }: QueueContract,
   options: CopyOptions,
 ): OutgoingMessage {
-  const { exchange, routingKey } = message;
   const copy = copyTo(name, message, options, {
     [ATTEMPT_HEADER]: message.attempt + 1,
-    // The handler sees what it saw before.
-    ...(exchange === ''
-      ? undefined
-      : { [ORIGIN_HEADERS.exchange]: exchange, [ORIGIN_HEADERS.routingKey]: routingKey }),
+    ...originHeadersOf(message),
   });
   // With it, the copy of a dead letter would not count: its attempts were those of another queue's handler.
   return without(copy, FAILED_AT_HEADER);
+}
+
+/** Who gets the copy sees where the message was sent to. To the queue itself: that needs no saying. */
+function originHeadersOf({ exchange, routingKey }: ReceivedMessage): Record<string, unknown> {
+  return exchange === ''
+    ? {}
+    : { [ORIGIN_HEADERS.exchange]: exchange, [ORIGIN_HEADERS.routingKey]: routingKey };
 }
 
 function without(copy: OutgoingMessage, ...names: readonly string[]): OutgoingMessage {

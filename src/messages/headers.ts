@@ -86,6 +86,13 @@ export function ownHeaders(headers: unknown): Record<string, unknown> {
   return ownTable(headers, 0, isForeign);
 }
 
+/** The same without Leveret's own: what a sender, of whatever client, has written. */
+export function sendersHeaders(headers: unknown): Record<string, unknown> {
+  const own = ownHeaders(headers);
+  for (const name of Object.keys(own)) if (name.startsWith('leveret-')) delete own[name];
+  return own;
+}
+
 function isForeign(name: string): boolean {
   if (name === 'CC' || name === 'BCC' || name.startsWith('leveret-delay-')) return true;
   return name.startsWith('x-') && (SERVER_HEADERS.test(name) || SERVER_TRACES.has(name));

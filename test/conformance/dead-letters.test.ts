@@ -1,4 +1,4 @@
-import { type Broker, DeadLetter, type DeadLetterEntry, queue } from 'leveret';
+import { type Broker, DeadLetter, type DeadLetterEntry, exchange, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { gate, Seen, until } from './helpers.js';
@@ -46,17 +46,42 @@ async function bodiesIn(bench: Bench, name: string, count: number): Promise<unkn
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n);
 
+const events = exchange('events', Job, { type: 'topic' });
+const bound = events.queue('bound', 'eu.*', { retry: { attempts: 2, initialDelayMs: 100 } });
+const expiring = events.queue('expiring', 'us.*', { messageTtlMs: 1 });
+
 suite('a list of dead letters', {
+  'says where its sender sent each, whoever dead-lettered it': async (bench) => {
+    const broker = await bench.connect();
+    await broker.declare(bound, expiring);
+    broker.consumer(bound, () => {
+      throw new Error('no');
+    });
+    for (const routingKey of ['eu.created', 'us.created'])
+      await broker.producer(events).send({ n: 1 }, { routingKey, headers: { tenant: 'acme' } });
+    for (const [contract, routingKey] of [
+      [bound, 'eu.created'],
+      [expiring, 'us.created'],
+    ] as const) {
+      await until(async () => (await broker.stats(contract.deadLetter ?? '')).messages === 1);
+      const letters = await broker.deadLetters(contract).list();
+      expect(letters).toMatchObject([{ headers: { tenant: 'acme' }, exchange: 'events', routingKey }]);
+    }
+  },
+
   'says of each what it is and why it is there': async (bench) => {
     const broker = await bench.connect();
     const before = Date.now();
-    await fail(broker, [7]);
+    await fail(broker, [7], { headers: { tenant: 'acme' } });
     const [letter, ...others] = await broker.deadLetters(jobs).list();
     expect(others).toEqual([]);
     expect(letter).toEqual({
       id: 'id-7',
       body: { n: 7 },
       raw: Buffer.from('{"n":7}'),
+      headers: { tenant: 'acme' },
+      exchange: '',
+      routingKey: 'jobs',
       error: { code: 'TypeError', message: 'can not do 7' },
       attempt: 1,
       queue: 'jobs',

@@ -32,6 +32,9 @@ describe('a letter', () => {
       id: 'm',
       body: { n: 1 },
       raw: Buffer.from('{"n":1}'),
+      headers: {},
+      exchange: '',
+      routingKey: 'jobs',
       error: { code: 'TypeError', message: 'no: really' },
       attempt: 3,
       queue: 'jobs',
@@ -53,6 +56,32 @@ describe('a letter', () => {
       failedAt: new Date(1_700_000_000_000),
     });
   });
+
+  it('has the headers of its sender, and says where that sent it', () => {
+    const headers = {
+      ...byConsumer,
+      tenant: 'acme',
+      'leveret-exchange': 'events',
+      'leveret-routing-key': 'eu.created',
+    };
+    expect(describeDeadLetter(jobs, letter(headers))).toMatchObject({
+      headers: { tenant: 'acme' },
+      exchange: 'events',
+      routingKey: 'eu.created',
+    });
+    const bound = { ...death('jobs', 'expired'), exchange: 'events', 'routing-keys': ['eu.created'] };
+    const expired = describeDeadLetter(jobs, letter({ tenant: 'acme', 'x-death': [bound] }));
+    expect(expired.headers).toEqual({ tenant: 'acme' });
+    expect(expired).toMatchObject({ exchange: 'events', routingKey: 'eu.created' });
+  });
+
+  it.each([{ exchange: 5 }, { exchange: 'events', 'routing-keys': 'x' }, { 'routing-keys': [] }])(
+    'whose server does not say where it was sent to was sent to its queue: %o',
+    (odd) => {
+      const headers = { 'x-death': [{ ...death('jobs', 'expired'), ...odd }] };
+      expect(describeDeadLetter(jobs, letter(headers))).toMatchObject({ exchange: '', routingKey: 'jobs' });
+    },
+  );
 
   it('that another tool put back without a change, and the server dead-lettered then, says the last', () => {
     const both = {
