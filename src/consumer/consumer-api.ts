@@ -53,7 +53,7 @@ export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable
    * the deadline the handlers' signals abort, and their messages go back to the queue. Resolves also then; never rejects. The
    * same promise each time. A handler that awaits it waits for itself, up to the deadline: there, call it without `await`.
    *
-   * @param options - `timeoutMs`: how long running handlers may take, in milliseconds, 0 or more, or `Infinity`; 30 000 by
+   * @param options - `timeoutMs`: how long running handlers may take, in milliseconds, 0 or more, or `Infinity`; 25 000 by
    * default
    * @throws ConfigurationError at once, for an unknown option or a value out of range
    */

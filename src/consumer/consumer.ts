@@ -28,7 +28,8 @@ export interface ConsumerHost extends PipelineHost {
   onConsumerIdle(consumer: QueueConsumer): void;
 }
 
-const DEFAULT_CLOSE_TIMEOUT_MS = 30_000;
+/** Under the 30 s that Kubernetes gives a process between SIGTERM and SIGKILL. */
+export const DEFAULT_CLOSE_TIMEOUT_MS = 25_000;
 
 /** The consumer behind {@link Consumer}, without its types. */
 export class QueueConsumer implements Consumer {

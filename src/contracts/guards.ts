@@ -28,6 +28,11 @@ export function isDelays(value: unknown): value is DelaysContract {
   return isKind(value, 'delays');
 }
 
+/** @internal True for a queue that delivers to one consumer at a time, and to the next one when that leaves. */
+export function isSingleActive(contract: QueueContract): boolean {
+  return contract.arguments['x-single-active-consumer'] === true;
+}
+
 function isKind(value: unknown, kind: string): boolean {
   return typeof value === 'object' && value !== null && (value as { readonly kind?: unknown }).kind === kind;
 }

@@ -1,3 +1,4 @@
+import { isSingleActive } from '../../contracts/guards.js';
 import type { QueueContract } from '../../contracts/queue.js';
 import { ConfigurationError } from '../../errors.js';
 import { type Check, checkOptions, expectDuration, expectInteger } from '../../util/checks.js';
@@ -6,6 +7,7 @@ import {
   type ConsumerOptions,
   consumerChecks,
   MAX_PREFETCH,
+  MAX_SINGLE_ACTIVE_PREFETCH,
   type ResolvedConsumerOptions,
   resolveConsumerOptions,
 } from './consumer-options.js';
@@ -21,7 +23,10 @@ import {
  * ```
  */
 export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency' | 'prefetch' | 'noAck'> {
-  /** The most messages of a batch, 1 to 10 000. @defaultValue 100 */
+  /**
+   * The most messages of a batch, 1 to 10 000. On a queue with `singleActiveConsumer`, `size` × `concurrency` is at most 20.
+   * @defaultValue 100; 20 with `singleActiveConsumer`
+   */
   readonly size?: number;
   /**
    * How long the first message of a batch waits for the others, in milliseconds, 0 or more; then the handler gets what there is. An empty
@@ -35,7 +40,8 @@ export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency
   readonly concurrency?: number;
   /**
    * How many messages the server may deliver ahead; at least `size` × (`concurrency` + 1), so that the next batch can fill
-   * while the others are handled, and at most 65 535. @defaultValue that least number
+   * while the others are handled, and at most 65 535. With `singleActiveConsumer` it is `size` × `concurrency` to 20.
+   * @defaultValue that least number
    */
   readonly prefetch?: number;
 }
@@ -50,6 +56,15 @@ const batchChecks: Readonly<Record<string, Check>> = {
   prefetch: expectInteger(1, MAX_PREFETCH),
 };
 
+/** `ahead`: batches that are delivered while others are handled. */
+const shared = { most: MAX_PREFETCH, ahead: 1, defaultSize: 100 } as const;
+/** So little may be delivered ahead there that none is. */
+const singleActive = {
+  most: MAX_SINGLE_ACTIVE_PREFETCH,
+  ahead: 0,
+  defaultSize: MAX_SINGLE_ACTIVE_PREFETCH,
+} as const;
+
 /** Checks the options and fills in the defaults. */
 export function resolveBatchOptions(
   contract: QueueContract,
@@ -57,19 +72,21 @@ export function resolveBatchOptions(
 ): { readonly batches: Omit<BatchWork, 'onBatch'>; readonly options: ResolvedConsumerOptions } {
   const where = `batchConsumer('${contract.name}')`;
   checkOptions(where, given, batchChecks);
-  const { size = 100, maxWaitMs = 1_000, concurrency = 1, ...others } = given;
-  const least = size * (concurrency + 1);
-  if (least > MAX_PREFETCH) {
+  const { most, ahead, defaultSize } = isSingleActive(contract) ? singleActive : shared;
+  const { size = defaultSize, maxWaitMs = 1_000, concurrency = 1, ...others } = given;
+  const least = size * (concurrency + ahead);
+  const product = ahead ? "'size' × ('concurrency' + 1)" : "'size' × 'concurrency'";
+  if (least > most) {
     throw new ConfigurationError(
       'size',
-      `${where}: 'size' × ('concurrency' + 1) must be at most ${MAX_PREFETCH}, the most that can be delivered ahead, got ${least}`,
+      `${where}: ${product} must be at most ${most}, the most that can be delivered ahead, got ${least}`,
     );
   }
   const { prefetch = least } = others;
   if (prefetch < least) {
     throw new ConfigurationError(
       'prefetch',
-      `${where}: option 'prefetch' must be at least 'size' × ('concurrency' + 1), here ${least}, got ${prefetch}`,
+      `${where}: option 'prefetch' must be at least ${product}, here ${least}, got ${prefetch}`,
     );
   }
   const options = resolveConsumerOptions(contract, { ...others, concurrency, prefetch });

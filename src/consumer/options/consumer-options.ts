@@ -1,3 +1,4 @@
+import { isSingleActive } from '../../contracts/guards.js';
 import type { QueueContract } from '../../contracts/queue.js';
 import { ConfigurationError } from '../../errors.js';
 import {
@@ -12,6 +13,7 @@ import {
   expectSignal,
 } from '../../util/checks.js';
 import type { Message } from '../delivery/message.js';
+import type { OrderKey } from '../workers/order-key.js';
 import { checkStreamOptions, expectStreamOffset, type StreamOffset } from './stream-offset.js';
 
 /** The options of `broker.consumer(…)`. */
@@ -23,8 +25,8 @@ export interface ConsumerOptions {
    */
   readonly concurrency?: number;
   /**
-   * How many messages the server may deliver ahead, 1 to 65 535. `'auto'` is 50, or twice the concurrency when that is more.
-   * @defaultValue 'auto'
+   * How many messages the server may deliver ahead, 1 to 65 535, and at least `concurrency`. `'auto'` is 50, or twice the
+   * concurrency when that is more. On a queue with `singleActiveConsumer` at most 20. @defaultValue 'auto'
    */
   readonly prefetch?: number | 'auto';
   /**
@@ -66,18 +68,20 @@ export interface ConsumerOptions {
 export interface HandlerOptions<Body = unknown> extends ConsumerOptions {
   /**
    * Messages for which it returns the same key are handled in order, one at a time; those with different keys in parallel, as
-   * many as `concurrency` says. `undefined` is no key: the message waits for no other.
+   * many as `concurrency` says. A key is a string, a number, a bigint, a boolean, `null` or a `Date`, compared by value.
+   * `undefined` is no key: the message waits for no other. Anything else, such as an array, is a `ConfigurationError`, which
+   * the message fails with; for a compound key return a text, such as `JSON.stringify([shop, customer])`.
    *
    * The order is that of their delivery to this consumer, and a failed message keeps it: it runs again in its place, after
    * the delay of the retry policy, and those of its key wait for it; the others do not. Only when that takes longer than 20
    * minutes in all, and when the consumer is closed meanwhile, does it leave its place. Attempts in place are forgotten when
-   * the delivery is lost. With several consumers of a queue, each has an order of its own: set `singleActiveConsumer` on the
-   * queue for one order.
+   * the delivery is lost. The order holds within one consumer: with several consumers of a queue, in one process or in many,
+   * each has an order of its own. Set `singleActiveConsumer` on the queue for one order over all of them.
    *
    * A message can only pass those that were delivered ahead: when one key may fill all of the `prefetch`, raise it. If the
    * function throws, the message has failed as if its handler had thrown. It must be quick.
    */
-  readonly orderBy?: (message: Message<Body>) => unknown;
+  readonly orderBy?: (message: Message<Body>) => OrderKey;
 }
 
 /** {@link ConsumerOptions} with every default filled in. */
@@ -99,6 +103,12 @@ export interface ResolvedConsumerOptions {
 export const MAX_PREFETCH = 65_535;
 
 const AUTO_PREFETCH = 50;
+
+/**
+ * The most that is delivered ahead to a single active consumer. It leaves by closing its channel, and what it has not handled
+ * then counts as delivered once more, on 4.3 as failed once more: so few messages may wait here.
+ */
+export const MAX_SINGLE_ACTIVE_PREFETCH = 20;
 
 /** @internal */
 export const consumerChecks: Readonly<Record<string, Check>> = {
@@ -131,7 +141,7 @@ export function resolveConsumerOptions(
         `Set 'singleActiveConsumer: true' on the queue instead`,
     );
   }
-  if (options.exclusive && contract.arguments['x-single-active-consumer'] === true) {
+  if (options.exclusive && isSingleActive(contract)) {
     throw new ConfigurationError(
       'exclusive',
       `consumer of the queue '${contract.name}': RabbitMQ lets no exclusive consumer into a queue with a single active one, ` +
@@ -139,10 +149,10 @@ export function resolveConsumerOptions(
     );
   }
   checkStreamOptions(contract, options);
-  const { concurrency = 1, prefetch = 'auto' } = options;
+  const { concurrency = 1 } = options;
   return {
     concurrency,
-    prefetch: prefetch === 'auto' ? Math.max(AUTO_PREFETCH, 2 * concurrency) : prefetch,
+    prefetch: resolvePrefetch(contract, concurrency, options.prefetch ?? 'auto'),
     handlerTimeoutMs: options.handlerTimeoutMs ?? 20 * 60_000,
     signal: options.signal,
     priority: options.priority,
@@ -151,4 +161,24 @@ export function resolveConsumerOptions(
     offset: options.offset ?? 'next',
     orderBy: options.orderBy as ((message: Message) => unknown) | undefined,
   };
+}
+
+function resolvePrefetch(contract: QueueContract, concurrency: number, prefetch: number | 'auto'): number {
+  const refused = (option: string, why: string) =>
+    new ConfigurationError(option, `consumer of the queue '${contract.name}': ${why}`);
+  const isSingle = isSingleActive(contract);
+  const most = isSingle ? MAX_SINGLE_ACTIVE_PREFETCH : MAX_PREFETCH;
+  const because = isSingle && 'where a single active consumer returns what it has not handled when it leaves';
+  if (because && concurrency > most)
+    throw refused('concurrency', `option 'concurrency' must be at most ${most} ${because}, got ${concurrency}`);
+  if (prefetch === 'auto') return Math.min(most, Math.max(AUTO_PREFETCH, 2 * concurrency));
+  if (because && prefetch > most)
+    throw refused('prefetch', `option 'prefetch' must be at most ${most} ${because}, got ${prefetch}`);
+  if (prefetch < concurrency)
+    throw refused(
+      'prefetch',
+      `option 'prefetch' must be at least 'concurrency', here ${concurrency}, got ${prefetch}: ` +
+        'no more handlers can run than messages are delivered',
+    );
+  return prefetch;
 }

@@ -49,3 +49,16 @@ describe('the options of a consumer of batches', () => {
     });
   });
 });
+
+describe('the options of a consumer of batches of a single active consumer', () => {
+  const single = queue('single', z.any(), { singleActiveConsumer: true });
+
+  it('keep to the 20 messages that may wait there', () => {
+    expect(resolveBatchOptions(single)).toMatchObject({ batches: { size: 20 }, options: { prefetch: 20 } });
+    expect(resolveBatchOptions(single, { size: 5, concurrency: 2 }).options.prefetch).toBe(10);
+    expect(thrownBy(() => resolveBatchOptions(single, { size: 21 }))).toMatchObject({ option: 'size' });
+    expect(thrownBy(() => resolveBatchOptions(single, { size: 5, prefetch: 21 }))).toMatchObject({
+      option: 'prefetch',
+    });
+  });
+});

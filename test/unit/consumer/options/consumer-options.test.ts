@@ -24,7 +24,7 @@ describe('the options of a consumer', () => {
     const { signal } = new AbortController();
     const options = {
       concurrency: 10,
-      prefetch: 7,
+      prefetch: 17,
       handlerTimeoutMs: Number.POSITIVE_INFINITY,
       signal,
       priority: -3,
@@ -58,6 +58,26 @@ describe('the options of a consumer', () => {
       option,
       message: expect.stringContaining("consumer of the queue 'emails'"),
     });
+  });
+
+  it('refuse a prefetch below the concurrency, which could never be reached', () => {
+    expect(thrownBy(() => resolveConsumerOptions(quorum, { concurrency: 5, prefetch: 4 }))).toMatchObject({
+      code: 'INVALID_OPTION',
+      option: 'prefetch',
+      message: expect.stringMatching(/at least 'concurrency', here 5, got 4/),
+    });
+    expect(resolveConsumerOptions(quorum, { concurrency: 5, prefetch: 5 }).prefetch).toBe(5);
+    expect(resolveConsumerOptions(quorum, { concurrency: 70 }).prefetch).toBeGreaterThanOrEqual(70);
+  });
+
+  it('let at most 20 messages wait with a single active consumer', () => {
+    const single = queue('single', z.any(), { singleActiveConsumer: true });
+    expect(resolveConsumerOptions(single).prefetch).toBeLessThanOrEqual(20);
+    expect(resolveConsumerOptions(single, { concurrency: 20 }).prefetch).toBe(20);
+    for (const options of [{ prefetch: 21 }, { concurrency: 21 }]) {
+      const error = thrownBy(() => resolveConsumerOptions(single, options));
+      expect(error).toMatchObject({ option: Object.keys(options)[0], message: expect.stringMatching(/at most 20/) });
+    }
   });
 
   it('refuse an exclusive consumer of a quorum queue, and say what to do instead', () => {
