@@ -1,3 +1,4 @@
+import { DEFAULT_CLOSE_TIMEOUT_MS } from '../consumer/consumer.js';
 import type { Consumer } from '../consumer/consumer-api.js';
 import type { Message } from '../consumer/delivery/message.js';
 import type { BatchConsumerOptions } from '../consumer/options/batch-options.js';
@@ -325,7 +326,7 @@ export class Broker implements AsyncDisposable {
    */
   close(options: CloseOptions = {}): Promise<{ readonly clean: boolean }> {
     checkOptions('broker.close', options, { timeoutMs: expectDuration(0), signal: expectSignal });
-    this.#closing ??= this.#shutDown(options.timeoutMs ?? 30_000, options.signal);
+    this.#closing ??= this.#shutDown(options.timeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS, options.signal);
     return this.#closing;
   }
 

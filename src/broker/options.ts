@@ -55,7 +55,10 @@ export interface BrokerOptions {
 
 /** The options of `broker.close()`. */
 export interface CloseOptions {
-  /** How long running handlers and pending sends may take, in milliseconds, 0 or more. @defaultValue 30000 */
+  /**
+   * How long running handlers and pending sends may take, in milliseconds, 0 or more. The default is under the 30 s that
+   * Kubernetes gives a process between SIGTERM and SIGKILL. @defaultValue 25000
+   */
   readonly timeoutMs?: number;
   /** Ends the wait as the deadline does. */
   readonly signal?: AbortSignal;

@@ -8,7 +8,7 @@ type Rule = (run: RunRecord, history: History) => Iterable<string>;
 
 /** How late a promise may settle on a machine that has much else to do. */
 const SLACK_MS = 5_000;
-const CLOSE_TIMEOUT_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 25_000;
 const ASK_TIMEOUT_MS = 30_000;
 /** Promised is one second. */
 const RECOVERY_LIMIT_MS = 5_000;
