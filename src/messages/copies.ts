@@ -46,9 +46,7 @@ export function deadLetterCopy(
     [FAILED_AT_HEADER]: failedAt.toISOString(),
     ...(error instanceof ValidationError ? { [ISSUES_HEADER]: issuesText(error.issues) } : undefined),
   });
-  return message.exchange === ''
-    ? without(copy, ORIGIN_HEADERS.exchange, ORIGIN_HEADERS.routingKey)
-    : copy;
+  return message.exchange === '' ? without(copy, ORIGIN_HEADERS.exchange, ORIGIN_HEADERS.routingKey) : copy;
 }
 
 /** The message for another attempt, at the end of its queue. */

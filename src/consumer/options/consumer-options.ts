@@ -170,7 +170,10 @@ function resolvePrefetch(contract: QueueContract, concurrency: number, prefetch:
   const most = isSingle ? MAX_SINGLE_ACTIVE_PREFETCH : MAX_PREFETCH;
   const because = isSingle && 'where a single active consumer returns what it has not handled when it leaves';
   if (because && concurrency > most)
-    throw refused('concurrency', `option 'concurrency' must be at most ${most} ${because}, got ${concurrency}`);
+    throw refused(
+      'concurrency',
+      `option 'concurrency' must be at most ${most} ${because}, got ${concurrency}`,
+    );
   if (prefetch === 'auto') return Math.min(most, Math.max(AUTO_PREFETCH, 2 * concurrency));
   if (because && prefetch > most)
     throw refused('prefetch', `option 'prefetch' must be at most ${most} ${because}, got ${prefetch}`);

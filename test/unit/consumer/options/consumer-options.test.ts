@@ -76,7 +76,10 @@ describe('the options of a consumer', () => {
     expect(resolveConsumerOptions(single, { concurrency: 20 }).prefetch).toBe(20);
     for (const options of [{ prefetch: 21 }, { concurrency: 21 }]) {
       const error = thrownBy(() => resolveConsumerOptions(single, options));
-      expect(error).toMatchObject({ option: Object.keys(options)[0], message: expect.stringMatching(/at most 20/) });
+      expect(error).toMatchObject({
+        option: Object.keys(options)[0],
+        message: expect.stringMatching(/at most 20/),
+      });
     }
   });
 
