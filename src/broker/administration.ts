@@ -7,7 +7,7 @@ import { declareDelays } from '../delay/declarer.js';
 import { ClosedError, ConfigurationError, ConnectionError, TimeoutError, TopologyError } from '../errors.js';
 import { type Declarer, declarerOf, toTopologyError } from '../transport/declarations/declarer.js';
 import { TransportError } from '../transport/port.js';
-import { expectShortString, show } from '../util/checks.js';
+import { expectName, show } from '../util/checks.js';
 import { type Clock, withDeadline } from '../util/clock.js';
 import type { Connections } from './connections.js';
 
@@ -116,7 +116,7 @@ function queueOf(queue: QueueContract | ProcedureContract | string): QueueContra
 
 function nameOf(what: string, queue: unknown): string {
   if (isQueue(queue) || isProcedure(queue)) return queue.name;
-  const problem = expectShortString()(queue);
+  const problem = expectName(queue);
   if (problem === undefined) return queue as string;
   const expected = `a contract made by queue(), or a queue's name: ${problem}`;
   throw new ConfigurationError('queue', `broker.${what}: expected ${expected}, got ${show(queue)}`);

@@ -49,8 +49,8 @@ export class Broker implements AsyncDisposable {
    *
    * @param url - `amqp:` or `amqps:`, or a list of them: the hosts of a cluster, tried in random order. `memory:` is a broker
    * inside this process, of this `Broker` alone; `memory://name` one that all of this process share, for as long as it lives.
-   * With `?as=3.13` or `?as=4.0` it behaves as that version of RabbitMQ instead of 4.3. A malformed URL is reported by the
-   * promise of `connect`
+   * With `?as=3.13` or `?as=4.0` it behaves as that version of RabbitMQ instead of 4.3, and with
+   * `?defaultQueueType=quorum` as a virtual host with that default. A malformed URL is reported by the promise of `connect`
    * @throws ConfigurationError for an unknown option or a value out of range
    */
   constructor(url?: string | readonly string[], options?: BrokerOptions) {

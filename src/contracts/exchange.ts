@@ -6,6 +6,7 @@ import {
   checkOptions,
   either,
   expectBoolean,
+  expectName,
   expectOneOf,
   expectRecord,
   expectShortString,
@@ -13,7 +14,7 @@ import {
 } from '../util/checks.js';
 import type { CodecName, Travelling } from './body/json.js';
 import type { InputOf, OutputOf, Schema } from './body/schema.js';
-import { makeQueue, type QueueContract } from './queue.js';
+import { declareOf, makeQueue, type QueueContract } from './queue.js';
 import {
   checkBindings,
   checkName,
@@ -119,7 +120,8 @@ export interface ExchangeContract<S extends Schema = Schema, T extends ExchangeT
 /**
  * Describes an exchange. Pure data: nothing is sent until a broker uses it.
  *
- * @param name - the exchange's name, 1 to 255 bytes
+ * @param name - the exchange's name, 1 to 255 bytes without line ends; `amq.topic` and the like exist on every server and can be
+ * used with `declare: false` or `'passive'`
  * @param schema - any Standard Schema whose input is JSON (or as `codec` says)
  * @param options - its type and how it is declared
  * @throws ConfigurationError for a bad name, an unknown option or a value out of range
@@ -139,7 +141,7 @@ export function exchange<
   schema: S & Travelling<InputOf<S>, C>,
   options: ExchangeOptions<T, C> = {},
 ): ExchangeContract<S, T> {
-  checkName('exchange', name);
+  checkName('exchange', name, declareOf(options));
   checkSchema('exchange', name, schema);
   checkExchangeOptions(name, options);
   const type = options.type ?? ('topic' as T);
@@ -211,7 +213,7 @@ const subscriptionChecks: Readonly<Record<string, Check>> = {
       () => undefined,
     ]),
   ),
-  deadLetter: either(expectShortString(), expectOneOf(false)),
+  deadLetter: either(expectName, expectOneOf(false)),
 };
 
 /** @throws ConfigurationError for an option that the exchange decides about */
@@ -232,9 +234,12 @@ const DECIDED = {
 /** Gone with the connection that made it. */
 const PRIVATE = { type: 'classic', durable: false, exclusive: true, autoDelete: true } as const;
 
-/** The exchange's name, cut to leave room within 255 bytes, and something that no other consumer has. */
+/**
+ * The exchange's name, cut to leave room within 255 bytes, and something that no other consumer has. Without the server's own
+ * prefix, which no queue that is declared may have.
+ */
 function privateName(exchange: string): string {
-  return `${Buffer.from(exchange)
+  return `${Buffer.from(exchange.replace(/^(?:amq\.)+/, ''))
     .toString('utf8', 0, 200)
     .replace(/\ufffd$/, '')}.${randomUUID()}`;
 }

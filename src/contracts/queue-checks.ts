@@ -8,6 +8,7 @@ import {
   expectBoolean,
   expectFunction,
   expectInteger,
+  expectName,
   expectNumber,
   expectOneOf,
   expectRecord,
@@ -20,7 +21,7 @@ import { isExchange } from './guards.js';
 import type { Binding, QueueType, RetryOptions } from './queue-options.js';
 
 /** @internal */
-export const expectExchangeOrName: Check = either(expectShortString(), (value) =>
+export const expectExchangeOrName: Check = either(expectName, (value) =>
   isExchange(value) ? undefined : 'an exchange contract',
 );
 
@@ -47,7 +48,7 @@ const queueChecks: Readonly<Record<string, Check>> = {
   autoDelete: expectBoolean,
   bindings: (value) => expectBindingList(value),
   retry: either(expectRecord, expectOneOf(false)),
-  deadLetter: either(expectBoolean, expectShortString()),
+  deadLetter: either(expectBoolean, expectName),
   messageTtlMs: expectInteger(0, 2 ** 32 - 1),
   expiresMs: expectInteger(1, 2 ** 32 - 1),
   maxLength: expectInteger(0),
@@ -127,15 +128,19 @@ export function checkBindings(where: string, bindings: readonly Binding[] = []):
 export const expectBindingList: Check = (value) =>
   Array.isArray(value) ? undefined : 'an array of { exchange, routingKey }';
 
-/** @internal */
-export function checkName(what: string, name: unknown): asserts name is string {
-  const expected = expectShortString()(name);
+/**
+ * @internal
+ * @param declare - as the contract says: names that the server made can be used, and never be declared
+ */
+export function checkName(what: string, name: unknown, declare: unknown = true): asserts name is string {
+  const expected = expectName(name);
   const named = `The name of ${what === 'exchange' ? 'an' : 'a'} ${what}`;
   if (expected) throw new ConfigurationError('name', `${named} must be ${expected}, got ${show(name)}`);
-  if ((name as string).startsWith('amq.')) {
+  if (declare !== false && declare !== 'passive' && (name as string).startsWith('amq.')) {
     throw new ConfigurationError(
       'name',
-      `${named} can not begin with 'amq.', which belongs to the server: '${name}'`,
+      `${named} cannot begin with 'amq.' when it is declared, since such names belong to the server: '${name}'. ` +
+        `To use what the server made, set 'declare: false' or 'declare: 'passive''`,
     );
   }
 }

@@ -39,7 +39,8 @@ export interface QueueContract<S extends Schema = Schema> {
 /**
  * Describes a queue. Pure data: nothing is sent until a broker uses it.
  *
- * @param name - the queue's name, 1 to 255 bytes; names that begin with `amq.` belong to the server
+ * @param name - the queue's name, 1 to 255 bytes; without line ends; names that begin with `amq.` belong to
+ * the server, and can be used with `declare: false` or `'passive'`
  * @param schema - any Standard Schema: zod, valibot, arktype and others. Its input must be JSON (or text, or bytes, as the
  * option `codec` says): a `z.date()` does not compile
  * @param options - how it is declared; a replicated queue with a dead-letter queue beside it by default
@@ -64,7 +65,7 @@ const DEFAULT_DELIVERY_LIMIT = 20;
 
 /** @internal {@link queue} without its types: checks everything and fills in the defaults. */
 export function makeQueue(name: string, schema: Schema, given: object): QueueContract {
-  checkName('queue', name);
+  checkName('queue', name, declareOf(given));
   checkSchema('queue', name, schema);
   const where = `queue('${name}')`;
   checkQueueOptions(where, given);
@@ -91,8 +92,14 @@ export function makeQueue(name: string, schema: Schema, given: object): QueueCon
   if (contract.deadLetter === name) {
     throw new ConfigurationError('deadLetter', `${where}: a queue can not be its own dead-letter queue`);
   }
-  if (contract.deadLetter !== undefined) checkName('dead-letter queue', contract.deadLetter);
+  if (contract.deadLetter !== undefined)
+    checkName('dead-letter queue', contract.deadLetter, contract.declare);
   return Object.freeze({ ...contract, arguments: Object.freeze(argumentsOf(contract, options)) });
+}
+
+/** @internal The option `declare` of what may not be options at all. */
+export function declareOf(given: unknown): unknown {
+  return (given as { readonly declare?: unknown } | null | undefined)?.declare;
 }
 
 function resolveRetry(retry: RetryOptions | false | undefined): RetryPolicy {
@@ -109,12 +116,13 @@ function resolveRetry(retry: RetryOptions | false | undefined): RetryPolicy {
 }
 
 function argumentsOf(contract: QueueContract, options: AnyQueueOptions): Record<string, unknown> {
-  const { type, deadLetter } = contract;
+  const { type, deadLetter, durable, exclusive, autoDelete } = contract;
   // Quorum queues dead-letter at least once only together with reject-publish: https://www.rabbitmq.com/docs/quorum-queues
   const overflow = options.overflow ?? (type === 'quorum' && deadLetter ? 'reject-publish' : undefined);
   const all: Record<string, unknown> = {
-    // A classic queue is what the server declares without this argument, and what other clients declare.
-    'x-queue-type': type === 'classic' ? undefined : type,
+    // A virtual host's `default_queue_type` applies to queues that can be replicated. For the others, saying nothing is what
+    // other clients do.
+    'x-queue-type': type !== 'classic' || (durable && !exclusive && !autoDelete) ? type : undefined,
     'x-delivery-limit': contract.deliveryLimit,
     'x-message-ttl': options.messageTtlMs,
     'x-expires': options.expiresMs,

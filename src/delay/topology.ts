@@ -76,7 +76,8 @@ export function commonSteps(levelCount: number): TopologyStep[] {
     bind({ kind: 'queue', name: UNDELIVERED }, UNDELIVERED, {}),
     // A message that no queue takes would be sent again every three minutes, and 32 of those stop the whole level.
     exchange(DELIVER, 'headers', { 'alternate-exchange': UNDELIVERED }),
-    queue(SINK, { 'x-max-length': 0 }),
+    // Said, so that no virtual host's default makes another type of it.
+    queue(SINK, { 'x-queue-type': 'classic', 'x-max-length': 0 }),
     // No value: the header only has to be there.
     bind({ kind: 'queue', name: SINK }, DELIVER, { [EXCHANGE_HEADER]: null }),
   ];

@@ -74,6 +74,14 @@ export function expectShortString({ empty = false } = {}): Check {
 }
 
 /**
+ * The name of a queue, an exchange or a procedure. RabbitMQ strips line ends from names, but only where it declares them
+ * (`rabbit_channel:strip_cr_lf`): what is published or consumed under the full name would not be found.
+ */
+export const expectName: Check = (value) =>
+  expectShortString()(value) ??
+  (/[\r\n]/.test(value as string) ? 'a non-empty string of at most 255 bytes, without line ends' : undefined);
+
+/**
  * Checks an options object: an unknown key, or a value that its check refuses, throws. A key with the value `undefined`
  * counts as absent.
  *
@@ -110,7 +118,9 @@ const SECRETS: ReadonlySet<string> = new Set(['credentials', 'tls']);
  */
 export function show(value: unknown): string {
   if (typeof value === 'string') {
-    const text = value.replace(/:\/\/.*@/s, '://…@');
+    const text = value
+      .replace(/:\/\/.*@/s, '://…@')
+      .replace(/[\r\n]/g, (end) => (end === '\n' ? '\\n' : '\\r'));
     return `'${text.length > 60 ? `${text.slice(0, 57)}…` : text}'`;
   }
   if (value === null || typeof value !== 'object') {

@@ -20,6 +20,18 @@ async function contents(broker: Broker, ...queues: readonly QueueContract<z.ZodS
 }
 
 suite('an exchange', {
+  'that every server has is used like any other': async (bench) => {
+    const broker = await bench.connect();
+    const seen = new Seen<string>();
+    for (const declare of [false, 'passive'] as const) {
+      const rooms = exchange('amq.topic', z.string(), { declare });
+      await broker.consumer(rooms.subscription('rooms.*'), seen.handler).ready;
+      await broker.producer(rooms).send(`${declare}`, { routingKey: 'rooms.kitchen', mandatory: true });
+    }
+    await until(() => seen.messages.length === 3);
+    expect(seen.bodies.toSorted()).toEqual(['false', 'passive', 'passive']);
+  },
+
   'routes by one of several keys': async (bench) => {
     const broker = await bench.connect();
     const orders = exchange('orders', z.string());

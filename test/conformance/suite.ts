@@ -1,6 +1,6 @@
 import { Broker, type BrokerOptions } from 'leveret';
 import { describe, it } from 'vitest';
-import { type Target, targets } from './targets.js';
+import { type Target, type TargetOptions, targets } from './targets.js';
 
 /** What a case gets: brokers on one target, closed at its end. */
 export class Bench implements AsyncDisposable {
@@ -27,12 +27,12 @@ export class Bench implements AsyncDisposable {
 export type Case = (bench: Bench) => Promise<void>;
 
 /** Runs cases against every target, each fresh and empty. */
-export function suite(title: string, cases: Readonly<Record<string, Case>>): void {
+export function suite(title: string, cases: Readonly<Record<string, Case>>, options?: TargetOptions): void {
   for (const kind of targets) {
     describe(`${kind.name}: ${title}`, () => {
       for (const [name, run] of Object.entries(cases)) {
         it(name, async () => {
-          await using bench = new Bench(await kind.open());
+          await using bench = new Bench(await kind.open(options));
           await run(bench);
         });
       }

@@ -26,15 +26,21 @@ export interface Breakable extends AsyncDisposable {
 /** Something to run the suite against. */
 export interface TargetKind {
   readonly name: string;
-  open(): Promise<Target>;
+  open(options?: TargetOptions): Promise<Target>;
+}
+
+export interface TargetOptions {
+  /** What the administrator makes of queues that are declared without a type. RabbitMQ 3.10 has no such setting. */
+  readonly defaultQueueType?: 'quorum';
 }
 
 let count = 0;
 
 const embedded = (family: Family): TargetKind => ({
   name: `memory as ${family}`,
-  open: async () => {
-    const url = `memory://case-${++count}?as=${family}`;
+  open: async ({ defaultQueueType } = {}) => {
+    const defaults = defaultQueueType ? `&defaultQueueType=${defaultQueueType}` : '';
+    const url = `memory://case-${++count}?as=${family}${defaults}`;
     const cut = () => {
       for (const link of [...MemoryTransport.at(url, systemClock).server.links])
         link.drop(new Error('the connection was cut'));
@@ -52,8 +58,8 @@ const embedded = (family: Family): TargetKind => ({
 
 const rabbitmq: TargetKind = {
   name: 'RabbitMQ',
-  open: async () => {
-    const vhost = await createVhost();
+  open: async ({ defaultQueueType } = {}) => {
+    const vhost = await createVhost(undefined, defaultQueueType && { default_queue_type: defaultQueueType });
     return {
       url: vhost.url,
       family: familyOf(inject('server').version),

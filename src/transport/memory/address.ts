@@ -1,4 +1,5 @@
 import { ConnectionError } from '../../errors.js';
+import { isQueueType, type MemoryQueueType, QUEUE_TYPES } from './queue-arguments.js';
 import { BEHAVIOURS, isServerVersion, type ServerVersion } from './version.js';
 
 /** An embedded broker to use, taken apart from its URL. */
@@ -7,6 +8,8 @@ export interface MemoryAddress {
   /** Undefined: one of its own. */
   readonly name: string | undefined;
   readonly version: ServerVersion;
+  /** What a queue is that could be replicated and is declared without a type. */
+  readonly defaultQueueType: MemoryQueueType;
 }
 
 /** Whether a URL means the embedded broker. */
@@ -15,7 +18,8 @@ export function isMemoryUrl(text: string): boolean {
 }
 
 /**
- * Takes `memory:` or `memory://name`, each with an optional `?as=3.13|4.0|4.3`, apart.
+ * Takes `memory:` or `memory://name`, each with an optional `?as=3.13|4.0|4.3` and `?defaultQueueType=classic|quorum|stream`,
+ * apart.
  *
  * @throws ConnectionError with the code INVALID_URL
  */
@@ -26,7 +30,8 @@ export function parseMemoryAddress(text: string): MemoryAddress {
   const name = decode(encodedName);
   const parameters = new URLSearchParams(query);
   for (const parameter of parameters.keys()) {
-    if (parameter !== 'as') throw invalid(`it has a parameter '${parameter.slice(0, 20)}'`);
+    if (parameter !== 'as' && parameter !== 'defaultQueueType')
+      throw invalid(`it has a parameter '${parameter.slice(0, 20)}'`);
   }
   const version = parameters.get('as') ?? '4.3';
   if (!isServerVersion(version)) {
@@ -34,10 +39,16 @@ export function parseMemoryAddress(text: string): MemoryAddress {
       `its version is '${version.slice(0, 20)}', known are ${Object.keys(BEHAVIOURS).join(', ')}`,
     );
   }
+  const defaultQueueType = parameters.get('defaultQueueType') ?? 'classic';
+  if (!isQueueType(defaultQueueType)) {
+    const got = defaultQueueType.slice(0, 20);
+    throw invalid(`its default queue type is '${got}', known are ${QUEUE_TYPES.join(', ')}`);
+  }
   return {
     label: name === '' ? 'memory:' : `memory://${encodedName}`,
     name: name === '' ? undefined : name,
     version,
+    defaultQueueType,
   };
 }
 

@@ -73,7 +73,20 @@ const TAKEN_BY: Readonly<Record<MemoryQueueType, readonly string[]>> = {
 
 const KNOWN: ReadonlySet<string> = new Set(Object.values(TAKEN_BY).flat());
 
-const TYPES: readonly string[] = ['classic', 'quorum', 'stream'] satisfies readonly MemoryQueueType[];
+export const QUEUE_TYPES: readonly MemoryQueueType[] = ['classic', 'quorum', 'stream'];
+
+/** Whether a text names one of them. */
+export function isQueueType(text: string): text is MemoryQueueType {
+  return (QUEUE_TYPES as readonly string[]).includes(text);
+}
+
+/** The declaration as the server takes it: the default type is filled in where the queue could have it. */
+export function withDefaultType(queue: QueueDeclaration, defaultType: MemoryQueueType): QueueDeclaration {
+  const { durable, exclusive, autoDelete, arguments: args } = queue;
+  const canHaveIt = durable && !exclusive && !autoDelete && args['x-queue-type'] === undefined;
+  if (defaultType === 'classic' || !canHaveIt) return queue;
+  return { ...queue, arguments: { ...args, 'x-queue-type': defaultType } };
+}
 
 /** The type of queue that a declaration asks for. */
 export function typeOf({ arguments: args }: QueueDeclaration): MemoryQueueType {
@@ -89,7 +102,7 @@ export function checkQueue(queue: QueueDeclaration): void {
   if (given !== undefined && typeof given !== 'string')
     throw invalid('x-queue-type', `: {unacceptable_type,${amqpType(given)}}`);
   const type = typeOf(queue);
-  if (!TYPES.includes(type)) throw invalid('x-queue-type', `: "unsupported queue type '${type}'"`);
+  if (!isQueueType(type)) throw invalid('x-queue-type', `: "unsupported queue type '${type}'"`);
   for (const [argument, value] of Object.entries(args)) {
     if (KNOWN.has(argument) && !TAKEN_BY[type].includes(argument))
       throw invalid(argument, ` of queue type rabbit_${type}_queue`);

@@ -5,7 +5,13 @@ import type { AnyQueue } from './exchange.js';
 import { Exchanges } from './exchanges.js';
 import { copyTable, type DeathReason, type Entry, keysIn, type StoredMessage } from './message.js';
 import { MemoryQueue, type QueueHost } from './queue.js';
-import { checkQueue, checkSameQueue, typeOf } from './queue-arguments.js';
+import {
+  checkQueue,
+  checkSameQueue,
+  type MemoryQueueType,
+  typeOf,
+  withDefaultType,
+} from './queue-arguments.js';
 import { lockedQueue, noQueue, ServerRefusalError } from './refusal.js';
 import { isReplyAddress, Replies } from './replies.js';
 import { MemoryStream } from './stream.js';
@@ -48,14 +54,17 @@ export class MemoryServer implements QueueHost {
   readonly exchanges: Exchanges;
   readonly replies = new Replies();
   readonly links = new Set<ServerLink>();
+  /** What the administrator's `default_queue_type` says. */
+  readonly defaultQueueType: MemoryQueueType;
   observer: ServerObserver | undefined;
   readonly #queues = new Map<string, AnyQueue>();
   readonly #afterwards: (() => void)[] = [];
   #distributing = 0;
   #alarm: string | undefined;
 
-  constructor(clock: Clock, version: ServerVersion) {
+  constructor(clock: Clock, version: ServerVersion, defaultQueueType: MemoryQueueType = 'classic') {
     this.clock = clock;
+    this.defaultQueueType = defaultQueueType;
     this.behaviour = BEHAVIOURS[version];
     this.exchanges = new Exchanges(this.behaviour, this.#queues);
   }
@@ -74,7 +83,8 @@ export class MemoryServer implements QueueHost {
     for (const link of [...this.links]) link.setAlarm(reason);
   }
 
-  declareQueue(received: QueueDeclaration, link: object): void {
+  declareQueue(given: QueueDeclaration, link: object): void {
+    const received = withDefaultType(given, this.defaultQueueType);
     const existing = this.#queues.get(received.name);
     if (existing) {
       this.#checkAccess(existing, link);

@@ -44,8 +44,8 @@ export class MemoryTransport implements Transport {
   }
 }
 
-function serverAt({ name, version }: MemoryAddress, clock: Clock): MemoryServer {
-  if (name === undefined) return new MemoryServer(clock, version);
+function serverAt({ name, version, defaultQueueType }: MemoryAddress, clock: Clock): MemoryServer {
+  if (name === undefined) return new MemoryServer(clock, version, defaultQueueType);
   const existing = named.get(name);
   if (existing && existing.behaviour.version !== version) {
     throw new ConnectionError(
@@ -53,7 +53,13 @@ function serverAt({ name, version }: MemoryAddress, clock: Clock): MemoryServer 
       `Invalid broker URL: memory://${name} behaves as RabbitMQ ${existing.behaviour.version} in this process, not as ${version}`,
     );
   }
-  const server = existing ?? new MemoryServer(clock, version);
+  if (existing && existing.defaultQueueType !== defaultQueueType) {
+    throw new ConnectionError(
+      'INVALID_URL',
+      `Invalid broker URL: the default queue type of memory://${name} in this process is ${existing.defaultQueueType}, not ${defaultQueueType}`,
+    );
+  }
+  const server = existing ?? new MemoryServer(clock, version, defaultQueueType);
   named.set(name, server);
   return server;
 }

@@ -99,8 +99,8 @@ export class ManagementApi {
   }
 
   /** Creates the virtual host and gives this user every right in it. */
-  async createVhost(): Promise<void> {
-    await this.request('PUT', `vhosts/${this.#encodedVhost}`);
+  async createVhost(options?: { readonly default_queue_type: string }): Promise<void> {
+    await this.request('PUT', `vhosts/${this.#encodedVhost}`, options);
     await this.setPermissions(this.username, { configure: '.*', write: '.*', read: '.*' });
   }
 

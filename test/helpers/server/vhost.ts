@@ -12,12 +12,15 @@ export interface TestVhost extends AsyncDisposable {
 }
 
 /** A virtual host of one test alone on the shared server, or on the one given. Disposing removes it with all it holds. */
-export async function createVhost(server: ServerAddress = inject('server')): Promise<TestVhost> {
+export async function createVhost(
+  server: ServerAddress = inject('server'),
+  options?: { readonly default_queue_type: string },
+): Promise<TestVhost> {
   const name = `leveret-test-${randomUUID().slice(0, 13)}`;
   const url = new URL(server.url);
   url.pathname = encodeURIComponent(name);
   const management = new ManagementApi(server.managementUrl, name);
-  await management.createVhost();
+  await management.createVhost(options);
   return {
     name,
     url: url.href,

@@ -21,7 +21,11 @@ describe('a procedure', () => {
 
   it('refuses requests for a full queue, unless told otherwise', () => {
     const arguments_ = (options: object) => procedure('p', { ...schemas, ...options }).queue.arguments;
-    expect(arguments_({ maxLength: 5 })).toEqual({ 'x-max-length': 5, 'x-overflow': 'reject-publish' });
+    expect(arguments_({ maxLength: 5 })).toEqual({
+      'x-queue-type': 'classic',
+      'x-max-length': 5,
+      'x-overflow': 'reject-publish',
+    });
     expect(arguments_({ maxLengthBytes: 5, overflow: 'drop-head' })).toMatchObject({
       'x-overflow': 'drop-head',
     });

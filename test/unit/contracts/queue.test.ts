@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { exchange } from '../../../src/contracts/exchange.js';
 import { isExchange, isQueue, isSubscription } from '../../../src/contracts/guards.js';
+import { procedure } from '../../../src/contracts/procedure.js';
 import { type QueueContract, queue } from '../../../src/contracts/queue.js';
 import { ConfigurationError } from '../../../src/errors.js';
 
@@ -53,7 +54,7 @@ describe('queue()', () => {
     [
       'a classic queue',
       { type: 'classic' },
-      { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'q.dead' },
+      { 'x-queue-type': 'classic', 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'q.dead' },
     ],
     [
       'a stream',
@@ -87,6 +88,7 @@ describe('queue()', () => {
         arguments: { 'x-queue-mode': 'lazy', 'x-nothing': undefined },
       },
       {
+        'x-queue-type': 'classic',
         'x-message-ttl': 0,
         'x-expires': 1,
         'x-max-length': 0,
@@ -100,6 +102,12 @@ describe('queue()', () => {
     [
       'an option that is switched off',
       { type: 'classic', deadLetter: false, singleActiveConsumer: false },
+      { 'x-queue-type': 'classic' },
+    ],
+    ['an exclusive queue', { type: 'classic', exclusive: true, deadLetter: false }, {}],
+    [
+      'a queue that goes with its last consumer',
+      { type: 'classic', autoDelete: true, deadLetter: false },
       {},
     ],
   ])('declares exactly the arguments of %s', (_, options, expected) => {
@@ -192,6 +200,29 @@ describe('queue()', () => {
     // Its dead-letter queue would have 260 bytes.
     expect(() => make({}, 'a'.repeat(255))).toThrow(refused('name', /dead-letter queue/));
     expect(() => make({ deadLetter: 'amq.dead' })).toThrow(refused('name', /dead-letter queue/));
+  });
+
+  it.each(['\n', 'a\n', 'a\r\n', 'a\rb'])('refuses %j wherever a name is given', (name) => {
+    expect(() => make({}, name)).toThrow(refused('name', /without line ends/));
+    expect(() => make({ deadLetter: name })).toThrow(refused('deadLetter', /without line ends/));
+    expect(() => make({ bindings: [{ exchange: name }] })).toThrow(refused('exchange', /without line ends/));
+    expect(() => exchange(name, schema)).toThrow(refused('name', /without line ends/));
+    expect(() => exchange('e', schema, { alternateExchange: name })).toThrow(refused('alternateExchange'));
+    expect(() => exchange('e', schema).queue(name, '#')).toThrow(refused('name', /without line ends/));
+    const bound = () => exchange('e', schema).subscription('#', { deadLetter: name });
+    expect(bound).toThrow(refused('deadLetter', /without line ends/));
+    const asked = () => procedure(name, { request: schema, response: schema });
+    expect(asked).toThrow(refused('name', /without line ends/));
+  });
+
+  it('uses names of the server, and does not declare them', () => {
+    for (const declare of [false, 'passive'] as const) {
+      expect(make({ declare }, 'amq.gen-1')).toMatchObject({ name: 'amq.gen-1', declare });
+      expect(make({ declare, deadLetter: 'amq.gen-2' })).toMatchObject({ deadLetter: 'amq.gen-2' });
+      const topics = exchange('amq.topic', schema, { declare });
+      expect(topics.queue('rooms', '#')).toMatchObject({ name: 'rooms' });
+      expect(topics.subscription('#').toQueue().name).toMatch(/^topic\./);
+    }
   });
 
   it('refuses what is no schema', () => {
