@@ -17,7 +17,13 @@ const shared = {
 } satisfies Options;
 
 export default defineConfig([
-  { ...shared, format: 'esm', dts: true },
+  {
+    ...shared,
+    // The command is an ES module only: nobody imports it.
+    entry: { ...shared.entry, cli: 'src/cli/main.ts' },
+    format: 'esm',
+    dts: { entry: shared.entry },
+  },
   {
     ...shared,
     format: 'cjs',

@@ -90,6 +90,15 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'cli',
+          include: ['test/cli/**/*.test.ts'],
+          ...onServer,
+          globalSetup: [...onServer.globalSetup, './test/helpers/cli/build.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
           exclude: ['test/faults/cluster.test.ts'],

@@ -29,6 +29,8 @@ const layers: readonly (readonly string[])[] = [
   ['broker', 'postgres', 'redis'],
   ['asyncapi', 'testing/index', 'testing', 'index'],
   ['nestjs'],
+  // The command, on which nothing stands.
+  ['cli'],
 ];
 
 /** Layers that know nothing of those below them but these. */
@@ -39,8 +41,8 @@ const closed: Readonly<Record<string, readonly string[]>> = {
 
 /** Who may import the two transports. */
 const hidden: Readonly<Record<string, readonly string[]>> = {
-  'transport/rabbitmq': ['transport/make-transport'],
-  'transport/memory': ['transport/make-transport', 'testing'],
+  'transport/rabbitmq': ['transport/make-transport', 'cli/where'],
+  'transport/memory': ['transport/make-transport', 'testing', 'cli/doctor/routing'],
 };
 
 /** Imports that still go up. */

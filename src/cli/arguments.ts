@@ -1,0 +1,117 @@
+import { parseArgs } from 'node:util';
+import { usageError } from './failure.js';
+import { shown } from './secrets.js';
+
+/** One option of a command, as it is parsed and as its help shows it. */
+export interface OptionSpec {
+  readonly type: 'string' | 'boolean';
+  /** May be given several times. */
+  readonly multiple?: true;
+  readonly short?: string;
+  /** What its value is called in the help. */
+  readonly value?: string;
+  readonly help: string;
+  /** What its value can be, for the completion: files, or queues. */
+  readonly complete?: 'file' | 'queue';
+}
+
+export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+
+/** What was given on the command line, before anything of it is understood. */
+export interface Arguments {
+  readonly positionals: readonly string[];
+  readonly values: OptionValues;
+}
+
+/**
+ * Parses with Node's own `parseArgs`: it is all that this command needs, and costs an installation nothing. Not in its strict
+ * mode, whose errors repeat what was given, and with it perhaps a password.
+ *
+ * @throws CommandFailure with the exit code for wrong usage
+ */
+export function parse(given: readonly string[], specs: OptionSpecs): Arguments {
+  const options = Object.fromEntries(
+    Object.entries(specs).map(([name, { type, short, multiple = false }]) => [
+      name,
+      { type, multiple, ...(short === undefined ? {} : { short }) },
+    ]),
+  );
+  const { tokens, positionals } = parseArgs({
+    args: [...given],
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const values = new Map<string, (string | true)[]>();
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    const spec = Object.hasOwn(specs, token.name) ? specs[token.name] : undefined;
+    if (!spec) throw unknownOption(token.rawName, Object.keys(specs));
+    if (spec.type === 'boolean' && token.value !== undefined) {
+      throw usageError(`the option --${token.name} takes no value`);
+    }
+    // Without a value it is the next one of the line that looks like an option: a forgotten value, or one that begins with '-'.
+    const isMissing =
+      spec.type === 'string' &&
+      (token.value === undefined || (!token.inlineValue && token.value.startsWith('--')));
+    if (isMissing)
+      throw usageError(`the option --${token.name} needs a value${spec.value ? `: ${spec.value}` : ''}`);
+    const before = values.get(token.name) ?? [];
+    if (before.length > 0 && !spec.multiple) throw usageError(`the option --${token.name} is given twice`);
+    values.set(token.name, [...before, token.value ?? true]);
+  }
+  return { positionals, values: new OptionValues(values) };
+}
+
+function unknownOption(rawName: string, known: readonly string[]) {
+  const name = rawName.replace(/^-+/, '');
+  const near = known.find((it) => it.startsWith(name) || name.startsWith(it));
+  const hint = near && name !== '' ? `; did you mean --${near}?` : '';
+  return usageError(`unknown option ${shown(rawName)}${hint}`);
+}
+
+/** The values of the options, each understood when it is asked for. */
+export class OptionValues {
+  readonly #values: ReadonlyMap<string, readonly (string | true)[]>;
+
+  constructor(values: ReadonlyMap<string, readonly (string | true)[]>) {
+    this.#values = values;
+  }
+
+  flag(name: string): boolean {
+    return this.#values.has(name);
+  }
+
+  /** Every value of an option that may be given several times. */
+  all(name: string): readonly string[] {
+    return (this.#values.get(name) ?? []).map(String);
+  }
+
+  text(name: string): string | undefined {
+    return this.all(name)[0];
+  }
+
+  /** @throws CommandFailure unless it is a whole number in the range */
+  integer(name: string, range: { readonly min: number; readonly max: number }): number | undefined {
+    return this.#number(name, range, /^\d+$/, 'a whole number');
+  }
+
+  /** @throws CommandFailure unless it is a number in the range */
+  number(name: string, range: { readonly min: number; readonly max: number }): number | undefined {
+    return this.#number(name, range, /^\d+(?:\.\d+)?$/, 'a number');
+  }
+
+  #number(
+    name: string,
+    { min, max }: { readonly min: number; readonly max: number },
+    pattern: RegExp,
+    what: string,
+  ): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (pattern.test(text) && value >= min && value <= max) return value;
+    throw usageError(`the option --${name} must be ${what} from ${min} to ${max}, got ${shown(text)}`);
+  }
+}

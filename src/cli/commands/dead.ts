@@ -1,0 +1,223 @@
+import type { QueueContract } from '../../contracts/queue.js';
+import type { DeadLetterEntry } from '../../dead-letters/entry.js';
+import { bareQueue, undeclared } from '../bare.js';
+import { bodyOf } from '../body.js';
+import type { Invocation } from '../command.js';
+import { loadContracts, queueNamed } from '../contracts.js';
+import { EXIT, type ExitCode, usageError } from '../failure.js';
+import { Management, ManagementFailure } from '../management.js';
+import { shown } from '../secrets.js';
+import { type Session, withBroker } from '../session.js';
+import { counted, printable, table, toJson } from '../text.js';
+import type { Where } from '../where.js';
+
+/** The most that are held in memory to find one. */
+const MAX_LETTERS = 100_000;
+
+/** How long the management API may take to say which queue has the dead letters. */
+const LOOK_UP_MS = 2_000;
+
+/** `dead list` */
+export async function list(invocation: Invocation): Promise<ExitCode> {
+  const { terminal, json, values, signal } = invocation;
+  const limit = values.integer('limit', { min: 1, max: MAX_LETTERS }) ?? 20;
+  return withLetters(invocation, async ({ letters, total, contract }) => {
+    const entries = await letters.list({ limit, signal });
+    if (json) {
+      await terminal.print(toJson(entries.map(described)));
+      return EXIT.done;
+    }
+    const { bold, dim, good } = terminal.palette;
+    if (entries.length === 0) {
+      await terminal.print(good(`No dead letters of '${printable(contract.name)}'.`));
+      return EXIT.done;
+    }
+    const columns = [
+      { title: 'ID' },
+      { title: 'FAILED' },
+      { title: 'ATTEMPT', align: 'right' as const },
+      { title: 'BYTES', align: 'right' as const },
+      { title: 'ERROR' },
+    ];
+    const rows = entries.map((entry) => [
+      printable(entry.id ?? '-'),
+      entry.failedAt?.toISOString().replace('.000Z', 'Z') ?? '-',
+      String(entry.attempt),
+      String(entry.raw.length),
+      printable(`${entry.error.code}: ${entry.error.message}`),
+    ]);
+    await terminal.print(...table(columns, rows, { width: terminal.width, bold }));
+    if (total > entries.length)
+      await terminal.print(dim(`${entries.length} of ${total}; --limit shows more.`));
+    return EXIT.done;
+  });
+}
+
+/** `dead show` */
+export async function show(invocation: Invocation): Promise<ExitCode> {
+  const { terminal, json, positionals, signal } = invocation;
+  const [, id = ''] = positionals;
+  return withLetters(invocation, async ({ letters, contract }) => {
+    const entries = await letters.list({ limit: MAX_LETTERS, signal });
+    const entry = entries.find((it) => it.id === id);
+    if (!entry) {
+      if (json) await terminal.print('null');
+      terminal.warn(
+        `leveret: '${printable(contract.name)}' has no dead letter with the id ${printable(shown(id))}`,
+      );
+      return EXIT.no;
+    }
+    const body = bodyOf(entry.raw);
+    if (json) await terminal.print(toJson({ ...described(entry), ...body }));
+    else await terminal.print(...page(entry, terminal.palette.bold));
+    return EXIT.done;
+  });
+}
+
+/** `dead replay` */
+export async function replay(invocation: Invocation): Promise<ExitCode> {
+  const { terminal, json, values, signal } = invocation;
+  const limit = values.integer('limit', { min: 1, max: Number.MAX_SAFE_INTEGER });
+  const ratePerSecond = values.number('rate', { min: 0.01, max: 100_000 });
+  const ids = new Set(values.all('id'));
+  const yes = values.flag('yes');
+  terminal.requireConsent('dead replay', yes);
+  return withLetters(invocation, async ({ letters, total, contract }) => {
+    const most = Math.min(total, limit ?? total, ids.size || total);
+    const what = `up to ${counted(most, 'dead letter')}`;
+    if (total > 0)
+      await terminal.confirm(`Put ${what} back into '${printable(contract.name)}'?`, yes, signal);
+    const result = await letters.replay({
+      signal,
+      ...(limit === undefined ? {} : { limit }),
+      ...(ratePerSecond === undefined ? {} : { ratePerSecond }),
+      ...(ids.size === 0 ? {} : { filter: (letter: DeadLetterEntry) => ids.has(letter.id ?? '') }),
+      onProgress: ({ done, total: all }) => terminal.progress('replaying', done, all),
+    });
+    const { replayed, invalid, skipped } = result;
+    if (json) await terminal.print(toJson({ replayed, invalid, skipped }));
+    else {
+      const { good, warning } = terminal.palette;
+      await terminal.print(
+        `${good('Put back')} ${counted(replayed, 'message')} into '${printable(contract.name)}'.`,
+      );
+      if (invalid > 0) {
+        await terminal.print(
+          warning(`${counted(invalid, 'letter')} stayed: the body does not fit today's schema.`),
+        );
+      }
+      if (skipped > 0) await terminal.print(`${counted(skipped, 'letter')} stayed: not asked for.`);
+    }
+    const isMissing = ids.size > 0 && replayed === 0;
+    return invalid > 0 || isMissing ? EXIT.no : EXIT.done;
+  });
+}
+
+/** `dead purge` */
+export async function purge(invocation: Invocation): Promise<ExitCode> {
+  const { terminal, json, values, signal } = invocation;
+  const yes = values.flag('yes');
+  terminal.requireConsent('dead purge', yes);
+  return withLetters(invocation, async ({ letters, total, contract }) => {
+    const name = printable(contract.name);
+    if (total > 0) {
+      await terminal.confirm(`Remove ${counted(total, 'dead letter')} of '${name}' for good?`, yes, signal);
+    }
+    const removed = await letters.purge();
+    if (json) await terminal.print(toJson({ removed }));
+    else
+      await terminal.print(
+        `${terminal.palette.good('Removed')} ${counted(removed, 'dead letter')} of '${name}'.`,
+      );
+    return EXIT.done;
+  });
+}
+
+interface Letters {
+  readonly letters: ReturnType<Session['broker']['deadLetters']>;
+  readonly contract: QueueContract;
+  /** How many messages are ready in the dead-letter queue, those of other queues included. */
+  readonly total: number;
+}
+
+async function withLetters(
+  invocation: Invocation,
+  work: (letters: Letters) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const [name = ''] = invocation.positionals;
+  if (name === '') throw usageError('the name of the queue is missing');
+  const known = await contractOf(name, invocation);
+  return withBroker(invocation, async ({ broker, where }) => {
+    const contract = known ?? (await bareContract(name, where, invocation.signal));
+    // Looked for first: no command declares a queue, and the look at one that is missing might.
+    const { messages } = await broker.stats(contract.deadLetter ?? '');
+    return work({ letters: broker.deadLetters(contract), contract, total: messages });
+  });
+}
+
+async function contractOf(name: string, { values }: Invocation): Promise<QueueContract | undefined> {
+  const files = values.all('contracts');
+  if (files.length === 0) return undefined;
+  const contract = queueNamed(await loadContracts(files), name);
+  if (!contract) throw usageError(`no contract of --contracts is for the queue ${shown(name)}`);
+  if (contract.deadLetter === undefined)
+    throw usageError(`the contract of ${shown(name)} has no dead letters`);
+  return undeclared(contract);
+}
+
+/** A queue without a contract: every body passes. Its dead letters are where its own arguments say, as far as that can be known. */
+async function bareContract(
+  name: string,
+  { management, vhost }: Where,
+  signal: AbortSignal,
+): Promise<QueueContract> {
+  const contract = bareQueue(name, 'bytes');
+  try {
+    const client = new Management(management, signal, LOOK_UP_MS);
+    const { arguments: args } = await client.get<{ arguments: Record<string, unknown> }>([
+      'queues',
+      vhost,
+      name,
+    ]);
+    const { 'x-dead-letter-exchange': exchange, 'x-dead-letter-routing-key': key } = args;
+    return exchange === '' && typeof key === 'string' ? { ...contract, deadLetter: key } : contract;
+  } catch (error) {
+    if (!(error instanceof ManagementFailure)) throw error;
+    return contract;
+  }
+}
+
+function described({ id, error, issues, attempt, queue, failedAt, raw }: DeadLetterEntry) {
+  return {
+    id: id ?? null,
+    error: { code: error.code, message: error.message },
+    issues: issues ?? null,
+    attempt,
+    queue,
+    failedAt: failedAt?.toISOString() ?? null,
+    bytes: raw.length,
+  };
+}
+
+function page(entry: DeadLetterEntry, bold: (text: string) => string): string[] {
+  const body = bodyOf(entry.raw);
+  const fields: [string, string][] = [
+    ['id', entry.id ?? '-'],
+    ['queue', entry.queue],
+    ['attempt', String(entry.attempt)],
+    ['failed', entry.failedAt?.toISOString() ?? '-'],
+    ['error', `${entry.error.code}: ${entry.error.message}`],
+    ...(entry.issues ?? []).map(({ path, message }): [string, string] => [
+      'issue',
+      `${path.join('.') || '(body)'}: ${message}`,
+    ]),
+    ['bytes', String(entry.raw.length)],
+  ];
+  const text =
+    'body' in body ? JSON.stringify(body.body, undefined, 2).split('\n') : [`base64 ${body.bodyBase64}`];
+  return [
+    ...fields.map(([name, value]) => `${bold(name.padEnd(8))} ${printable(value)}`),
+    bold('body'),
+    ...text.map(printable),
+  ];
+}

@@ -1,0 +1,174 @@
+import type { Broker } from '../../broker/broker.js';
+import { isLeveretError } from '../../errors.js';
+import type { Invocation } from '../command.js';
+import { loadContracts, queuesOf } from '../contracts.js';
+import { CommandFailure, EXIT, type ExitCode, noConnection } from '../failure.js';
+import { Management, ManagementFailure } from '../management.js';
+import { withBroker } from '../session.js';
+import { printable, table, toJson } from '../text.js';
+import { resolveWhere } from '../where.js';
+
+interface QueueRow {
+  readonly name: string;
+  readonly type: string | null;
+  readonly ready: number | null;
+  readonly unacknowledged: number | null;
+  readonly consumers: number | null;
+  readonly publishRate: number | null;
+  readonly deliverRate: number | null;
+}
+
+/** What the management API says of a queue; the counts are some seconds old, and missing before the first of them. */
+interface QueueStats {
+  readonly name: string;
+  readonly type?: string;
+  readonly exclusive?: boolean | null;
+  readonly messages_ready?: number;
+  readonly messages_unacknowledged?: number;
+  readonly consumers?: number;
+  readonly message_stats?: {
+    readonly publish_details?: { readonly rate: number };
+    readonly deliver_get_details?: { readonly rate: number };
+  };
+}
+
+/** So many queues are also asked over AMQP, whose counts are of this moment. */
+const LIVE_AT_MOST = 500;
+
+/** Lists queues. */
+export async function run(invocation: Invocation): Promise<ExitCode> {
+  const { values, env, secrets, signal, positionals, terminal, json } = invocation;
+  const [pattern] = positionals;
+  const where = resolveWhere(values, env, secrets);
+  const contracts = await loadContracts(values.all('contracts'));
+  let rows: readonly QueueRow[];
+  try {
+    const stats = await new Management(where.management, signal).get<QueueStats[]>(['queues', where.vhost]);
+    rows = await live(
+      invocation,
+      stats.filter(({ name }) => matches(pattern, name)),
+    );
+  } catch (error) {
+    if (!(error instanceof ManagementFailure)) throw error;
+    const names = namesWithout(
+      pattern,
+      queuesOf(contracts).map(({ name }) => name),
+    );
+    if (names.length === 0) {
+      const hint = 'give the name of a queue, --contracts, or --management-url';
+      throw noConnection(`${error.message}. Without it the names of the queues are not known: ${hint}`);
+    }
+    rows = await overAmqp(invocation, names);
+  }
+  const sorted = [...rows].sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (json) await terminal.print(toJson(sorted));
+  else await terminal.print(...describe(sorted, terminal));
+  return EXIT.done;
+}
+
+function matches(pattern: string | undefined, name: string): boolean {
+  if (pattern === undefined) return true;
+  const parts = pattern.split('*').map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 's').test(name);
+}
+
+/** The queues that can be asked about where nobody lists them. */
+function namesWithout(pattern: string | undefined, known: readonly string[]): readonly string[] {
+  if (pattern !== undefined && !pattern.includes('*')) return [pattern];
+  return [...new Set(known)].filter((name) => matches(pattern, name));
+}
+
+/** Numbers of this moment in place of older ones, where AMQP gives them. */
+async function live(invocation: Invocation, stats: readonly QueueStats[]): Promise<readonly QueueRow[]> {
+  const rows = stats.map(rowOf);
+  if (stats.length === 0 || stats.length > LIVE_AT_MOST) return rows;
+  try {
+    return await withBroker(invocation, async ({ broker }) => {
+      const counted: QueueRow[] = [];
+      for (const [at, row] of rows.entries()) {
+        // A stream has no ready messages, and a queue that belongs to another connection can not be asked about.
+        const canAsk = row.type !== 'stream' && !stats[at]?.exclusive;
+        const counts = canAsk ? await countsOf(broker, row.name) : undefined;
+        counted.push(counts ? { ...row, ready: counts.messages, consumers: counts.consumers } : row);
+      }
+      return counted;
+    });
+  } catch (error) {
+    if (error instanceof CommandFailure || isLeveretError(error)) return rows;
+    throw error;
+  }
+}
+
+async function overAmqp(invocation: Invocation, names: readonly string[]): Promise<readonly QueueRow[]> {
+  return withBroker(invocation, async ({ broker }) => {
+    const rows: QueueRow[] = [];
+    for (const name of names) {
+      const counts = await countsOf(broker, name);
+      if (!counts) continue;
+      rows.push({
+        name,
+        type: null,
+        ready: counts.messages,
+        unacknowledged: null,
+        consumers: counts.consumers,
+        publishRate: null,
+        deliverRate: null,
+      });
+    }
+    return rows;
+  });
+}
+
+/** Undefined for a queue that is not there, or not ours to ask about. */
+async function countsOf(broker: Broker, name: string) {
+  try {
+    return await broker.stats(name);
+  } catch (error) {
+    if (isLeveretError(error) && error.name === 'TopologyError') return undefined;
+    throw error;
+  }
+}
+
+function rowOf(stats: QueueStats): QueueRow {
+  return {
+    name: stats.name,
+    type: stats.type ?? 'classic',
+    ready: stats.messages_ready ?? 0,
+    unacknowledged: stats.messages_unacknowledged ?? 0,
+    consumers: stats.consumers ?? 0,
+    publishRate: stats.message_stats?.publish_details?.rate ?? 0,
+    deliverRate: stats.message_stats?.deliver_get_details?.rate ?? 0,
+  };
+}
+
+function describe(rows: readonly QueueRow[], { palette, width }: Invocation['terminal']): string[] {
+  if (rows.length === 0) return ['No queues.'];
+  const { bold, warning } = palette;
+  const columns = [
+    { title: 'QUEUE' },
+    { title: 'TYPE' },
+    { title: 'READY', align: 'right' as const },
+    { title: 'UNACKED', align: 'right' as const },
+    {
+      title: 'CONSUMERS',
+      align: 'right' as const,
+      paint: (text: string) => (text === '0' ? warning(text) : text),
+    },
+    { title: 'IN/S', align: 'right' as const },
+    { title: 'OUT/S', align: 'right' as const },
+  ];
+  const lines = rows.map((row) => [
+    printable(row.name),
+    row.type ?? '-',
+    number(row.ready),
+    number(row.unacknowledged),
+    number(row.consumers),
+    rate(row.publishRate),
+    rate(row.deliverRate),
+  ]);
+  return table(columns, lines, { width, bold });
+}
+
+const number = (value: number | null) => (value === null ? '-' : String(value));
+
+const rate = (value: number | null) => (value === null ? '-' : value.toFixed(1));

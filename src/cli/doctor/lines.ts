@@ -1,0 +1,72 @@
+import type { Parts } from './check.js';
+import type { Policy, Queue } from './server-state.js';
+import { exactly, line, quoted } from './shell.js';
+
+/** The lines that rabbitmqctl runs, as it understands them from 3.10 to 4.3. */
+
+/** Deletes a queue that was seen empty and unused; a classic one only while it is. A quorum queue refuses to look. */
+export function deleteLine(vhost: string, { name, type }: Queue): string {
+  const conditions = type === 'classic' ? ['--if-empty', '--if-unused'] : [];
+  return line('rabbitmqctl', 'delete_queue', '-p', vhost, name, ...conditions);
+}
+
+export function policyLine(
+  vhost: string,
+  queue: string,
+  { name, definition, priority }: Pick<Policy, 'name' | 'definition' | 'priority'>,
+): string {
+  const how = ['--priority', String(priority), '--apply-to', 'queues'];
+  return line(
+    'rabbitmqctl',
+    'set_policy',
+    '-p',
+    vhost,
+    name,
+    exactly(queue),
+    JSON.stringify(definition),
+    ...how,
+  );
+}
+
+/** Declares queues, exchanges and bindings: `import_definitions` is the only way that rabbitmqctl has for it. */
+export function declareLine(
+  vhost: string,
+  { queues = [], exchanges = [], bindings = [] }: Parts,
+): string | undefined {
+  if (queues.length + exchanges.length + bindings.length === 0) return undefined;
+  const definitions = {
+    queues: queues.map(({ name, durable, autoDelete, arguments: args }) => ({
+      name,
+      vhost,
+      durable,
+      auto_delete: autoDelete,
+      arguments: args,
+    })),
+    exchanges: exchanges.map(({ name, type, durable, autoDelete, internal, arguments: args }) => ({
+      name,
+      vhost,
+      type,
+      durable,
+      auto_delete: autoDelete,
+      internal,
+      arguments: args,
+    })),
+    bindings: bindings.map(({ destination, source, routingKey, arguments: args }) => ({
+      source,
+      vhost,
+      destination: destination.name,
+      destination_type: destination.kind,
+      routing_key: routingKey,
+      arguments: args,
+    })),
+  };
+  return `printf '%s' ${quoted(ascii(JSON.stringify(definitions)))} | rabbitmqctl import_definitions`;
+}
+
+/** The same JSON, whatever the locale of the shell makes of other characters. */
+function ascii(json: string): string {
+  return json.replaceAll(
+    /[^\u0020-\u007e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

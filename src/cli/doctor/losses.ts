@@ -1,0 +1,49 @@
+import { NEVER_REACHED } from '../../contracts/topology.js';
+import type { Queue } from './server-state.js';
+import { argument, deadLetterTargetOf, deliveryLimitOf, type Limit, limitOf } from './settings.js';
+
+/** So many returns are never reached. */
+const SAFE_DELIVERY_LIMIT = 1_000;
+
+/** Why a queue does not keep what it gets, and which settings would have to go. */
+export interface Loss {
+  readonly words: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+  readonly policy: Readonly<Record<string, unknown>>;
+}
+
+const LIMITS: readonly (readonly [key: Limit, words: (value: number) => string])[] = [
+  ['message-ttl', (value) => `each expires after ${value} ms`],
+  ['expires', (value) => `the queue itself is deleted when it is not used for ${value} ms`],
+  ['max-length', (value) => `it holds ${value} messages`],
+  ['max-length-bytes', (value) => `it holds ${value} bytes`],
+];
+
+export function lossesOf(queue: Queue, version: string): readonly Loss[] {
+  const losses = LIMITS.flatMap(([key, words]): Loss[] => {
+    const value = limitOf(queue, key);
+    return value === undefined ? [] : [{ words: words(value), ...without(queue, key, undefined) }];
+  });
+  const limit = deliveryLimitOf(queue, version);
+  // One that has dead letters of its own works on what it gets, and loses nothing.
+  if (isReached(limit) && !deadLetterTargetOf(queue)) {
+    const words = `each is dropped when it has come back ${limit} times, and a look at it counts as that before 4.3`;
+    losses.push({ words, ...without(queue, 'delivery-limit', NEVER_REACHED) });
+  }
+  return losses;
+}
+
+/** Whether a delivery limit is one that messages meet. */
+export function isReached(limit: number | undefined): limit is number {
+  return limit !== undefined && limit >= 0 && limit < SAFE_DELIVERY_LIMIT;
+}
+
+/** Changes a setting where it is made: in the queue's arguments, in its policy, or in both. */
+function without(queue: Queue, key: string, value: number | undefined): Pick<Loss, 'arguments' | 'policy'> {
+  const isArgument = argument(queue, key) !== undefined;
+  const isApplied = queue.applied[key] !== undefined || (value !== undefined && !isArgument);
+  return {
+    arguments: isArgument ? { [`x-${key}`]: value } : {},
+    policy: isApplied ? { [key]: value } : {},
+  };
+}

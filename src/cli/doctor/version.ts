@@ -1,0 +1,7 @@
+/** Whether a version as the server states it, such as `4.3.1`, is older than this one. One that is no version is not. */
+export function isBefore(version: string, major: number, minor: number): boolean {
+  const [, theirMajor, theirMinor] = /^(\d+)\.(\d+)/.exec(version) ?? [];
+  if (theirMajor === undefined) return false;
+  const [a, b] = [Number(theirMajor), Number(theirMinor)];
+  return a < major || (a === major && b < minor);
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+import { Console } from 'node:console';
+import { EXIT, type ExitCode } from './failure.js';
+import { run } from './run.js';
+
+/** How long a command may take to clean up after it was interrupted. */
+const CLEAN_UP_MS = 5_000;
+
+/** How long the last lines may take to be written. */
+const FLUSH_MS = 2_000;
+
+const { stdin, stdout, stderr, env } = process;
+
+// On most systems this also replaces what a list of processes shows of the command line: a password given by --url.
+process.title = 'leveret';
+
+// stdout belongs to the command: what the modules of contracts print goes where it disturbs no pipe.
+globalThis.console = new Console({ stdout: stderr, stderr });
+
+const stopping = new AbortController();
+
+function stop(exitCode: ExitCode): void {
+  if (stopping.signal.aborted) process.exit(exitCode);
+  stopping.abort(exitCode);
+  setTimeout(() => process.exit(exitCode), CLEAN_UP_MS).unref();
+}
+
+process.on('SIGINT', () => stop(EXIT.interrupted));
+process.on('SIGTERM', () => stop(EXIT.terminated));
+// Nobody reads any more, as with `leveret queues | head`: it ends without a word.
+for (const stream of [stdout, stderr]) {
+  stream.on('error', () => {
+    if (!stopping.signal.aborted) stop(EXIT.done);
+  });
+}
+
+const exitCode = await run(process.argv.slice(2), { stdin, stdout, stderr, env }, stopping.signal);
+await Promise.race([
+  Promise.all([stdout, stderr].map(flushed)),
+  new Promise((resolve) => setTimeout(resolve, FLUSH_MS)),
+]);
+// The modules of contracts may have begun what never ends.
+process.exit(exitCode);
+
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.destroyed || !stream.writable) return Promise.resolve();
+  return new Promise((resolve) => stream.write('', () => resolve()));
+}

@@ -1,0 +1,14 @@
+import { exchange, procedure, queue } from 'leveret';
+import { z } from 'zod';
+
+/** What the tests of the command give to --contracts. */
+export const emails = queue('emails', z.object({ to: z.string() }), { retry: false });
+
+export const orders = exchange('orders', z.object({ id: z.string() }));
+
+export const more = { list: [orders.queue('billing', 'eu.*'), orders.subscription('#')] };
+
+export const quote = procedure('quote', { request: z.string(), response: z.number() });
+
+// It belongs to whoever reads the output of the command, and must not get into it.
+console.log('loaded');
