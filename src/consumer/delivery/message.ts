@@ -4,6 +4,7 @@ import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../../messages/heade
 import type { Delivery } from '../../transport/port.js';
 import { checkOptions } from '../../util/checks.js';
 import type { Deadlined } from '../../util/deadlines.js';
+import type { Slotted } from '../../util/slot-list.js';
 import { HeldVerdict } from '../held-verdict.js';
 import type { Session } from '../session/session.js';
 import { offsetIn } from '../session/stream-position.js';
@@ -83,7 +84,7 @@ export interface Settler {
 }
 
 /** The message behind {@link Message}: one delivery of one session, which takes one verdict. */
-export class ReceivedMessage implements Message, Deadlined {
+export class ReceivedMessage implements Message, Deadlined, Slotted {
   readonly delivery: Delivery;
   readonly session: Session;
   /** How often it has run here since it was delivered. */
@@ -92,6 +93,7 @@ export class ReceivedMessage implements Message, Deadlined {
   body: unknown;
   bucket: Deadlined['bucket'];
   slot = 0;
+  listSlot = -1;
   #verdict: Verdict | undefined;
   #held: HeldVerdict | undefined;
   #controller: AbortController | undefined;

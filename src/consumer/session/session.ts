@@ -9,7 +9,11 @@ import {
 import type { Clock, Timer } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
 import { AckWindow } from './ack-window.js';
+import { DeliveryRing } from './delivery-ring.js';
 import { offsetIn, type StreamPosition } from './stream-position.js';
+
+/** A larger prefetch has no larger ring of deliveries. */
+const MAX_EXPECTED = 2_048;
 
 export interface SessionOptions {
   readonly queue: string;
@@ -35,7 +39,7 @@ export class Session {
   readonly #end = deferred<TransportError>();
   #channel!: Channel;
   #window!: AckWindow;
-  readonly #unsettled = new Map<number, Delivery>();
+  readonly #unsettled: DeliveryRing;
   #consumerTag: string | undefined;
   #resuming: Promise<void> | undefined;
   /** It consumes, or is about to. */
@@ -47,6 +51,7 @@ export class Session {
   private constructor(options: SessionOptions) {
     this.#options = options;
     this.queueType = options.queueType;
+    this.#unsettled = new DeliveryRing(Math.min(MAX_EXPECTED, options.prefetch));
     this.ended = this.#end.promise;
   }
 
@@ -79,7 +84,7 @@ export class Session {
 
   /** What was delivered and has no verdict yet. */
   get unsettled(): Iterable<Delivery> {
-    return this.#unsettled.values();
+    return this.#unsettled;
   }
 
   /** Consumes, again after `pause`. */
@@ -198,7 +203,7 @@ export class Session {
     if (!this.#isLive) return;
     if (!this.#options.consume.noAck) {
       this.#window.delivered(delivery.deliveryTag);
-      this.#unsettled.set(delivery.deliveryTag, delivery);
+      this.#unsettled.add(delivery);
     }
     const { position } = this.#options;
     if (position?.delivered(this.#offset(delivery.deliveryTag), this) === false)

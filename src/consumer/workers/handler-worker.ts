@@ -3,6 +3,7 @@ import { TimeoutError } from '../../errors.js';
 import type { Clock } from '../../util/clock.js';
 import { Deadlines } from '../../util/deadlines.js';
 import { type Deferred, deferred } from '../../util/deferred.js';
+import { SlotList } from '../../util/slot-list.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
@@ -25,7 +26,7 @@ export interface HandlerWorkerSettings {
 /** Runs the handler, on as many messages at once as the concurrency allows. */
 export class HandlerWorker implements Worker {
   readonly #settings: HandlerWorkerSettings;
-  readonly #active = new Set<ReceivedMessage>();
+  readonly #active = new SlotList<ReceivedMessage>();
   readonly #deadlines: Deadlines<ReceivedMessage>;
   /** A suspect is at work, alone. */
   #isAlone = false;
@@ -60,7 +61,7 @@ export class HandlerWorker implements Worker {
   }
 
   sessionLost(session: Session, reason: Error): void {
-    for (const message of [...this.#active]) {
+    for (const message of this.#active) {
       if (message.session === session) this.#abandon(message, reason);
     }
   }
@@ -75,7 +76,7 @@ export class HandlerWorker implements Worker {
 
   abort(reason: Error): void {
     this.#isFinishing = true;
-    for (const message of [...this.#active]) this.#abandon(message, reason);
+    for (const message of this.#active) this.#abandon(message, reason);
     this.#deadlines.clear();
   }
 
