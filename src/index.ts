@@ -61,6 +61,17 @@ export type {
   ReplayProgress,
   ReplayResult,
 } from './dead-letters/options.js';
+export type {
+  ConnectTrace,
+  ConsumedMessageFields,
+  MessageFields,
+  ProcessBatchTrace,
+  ProcessMessageTrace,
+  ProcessTrace,
+  RequestTrace,
+  SendTrace,
+  SettleTrace,
+} from './diagnostics/payloads.js';
 export {
   BufferFullError,
   ClosedError,
@@ -82,7 +93,7 @@ export {
   ValidationError,
   type ValidationErrorCode,
 } from './errors.js';
-export type { BrokerEvent, BrokerEvents, BrokerListener, Logger } from './events.js';
+export type { BrokerEvent, BrokerEvents, BrokerListener, DiagnosticsChannels, Logger } from './events.js';
 export { memoryStore } from './idempotency/memory-store.js';
 export type { ClaimResult, IdempotencyOptions, IdempotencyStore } from './idempotency/store.js';
 export type { Inbox } from './inbox/inbox.js';

@@ -174,7 +174,7 @@ export function exchange<
       checkOptions(where, rest, subscriptionChecks);
       const { deadLetter = false } = rest as SubscriptionOptions;
       const given = { ...rest, ...PRIVATE, deadLetter, codec, bindings };
-      const toQueue = () => makeQueue(privateName(name), schema, given) as QueueContract<S>;
+      const toQueue = () => makeQueue(privatePrefix(name) + randomUUID(), schema, given) as QueueContract<S>;
       // Finds now what is wrong with the options.
       toQueue();
       return Object.freeze({ kind: 'subscription', exchange: name, schema, toQueue });
@@ -235,13 +235,29 @@ const DECIDED = {
 const PRIVATE = { type: 'classic', durable: false, exclusive: true, autoDelete: true } as const;
 
 /**
- * The exchange's name, cut to leave room within 255 bytes, and something that no other consumer has. Without the server's own
- * prefix, which no queue that is declared may have.
+ * @internal The exchange whose subscription the queue was made for; undefined for any other queue. By its shape: another copy of
+ * the package may have made it.
  */
-function privateName(exchange: string): string {
+export function subscribedExchangeOf({
+  name,
+  bindings: [binding],
+  ...queue
+}: QueueContract): string | undefined {
+  if (!queue.exclusive || !queue.autoDelete || typeof binding?.exchange !== 'object') return undefined;
+  const { name: exchange } = binding.exchange;
+  return PRIVATE_NAME.test(name) && name.startsWith(privatePrefix(exchange)) ? exchange : undefined;
+}
+
+const PRIVATE_NAME = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * The exchange's name, cut to leave room within 255 bytes for what no other consumer has. Without the server's own prefix, which
+ * no queue that is declared may have.
+ */
+function privatePrefix(exchange: string): string {
   return `${Buffer.from(exchange.replace(/^(?:amq\.)+/, ''))
     .toString('utf8', 0, 200)
-    .replace(/\ufffd$/, '')}.${randomUUID()}`;
+    .replace(/\ufffd$/, '')}.`;
 }
 
 function bindingsOf(exchange: ExchangeContract, where: string, args: readonly unknown[]) {

@@ -14,11 +14,23 @@ export interface ConnectAttempt {
   readonly reconnect: boolean;
 }
 
-/** Traces one attempt at one host. */
-export function traceConnect<T>(
+/**
+ * Traces one attempt at one host.
+ *
+ * @param toPublicError - what users get to know of the error that `connect` rejects with
+ */
+export async function traceConnect<T>(
   { broker, address, role, attempt, reconnect }: ConnectAttempt,
   connect: () => Promise<T>,
+  toPublicError: (error: unknown) => unknown,
 ): Promise<T> {
-  const payload = { ...fieldsOf(broker, address), role, attempt, reconnect };
-  return new Trace(traces.connect, payload).follow(connect);
+  const trace = new Trace(traces.connect, { ...fieldsOf(broker, address), role, attempt, reconnect });
+  try {
+    const connection = await trace.run(connect);
+    trace.succeed();
+    return connection;
+  } catch (error) {
+    trace.fail(toPublicError(error));
+    throw error;
+  }
 }

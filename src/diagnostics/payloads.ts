@@ -1,4 +1,3 @@
-import type { BrokerEvents } from '../events.js';
 import type { Role } from '../transport/port.js';
 
 /** What every payload says of its broker. */
@@ -103,28 +102,3 @@ export interface TracePayloads {
   'leveret:process': ProcessTrace;
   'leveret:settle': SettleTrace;
 }
-
-/** The payloads of the plain channels: what `broker.on` tells, and of which broker. */
-export type EventPayloads = {
-  [E in keyof BrokerEvents as `leveret:${E}`]: BrokerEvents[E] & { readonly broker: string | undefined };
-};
-
-/**
- * Every diagnostics channel of Leveret, with the type of what is published on it: the tracing channels under the name that
- * `tracingChannel()` takes, their five events under the names of the channels themselves, and the events of brokers.
- *
- * @example
- * ```ts
- * import { tracingChannel } from 'node:diagnostics_channel';
- * import type { DiagnosticsChannels } from 'leveret';
- *
- * tracingChannel<unknown, DiagnosticsChannels['leveret:process']>('leveret:process').error.subscribe((payload) => {
- *   const { queue, error } = payload as DiagnosticsChannels['leveret:process'];
- *   console.error(queue, error);
- * });
- * ```
- */
-export type DiagnosticsChannels = TracePayloads &
-  EventPayloads & {
-    [K in keyof TracePayloads as `tracing:${K}:${'start' | 'end' | 'asyncStart' | 'asyncEnd' | 'error'}`]: TracePayloads[K];
-  };

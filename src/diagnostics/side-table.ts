@@ -3,10 +3,21 @@
  * none of them holds a message and with it a body.
  */
 interface SideTable {
-  /** The message that a payload, or an entry of a batch's payload, is about. */
-  readonly messages: WeakMap<object, object>;
+  /** What a payload of `leveret:process` or `leveret:settle`, or an entry of a batch, is about. */
+  readonly subjects: WeakMap<object, Subject>;
   /** What the traced work runs within, such as a context of its own. */
   readonly surroundings: WeakMap<object, Surrounding>;
+  /** The context of a message whose handler runs, or that a loop has in hand. Its type is the instrumentation's. */
+  readonly contexts: WeakMap<object, unknown>;
+}
+
+/** What a payload is about, beside what it says. */
+export interface Subject {
+  /** Undefined for a batch as a whole. */
+  readonly message: object | undefined;
+  /** The name of the queue; of a private subscription, that of its exchange. */
+  readonly contract: string;
+  readonly isSubscription: boolean;
 }
 
 /** Runs the work at once and answers with what it returns. */
@@ -19,6 +30,6 @@ export const sideTable: SideTable = shared();
 
 function shared(): SideTable {
   const place = globalThis as { [KEY]?: SideTable };
-  place[KEY] ??= { messages: new WeakMap(), surroundings: new WeakMap() };
+  place[KEY] ??= { subjects: new WeakMap(), surroundings: new WeakMap(), contexts: new WeakMap() };
   return place[KEY];
 }

@@ -1,4 +1,5 @@
 import { originOf } from '../../delay/routing-headers.js';
+import type { RunTrace, VerdictTrace } from '../../diagnostics/consume.js';
 import { attemptOf, isSuspect } from '../../messages/attempt.js';
 import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../../messages/headers.js';
 import type { Delivery } from '../../transport/port.js';
@@ -69,8 +70,14 @@ export interface Message<Body = unknown> {
 /** What is to become of a message. */
 export type Verdict =
   | { readonly kind: 'ack'; readonly isDuplicate?: boolean }
-  | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs?: number | undefined }
-  | { readonly kind: 'dead-letter'; readonly error: unknown }
+  | {
+      readonly kind: 'retry';
+      readonly error: unknown;
+      readonly delayMs?: number | undefined;
+      /** What traces say in place of the error. */
+      readonly reason?: undefined;
+    }
+  | { readonly kind: 'dead-letter'; readonly error: unknown; readonly reason?: string | undefined }
   | { readonly kind: 'requeue' }
   /** Comes back to this consumer after a while, as it is. */
   | { readonly kind: 'rest'; readonly delayMs: number }
@@ -90,6 +97,14 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   /** How often it has run here since it was delivered. */
   readonly #runsHere: number;
   readonly #settler: Settler;
+  /** Milliseconds since 1970. */
+  readonly deliveredAt: number;
+  /** The run of its handler, while somebody listens to it. */
+  run: RunTrace | undefined;
+  /** The same for the body of a loop: its verdict ends it. */
+  loopRun: RunTrace | undefined;
+  /** Its verdict, while somebody listens to it. */
+  verdictTrace: VerdictTrace | undefined;
   body: unknown;
   bucket: Deadlined['bucket'];
   slot = 0;
@@ -101,21 +116,24 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   #headers: Record<string, unknown> | undefined;
   #attempt: number | undefined;
 
-  constructor(delivery: Delivery, session: Session, settler: Settler, runsHere = 0) {
+  constructor(delivery: Delivery, session: Session, settler: Settler, runsHere = 0, deliveredAt = 0) {
     this.delivery = delivery;
     this.session = session;
     this.#settler = settler;
     this.#runsHere = runsHere;
+    this.deliveredAt = deliveredAt;
   }
 
   /** The same delivery once more, as if it had not been looked at. */
   anew(): ReceivedMessage {
-    return new ReceivedMessage(this.delivery, this.session, this.#settler, this.#runsHere);
+    const { delivery, session, deliveredAt } = this;
+    return new ReceivedMessage(delivery, session, this.#settler, this.#runsHere, deliveredAt);
   }
 
   /** The same delivery for another run: with a verdict of its own, and one attempt more. */
   again(): ReceivedMessage {
-    return new ReceivedMessage(this.delivery, this.session, this.#settler, this.#runsHere + 1);
+    const { delivery, session, deliveredAt } = this;
+    return new ReceivedMessage(delivery, session, this.#settler, this.#runsHere + 1, deliveredAt);
   }
 
   get id(): string | undefined {
@@ -202,11 +220,16 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
 
   retry(options?: { readonly delayMs?: number }): boolean {
     checkOptions('message.retry', options, retryLaterChecks);
-    return this.settle({ kind: 'retry', error: new RetryLater(), delayMs: options?.delayMs });
+    return this.settle({
+      kind: 'retry',
+      error: new RetryLater(),
+      delayMs: options?.delayMs,
+      reason: undefined,
+    });
   }
 
   deadLetter(reason?: string): boolean {
-    return this.settle({ kind: 'dead-letter', error: new DeadLetter(reason) });
+    return this.settle({ kind: 'dead-letter', error: new DeadLetter(reason), reason });
   }
 
   requeue(): boolean {

@@ -1,4 +1,5 @@
 import type { QueueType } from '../../contracts/queue-options.js';
+import type { VerdictTrace } from '../../diagnostics/consume.js';
 import {
   type Channel,
   type ConsumeOptions,
@@ -47,6 +48,8 @@ export class Session {
   #isLive = true;
   #flushScheduled = false;
   #delayedFlush: Timer | undefined;
+  /** What listens to acknowledgements that are gathered. */
+  #unwritten: VerdictTrace[] = [];
 
   private constructor(options: SessionOptions) {
     this.#options = options;
@@ -180,7 +183,18 @@ export class Session {
     this.#flushScheduled = false;
     this.#clearDelay();
     if (!this.#isLive) return;
-    this.#write(() => this.#window.flush());
+    if (this.#write(() => this.#window.flush())) this.#tellWritten(true);
+  }
+
+  /** Ends the trace of an acknowledgement with whether it was written. */
+  traceAck(trace: VerdictTrace): void {
+    if (this.#options.consume.noAck) trace.succeed(true);
+    else this.#unwritten.push(trace);
+  }
+
+  #tellWritten(isWritten: boolean): void {
+    if (this.#unwritten.length === 0) return;
+    for (const trace of this.#unwritten.splice(0)) trace.succeed(isWritten);
   }
 
   /** Ends it, so that its deliveries are stale from now on. */
@@ -188,6 +202,7 @@ export class Session {
     if (!this.#isLive) return;
     this.#isLive = false;
     this.#clearDelay();
+    this.#tellWritten(false);
     this.#options.position?.lost(this);
     this.#end.resolve(reason);
   }
