@@ -23,7 +23,14 @@ export type { StreamOffset } from './consumer/options/stream-offset.js';
 export { DeadLetter, RetryLater } from './consumer/settlement/retry-decision.js';
 export type { BatchContext } from './consumer/workers/batch.js';
 export type { CodecName, JsonOf, Travelling } from './contracts/body/json.js';
-export type { InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './contracts/body/schema.js';
+export type {
+  BodyOf,
+  InputOf,
+  OutputOf,
+  Schema,
+  SchemaIssue,
+  SchemaResult,
+} from './contracts/body/schema.js';
 export { type DelaysContract, delays } from './contracts/delays.js';
 export {
   type BindingArguments,
@@ -73,6 +80,7 @@ export type {
   SettleTrace,
 } from './diagnostics/payloads.js';
 export {
+  type AnyLeveretError,
   BufferFullError,
   ClosedError,
   ConfigurationError,
