@@ -20,11 +20,11 @@ import { type AnySendOptions, checkSendOptions, type SendArguments } from './sen
 /** The options of `broker.producer(…)`. */
 export interface ProducerOptions {
   /** How many messages may be published and not confirmed, 1 to 65 535. @defaultValue 1000 */
-  readonly maxInFlight?: number;
+  readonly maxInFlight?: number | undefined;
   /** How many more may wait (64 MiB at most); then `BufferFullError`. 1 to 10 000 000. @defaultValue 10000 */
-  readonly maxBuffered?: number;
+  readonly maxBuffered?: number | undefined;
   /** How long each send may take in all, in milliseconds, 1 or more, or `Infinity`. @defaultValue 30000 */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Sends to one queue or exchange. Made by `broker.producer(contract)`. */

@@ -57,7 +57,7 @@ export interface Message<Body = unknown> {
    * @param options - `delayMs`: 0 to 5 184 000 000 (60 days); the delay of the retry policy by default
    * @throws ConfigurationError for a delay out of range
    */
-  retry(options?: { readonly delayMs?: number }): boolean;
+  retry(options?: { readonly delayMs?: number | undefined }): boolean;
   /** Hopeless: to the dead-letter queue, with the reason. */
   deadLetter(reason?: string): boolean;
   /**
@@ -218,7 +218,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     return this.settle({ kind: 'ack' });
   }
 
-  retry(options?: { readonly delayMs?: number }): boolean {
+  retry(options?: { readonly delayMs?: number | undefined }): boolean {
     checkOptions('message.retry', options, retryLaterChecks);
     return this.settle({
       kind: 'retry',
