@@ -63,6 +63,15 @@ export function databaseOf<Tx>(where: string, db: unknown): Database<Tx> {
   return new LibraryDatabase<Tx>(transact);
 }
 
+/**
+ * The same for work of ours alone, where the library's own transaction is of no use: drizzle keeps a client of its pool for good
+ * when `begin` fails on it.
+ */
+export function ownDatabaseOf(where: string, db: unknown): Database<unknown> {
+  const pool = isShape(db) && isDrizzle(db) ? db.$client : undefined;
+  return databaseOf(where, isShape(pool) && isPgPool(pool) ? pool : db);
+}
+
 /** A transaction of these libraries can begin another one: a savepoint. */
 function isTransaction(shape: Shape): boolean {
   return (isDrizzle(shape) || isKysely(shape) || isKnex(shape)) && rootOf(shape) === undefined;

@@ -3,7 +3,7 @@ import type { Outbox } from '../outbox/outbox.js';
 import type { NewRow } from '../outbox/relay-store.js';
 import { RowMaker } from '../outbox/row-maker.js';
 import { expectInteger } from '../util/checks.js';
-import { databaseOf } from './database.js';
+import { ownDatabaseOf } from './database.js';
 import { OutboxTable } from './outbox-table.js';
 import { sqlRunnerOf } from './sql-runner.js';
 import { arrayOf, migrationsOf, type TableOptions, tableOf } from './table.js';
@@ -70,7 +70,7 @@ export function postgresOutbox<const C extends Contract>(
     migrations: () => migrationsOf(table, COLUMNS, indexesOf(table.sql)),
     engine: {
       contracts: maker.contracts,
-      open: (db) => new OutboxTable(databaseOf('broker.relay', db), table),
+      open: (db) => new OutboxTable(ownDatabaseOf('broker.relay', db), table),
       onCommitted: (listener) => {
         const call = () => listener();
         listeners.add(call);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ClaimResult, IdempotencyStore } from '../idempotency/store.js';
 import { SWEEP_ROWS } from '../inbox/sweeper.js';
 import { systemClock } from '../util/clock.js';
-import { type Database, databaseOf } from './database.js';
+import { type Database, ownDatabaseOf } from './database.js';
 import { migrationsOf, type Table, type TableOptions, tableOf } from './table.js';
 
 /** The options of {@link postgresStore}. */
@@ -28,7 +28,7 @@ export function postgresStore(
   options: PostgresStoreOptions = {},
 ): IdempotencyStore & { migrations(): string[] } {
   const table = tableOf('postgresStore', options, {}, STORE);
-  return new PostgresStore(databaseOf('postgresStore', db), table);
+  return new PostgresStore(ownDatabaseOf('postgresStore', db), table);
 }
 
 const STORE = { table: 'leveret_idempotency', version: 'leveret idempotency 1' } as const;

@@ -9,9 +9,11 @@ export type TransactionOf<Db> =
       ? Tx
       : Db extends KyselyLike<infer Tx>
         ? Tx
-        : Db extends TransactionLike<infer Tx>
+        : Db extends TypeormLike<infer Tx>
           ? Tx
-          : unknown;
+          : Db extends TransactionLike<infer Tx>
+            ? Tx
+            : unknown;
 
 /** Both signatures: of an overloaded function, TypeScript infers from the last. */
 interface PgPoolLike<Client> {
@@ -28,6 +30,13 @@ interface PostgresJsLike<Tx> {
 
 interface KyselyLike<Tx> {
   transaction(): { execute(work: (tx: Tx) => Promise<unknown>): Promise<unknown> };
+}
+
+/** A DataSource: its transactions are of the type of its own manager. */
+interface TypeormLike<Tx> {
+  readonly isInitialized: boolean;
+  readonly manager: Tx;
+  createQueryRunner(...args: never[]): unknown;
 }
 
 interface TransactionLike<Tx> {

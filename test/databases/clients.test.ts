@@ -1,0 +1,152 @@
+import { Broker, exchange, queue } from 'leveret';
+import { postgresInbox, postgresOutbox, postgresStore } from 'leveret/postgres';
+import { testStore } from 'leveret/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { createDatabase, type TestDatabase } from '../helpers/databases/index.js';
+import { clients } from './clients.js';
+
+const emails = queue('emails', z.object({ to: z.string() }));
+const orders = exchange('orders', z.object({ id: z.string() }), { type: 'topic' });
+const bytes = queue('bytes', z.instanceof(Uint8Array), { codec: 'bytes' });
+
+const outbox = postgresOutbox([emails, orders, bytes]);
+
+let db: TestDatabase;
+
+beforeAll(async () => {
+  db = await createDatabase();
+  await db.migrate(outbox.migrations(), postgresInbox(db.pool).migrations(), postgresStore(db.pool).migrations());
+  await db.query('create table effects (what text)');
+});
+
+afterAll(() => db.remove());
+
+const rows = () => db.query<{ message_id: string }>('select message_id, key from leveret_outbox order by id');
+
+describe.each(Object.keys(clients))('with %s', (name) => {
+  const make = clients[name];
+  if (!make) throw new Error(`no client ${name}`);
+
+  it('an outbox inserts with the transaction, and not after a rollback', async () => {
+    const client = await make(db.url);
+    await client.transaction(async (tx) => {
+      await outbox.send(tx, emails, { to: "o'hara ? $1" }, { messageId: 'one', key: 'k' });
+      await outbox.sendAll(tx, emails, [{ to: '"a\\"' }, { to: 'b' }], (_, index) => ({ messageId: `all ${index}` }));
+      await client.run(tx, "insert into effects values ('committed')");
+    });
+    const rolledBack = client.transaction(async (tx) => {
+      await outbox.send(tx, emails, { to: 'lost' });
+      await client.run(tx, "insert into effects values ('rolled back')");
+      throw new Error('on purpose');
+    });
+    await expect(rolledBack).rejects.toThrow('on purpose');
+    expect(await rows()).toEqual([
+      { message_id: 'one', key: 'k' },
+      { message_id: 'all 0', key: null },
+      { message_id: 'all 1', key: null },
+    ]);
+    await db.query('delete from leveret_outbox');
+    await client.close();
+  });
+
+  it('an outbox keeps a transaction usable after a refused body, and forgets what a savepoint undoes', async () => {
+    const client = await make(db.url);
+    await client.transaction(async (tx) => {
+      await expect(outbox.send(tx, emails, { to: 1 as unknown as string })).rejects.toMatchObject({
+        code: 'INVALID_BODY',
+      });
+      await outbox.send(tx, emails, { to: 'kept' }, { messageId: 'kept' });
+      const undone = client.savepoint?.(tx, async (nested) => {
+        await outbox.send(nested, emails, { to: 'undone' });
+        throw new Error('undone');
+      });
+      if (undone) await expect(undone).rejects.toThrow('undone');
+    });
+    expect((await rows()).map((row) => row.message_id)).toEqual(['kept']);
+    await db.query('delete from leveret_outbox');
+    await client.close();
+  });
+
+  it('an outbox refuses what is no transaction, before any SQL', async () => {
+    const client = await make(db.url);
+    for (const root of client.roots)
+      await expect(outbox.send(root, emails, { to: 'a' })).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        option: 'tx',
+      });
+    expect(await rows()).toEqual([]);
+    await client.close();
+  });
+
+  it('a relay sends what was committed, every type of it, over one connection', async () => {
+    const client = await make(db.url);
+    await using broker = await Broker.connect('memory:');
+    const got: unknown[] = [];
+    broker.consumer(bytes, ({ body, headers }) => got.push([...body], { ...headers }));
+    const relay = broker.relay(outbox, { db: client.db, pollMs: 50 });
+    await relay.ready;
+    await client.transaction(async (tx) => {
+      const headers = { text: 'ü\0', n: 1.5, list: [true, null, new Uint8Array([1])], table: { a: { b: 1 } } };
+      await outbox.send(tx, bytes, new Uint8Array([0, 255]), { headers });
+    });
+    await expect.poll(() => got).toHaveLength(2);
+    const headers = { text: 'ü\0', n: 1.5, list: [true, null, Buffer.from([1])], table: { a: { b: 1 } } };
+    expect(got).toEqual([[0, 255], headers]);
+    await expect.poll(rows).toEqual([]);
+    expect(await relay.stuck()).toEqual([]);
+    expect(await relay.discard('1')).toBe(false);
+    expect(await relay.close()).toEqual({ clean: true });
+    await client.close();
+  });
+
+  it('an inbox commits the effect of a message once, and rolls back that of a failed run', async () => {
+    const client = await make(db.url);
+    await db.query('truncate effects, leveret_inbox');
+    await using broker = await Broker.connect('memory:');
+    const failing = queue('failing', z.object({ id: z.string() }), { retry: { initialDelayMs: 1 } });
+    const consumer = broker.consumer(
+      failing,
+      async ({ body, attempt }, tx) => {
+        await client.run(tx as object, `insert into effects values ('${body.id} ${attempt}')`);
+        if (body.id === 'throws' && attempt === 1) throw new Error('on purpose');
+        if (body.id === 'swallows' && attempt === 1)
+          await client.run(tx as object, 'select no_such_column').catch(() => {});
+      },
+      { inbox: postgresInbox(client.db) },
+    );
+    await consumer.ready;
+    const producer = broker.producer(failing);
+    for (const id of ['fine', 'fine', 'throws', 'swallows', 'throws'])
+      await producer.send({ id }, { messageId: id });
+    await expect
+      .poll(() => consumer.stats)
+      .toMatchObject({ acked: 3 + 2, retried: 3, duplicates: 2, inFlight: 0, waiting: 0 });
+    const effects = await db.query<{ what: string }>('select what from effects order by what');
+    expect(effects.map(({ what }) => what)).toEqual(['fine 1', 'swallows 2', 'throws 2']);
+    expect(await db.query('select queue, id from leveret_inbox order by id')).toEqual([
+      { queue: 'failing', id: 'fine' },
+      { queue: 'failing', id: 'swallows' },
+      { queue: 'failing', id: 'throws' },
+    ]);
+    await broker.close();
+    await client.close();
+  });
+
+  it('a store claims a key once', async () => {
+    const client = await make(db.url);
+    const store = postgresStore(client.db);
+    const claim = await store.claim(`key of ${name}`, 60_000);
+    if (typeof claim !== 'object') throw new Error('not claimed');
+    expect(await store.claim(`key of ${name}`, 60_000)).toBe('busy');
+    expect(await store.done(`key of ${name}`, claim.token, 60_000)).toBe(true);
+    expect(await store.claim(`key of ${name}`, 60_000)).toBe('done');
+    await client.close();
+  });
+});
+
+describe('a store on PostgreSQL', () => {
+  it('keeps the contract', async () => {
+    await expect(testStore(postgresStore(db.pool))).resolves.toBeUndefined();
+  }, 20_000);
+});
