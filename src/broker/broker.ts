@@ -217,7 +217,7 @@ export class Broker implements AsyncDisposable {
    * @example
    * ```ts
    * const outbox = postgresOutbox([emails, orders]);
-   * broker.relay(outbox, { db: pool });
+   * broker.relay(outbox, { db: sql });
    * ```
    */
   relay(outbox: Outbox, options: RelayOptions): Relay {

@@ -37,7 +37,7 @@ const inboxChecks: Readonly<Record<string, Check>> = {
  *
  * @example
  * ```ts
- * broker.consumer(emails, async ({ body }, tx) => { await tx.insert(mails).values(body); }, { inbox: postgresInbox(db) });
+ * broker.consumer(emails, async ({ body }, tx) => tx`insert into mails ${tx(body)}`, { inbox: postgresInbox(sql) });
  * ```
  */
 export function postgresInbox<Db>(db: Db, options: PostgresInboxOptions = {}): Inbox<TransactionOf<Db>> {

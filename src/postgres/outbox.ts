@@ -25,11 +25,11 @@ export interface PostgresOutboxOptions extends TableOptions {
  * @example
  * ```ts
  * const outbox = postgresOutbox([emails, orders]);
- * await db.transaction(async (tx) => {
- *   await tx.insert(users).values(user);
+ * await sql.begin(async (tx) => {
+ *   await tx`insert into users ${tx(user)}`;
  *   await outbox.send(tx, emails, { to: user.email, subject: 'Welcome' }, { key: user.id });
  * });
- * broker.relay(outbox, { db });
+ * broker.relay(outbox, { db: sql });
  * ```
  */
 export function postgresOutbox<const C extends Contract>(

@@ -20,7 +20,7 @@ export interface PostgresStoreOptions extends TableOptions {
  *
  * @example
  * ```ts
- * broker.consumer(emails, ({ body }) => deliver(body), { idempotency: { store: postgresStore(pool) } });
+ * broker.consumer(emails, ({ body }) => deliver(body), { idempotency: { store: postgresStore(sql) } });
  * ```
  */
 export function postgresStore(

@@ -21,6 +21,8 @@ export interface MemoryDatabase {
  * @example
  * ```ts
  * const db = memoryDatabase();
+ * const outbox = memoryOutbox([emails]);
+ * const users: object[] = [];
  * await db.transaction(async (tx) => {
  *   tx.onCommit(() => users.push(user));
  *   await outbox.send(tx, emails, { to: user.email, subject: 'Welcome' });

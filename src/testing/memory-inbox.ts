@@ -10,6 +10,7 @@ import { checkMemoryDatabase, type MemoryDatabase, type MemoryTransaction } from
  * @example
  * ```ts
  * const db = memoryDatabase();
+ * const mails: object[] = [];
  * broker.consumer(emails, ({ body }, tx) => tx.onCommit(() => mails.push(body)), { inbox: memoryInbox(db) });
  * ```
  */

@@ -22,7 +22,7 @@ interface Rule {
  *
  * @example
  * ```ts
- * it('keeps the contract', () => testStore(myStore));
+ * await testStore(redisStore(client));
  * ```
  */
 export async function testStore(store: IdempotencyStore): Promise<void> {

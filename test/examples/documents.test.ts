@@ -14,7 +14,12 @@ const CONTEXT = `
 import { Broker, DeadLetter, delays, exchange, isLeveretError, procedure, queue, RetryLater } from 'leveret';
 import type { Logger } from 'leveret';
 import { asyncapi, asyncapiHtml } from 'leveret/asyncapi';
-import { TestBroker } from 'leveret/testing';
+import { memoryStore } from 'leveret';
+import { postgresInbox, postgresOutbox, postgresStore } from 'leveret/postgres';
+import { redisStore } from 'leveret/redis';
+import { memoryDatabase, memoryInbox, memoryOutbox, TestBroker, testStore } from 'leveret/testing';
+import type { Redis } from 'ioredis';
+import type postgres from 'postgres';
 import { writeFile } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { z } from 'zod';
@@ -26,9 +31,12 @@ declare const given: {
   readSecret(): Promise<string>;
   pino(): Logger;
   customer: object | undefined;
+  sql: postgres.Sql;
+  client: Redis;
+  user: { id: string; email: string };
 };
-const { deliver, lookup, readTasks, readSecret, pino, customer } = given;
-void [asyncapi, asyncapiHtml, writeFile, Broker, DeadLetter, delays, exchange, expect, isLeveretError, procedure, queue, RetryLater, TestBroker, deliver, lookup, readTasks, readSecret, pino, customer];
+const { deliver, lookup, readTasks, readSecret, pino, customer, sql, client, user } = given;
+void [asyncapi, asyncapiHtml, writeFile, Broker, DeadLetter, delays, exchange, expect, isLeveretError, procedure, queue, RetryLater, TestBroker, deliver, lookup, readTasks, readSecret, pino, customer, sql, client, user, memoryStore, postgresInbox, postgresOutbox, postgresStore, redisStore, memoryDatabase, memoryInbox, memoryOutbox, testStore];
 `;
 const DECLARED = {
   broker: 'const { broker } = given;',

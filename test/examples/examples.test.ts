@@ -59,6 +59,17 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
     expect(consumed(lines.slice(second))).toEqual(round);
   },
 
+  '30-outbox.ts': (lines) => {
+    expect(lines).toEqual([
+      'eve: rolled back, the card was declined',
+      'Signed up: ada and bob. Nobody has sent anything yet.',
+      'The relay has sent 2 messages.',
+      "The handler ran 3 times: bob's first run failed and was rolled back.",
+      'Messages that came again: 1.',
+      'Mails: ada@example.com, bob@example.com.',
+    ]);
+  },
+
   '02-staged.ts': (lines) => {
     expect(lines).toEqual([
       'Stage 1: sent 500 reports, 0 failed. The producer stops.',
