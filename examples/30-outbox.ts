@@ -69,7 +69,8 @@ async function onPostgres(connectionString: string): Promise<Service<pg.PoolClie
     },
     addUser: async (tx, email) => void (await tx.query('insert into example_users values ($1)', [email])),
     addMail: async (tx, email) => void (await tx.query('insert into example_mails values ($1)', [email])),
-    mails: async () => (await db.query('select email from example_mails order by email')).rows.map((row) => row.email),
+    mails: async () =>
+      (await db.query('select email from example_mails order by email')).rows.map((row) => row.email),
     async close() {
       await db.query(`drop table if exists ${tables}`);
       await db.end();
@@ -111,10 +112,9 @@ async function main<Tx extends object>(service: Service<Tx>): Promise<void> {
   );
   await until(() => mailer.stats.acked === 2);
   // What a lost confirm, a replay or a second relay would do: the same message once more.
-  await broker.producer(welcome).send(
-    { userId: 'ada@example.com', email: 'ada@example.com' },
-    { messageId: 'welcome ada@example.com' },
-  );
+  await broker
+    .producer(welcome)
+    .send({ userId: 'ada@example.com', email: 'ada@example.com' }, { messageId: 'welcome ada@example.com' });
   await until(() => mailer.stats.duplicates === 1);
   console.log(`The handler ran ${runs} times: bob's first run failed and was rolled back.`);
   console.log(`Messages that came again: ${mailer.stats.duplicates}.`);

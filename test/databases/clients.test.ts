@@ -16,7 +16,11 @@ let db: TestDatabase;
 
 beforeAll(async () => {
   db = await createDatabase();
-  await db.migrate(outbox.migrations(), postgresInbox(db.pool).migrations(), postgresStore(db.pool).migrations());
+  await db.migrate(
+    outbox.migrations(),
+    postgresInbox(db.pool).migrations(),
+    postgresStore(db.pool).migrations(),
+  );
   await db.query('create table effects (what text)');
 });
 
@@ -32,7 +36,9 @@ describe.each(Object.keys(clients))('with %s', (name) => {
     const client = await make(db.url);
     await client.transaction(async (tx) => {
       await outbox.send(tx, emails, { to: "o'hara ? $1" }, { messageId: 'one', key: 'k' });
-      await outbox.sendAll(tx, emails, [{ to: '"a\\"' }, { to: 'b' }], (_, index) => ({ messageId: `all ${index}` }));
+      await outbox.sendAll(tx, emails, [{ to: '"a\\"' }, { to: 'b' }], (_, index) => ({
+        messageId: `all ${index}`,
+      }));
       await client.run(tx, "insert into effects values ('committed')");
     });
     const rolledBack = client.transaction(async (tx) => {
@@ -87,7 +93,12 @@ describe.each(Object.keys(clients))('with %s', (name) => {
     const relay = broker.relay(outbox, { db: client.db, pollMs: 50 });
     await relay.ready;
     await client.transaction(async (tx) => {
-      const headers = { text: 'ü\0', n: 1.5, list: [true, null, new Uint8Array([1])], table: { a: { b: 1 } } };
+      const headers = {
+        text: 'ü\0',
+        n: 1.5,
+        list: [true, null, new Uint8Array([1])],
+        table: { a: { b: 1 } },
+      };
       await outbox.send(tx, bytes, new Uint8Array([0, 255]), { headers });
     });
     await expect.poll(() => got).toHaveLength(2);

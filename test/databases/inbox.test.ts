@@ -137,7 +137,9 @@ describe('an inbox', () => {
     await proxy.refuse(true);
     proxy.cutAll();
     await broker.producer(mails).send({ to: 'ada' });
-    await expect.poll(() => broker.health()).toMatchObject({ status: 'degraded', consumers: [{ inFlight: 1 }] });
+    await expect
+      .poll(() => broker.health())
+      .toMatchObject({ status: 'degraded', consumers: [{ inFlight: 1 }] });
     expect(broker.health().consumers[0]?.error).toMatch(/ECONNREFUSED|ECONNRESET|terminated/);
     await proxy.refuse(false);
     await expect.poll(() => consumer.stats.acked, poll).toBe(1);
@@ -154,7 +156,9 @@ describe('an inbox', () => {
       async ({ attempt }, client) => {
         await client.query('insert into effects values ($1)', [`attempt ${attempt}`]);
         if (attempt === 1)
-          await db.query("select pg_terminate_backend(pid) from pg_stat_activity where query like 'insert into eff%'");
+          await db.query(
+            "select pg_terminate_backend(pid) from pg_stat_activity where query like 'insert into eff%'",
+          );
       },
       { inbox: postgresInbox(db.pool) },
     );
@@ -164,7 +168,9 @@ describe('an inbox', () => {
 
   it('does not let a consumer start without its table', async () => {
     await using broker = await Broker.connect('memory:');
-    const consumer = broker.consumer(mails, () => {}, { inbox: postgresInbox(db.pool, { table: 'missing' }) });
+    const consumer = broker.consumer(mails, () => {}, {
+      inbox: postgresInbox(db.pool, { table: 'missing' }),
+    });
     await expect(consumer.ready).rejects.toMatchObject({ code: 'SCHEMA_VERSION' });
     expect(await consumer.closed).toMatchObject({ code: 'SCHEMA_VERSION' });
   });
@@ -173,14 +179,16 @@ describe('an inbox', () => {
     await using broker = await Broker.connect('memory:');
     await db.query(`insert into leveret_inbox (queue, id, at)
       select 'old', n::text, clock_timestamp() - interval '1 hour' from generate_series(1, 2500) n`);
-    await db.query("insert into leveret_inbox (queue, id, at) values ('young', '1', clock_timestamp() + interval '1 minute')");
+    await db.query(
+      "insert into leveret_inbox (queue, id, at) values ('young', '1', clock_timestamp() + interval '1 minute')",
+    );
     broker.consumer(mails, () => {}, { inbox: postgresInbox(db.pool, { retentionMs: 1_000 }) });
     await expect.poll(() => db.query('select queue from leveret_inbox'), poll).toEqual([{ queue: 'young' }]);
   });
 
   it.each([
-    ['an exclusive queue', { type: 'classic', exclusive: true, durable: false } as const, {}],
-    ['a stream', { type: 'stream', retry: false, deadLetter: false } as const, {}],
+    ['an exclusive queue', { type: 'classic', exclusive: true, durable: false } as const],
+    ['a stream', { type: 'stream', retry: false, deadLetter: false } as const],
   ])('is refused with %s', async (_what, options) => {
     await using broker = await Broker.connect('memory:');
     const contract = queue('other', z.object({ to: z.string() }), options as object);
@@ -192,7 +200,9 @@ describe('an inbox', () => {
   it('refuses an idle limit beyond the time of the handler', async () => {
     await using broker = await Broker.connect('memory:');
     const inbox = postgresInbox(db.pool, { maxIdleMs: 5_000 });
-    expect(() => broker.consumer(mails, () => {}, { inbox, handlerTimeoutMs: 4_999 })).toThrow(/maxIdleMs.*4999/);
+    expect(() => broker.consumer(mails, () => {}, { inbox, handlerTimeoutMs: 4_999 })).toThrow(
+      /maxIdleMs.*4999/,
+    );
     expect(() => postgresInbox(db.pool, { maxIdleMs: 999 })).toThrow(/maxIdleMs/);
   });
 });

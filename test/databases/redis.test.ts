@@ -33,6 +33,8 @@ describe('a store on Redis', () => {
 
   it('refuses a client of another shape', () => {
     for (const client of [{}, { eval() {} }, undefined as never])
-      expect(() => redisStore(client)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', option: 'client' }));
+      expect(() => redisStore(client)).toThrow(
+        expect.objectContaining({ code: 'INVALID_OPTION', option: 'client' }),
+      );
   });
 });

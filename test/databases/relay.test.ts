@@ -1,6 +1,6 @@
+import { drizzle } from 'drizzle-orm/node-postgres';
 import { Broker, queue } from 'leveret';
 import { postgresOutbox } from 'leveret/postgres';
-import { drizzle } from 'drizzle-orm/node-postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -25,7 +25,8 @@ beforeEach(async () => {
 
 afterAll(() => db.remove());
 
-const waiting = async () => Number((await db.query<{ n: string }>('select count(*) n from leveret_outbox'))[0]?.n);
+const waiting = async () =>
+  Number((await db.query<{ n: string }>('select count(*) n from leveret_outbox'))[0]?.n);
 
 /** Commits one row in a transaction of its own. */
 async function commit(key: string, n: number): Promise<void> {
@@ -99,7 +100,9 @@ describe('a relay', () => {
     await using second = await Broker.connect(vhost.url);
     const got: { key: string; n: number }[] = [];
     await broker.consumer(numbers, ({ body }) => got.push(body), { prefetch: 100 }).ready;
-    const relays = [broker, second, broker].map((it) => it.relay(outbox, { db: db.pool, pollMs: 50, batch: 20 }));
+    const relays = [broker, second, broker].map((it) =>
+      it.relay(outbox, { db: db.pool, pollMs: 50, batch: 20 }),
+    );
     await Promise.all(relays.map(({ ready }) => ready));
     const keys = ['a', 'b', 'c', 'd', 'e'];
     await Promise.all(
@@ -109,7 +112,9 @@ describe('a relay', () => {
     );
     await expect.poll(() => got.length, poll).toBe(300);
     for (const key of keys)
-      expect(got.filter((it) => it.key === key).map(({ n }) => n)).toEqual(Array.from({ length: 60 }, (_, n) => n));
+      expect(got.filter((it) => it.key === key).map(({ n }) => n)).toEqual(
+        Array.from({ length: 60 }, (_, n) => n),
+      );
     expect(relays.reduce((sum, { stats }) => sum + stats.sent, 0)).toBe(300);
   });
 
@@ -183,7 +188,9 @@ describe('a relay', () => {
     await commit('a', 2);
     await expect
       .poll(async () =>
-        db.query("select 1 from pg_stat_activity where datname = current_database() and state like 'idle in tr%'"),
+        db.query(
+          "select 1 from pg_stat_activity where datname = current_database() and state like 'idle in tr%'",
+        ),
       )
       .toHaveLength(1);
     const closing = relay.close({ timeoutMs: 100 });
@@ -195,7 +202,9 @@ describe('a relay', () => {
     expect(await waiting()).toBe(2);
     expect((await broker.stats(numbers)).messages).toBeLessThanOrEqual(2);
     expect(
-      await db.query("select 1 from pg_stat_activity where datname = current_database() and state like 'idle in tr%'"),
+      await db.query(
+        "select 1 from pg_stat_activity where datname = current_database() and state like 'idle in tr%'",
+      ),
     ).toEqual([]);
   });
 
@@ -217,9 +226,13 @@ describe('a relay', () => {
     expect(told.map(({ attempts }) => attempts).slice(0, 2)).toEqual([1, 2]);
     expect(JSON.stringify(told)).not.toContain('secret-key');
     const listed = await relay.stuck();
-    expect(listed).toMatchObject([{ messageId: 'first', contract: 'queue:missing', error: { code: 'UNROUTABLE' } }]);
+    expect(listed).toMatchObject([
+      { messageId: 'first', contract: 'queue:missing', error: { code: 'UNROUTABLE' } },
+    ]);
     expect(listed[0]?.createdAt).toBeInstanceOf(Date);
-    const [second] = await db.query<{ id: string }>("select id from leveret_outbox where message_id = 'second'");
+    const [second] = await db.query<{ id: string }>(
+      "select id from leveret_outbox where message_id = 'second'",
+    );
     expect(await relay.discard(second?.id ?? '')).toBe(false);
     expect(await relay.discard(listed[0]?.id ?? '')).toBe(true);
     await expect.poll(waiting, poll).toBe(0);

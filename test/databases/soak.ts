@@ -1,6 +1,7 @@
 /** Kills relays and handlers for a minute each, and prints what became of the rows: `npm run soak:outbox`, `… -- 10` for 10 s. */
-import pg from 'pg';
+
 import { postgresInbox } from 'leveret/postgres';
+import pg from 'pg';
 import { acquirePostgres } from '../helpers/databases/postgres.js';
 import { createVhost } from '../helpers/server/index.js';
 import { acquireServer } from '../helpers/server/shared-server.js';
@@ -15,7 +16,8 @@ const admin = new pg.Pool({ connectionString: postgres.url, max: 1 });
 await admin.query(`create database ${name}`);
 const databaseUrl = Object.assign(new URL(postgres.url), { pathname: name }).href;
 const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
-for (const statement of [...outbox.migrations(), ...postgresInbox(pool).migrations()]) await pool.query(statement);
+for (const statement of [...outbox.migrations(), ...postgresInbox(pool).migrations()])
+  await pool.query(statement);
 try {
   {
     await using vhost = await createVhost(server);
@@ -28,10 +30,17 @@ try {
       rowsPerSecond: 300,
     });
     console.log('Two relays, killed every 350 ms under 300 rows/s:', report);
-    if (report.lost + report.invented + report.outOfOrder + report.renamed + report.left > 0) process.exitCode = 1;
+    if (report.lost + report.invented + report.outOfOrder + report.renamed + report.left > 0)
+      process.exitCode = 1;
   }
   await using vhost = await createVhost(server);
-  const report = await inboxesUnderKills({ databaseUrl, rabbitUrl: vhost.url, durationMs, atLeastKills: 0, perSecond: 60 });
+  const report = await inboxesUnderKills({
+    databaseUrl,
+    rabbitUrl: vhost.url,
+    durationMs,
+    atLeastKills: 0,
+    perSecond: 60,
+  });
   console.log('Two handlers with an inbox, killed at random moments:', report);
   if (report.missing + report.twice > 0) process.exitCode = 1;
 } finally {

@@ -1,4 +1,3 @@
-import type { EntityManager } from 'typeorm';
 import type { ExtractTablesWithRelations } from 'drizzle-orm';
 import type { NodePgDatabase, NodePgQueryResultHKT } from 'drizzle-orm/node-postgres';
 import type { PgTransaction } from 'drizzle-orm/pg-core';
@@ -9,7 +8,7 @@ import { postgresInbox, postgresOutbox, type TransactionOf } from 'leveret/postg
 import { type MemoryTransaction, memoryDatabase, memoryInbox, memoryOutbox } from 'leveret/testing';
 import type { Pool, PoolClient } from 'pg';
 import type postgres from 'postgres';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { describe, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
 
@@ -56,9 +55,13 @@ describe('outbox.send', () => {
     void outbox.send(tx, emails, { to: 'a' }, { key: 'k', delayMs: 1_000, headers: { a: 1 } });
     void outbox.send(tx, orders, { id: '1' }, { routingKey: 'eu', key: undefined });
     void outbox.send(tx, news, { text: 'x' });
-    void outbox.sendAll(tx, emails, new Set([{ to: 'a' }]), (body, index) => ({ key: `${body.to} ${index}` }));
+    void outbox.sendAll(tx, emails, new Set([{ to: 'a' }]), (body, index) => ({
+      key: `${body.to} ${index}`,
+    }));
     void outbox.sendAll(tx, orders, [{ id: '1' }], { routingKey: 'eu' });
-    expectTypeOf(outbox.send(tx, emails, { to: 'a' })).resolves.toEqualTypeOf<{ readonly messageId: string }>();
+    expectTypeOf(outbox.send(tx, emails, { to: 'a' })).resolves.toEqualTypeOf<{
+      readonly messageId: string;
+    }>();
     expectTypeOf(outbox).toExtend<Outbox>();
     expectTypeOf(memoryOutbox([emails])).toExtend<Outbox>();
     broker.relay(outbox, { db: pool, pollMs: 500, batch: undefined });
@@ -107,7 +110,9 @@ describe('a consumer with an inbox', () => {
       orderBy: ({ body }) => body.to,
     });
     broker.consumer(emails, ({ body }) => body.to, { inbox });
-    broker.consumer(emails, (_, memory) => memory.onCommit(() => {}), { inbox: memoryInbox(memoryDatabase()) });
+    broker.consumer(emails, (_, memory) => memory.onCommit(() => {}), {
+      inbox: memoryInbox(memoryDatabase()),
+    });
   });
 
   it('has one with an inbox alone, of the inbox', () => {

@@ -84,7 +84,9 @@ export class Herd implements AsyncDisposable {
   }
 
   async #spawn(): Promise<ChildProcess> {
-    const child = spawn(process.execPath, [this.#file, ...this.#args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [this.#file, ...this.#args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     child.stdin.on('error', () => {});
     await once(child.stdout, 'data');
     return child;

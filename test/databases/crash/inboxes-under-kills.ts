@@ -47,12 +47,15 @@ export async function inboxesUnderKills(options: {
       await delay(1_000 / perSecond);
     }
   };
-  const killing = herd.killFor(durationMs, atLeastKills, () => 100 + Math.random() * 500).finally(() => {
-    isOver = true;
-  });
+  const killing = herd
+    .killFor(durationMs, atLeastKills, () => 100 + Math.random() * 500)
+    .finally(() => {
+      isOver = true;
+    });
   await Promise.all([killing, send()]);
 
-  const counts = async () => (await pool.query('select n, count(*)::int as count from effects group by n')).rows;
+  const counts = async () =>
+    (await pool.query('select n, count(*)::int as count from effects group by n')).rows;
   const giveUpAt = performance.now() + 60_000;
   const isDone = async () =>
     (await counts()).length >= messages && (await broker.stats(entries)).messages === 0;

@@ -81,9 +81,11 @@ export async function relaysUnderKills(options: {
       await delay(Math.max(0, (1_000 * WRITERS) / rowsPerSecond - (performance.now() - startedAt)));
     }
   };
-  const killing = herd.killFor(durationMs, atLeastKills, () => killEveryMs).finally(() => {
-    isOver = true;
-  });
+  const killing = herd
+    .killFor(durationMs, atLeastKills, () => killEveryMs)
+    .finally(() => {
+      isOver = true;
+    });
   await Promise.all([killing, ...Array.from({ length: WRITERS }, write)]);
 
   const left = async () => Number((await pool.query('select count(*) as n from leveret_outbox')).rows[0].n);
@@ -96,7 +98,10 @@ export async function relaysUnderKills(options: {
     received,
     lost: [...committed].filter((it) => !ids.has(it)).length,
     invented: [...ids.keys()].filter((it) => !committed.has(it)).length,
-    outOfOrder: [...firsts.values()].reduce((sum, list) => sum + list.filter((it, at) => it !== at + 1).length, 0),
+    outOfOrder: [...firsts.values()].reduce(
+      (sum, list) => sum + list.filter((it, at) => it !== at + 1).length,
+      0,
+    ),
     repeats: received - ids.size,
     renamed: [...ids.values()].filter((set) => set.size > 1).length,
     left: await left(),
