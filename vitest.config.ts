@@ -126,7 +126,11 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'examples', include: ['test/examples/**/*.test.ts'], ...onServer },
+        test: {
+          name: 'examples',
+          include: ['test/examples/**/*.test.ts', 'examples/fastify/**/*.test.ts'],
+          ...onServer,
+        },
       },
     ],
   },

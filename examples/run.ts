@@ -8,7 +8,16 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const folder = new URL('./', import.meta.url);
-const names = readdirSync(folder).flatMap((file) => /^(main|\d\d-.*)\.ts$/.exec(file)?.[1] ?? []);
+const files = readdirSync(folder).flatMap((file) => /^(main|\d\d-.*)\.ts$/.exec(file)?.[1] ?? []);
+
+/** Applications, in folders of their own. They run until they are interrupted. */
+const applications = ['nestjs', 'fastify'];
+const names = [...files, ...applications];
+
+/** What Node is told for an example, beside what this process was started with. */
+const loaders: Readonly<Record<string, readonly string[]>> = {
+  nestjs: ['--import', new URL('./support/decorators.mjs', import.meta.url).href],
+};
 
 /** Their workers are processes of their own, which a broker in memory does not reach. */
 const takesServer: ReadonlySet<string> = new Set(['06-worker-dies', '07-automatic-acknowledgement']);
@@ -24,8 +33,8 @@ function find(wanted: string): string | undefined {
 
 /** In a process of its own, with what this one was started with: a loader of TypeScript. Resolves with its exit code. */
 async function run(name: string, url: string | undefined): Promise<number> {
-  const file = fileURLToPath(new URL(`${name}.ts`, folder));
-  const example = spawn(process.execPath, [...process.execArgv, file], {
+  const file = fileURLToPath(new URL(applications.includes(name) ? `${name}/main.ts` : `${name}.ts`, folder));
+  const example = spawn(process.execPath, [...process.execArgv, ...(loaders[name] ?? []), file], {
     stdio: 'inherit',
     env: { ...process.env, RABBITMQ_URL: url },
   });

@@ -1,4 +1,3 @@
-import swc from '@swc/core';
 import ts from 'typescript';
 import type { Plugin } from 'vitest/config';
 
@@ -21,6 +20,7 @@ const compilers = {
     return { code: outputText, map: sourceMapText ?? null };
   },
   swc: async (code: string, filename: string) => {
+    const { default: swc } = await import('@swc/core');
     const { code: output, map } = await swc.transform(code, {
       filename,
       swcrc: false,
