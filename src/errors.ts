@@ -76,30 +76,12 @@ export abstract class LeveretError extends Error {
   static readonly className: string = 'LeveretError';
 }
 
-/** Every class of error that Leveret makes. Its `code` tells them apart. */
-export type AnyLeveretError =
-  | ValidationError
-  | MessageTooLargeError
-  | UnroutableError
-  | RejectedError
-  | TimeoutError
-  | ClosedError
-  | BufferFullError
-  | ConfigurationError
-  | ConnectionError
-  | TopologyError
-  | RemoteError;
-
 /**
- * True for every error that Leveret made, whichever copy of the package made it. Its `code` then says what else can be read.
+ * True for every error that Leveret made, whichever copy of the package made it.
  *
- * @example
- * ```ts
- * if (isLeveretError(error) && error.code === 'INVALID_BODY') console.log(error.issues);
- * ```
  * @param value - anything, typically what a `catch` caught
  */
-export function isLeveretError(value: unknown): value is AnyLeveretError {
+export function isLeveretError(value: unknown): value is LeveretError {
   try {
     return typeof value === 'object' && value !== null && BRAND in value;
   } catch {
@@ -135,7 +117,7 @@ export class ValidationError extends LeveretError {
 /** The encoded body, or the headers, are larger than allowed, here or by the server. No queue has the message. */
 export class MessageTooLargeError extends LeveretError {
   static override readonly className = 'MessageTooLargeError';
-  readonly code = 'MESSAGE_TOO_LARGE' as const;
+  readonly code = 'MESSAGE_TOO_LARGE';
   /** The size found, in bytes. */
   readonly sizeBytes: number;
   /** The size allowed, in bytes. */
@@ -152,7 +134,7 @@ export class MessageTooLargeError extends LeveretError {
 /** No queue took the message: the server returned it. */
 export class UnroutableError extends LeveretError {
   static override readonly className = 'UnroutableError';
-  readonly code = 'UNROUTABLE' as const;
+  readonly code = 'UNROUTABLE';
   /** The exchange it was sent to; empty for the default exchange. */
   readonly exchange: string;
   /** The routing key it was sent with; for the default exchange, the queue's name. */
@@ -169,7 +151,7 @@ export class UnroutableError extends LeveretError {
 /** The server refused the message with `basic.nack`: its queue is full, or could not store it. */
 export class RejectedError extends LeveretError {
   static override readonly className = 'RejectedError';
-  readonly code = 'REJECTED' as const;
+  readonly code = 'REJECTED';
 
   /** @internal */
   constructor(message: string) {
@@ -180,7 +162,7 @@ export class RejectedError extends LeveretError {
 /** A limit in time passed before the work was done. */
 export class TimeoutError extends LeveretError {
   static override readonly className = 'TimeoutError';
-  readonly code = 'TIMEOUT' as const;
+  readonly code = 'TIMEOUT';
   /** For a send or a request: false when it is sure that nothing of the message reached the server. */
   readonly maybeDelivered: boolean;
 
@@ -194,7 +176,7 @@ export class TimeoutError extends LeveretError {
 /** The broker, producer or consumer was closed, or could not be started. */
 export class ClosedError extends LeveretError {
   static override readonly className = 'ClosedError';
-  readonly code = 'CLOSED' as const;
+  readonly code = 'CLOSED';
   /** For a send or a request: false when it is sure that nothing of the message reached the server. */
   readonly maybeDelivered: boolean;
 
@@ -208,7 +190,7 @@ export class ClosedError extends LeveretError {
 /** Too many messages, or too many bytes, already wait to be sent. This one was not accepted. */
 export class BufferFullError extends LeveretError {
   static override readonly className = 'BufferFullError';
-  readonly code = 'BUFFER_FULL' as const;
+  readonly code = 'BUFFER_FULL';
 
   /** @internal */
   constructor(message: string) {
@@ -300,7 +282,7 @@ export class TopologyError extends LeveretError {
  */
 export class RemoteError extends LeveretError {
   static override readonly className = 'RemoteError';
-  readonly code = 'REMOTE' as const;
+  readonly code = 'REMOTE';
   /**
    * The code of the error on the responder's side: its `code`, or its name where it has none. `INVALID_BODY` when the request
    * or the answer did not fit its schema.

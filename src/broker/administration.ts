@@ -2,7 +2,7 @@ import type { DelaysContract } from '../contracts/delays.js';
 import { isDelays, isExchange, isProcedure, isQueue } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import type { QueueContract } from '../contracts/queue.js';
-import type { Contract } from '../contracts/topology.js';
+import { type Contract, consumedTopologyOf, topologyOf } from '../contracts/topology.js';
 import { declareDelays } from '../delay/declarer.js';
 import { ClosedError, ConfigurationError, ConnectionError, TimeoutError, TopologyError } from '../errors.js';
 import { type Declarer, declarerOf, toTopologyError } from '../transport/declarations/declarer.js';
@@ -37,7 +37,11 @@ export class Administration {
       if (isDelays(contract)) {
         await this.declare(contract.contracts);
         await this.#perform('the delays', (declarer) => declareDelays(declarer.link, contract, this.#clock));
-      } else await this.#perform(contract, (declarer) => declarer.declare(contract, { again: true }));
+      } else {
+        const isAdopted = contract.kind === 'queue' && contract.declare !== true;
+        const steps = isAdopted ? consumedTopologyOf(contract) : topologyOf(contract);
+        await this.#perform(contract, (declarer) => declarer.declareAll(steps, { again: true }));
+      }
     }
   }
 

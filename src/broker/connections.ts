@@ -74,7 +74,6 @@ export class Connections {
   #make(role: Role): Connection {
     const { transport, clock, options } = this.#settings;
     return new Connection({
-      broker: options.name,
       role,
       transport,
       clock,

@@ -17,7 +17,8 @@ import {
 } from '../util/checks.js';
 import type { CodecName } from './body/json.js';
 import { isSchema } from './body/schema.js';
-import { isExchange } from './guards.js';
+import { isExchange, isQueue } from './guards.js';
+import type { QueueContract } from './queue.js';
 import type { Binding, QueueType, RetryOptions } from './queue-options.js';
 
 /** @internal */
@@ -48,7 +49,9 @@ const queueChecks: Readonly<Record<string, Check>> = {
   autoDelete: expectBoolean,
   bindings: (value) => expectBindingList(value),
   retry: either(expectRecord, expectOneOf(false)),
-  deadLetter: either(expectBoolean, expectName),
+  deadLetter: either(either(expectBoolean, expectName), (value) =>
+    isQueue(value) && !value.exclusive ? undefined : 'the contract of a queue that is not exclusive',
+  ),
   messageTtlMs: expectInteger(0, 2 ** 32 - 1),
   expiresMs: expectInteger(1, 2 ** 32 - 1),
   maxLength: expectInteger(0),
@@ -81,24 +84,24 @@ const refusedBy: Readonly<Record<QueueType, Readonly<Record<string, readonly unk
 
 /** Every option of any kind of queue, before it is known which fit together. */
 export interface AnyQueueOptions {
-  type?: QueueType | undefined;
-  codec?: CodecName | undefined;
-  durable?: boolean | undefined;
-  exclusive?: boolean | undefined;
-  autoDelete?: boolean | undefined;
-  bindings?: readonly Binding[] | undefined;
-  retry?: RetryOptions | false | undefined;
-  deadLetter?: boolean | string | undefined;
-  messageTtlMs?: number | undefined;
-  expiresMs?: number | undefined;
-  maxLength?: number | undefined;
-  maxLengthBytes?: number | undefined;
-  overflow?: string | undefined;
-  maxPriority?: number | undefined;
-  singleActiveConsumer?: boolean | undefined;
-  deliveryLimit?: number | undefined;
-  declare?: boolean | 'passive' | undefined;
-  arguments?: Readonly<Record<string, unknown>> | undefined;
+  type?: QueueType;
+  codec?: CodecName;
+  durable?: boolean;
+  exclusive?: boolean;
+  autoDelete?: boolean;
+  bindings?: readonly Binding[];
+  retry?: RetryOptions | false;
+  deadLetter?: boolean | string | QueueContract;
+  messageTtlMs?: number;
+  expiresMs?: number;
+  maxLength?: number;
+  maxLengthBytes?: number;
+  overflow?: string;
+  maxPriority?: number;
+  singleActiveConsumer?: boolean;
+  deliveryLimit?: number;
+  declare?: boolean | 'passive';
+  arguments?: Readonly<Record<string, unknown>>;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { CodecName, Travelling } from './body/json.js';
 import type { InputOf, OutputOf, Schema } from './body/schema.js';
 import { type AnyQueueOptions, checkName, checkQueueOptions, checkSchema } from './queue-checks.js';
 import type { Binding, FailedMessage, QueueOptions, QueueType, RetryOptions } from './queue-options.js';
+import { deadLetterNameOf } from './topology.js';
 
 /** The failure policy of a queue with every default filled in. */
 export interface RetryPolicy {
@@ -30,6 +31,8 @@ export interface QueueContract<S extends Schema = Schema> {
   readonly retry: RetryPolicy;
   /** The name of the dead-letter queue; undefined when there is none. */
   readonly deadLetter: string | undefined;
+  /** The contract of the dead-letter queue, where it was given as one. */
+  readonly deadLetterContract: QueueContract | undefined;
   readonly deliveryLimit: number | undefined;
   readonly declare: boolean | 'passive';
   /** Every argument that the queue is declared with. */
@@ -71,8 +74,7 @@ export function makeQueue(name: string, schema: Schema, given: object): QueueCon
   checkQueueOptions(where, given);
   const options: AnyQueueOptions = given;
   const type = options.type ?? 'quorum';
-
-  const deadLetter = options.deadLetter ?? true;
+  const { deadLetter = true } = options;
   const contract: QueueContract = {
     kind: 'queue',
     name,
@@ -84,7 +86,8 @@ export function makeQueue(name: string, schema: Schema, given: object): QueueCon
     autoDelete: options.autoDelete ?? false,
     bindings: [...(options.bindings ?? [])],
     retry: resolveRetry(options.retry),
-    deadLetter: typeof deadLetter === 'string' ? deadLetter : deadLetter ? `${name}.dead` : undefined,
+    deadLetter: deadLetterName(name, deadLetter),
+    deadLetterContract: typeof deadLetter === 'object' ? deadLetter : undefined,
     deliveryLimit: type === 'quorum' ? (options.deliveryLimit ?? DEFAULT_DELIVERY_LIMIT) : undefined,
     declare: options.declare ?? true,
     arguments: {},
@@ -92,7 +95,7 @@ export function makeQueue(name: string, schema: Schema, given: object): QueueCon
   if (contract.deadLetter === name) {
     throw new ConfigurationError('deadLetter', `${where}: a queue can not be its own dead-letter queue`);
   }
-  if (contract.deadLetter !== undefined)
+  if (contract.deadLetter !== undefined && !contract.deadLetterContract)
     checkName('dead-letter queue', contract.deadLetter, contract.declare);
   return Object.freeze({ ...contract, arguments: Object.freeze(argumentsOf(contract, options)) });
 }
@@ -100,6 +103,14 @@ export function makeQueue(name: string, schema: Schema, given: object): QueueCon
 /** @internal The option `declare` of what may not be options at all. */
 export function declareOf(given: unknown): unknown {
   return (given as { readonly declare?: unknown } | null | undefined)?.declare;
+}
+
+function deadLetterName(
+  queue: string,
+  given: NonNullable<AnyQueueOptions['deadLetter']>,
+): string | undefined {
+  if (typeof given === 'boolean') return given ? deadLetterNameOf(queue) : undefined;
+  return typeof given === 'string' ? given : given.name;
 }
 
 function resolveRetry(retry: RetryOptions | false | undefined): RetryPolicy {

@@ -10,12 +10,17 @@ export type TopologyStep =
   | {
       readonly kind: 'queue';
       readonly queue: QueueDeclaration;
-      /** Takes a queue of this name as it is when it exists with other arguments. */
+      /** A dead-letter queue: taken as it is when it exists with other arguments, or when this user may not declare it. */
       readonly lenient?: boolean;
     }
   | { readonly kind: 'exchange'; readonly exchange: ExchangeDeclaration }
   | { readonly kind: 'binding'; readonly binding: BindingDeclaration }
-  | { readonly kind: 'check-queue'; readonly name: string }
+  | {
+      readonly kind: 'check-queue';
+      readonly name: string;
+      /** The queue whose dead letters it takes. */
+      readonly deadLetterOf?: string;
+    }
   | { readonly kind: 'check-exchange'; readonly name: string };
 
 /** A delivery limit that is as good as none. −1, no limit, is only understood from 4.0. */
@@ -26,10 +31,42 @@ export function topologyOf(contract: Contract): TopologyStep[] {
   return contract.kind === 'queue' ? queueSteps(contract) : exchangeSteps(contract);
 }
 
+/** What to declare so that the contract's messages can be consumed: those that fail for good need a place, too. */
+export function consumedTopologyOf(contract: QueueContract): TopologyStep[] {
+  const isDeclared = contract.declare === true && !mayDeadLettersWait(contract);
+  return isDeclared ? topologyOf(contract) : [...topologyOf(contract), ...deadLetterTopologyOf(contract)];
+}
+
 /** What to declare so that the contract's dead letters have a place. */
-export function deadLetterTopologyOf({ declare, deadLetter }: QueueContract): TopologyStep[] {
-  if (declare !== true || deadLetter === undefined) return [];
+export function deadLetterTopologyOf(contract: QueueContract): TopologyStep[] {
+  const { name, declare, deadLetter, deadLetterContract } = contract;
+  if (deadLetter === undefined) return [];
+  if (deadLetterContract) return topologyOf(deadLetterContract);
+  // `<queue>.dead` belongs to the dead letters, whoever owns the queue. Any other name may be the work queue of another program.
+  if (declare !== true && !hasOwnDeadLetterQueue(contract))
+    return [{ kind: 'check-queue', name: deadLetter, deadLetterOf: name }];
   return [{ kind: 'queue', queue: deadLetterQueue(deadLetter), lenient: true }];
+}
+
+/** True when the dead letters have a queue of their own, which is named after the queue that they come from. */
+export function hasOwnDeadLetterQueue({ name, deadLetter }: QueueContract): boolean {
+  return deadLetter === deadLetterNameOf(name);
+}
+
+/** The name of the dead-letter queue, unless the contract says another one. */
+export function deadLetterNameOf(queue: string): string {
+  return `${queue}.dead`;
+}
+
+/**
+ * True when the dead-letter queue is not declared together with its queue. One that is given by name may have an owner that has
+ * not started yet, whose own declaration would then be refused. A consumer declares it; until then the server keeps its own dead
+ * letters, if it dead-letters at least once.
+ */
+function mayDeadLettersWait(contract: QueueContract): boolean {
+  const { type, deadLetterContract, arguments: args } = contract;
+  if (deadLetterContract || hasOwnDeadLetterQueue(contract)) return false;
+  return type === 'stream' || args['x-dead-letter-strategy'] === 'at-least-once';
 }
 
 function queueSteps(contract: QueueContract): TopologyStep[] {
@@ -37,7 +74,7 @@ function queueSteps(contract: QueueContract): TopologyStep[] {
   if (contract.declare === false) return [];
   if (contract.declare === 'passive') return [{ kind: 'check-queue', name }];
   // First, so that the queue never has a dead-letter target that is not there.
-  const steps = deadLetterTopologyOf(contract);
+  const steps = mayDeadLettersWait(contract) ? [] : deadLetterTopologyOf(contract);
   steps.push(...sourceSteps(contract));
   steps.push({
     kind: 'queue',

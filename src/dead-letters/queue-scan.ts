@@ -1,5 +1,5 @@
 import type { QueueContract } from '../contracts/queue.js';
-import { deadLetterTopologyOf } from '../contracts/topology.js';
+import { deadLetterTopologyOf, hasOwnDeadLetterQueue } from '../contracts/topology.js';
 import { TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
@@ -269,7 +269,11 @@ async function lettersIn(link: Link, contract: QueueContract, queue: string): Pr
     return (await count()).messages;
   } catch (error) {
     const steps = deadLetterTopologyOf(contract);
-    if (steps.length === 0 || !(error instanceof TransportError) || error.replyCode !== 404) throw error;
+    const isOurs = contract.deadLetterContract !== undefined || hasOwnDeadLetterQueue(contract);
+    if (!(error instanceof TransportError) || error.replyCode !== 404) throw error;
+    // Its owner may not have started yet.
+    if (!isOurs && contract.declare === true) return 0;
+    if (!isOurs || steps.length === 0) throw error;
     await declarer.declareAll(steps, { again: true });
     return (await count()).messages;
   }

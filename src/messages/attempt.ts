@@ -1,6 +1,6 @@
 import type { QueueType } from '../contracts/queue-options.js';
 import type { Delivery } from '../transport/port.js';
-import { ATTEMPT_HEADER, FAILED_AT_HEADER } from './headers.js';
+import { ATTEMPT_HEADER, ATTEMPT_QUEUE_HEADER, FAILED_AT_HEADER } from './headers.js';
 
 /**
  * Which run of the handler a delivery is: the attempt that a republished copy carries, plus the failed runs since then.
@@ -15,11 +15,21 @@ import { ATTEMPT_HEADER, FAILED_AT_HEADER } from './headers.js';
  *
  * On a first delivery these headers are whatever the publisher, or the queue that dead-lettered it, left there.
  */
-export function attemptOf({ redelivered, properties }: Delivery, queueType: QueueType): number {
+export function attemptOf(
+  { redelivered, properties }: Delivery,
+  queue: string,
+  queueType: QueueType,
+): number {
   const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
-  // A dead letter carries the attempts of another queue's handler.
-  const carried = Object.hasOwn(headers, FAILED_AT_HEADER) ? 0 : (countIn(headers, ATTEMPT_HEADER) ?? 0);
+  const carried = isOfAnotherQueue(headers, queue) ? 0 : (countIn(headers, ATTEMPT_HEADER) ?? 0);
   return Math.max(1, carried) + (redelivered ? failedRuns(headers, queueType) : 0);
+}
+
+/** True when the attempts were those of another queue's handler: of a dead letter, or of a message that the server has moved. */
+function isOfAnotherQueue(headers: Readonly<Record<string, unknown>>, queue: string): boolean {
+  if (Object.hasOwn(headers, FAILED_AT_HEADER)) return true;
+  const counted = Object.hasOwn(headers, ATTEMPT_QUEUE_HEADER) ? headers[ATTEMPT_QUEUE_HEADER] : undefined;
+  return typeof counted === 'string' && counted !== queue;
 }
 
 /** From so many returns on, a message is suspected of ending whatever process works on it. */

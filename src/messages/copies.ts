@@ -5,7 +5,9 @@ import { type Issue, isLeveretError, messageOf, ValidationError } from '../error
 import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
 import {
   ATTEMPT_HEADER,
+  ATTEMPT_QUEUE_HEADER,
   checkHeaders,
+  checkReceivedHeader,
   copyHeaders,
   ERROR_HEADER,
   FAILED_AT_HEADER,
@@ -19,8 +21,12 @@ import {
 /** The longest text of an error, and of issues, in a header. */
 const MAX_TEXT_BYTES = 2_048;
 
-/** Says that a message had headers that could not be copied. */
+/** Says that a message had headers that could not be copied, and which. */
 const HEADERS_DROPPED = 'leveret-headers-dropped';
+const DROPPED_HEADERS = 'leveret-dropped-headers';
+
+/** How many of the headers that could not be copied are named. */
+const MAX_NAMED = 20;
 /** The most that a property holds, an AMQP short string. */
 const MAX_SHORT_TEXT_BYTES = 255;
 
@@ -46,7 +52,8 @@ export function deadLetterCopy(
     [FAILED_AT_HEADER]: failedAt.toISOString(),
     ...(error instanceof ValidationError ? { [ISSUES_HEADER]: issuesText(error.issues) } : undefined),
   });
-  return message.exchange === '' ? without(copy, ORIGIN_HEADERS.exchange, ORIGIN_HEADERS.routingKey) : copy;
+  const { exchange, routingKey } = ORIGIN_HEADERS;
+  return without(copy, ATTEMPT_QUEUE_HEADER, ...(message.exchange === '' ? [exchange, routingKey] : []));
 }
 
 /** The message for another attempt, at the end of its queue. */
@@ -57,6 +64,7 @@ export function retryCopy(
 ): OutgoingMessage {
   const copy = copyTo(name, message, options, {
     [ATTEMPT_HEADER]: message.attempt + 1,
+    [ATTEMPT_QUEUE_HEADER]: name,
     ...originHeadersOf(message),
   });
   // With it, the copy of a dead letter would not count: its attempts were those of another queue's handler.
@@ -85,7 +93,7 @@ export function replayCopy(
   const copy = copyTo(name, { delivery }, options, {});
   const { headers, ...properties } = copy.properties;
   const kept = Object.entries(headers ?? {}).filter(
-    ([name]) => !name.startsWith('leveret-') || name === HEADERS_DROPPED,
+    ([name]) => !name.startsWith('leveret-') || name === HEADERS_DROPPED || name === DROPPED_HEADERS,
   );
   return { ...copy, properties: { ...properties, headers: Object.fromEntries(kept) } };
 }
@@ -96,16 +104,13 @@ function copyTo(
   { withoutHeaders }: CopyOptions,
   added: Readonly<Record<string, unknown>>,
 ): OutgoingMessage {
-  const own = withoutHeaders ? {} : ownHeaders(delivery.properties.headers);
-  if (FAILED_AT_HEADER in added) {
-    // Those of an earlier dead letter that this message was.
-    delete own[ISSUES_HEADER];
-    // Whoever looks at dead letters takes all of these for the server's.
-    for (const name of Object.keys(own)) if (name.startsWith('x-')) delete own[name];
-  }
-  const whole = { ...own, ...added };
-  const checked = checkHeaders(whole);
-  const fits = 'sizeBytes' in checked && checked.sizeBytes <= MAX_HEADERS_BYTES && !withoutHeaders;
+  const own = ownHeaders(delivery.properties.headers);
+  // Those of an earlier dead letter that this message was.
+  if (FAILED_AT_HEADER in added) delete own[ISSUES_HEADER];
+  for (const name of Object.keys(added)) delete own[name];
+  const { kept, dropped } = withoutHeaders
+    ? { kept: {}, dropped: Object.keys(own) }
+    : copyable(own, MAX_HEADERS_BYTES - sizeOf(added));
   return {
     exchange: '',
     routingKey: queue,
@@ -113,9 +118,42 @@ function copyTo(
     content: delivery.content,
     properties: {
       ...sameProperties(delivery.properties),
-      headers: fits ? copyHeaders(whole) : { ...added, [HEADERS_DROPPED]: true },
+      headers: { ...copyHeaders(kept), ...added, ...(dropped.length > 0 && droppedHeaders(dropped)) },
     },
   };
+}
+
+/** What can be copied, and the names of the rest: what cannot be sent again, and the largest where all together are too large. */
+function copyable(own: Readonly<Record<string, unknown>>, maxBytes: number) {
+  const dropped: string[] = [];
+  const sizes: { readonly name: string; readonly sizeBytes: number }[] = [];
+  for (const [name, value] of Object.entries(own)) {
+    const checked = checkReceivedHeader(name, value);
+    if ('sizeBytes' in checked) sizes.push({ name, sizeBytes: checked.sizeBytes });
+    else dropped.push(name);
+  }
+  let totalBytes = sizes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  sizes.sort((a, b) => b.sizeBytes - a.sizeBytes);
+  for (const { name, sizeBytes } of sizes) {
+    if (totalBytes <= maxBytes) break;
+    totalBytes -= sizeBytes;
+    dropped.push(name);
+  }
+  const kept = Object.fromEntries(Object.entries(own).filter(([name]) => !dropped.includes(name)));
+  return { kept, dropped };
+}
+
+function sizeOf(headers: Readonly<Record<string, unknown>>): number {
+  const checked = checkHeaders(headers);
+  return ('sizeBytes' in checked ? checked.sizeBytes : 0) + DROPPED_BYTES;
+}
+
+/** The room that is kept for the names of what is left out. */
+const DROPPED_BYTES = MAX_NAMED * 300;
+
+function droppedHeaders(names: readonly string[]): Record<string, unknown> {
+  const named = names.slice(0, MAX_NAMED).map((name) => cut(name, 255));
+  return { [HEADERS_DROPPED]: true, [DROPPED_HEADERS]: named };
 }
 
 /** Expiration and user id are left out: the copy must not expire, and is not sent by that user. */

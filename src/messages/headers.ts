@@ -18,6 +18,9 @@ export const MAX_HEADERS_BYTES = 60 * 1024;
 /** The header that says which attempt a message is on that was published again. */
 export const ATTEMPT_HEADER = 'leveret-attempt';
 
+/** The header that names the queue whose attempts are counted: those of one queue are not those of another. */
+export const ATTEMPT_QUEUE_HEADER = 'leveret-attempt-queue';
+
 /** The header that every dead letter has, and no other message. */
 export const FAILED_AT_HEADER = 'leveret-failed-at';
 
@@ -47,13 +50,18 @@ export function checkHeaders(headers: Readonly<Record<string, unknown>>): Header
     if ((name === 'CC' || name === 'BCC') && !isTextList(value))
       return { path: name, expected: 'an array of routing keys' };
   }
-  return tableSize(headers, '', 0);
+  return tableSize(headers, '', 0, 'sent');
+}
+
+/** Checks one header of a received message that is to be copied: beside what can be sent, it holds what amqplib marks with its type. */
+export function checkReceivedHeader(name: string, value: unknown): HeadersCheck {
+  return tableSize({ [name]: value }, '', 0, 'received');
 }
 
 /** What can be sent as the arguments of a declaration. */
 export const expectTable: Check = (value) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'an object';
-  const checked = tableSize(value as Readonly<Record<string, unknown>>, '', 0);
+  const checked = tableSize(value as Readonly<Record<string, unknown>>, '', 0, 'sent');
   return 'expected' in checked ? `an object whose '${checked.path}' is ${checked.expected}` : undefined;
 };
 
@@ -71,6 +79,8 @@ export function copyHeaders(headers: Readonly<Record<string, unknown>>): Record<
 }
 
 function copyValue(value: unknown): unknown {
+  // Only another client's number gets here that amqplib would take for an integer.
+  if (typeof value === 'number' && numberProblem(value)) return { '!': 'double', value };
   if (typeof value !== 'object' || value === null) return value;
   if (isBytes(value)) return Buffer.from(value);
   return Array.isArray(value) ? value.map(copyValue) : copyHeaders(value as Record<string, unknown>);
@@ -139,7 +149,15 @@ const SERVER_TRACES = new Set(['x-stream-offset', 'x-received-from', 'x-shovelle
 /** Deeper than any sensible header, and not yet deep enough to exhaust the stack. */
 const MAX_DEPTH = 32;
 
-function tableSize(table: Readonly<Record<string, unknown>>, path: string, depth: number): HeadersCheck {
+/** Where values come from: a caller, or a message that amqplib has decoded. */
+type Source = 'sent' | 'received';
+
+function tableSize(
+  table: Readonly<Record<string, unknown>>,
+  path: string,
+  depth: number,
+  source: Source,
+): HeadersCheck {
   let sizeBytes = 4;
   for (const [name, value] of Object.entries(table)) {
     const at = path === '' ? name : `${path}.${name}`;
@@ -148,7 +166,7 @@ function tableSize(table: Readonly<Record<string, unknown>>, path: string, depth
     if (value === undefined) continue;
     const expected = nameProblem(name, value, depth);
     if (expected) return { path: at.slice(0, 60), expected };
-    const checked = valueSize(value, at, depth + 1);
+    const checked = valueSize(value, at, depth + 1, source);
     if ('expected' in checked) return checked;
     sizeBytes += 2 + nameBytes + checked.sizeBytes;
   }
@@ -173,7 +191,7 @@ function numberProblem(value: number): string | undefined {
     : undefined;
 }
 
-function valueSize(value: unknown, path: string, depth: number): HeadersCheck {
+function valueSize(value: unknown, path: string, depth: number, source: Source): HeadersCheck {
   switch (typeof value) {
     case 'string':
       if (!isWellFormed(value))
@@ -182,7 +200,7 @@ function valueSize(value: unknown, path: string, depth: number): HeadersCheck {
     case 'boolean':
       return { sizeBytes: 1 };
     case 'number': {
-      const expected = numberProblem(value);
+      const expected = source === 'sent' || !Number.isFinite(value) ? numberProblem(value) : undefined;
       return expected ? { path, expected } : { sizeBytes: 8 };
     }
     case 'object':
@@ -196,7 +214,7 @@ function valueSize(value: unknown, path: string, depth: number): HeadersCheck {
   if (Array.isArray(value)) {
     let sizeBytes = 4;
     for (const [index, item] of value.entries()) {
-      const checked = valueSize(item, `${path}.${index}`, depth + 1);
+      const checked = valueSize(item, `${path}.${index}`, depth + 1, source);
       if ('expected' in checked) return checked;
       sizeBytes += 1 + checked.sizeBytes;
     }
@@ -206,5 +224,27 @@ function valueSize(value: unknown, path: string, depth: number): HeadersCheck {
   if (prototype !== Object.prototype && prototype !== null) {
     return { path, expected: 'a string, number, boolean, null, bytes, array or plain object' };
   }
-  return tableSize(value as Record<string, unknown>, path, depth);
+  if (source === 'received' && isTyped(value)) return { sizeBytes: TYPED_BYTES };
+  return tableSize(value as Record<string, unknown>, path, depth, source);
+}
+
+/** The longest of what amqplib marks with its type. */
+const TYPED_BYTES = 8;
+
+/** How amqplib decodes a timestamp or a decimal: it encodes that form again exactly. */
+function isTyped(value: object): boolean {
+  const {
+    '!': type,
+    value: content,
+    ...rest
+  } = value as { readonly '!'?: unknown; readonly value?: unknown };
+  if (Object.keys(rest).length > 0) return false;
+  if (type === 'timestamp') return isWhole(content, Number.MAX_SAFE_INTEGER);
+  if (type !== 'decimal' || typeof content !== 'object' || content === null) return false;
+  const { places, digits, ...more } = content as { readonly places?: unknown; readonly digits?: unknown };
+  return Object.keys(more).length === 0 && isWhole(places, 255) && isWhole(digits, 2 ** 32 - 1);
+}
+
+function isWhole(value: unknown, max: number): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max;
 }

@@ -163,6 +163,7 @@ suite('a message that a consumer gives up', {
     expect(headers).toEqual({
       tenant: 'acme',
       deep: { er: [1, 'x'] },
+      'x-mine': 1,
       'leveret-attempt': 1,
       'leveret-queue': 'jobs',
     });

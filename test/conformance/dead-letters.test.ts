@@ -24,6 +24,7 @@ async function fail(
   const consumer = broker.consumer(contract, ({ body }) => {
     throw new TypeError(`can not do ${body.n}`);
   });
+  await consumer.ready;
   await until(
     async () => (await broker.stats(contract.deadLetter ?? '')).messages === before + numbers.length,
   );

@@ -13,7 +13,6 @@ const layers: readonly (readonly string[])[] = [
   ['errors', 'version'],
   ['util'],
   ['transport/port'],
-  ['diagnostics'],
   ['transport/round-trip-timeout'],
   ['transport/rabbitmq'],
   ['transport/memory'],

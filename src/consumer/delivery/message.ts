@@ -1,11 +1,15 @@
 import { originOf } from '../../delay/routing-headers.js';
-import type { RunTrace, VerdictTrace } from '../../diagnostics/consume.js';
 import { attemptOf, isSuspect } from '../../messages/attempt.js';
-import { ATTEMPT_HEADER, ORIGIN_HEADERS, ownHeaders } from '../../messages/headers.js';
+import {
+  ATTEMPT_HEADER,
+  ATTEMPT_QUEUE_HEADER,
+  FAILED_AT_HEADER,
+  ORIGIN_HEADERS,
+  ownHeaders,
+} from '../../messages/headers.js';
 import type { Delivery } from '../../transport/port.js';
 import { checkOptions } from '../../util/checks.js';
 import type { Deadlined } from '../../util/deadlines.js';
-import type { Slotted } from '../../util/slot-list.js';
 import { HeldVerdict } from '../held-verdict.js';
 import type { Session } from '../session/session.js';
 import { offsetIn } from '../session/stream-position.js';
@@ -57,7 +61,7 @@ export interface Message<Body = unknown> {
    * @param options - `delayMs`: 0 to 5 184 000 000 (60 days); the delay of the retry policy by default
    * @throws ConfigurationError for a delay out of range
    */
-  retry(options?: { readonly delayMs?: number | undefined }): boolean;
+  retry(options?: { readonly delayMs?: number }): boolean;
   /** Hopeless: to the dead-letter queue, with the reason. */
   deadLetter(reason?: string): boolean;
   /**
@@ -70,14 +74,8 @@ export interface Message<Body = unknown> {
 /** What is to become of a message. */
 export type Verdict =
   | { readonly kind: 'ack'; readonly isDuplicate?: boolean }
-  | {
-      readonly kind: 'retry';
-      readonly error: unknown;
-      readonly delayMs?: number | undefined;
-      /** What traces say in place of the error. */
-      readonly reason?: undefined;
-    }
-  | { readonly kind: 'dead-letter'; readonly error: unknown; readonly reason?: string | undefined }
+  | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs?: number | undefined }
+  | { readonly kind: 'dead-letter'; readonly error: unknown }
   | { readonly kind: 'requeue' }
   /** Comes back to this consumer after a while, as it is. */
   | { readonly kind: 'rest'; readonly delayMs: number }
@@ -91,24 +89,15 @@ export interface Settler {
 }
 
 /** The message behind {@link Message}: one delivery of one session, which takes one verdict. */
-export class ReceivedMessage implements Message, Deadlined, Slotted {
+export class ReceivedMessage implements Message, Deadlined {
   readonly delivery: Delivery;
   readonly session: Session;
   /** How often it has run here since it was delivered. */
   readonly #runsHere: number;
   readonly #settler: Settler;
-  /** Milliseconds since 1970. */
-  readonly deliveredAt: number;
-  /** The run of its handler, while somebody listens to it. */
-  run: RunTrace | undefined;
-  /** The same for the body of a loop: its verdict ends it. */
-  loopRun: RunTrace | undefined;
-  /** Its verdict, while somebody listens to it. */
-  verdictTrace: VerdictTrace | undefined;
   body: unknown;
   bucket: Deadlined['bucket'];
   slot = 0;
-  listSlot = -1;
   #verdict: Verdict | undefined;
   #held: HeldVerdict | undefined;
   #controller: AbortController | undefined;
@@ -116,24 +105,21 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   #headers: Record<string, unknown> | undefined;
   #attempt: number | undefined;
 
-  constructor(delivery: Delivery, session: Session, settler: Settler, runsHere = 0, deliveredAt = 0) {
+  constructor(delivery: Delivery, session: Session, settler: Settler, runsHere = 0) {
     this.delivery = delivery;
     this.session = session;
     this.#settler = settler;
     this.#runsHere = runsHere;
-    this.deliveredAt = deliveredAt;
   }
 
   /** The same delivery once more, as if it had not been looked at. */
   anew(): ReceivedMessage {
-    const { delivery, session, deliveredAt } = this;
-    return new ReceivedMessage(delivery, session, this.#settler, this.#runsHere, deliveredAt);
+    return new ReceivedMessage(this.delivery, this.session, this.#settler, this.#runsHere);
   }
 
   /** The same delivery for another run: with a verdict of its own, and one attempt more. */
   again(): ReceivedMessage {
-    const { delivery, session, deliveredAt } = this;
-    return new ReceivedMessage(delivery, session, this.#settler, this.#runsHere + 1, deliveredAt);
+    return new ReceivedMessage(this.delivery, this.session, this.#settler, this.#runsHere + 1);
   }
 
   get id(): string | undefined {
@@ -141,7 +127,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   }
 
   get attempt(): number {
-    this.#attempt ??= attemptOf(this.delivery, this.session.queueType) + this.#runsHere;
+    this.#attempt ??= attemptOf(this.delivery, this.session.queue, this.session.queueType) + this.#runsHere;
     return this.#attempt;
   }
 
@@ -157,7 +143,9 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   get headers(): Readonly<Record<string, unknown>> {
     if (!this.#headers) {
       this.#headers = ownHeaders(this.delivery.properties.headers);
-      delete this.#headers[ATTEMPT_HEADER];
+      // A dead letter shows what was made of it.
+      if (!Object.hasOwn(this.#headers, FAILED_AT_HEADER)) delete this.#headers[ATTEMPT_HEADER];
+      delete this.#headers[ATTEMPT_QUEUE_HEADER];
       delete this.#headers[ORIGIN_HEADERS.exchange];
       delete this.#headers[ORIGIN_HEADERS.routingKey];
     }
@@ -218,18 +206,13 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     return this.settle({ kind: 'ack' });
   }
 
-  retry(options?: { readonly delayMs?: number | undefined }): boolean {
+  retry(options?: { readonly delayMs?: number }): boolean {
     checkOptions('message.retry', options, retryLaterChecks);
-    return this.settle({
-      kind: 'retry',
-      error: new RetryLater(),
-      delayMs: options?.delayMs,
-      reason: undefined,
-    });
+    return this.settle({ kind: 'retry', error: new RetryLater(), delayMs: options?.delayMs });
   }
 
   deadLetter(reason?: string): boolean {
-    return this.settle({ kind: 'dead-letter', error: new DeadLetter(reason), reason });
+    return this.settle({ kind: 'dead-letter', error: new DeadLetter(reason) });
   }
 
   requeue(): boolean {

@@ -23,38 +23,38 @@ export interface ConsumerOptions {
    * more to its quorum queue runs alone: if it ends the process, no other running message is returned, and counted, with it.
    * @defaultValue 1
    */
-  readonly concurrency?: number | undefined;
+  readonly concurrency?: number;
   /**
    * How many messages the server may deliver ahead, 1 to 65 535, and at least `concurrency`. `'auto'` is 50, or twice the
    * concurrency when that is more. On a queue with `singleActiveConsumer` at most 20. @defaultValue 'auto'
    */
-  readonly prefetch?: number | 'auto' | undefined;
+  readonly prefetch?: number | 'auto';
   /**
    * After how many milliseconds, 1 or more, a handler counts as failed; its signal aborts and the message goes the way of the
    * retry policy. The server's own limit is 30 minutes. `Infinity` leaves it to that. @defaultValue 1200000 (20 minutes)
    */
-  readonly handlerTimeoutMs?: number | undefined;
+  readonly handlerTimeoutMs?: number;
   /** Closes the consumer. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal;
   /** Consumers with a higher number are served first, -1 000 000 to 1 000 000. @defaultValue the server's: 0 */
-  readonly priority?: number | undefined;
+  readonly priority?: number;
   /**
    * Only this consumer may consume from the queue; while another one does, it waits for its turn. Classic queues only: for a
    * quorum queue set `singleActiveConsumer` on the queue. @defaultValue false
    */
-  readonly exclusive?: boolean | undefined;
+  readonly exclusive?: boolean;
   /**
    * **Loses messages.** The server forgets each message as soon as it has written it to the socket: those in flight when this
    * process or the connection dies are gone, a failed handler has no second attempt, and nothing bounds what is delivered
    * ahead. What a handler gives up by `DeadLetter`, and what is invalid, is still dead-lettered. @defaultValue false
    */
-  readonly noAck?: boolean | undefined;
+  readonly noAck?: boolean;
   /**
    * Where to begin, on a stream only. From there on the consumer keeps its own place: after a reconnect, a pause or a loop that
    * was left, it goes on with the first message that it has not handled. Another consumer, or another process, begins here
    * again. `'next'` reads what is sent from now on: for everything that is kept say `'first'`. @defaultValue 'next'
    */
-  readonly offset?: StreamOffset | undefined;
+  readonly offset?: StreamOffset;
 }
 
 /**
@@ -81,7 +81,7 @@ export interface HandlerOptions<Body = unknown> extends ConsumerOptions {
    * A message can only pass those that were delivered ahead: when one key may fill all of the `prefetch`, raise it. If the
    * function throws, the message has failed as if its handler had thrown. It must be quick.
    */
-  readonly orderBy?: ((message: Message<Body>) => OrderKey) | undefined;
+  readonly orderBy?: (message: Message<Body>) => OrderKey;
 }
 
 /** {@link ConsumerOptions} with every default filled in. */

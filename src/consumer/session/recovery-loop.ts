@@ -1,4 +1,5 @@
 import type { QueueContract } from '../../contracts/queue.js';
+import { consumedTopologyOf } from '../../contracts/topology.js';
 import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';
@@ -83,7 +84,7 @@ export class RecoveryLoop {
     const { prefetch, noAck, exclusive, priority, ackDelayMs = 0 } = options;
     if (this.#wasOpen) await this.#checkStream(link);
     // Although somebody may have declared it on this link: it may be gone since, with its last consumer if with nothing else.
-    await declarerOf(link).declare(contract, { again: true });
+    await declarerOf(link).declareAll(consumedTopologyOf(contract), { again: true });
     const session = await Session.open(
       link,
       {

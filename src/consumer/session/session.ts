@@ -1,5 +1,4 @@
 import type { QueueType } from '../../contracts/queue-options.js';
-import type { VerdictTrace } from '../../diagnostics/consume.js';
 import {
   type Channel,
   type ConsumeOptions,
@@ -10,11 +9,7 @@ import {
 import type { Clock, Timer } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
 import { AckWindow } from './ack-window.js';
-import { DeliveryRing } from './delivery-ring.js';
 import { offsetIn, type StreamPosition } from './stream-position.js';
-
-/** A larger prefetch has no larger ring of deliveries. */
-const MAX_EXPECTED = 2_048;
 
 export interface SessionOptions {
   readonly queue: string;
@@ -33,6 +28,7 @@ export interface SessionOptions {
  * delivery after its session has ended is impossible: its tag means another message on the next channel.
  */
 export class Session {
+  readonly queue: string;
   readonly queueType: QueueType;
   /** Resolves, with the reason, when nothing will be delivered any more. Never rejects. */
   readonly ended: Promise<TransportError>;
@@ -40,7 +36,7 @@ export class Session {
   readonly #end = deferred<TransportError>();
   #channel!: Channel;
   #window!: AckWindow;
-  readonly #unsettled: DeliveryRing;
+  readonly #unsettled = new Map<number, Delivery>();
   #consumerTag: string | undefined;
   #resuming: Promise<void> | undefined;
   /** It consumes, or is about to. */
@@ -48,13 +44,11 @@ export class Session {
   #isLive = true;
   #flushScheduled = false;
   #delayedFlush: Timer | undefined;
-  /** What listens to acknowledgements that are gathered. */
-  #unwritten: VerdictTrace[] = [];
 
   private constructor(options: SessionOptions) {
     this.#options = options;
+    this.queue = options.queue;
     this.queueType = options.queueType;
-    this.#unsettled = new DeliveryRing(Math.min(MAX_EXPECTED, options.prefetch));
     this.ended = this.#end.promise;
   }
 
@@ -87,7 +81,7 @@ export class Session {
 
   /** What was delivered and has no verdict yet. */
   get unsettled(): Iterable<Delivery> {
-    return this.#unsettled;
+    return this.#unsettled.values();
   }
 
   /** Consumes, again after `pause`. */
@@ -183,18 +177,7 @@ export class Session {
     this.#flushScheduled = false;
     this.#clearDelay();
     if (!this.#isLive) return;
-    if (this.#write(() => this.#window.flush())) this.#tellWritten(true);
-  }
-
-  /** Ends the trace of an acknowledgement with whether it was written. */
-  traceAck(trace: VerdictTrace): void {
-    if (this.#options.consume.noAck) trace.succeed(true);
-    else this.#unwritten.push(trace);
-  }
-
-  #tellWritten(isWritten: boolean): void {
-    if (this.#unwritten.length === 0) return;
-    for (const trace of this.#unwritten.splice(0)) trace.succeed(isWritten);
+    this.#write(() => this.#window.flush());
   }
 
   /** Ends it, so that its deliveries are stale from now on. */
@@ -202,7 +185,6 @@ export class Session {
     if (!this.#isLive) return;
     this.#isLive = false;
     this.#clearDelay();
-    this.#tellWritten(false);
     this.#options.position?.lost(this);
     this.#end.resolve(reason);
   }
@@ -218,7 +200,7 @@ export class Session {
     if (!this.#isLive) return;
     if (!this.#options.consume.noAck) {
       this.#window.delivered(delivery.deliveryTag);
-      this.#unsettled.add(delivery);
+      this.#unsettled.set(delivery.deliveryTag, delivery);
     }
     const { position } = this.#options;
     if (position?.delivered(this.#offset(delivery.deliveryTag), this) === false)

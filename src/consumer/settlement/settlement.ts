@@ -1,6 +1,5 @@
 import type { Outcome, OutcomeListener } from '../../broker/test-hooks.js';
 import type { QueueContract } from '../../contracts/queue.js';
-import type { ConsumerTracer, TracedVerdict } from '../../diagnostics/consume.js';
 import type { Events } from '../../events.js';
 import type { Republisher } from '../../producer/republisher.js';
 import type { Clock, Timer } from '../../util/clock.js';
@@ -17,7 +16,6 @@ export const MAX_HOLD_MS = 20 * 60_000;
 
 export interface SettlementSettings {
   readonly contract: QueueContract;
-  readonly tracer?: ConsumerTracer | undefined;
   readonly noAck: boolean;
   readonly memory: DuplicateFilter;
   readonly republisher: Republisher;
@@ -33,14 +31,6 @@ export interface SettlementSettings {
     | ((message: ReceivedMessage, error: unknown) => Promise<void> | undefined)
     | undefined;
 }
-
-/** A verdict as it is carried out: of a failed run with what the retry policy makes of it. `forget`: the server has it no more. */
-type Plan =
-  | Exclude<Verdict, { readonly kind: 'retry' }>
-  | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs: number }
-  | { readonly kind: 'forget' };
-
-type TracedPlan = Exclude<Plan, { readonly kind: 'rest' }>;
 
 /** Counters of a consumer's verdicts. */
 export interface SettlementCounts {
@@ -68,89 +58,37 @@ export class Settlement implements Settler {
   }
 
   settle(message: ReceivedMessage, verdict: Verdict): boolean {
-    const plan = this.#plan(message, verdict);
-    const { tracer } = this.#settings;
-    // What rests has been looked at by nobody, and comes again as it is.
-    if (tracer?.hearsVerdicts && plan.kind !== 'rest') return this.#traced(tracer, message, plan, verdict);
-    message.loopRun?.succeed();
-    return this.#carryOut(message, plan);
-  }
-
-  #traced(tracer: ConsumerTracer, message: ReceivedMessage, plan: TracedPlan, verdict: Verdict): boolean {
-    const trace = tracer.verdict(message, this.#told(plan, verdict));
-    message.verdictTrace = trace;
-    return trace.run(() => {
-      message.loopRun?.succeed();
-      const isDone = this.#carryOut(message, plan);
-      if (!isDone) trace.succeed(false);
-      return isDone;
-    });
-  }
-
-  /** The plan in the words of a trace. A request that failed is acknowledged as well, after its answer. */
-  #told(plan: TracedPlan, verdict: Verdict): TracedVerdict {
-    const reason = 'reason' in verdict ? verdict.reason : 'error' in verdict ? verdict.error : undefined;
-    const kinds = {
-      ack: 'ack',
-      answer: 'ack',
-      requeue: 'requeue',
-      reject: 'requeue',
-      retry: 'retry',
-      forget: 'retry',
-      'dead-letter': this.#settings.answerFailure ? 'ack' : 'dead-letter',
-    } as const;
-    return { verdict: kinds[plan.kind], delayMs: plan.kind === 'retry' ? plan.delayMs : undefined, reason };
-  }
-
-  /** What is to be done. A delivery that is stale is not decided about: the message will be delivered again. */
-  #plan(message: ReceivedMessage, verdict: Verdict): Plan {
-    if (verdict.kind !== 'retry') return verdict;
-    const { contract, clock, noAck } = this.#settings;
-    const { error, delayMs } = verdict;
-    if (!message.session.isLive) return { kind: 'retry', error, delayMs: delayMs ?? 0 };
-    // At most once: the server has forgotten it already. What is given up was handled all the same.
-    if (noAck && !isGivenUp(error)) return { kind: 'forget' };
-    const decision = decide(contract.retry, message, error, delayMs, clock.random);
-    if (decision.kind === 'dead-letter') return { kind: 'dead-letter', error };
-    return { kind: 'retry', error, delayMs: decision.delayMs };
-  }
-
-  /** False when the delivery is stale. */
-  #carryOut(message: ReceivedMessage, plan: Plan): boolean {
     // A stale success is remembered, so that the message is not handled again when it comes back.
-    if (plan.kind === 'ack') {
+    if (verdict.kind === 'ack') {
       const isDone = this.#ack(message);
       // Of a duplicate no handler has come to an end.
-      if (isDone && !plan.isDuplicate) this.#tell(message, 'acked', undefined);
+      if (isDone && !verdict.isDuplicate) this.#tell(message, 'acked', undefined);
       return isDone;
     }
     // Also when it is stale: whoever asked waits for the answer, not for the delivery.
-    if (plan.kind === 'answer') {
-      this.#answered(message, plan.answered, 'acked', undefined);
+    if (verdict.kind === 'answer') {
+      this.#answered(message, verdict.answered, 'acked', undefined);
       return true;
     }
-    const { session, delivery } = message;
-    if (!session.isLive) return this.#stale();
-    switch (plan.kind) {
+    if (!message.session.isLive) return this.#stale();
+    switch (verdict.kind) {
       case 'requeue':
         this.#tell(message, 'requeued', undefined);
         this.counts.requeued++;
-        return done(message, session.requeueUnseen(delivery.deliveryTag));
+        return message.session.requeueUnseen(message.delivery.deliveryTag);
       case 'reject':
         this.#tell(message, 'requeued', undefined);
         this.counts.requeued++;
-        return done(message, session.requeueFailed(delivery.deliveryTag));
+        return message.session.requeueFailed(message.delivery.deliveryTag);
       case 'dead-letter':
-        this.#deadLetter(message, plan.error);
+        this.#deadLetter(message, verdict.error);
         return true;
       case 'retry':
-        this.#retry(message, plan.error, plan.delayMs);
+        this.#failed(message, verdict.error, verdict.delayMs);
         return true;
       case 'rest':
-        this.#settings.park?.(message, plan.delayMs);
+        this.#settings.park?.(message, verdict.delayMs);
         return true;
-      case 'forget':
-        return done(message, true);
     }
   }
 
@@ -160,17 +98,7 @@ export class Settlement implements Settler {
       if (message.session !== session) continue;
       this.#settings.clock.clearTimeout(timer);
       this.#resting.delete(message);
-      done(message, false);
     }
-  }
-
-  /** Nothing rests any more, and nothing of it is given back: the channel is about to be closed. */
-  abandon(): void {
-    for (const [message, { timer }] of this.#resting) {
-      this.#settings.clock.clearTimeout(timer);
-      done(message, false);
-    }
-    this.#resting.clear();
   }
 
   /** From now on nothing rests, and {@link settled} awaits what is left. */
@@ -195,11 +123,9 @@ export class Settlement implements Settler {
     if (session.ack(delivery.deliveryTag)) {
       this.counts.acked++;
       if (!noAck) memory.acked(id, delivery.content);
-      if (message.verdictTrace) session.traceAck(message.verdictTrace);
       return true;
     }
     if (!noAck) memory.stale(id, delivery.content);
-    done(message, false);
     return this.#stale();
   }
 
@@ -212,11 +138,19 @@ export class Settlement implements Settler {
     return false;
   }
 
-  #retry(message: ReceivedMessage, error: unknown, delayMs: number): void {
+  #failed(message: ReceivedMessage, error: unknown, delayMs: number | undefined): void {
+    const { contract, clock, noAck } = this.#settings;
+    // At most once: the server has forgotten it already. What is given up was handled all the same.
+    if (noAck && !isGivenUp(error)) return;
+    const decision = decide(contract.retry, message, error, delayMs, clock.random);
+    if (decision.kind === 'dead-letter') {
+      this.#deadLetter(message, error);
+      return;
+    }
     this.counts.retried++;
     this.#tell(message, 'retried', error);
-    if (this.#settings.hold?.(message, delayMs)) done(message, true);
-    else this.#tryAgain(message, delayMs);
+    if (this.#settings.hold?.(message, decision.delayMs)) return;
+    this.#tryAgain(message, decision.delayMs);
   }
 
   /** A copy that carries the count waits for its time on the server. */
@@ -243,7 +177,7 @@ export class Settlement implements Settler {
     this.#tell(message, 'dead-lettered', error);
     if (deadLetter === undefined) {
       this.counts.deadLettered++;
-      done(message, message.session.drop(message.delivery.deliveryTag));
+      message.session.drop(message.delivery.deliveryTag);
       return;
     }
     const published = republisher.deadLetter(message, contract, error, new Date(clock.wallNow()));
@@ -270,13 +204,7 @@ export class Settlement implements Settler {
     const then = () => {
       onPublished();
       // Not remembered as done: the copy has the same id and body, and would be taken for the original that comes back.
-      const { session, delivery, verdictTrace } = message;
-      if (session.ack(delivery.deliveryTag)) {
-        if (verdictTrace) session.traceAck(verdictTrace);
-        return;
-      }
-      done(message, false);
-      this.#stale();
+      if (!message.session.ack(message.delivery.deliveryTag)) this.#stale();
     };
     this.#whenPublished(message, published, then, dueAt);
   }
@@ -303,8 +231,7 @@ export class Settlement implements Settler {
     then: () => void,
     dueAt = Number.NEGATIVE_INFINITY,
   ): void {
-    const giveBack = (error: unknown) => {
-      message.verdictTrace?.fail(error);
+    const giveBack = () => {
       const restMs = Math.max(SETBACK_MS, dueAt - this.#settings.clock.now());
       this.#rest(message, restMs, () => this.#giveBack(message));
     };
@@ -318,10 +245,7 @@ export class Settlement implements Settler {
   }
 
   #rest(message: ReceivedMessage, delayMs: number, then: () => void): void {
-    if (!message.session.isLive) {
-      done(message, false);
-      return;
-    }
+    if (!message.session.isLive) return;
     if (delayMs <= 0 || this.#isClosing) {
       then();
       return;
@@ -335,10 +259,4 @@ export class Settlement implements Settler {
     );
     this.#resting.set(message, { timer, then });
   }
-}
-
-/** The verdict is carried out, or cannot be any more since the delivery is stale. */
-function done(message: ReceivedMessage, isCarriedOut: boolean): boolean {
-  message.verdictTrace?.succeed(isCarriedOut);
-  return isCarriedOut;
 }

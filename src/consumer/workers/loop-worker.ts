@@ -1,4 +1,3 @@
-import type { ConsumerTracer } from '../../diagnostics/consume.js';
 import { type Deferred, deferred } from '../../util/deferred.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
@@ -9,7 +8,6 @@ export interface LoopWorkerSettings {
   readonly buffer: PrefetchBuffer;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
-  readonly tracer?: ConsumerTracer | undefined;
   /** The first loop begins, after there was none. */
   readonly onFirst: () => void;
   /** The last loop was left: stops deliveries, and then has the message in hand given back, lest it come here again. */
@@ -97,7 +95,7 @@ export class LoopWorker implements Worker {
     // An asynchronous schema may never answer.
     for (const message of this.#admitting) if (message.session === session) this.#admitting.delete(message);
     for (const { inHand } of this.#loops) {
-      for (const message of inHand) if (message.session === session) abandon(message, reason);
+      for (const message of inHand) if (message.session === session) message.abort(reason);
     }
   }
 
@@ -115,7 +113,7 @@ export class LoopWorker implements Worker {
     this.#end ??= { error: undefined };
     for (const { result } of this.#waiting.splice(0)) result.resolve(undefined);
     for (const { inHand } of this.#loops) {
-      for (const message of inHand) abandon(message, reason);
+      for (const message of inHand) message.abort(reason);
     }
     this.#loops.clear();
     this.#admitting.clear();
@@ -162,10 +160,6 @@ export class LoopWorker implements Worker {
       return;
     }
     next.loop.inHand.push(message);
-    const run = this.#settings.tracer?.run(message, true);
-    message.loopRun = run;
-    // The body of the loop is not called from here: nothing can be bound to it.
-    run?.run(() => {});
     next.result.resolve(message);
   }
 }
@@ -173,9 +167,4 @@ export class LoopWorker implements Worker {
 interface Loop {
   /** The message in the loop's body; several when `next` was called again before it had answered. */
   readonly inHand: ReceivedMessage[];
-}
-
-function abandon(message: ReceivedMessage, reason: Error): void {
-  message.loopRun?.fail(reason);
-  message.abort(reason);
 }

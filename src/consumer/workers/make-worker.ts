@@ -30,8 +30,7 @@ export function guardOf(work: Work): HandlerGuard | undefined {
   return typeof work === 'object' && 'guard' in work ? work.guard : undefined;
 }
 
-export interface WorkerSettings
-  extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock' | 'tracer'> {
+export interface WorkerSettings extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock'> {
   readonly buffer: PrefetchBuffer;
   readonly isHeld: (message: ReceivedMessage) => boolean;
 }

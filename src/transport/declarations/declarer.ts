@@ -75,16 +75,16 @@ export class Declarer {
     }
   }
 
-  #refused(error: unknown, step: TopologyStep): void {
+  async #refused(error: unknown, step: TopologyStep): Promise<void> {
     const refusal = topologyError(error, step);
-    if (
-      step.kind === 'queue' &&
-      step.lenient &&
-      refusal instanceof TopologyError &&
-      refusal.code === 'MISMATCH'
-    )
-      return;
-    throw refusal;
+    const isLenient = step.kind === 'queue' && step.lenient;
+    if (!isLenient || !(refusal instanceof TopologyError)) throw refusal;
+    if (refusal.code === 'MISMATCH') return;
+    try {
+      await this.run((channel) => channel.checkQueue(step.queue.name));
+    } catch {
+      throw withDeadLetterAdvice(refusal);
+    }
   }
 
   async #runNow<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
@@ -182,12 +182,26 @@ const UNAVAILABLE = /is down or inaccessible|is stopped by supervisor/;
 /** The words of rabbit_misc:assert_args_equivalence1/4, the same from 3.10 to 4.3. */
 const INEQUIVALENT = /inequivalent arg '([^']+)' for .*: received (.+?) but current is (.+)$/s;
 
+/** Without a place for dead letters, a message that fails for good could only run again and again. */
+function withDeadLetterAdvice(refusal: TopologyError): TopologyError {
+  const { code, target, message } = refusal;
+  const advice =
+    `Messages that fail for good would have no place. Declare '${target}' first, or use the option 'deadLetter': ` +
+    `the contract of a queue, true for '<queue>.dead', or false to drop these messages`;
+  return new TopologyError(code, target, `${message}. ${advice}`, { cause: refusal });
+}
+
 function topologyError(error: unknown, step: TopologyStep): unknown {
   switch (step.kind) {
     case 'queue':
       return toTopologyError(error, step.queue.name, `The queue '${step.queue.name}'`);
-    case 'check-queue':
-      return toTopologyError(error, step.name, `The queue '${step.name}'`);
+    case 'check-queue': {
+      const { name, deadLetterOf } = step;
+      if (deadLetterOf === undefined) return toTopologyError(error, name, `The queue '${name}'`);
+      const subject = `The dead-letter queue '${name}' of the queue '${deadLetterOf}'`;
+      const refusal = toTopologyError(error, name, subject);
+      return refusal instanceof TopologyError ? withDeadLetterAdvice(refusal) : refusal;
+    }
     case 'exchange':
       return toTopologyError(error, step.exchange.name, `The exchange '${step.exchange.name}'`);
     case 'check-exchange':

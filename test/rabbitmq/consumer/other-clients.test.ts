@@ -141,11 +141,11 @@ describe('a message of another client', () => {
     await broker.consumer(greetings, () => {
       throw new Error('for good');
     }).ready;
-    await other.put('greetings', body, { headers: { CC: ['copies'], 'x-match': 'all', own: 1 } });
+    await other.put('greetings', body, { headers: { CC: ['copies'], 'x-mine': 'all', own: 1 } });
     await other.take('copies');
     const dead = await other.take('greetings.dead');
-    const { CC, 'x-match': match, own } = dead.properties.headers ?? {};
-    expect({ CC, match, own }).toEqual({ CC: undefined, match: undefined, own: 1 });
+    const { CC, 'x-mine': mine, own } = dead.properties.headers ?? {};
+    expect({ CC, mine, own }).toEqual({ CC: undefined, mine: 'all', own: 1 });
     expect((await other.channel.checkQueue('copies')).messageCount).toBe(0);
   });
 

@@ -225,6 +225,19 @@ describe('queue()', () => {
     }
   });
 
+  it('accepts the contract of another queue for its dead letters, unless nobody else can use that one', () => {
+    const repairs = make({}, 'repairs');
+    expect(make({ deadLetter: repairs })).toMatchObject({
+      deadLetter: 'repairs',
+      deadLetterContract: repairs,
+    });
+    const mine = make({ type: 'classic', durable: false, exclusive: true }, 'mine');
+    expect(() => make({ deadLetter: mine })).toThrow(refused('deadLetter', /not exclusive/));
+    expect(() => make({ deadLetter: make({}, 'q') })).toThrow(
+      refused('deadLetter', /its own dead-letter queue/),
+    );
+  });
+
   it('refuses what is no schema', () => {
     for (const wrong of [null, {}, 'string', () => true])
       expect(() => make({}, 'q', wrong)).toThrow(refused('schema', /Standard Schema/));

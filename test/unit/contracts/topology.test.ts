@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { exchange } from '../../../src/contracts/exchange.js';
 import { queue } from '../../../src/contracts/queue.js';
-import { deadLetterTopologyOf, type TopologyStep, topologyOf } from '../../../src/contracts/topology.js';
+import {
+  consumedTopologyOf,
+  deadLetterTopologyOf,
+  type TopologyStep,
+  topologyOf,
+} from '../../../src/contracts/topology.js';
 
 const schema = z.any();
 
@@ -79,7 +84,6 @@ describe('what is declared for a queue', () => {
     const steps = topologyOf(contract);
 
     expect(short(steps)).toEqual([
-      'queue failed',
       'exchange orders',
       'queue billing',
       'bind billing to orders: eu.*',
@@ -168,12 +172,66 @@ describe('what is declared again for dead letters', () => {
     ]);
   });
 
-  it.each([
-    ['there are none', { deadLetter: false }],
-    ['the program declares nothing', { declare: false }],
-    ['the program only looks', { declare: 'passive' }],
-  ] as const)('is nothing where %s', (_, options) => {
-    expect(deadLetterTopologyOf(queue('q', schema, options))).toEqual([]);
+  it('is nothing where there are none', () => {
+    expect(deadLetterTopologyOf(queue('q', schema, { deadLetter: false }))).toEqual([]);
+  });
+
+  it.each([false, 'passive'] as const)(
+    'is their queue also where the program does not declare the queue itself (%s)',
+    (declare) => {
+      expect(short(deadLetterTopologyOf(queue('q', schema, { declare })))).toEqual(['queue q.dead']);
+    },
+  );
+
+  it.each([false, 'passive'] as const)(
+    'is nothing but a look for a queue of another name where the program does not declare the queue itself (%s)',
+    (declare) => {
+      expect(deadLetterTopologyOf(queue('q', schema, { declare, deadLetter: 'lost' }))).toEqual([
+        { kind: 'check-queue', name: 'lost', deadLetterOf: 'q' },
+      ]);
+    },
+  );
+
+  it('is what the contract of their queue says', () => {
+    const repairs = queue('repairs', schema, { retry: { attempts: 2 } });
+    const orders = queue('orders', schema, { deadLetter: repairs });
+
+    expect(orders.deadLetter).toBe('repairs');
+    expect(deadLetterTopologyOf(orders)).toEqual(topologyOf(repairs));
+    expect(short(topologyOf(orders))).toEqual(['queue repairs.dead', 'queue repairs', 'queue orders']);
+  });
+});
+
+describe('a dead-letter queue that is given by name', () => {
+  it('is not declared ahead where the server keeps its dead letters until the queue is there', () => {
+    expect(short(topologyOf(queue('q', schema, { deadLetter: 'lost' })))).toEqual(['queue q']);
+    expect(short(topologyOf(queue('q', schema, { deadLetter: 'lost', type: 'stream' })))).toEqual([
+      'queue q',
+    ]);
+  });
+
+  it('is declared with its queue where the server would lose them', () => {
+    for (const options of [{ type: 'classic' }, { overflow: 'drop-head' }] as const)
+      expect(short(topologyOf(queue('q', schema, { ...options, deadLetter: 'lost' })))).toEqual([
+        'queue lost',
+        'queue q',
+      ]);
+  });
+});
+
+describe('what is declared for a consumer', () => {
+  it('has a place for dead letters also where the program does not declare the queue itself', () => {
+    expect(short(consumedTopologyOf(queue('q', schema, { declare: false })))).toEqual(['queue q.dead']);
+    expect(short(consumedTopologyOf(queue('q', schema, { declare: 'passive' })))).toEqual([
+      'check-queue q',
+      'queue q.dead',
+    ]);
+    expect(short(consumedTopologyOf(queue('q', schema)))).toEqual(['queue q.dead', 'queue q']);
+    expect(consumedTopologyOf(queue('q', schema, { declare: false, deadLetter: false }))).toEqual([]);
+    expect(short(consumedTopologyOf(queue('q', schema, { deadLetter: 'lost' })))).toEqual([
+      'queue q',
+      'queue lost',
+    ]);
   });
 });
 

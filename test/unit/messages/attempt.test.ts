@@ -149,19 +149,19 @@ const nonsense: unknown[] = [
 
 describe('the attempt that a delivery is', () => {
   it.each(table)('is $attempt for $why ($queue queue)', ({ queue, redelivered, headers, attempt }) => {
-    expect(attemptOf(delivery({ redelivered, properties: { headers } }), queue)).toBe(attempt);
+    expect(attemptOf(delivery({ redelivered, properties: { headers } }), 'jobs', queue)).toBe(attempt);
   });
 
   it.each(nonsense)('ignores a count of %j', (count) => {
     const headers = { 'leveret-attempt': count, 'x-delivery-count': count };
 
-    expect(attemptOf(delivery({ properties: { headers } }), 'quorum')).toBe(1);
-    expect(attemptOf(delivery({ redelivered: true, properties: { headers } }), 'quorum')).toBe(2);
+    expect(attemptOf(delivery({ properties: { headers } }), 'jobs', 'quorum')).toBe(1);
+    expect(attemptOf(delivery({ redelivered: true, properties: { headers } }), 'jobs', 'quorum')).toBe(2);
   });
 
   it('ignores counts that headers inherit', () => {
     const headers = Object.create({ 'leveret-attempt': 9 }) as Record<string, unknown>;
 
-    expect(attemptOf(delivery({ properties: { headers } }), 'quorum')).toBe(1);
+    expect(attemptOf(delivery({ properties: { headers } }), 'jobs', 'quorum')).toBe(1);
   });
 });

@@ -95,6 +95,9 @@ describe('a dead letter', () => {
         'x-death': [{ count: 1 }],
         'x-mine': 1,
         'x-first-death-queue': 'q',
+        'x-last-death-reason': 'expired',
+        'x-delivery-count': 2,
+        'x-acquired-count': 2,
         CC: ['other'],
         BCC: ['more'],
       },
@@ -106,21 +109,53 @@ describe('a dead letter', () => {
       'leveret-failed-at',
       'leveret-queue',
       'tenant',
+      'x-mine',
     ]);
   });
 
-  it('drops headers that are too large to copy, and says so', () => {
-    const headers = headersOf({ headers: { huge: 'x'.repeat(61 * 1024), tenant: 'a' } });
+  it('keeps what other clients write as dates, decimals and large fractions, in their types', () => {
+    const dueAt = { '!': 'timestamp', value: 1_800_000_000 };
+    const price = { '!': 'decimal', value: { places: 2, digits: 4_999 } };
+    const headers = headersOf({ headers: { dueAt, price, deep: { er: [dueAt, { price }] }, far: -1e300 } });
 
-    expect(headers).toMatchObject({ 'leveret-headers-dropped': true, 'leveret-error': 'Error: boom' });
-    expect(headers).not.toHaveProperty('huge');
-    expect(headers).not.toHaveProperty('tenant');
+    expect(headers).toMatchObject({ dueAt, price, deep: { er: [dueAt, { price }] } });
+    expect(headers.far).toEqual({ '!': 'double', value: -1e300 });
+    expect(headers).not.toHaveProperty('leveret-headers-dropped');
   });
 
-  it('drops headers that can not be sent again, and says so', () => {
-    const headers = headersOf({ headers: { ratio: Number.NaN } });
+  it('leaves out the one header that is too large to copy, and names it', () => {
+    const headers = headersOf({ headers: { huge: 'x'.repeat(61 * 1024), tenant: 'a' } });
 
-    expect(headers['leveret-headers-dropped']).toBe(true);
+    expect(headers).toMatchObject({
+      'leveret-headers-dropped': true,
+      'leveret-dropped-headers': ['huge'],
+      'leveret-error': 'Error: boom',
+      tenant: 'a',
+    });
+    expect(headers).not.toHaveProperty('huge');
+  });
+
+  it('leaves out the largest of headers that are too large together', () => {
+    const sizes = { a: 20, b: 25, c: 30, d: 1 };
+    const given = Object.entries(sizes).map(([name, size]) => [name, 'x'.repeat(size * 1024)] as const);
+    const headers = headersOf({ headers: Object.fromEntries(given) });
+
+    expect(Object.keys(headers)).toEqual(expect.arrayContaining(['a', 'b', 'd']));
+    expect(headers['leveret-dropped-headers']).toEqual(['c']);
+    expect(checkHeaders(headers)).toHaveProperty('sizeBytes');
+  });
+
+  it.each<[string, unknown]>([
+    ['no number', Number.NaN],
+    ['a type that amqplib does not decode to', { '!': 'int8', value: 1 }],
+    ['a date that is none', { '!': 'timestamp', value: 'today' }],
+    ['a decimal that is none', { '!': 'decimal', value: { places: 256, digits: 1 } }],
+    ['a table with a name that chooses a type', { '!': 'timestamp', value: 1, more: 2 }],
+  ])('leaves out alone what cannot be sent again, and names it: %s', (_, wrong) => {
+    const headers = headersOf({ headers: { wrong, tenant: 'a' } });
+
+    expect(headers).toMatchObject({ 'leveret-dropped-headers': ['wrong'], tenant: 'a' });
+    expect(headers).not.toHaveProperty('wrong');
   });
 
   it("drops the sender's headers when it is told to", () => {
@@ -244,7 +279,11 @@ describe('a copy for another attempt', () => {
       routingKey: 'emails',
       mandatory: true,
       content: body,
-      properties: { messageId: 'm1', deliveryMode: 2, headers: { tenant: 'a', 'leveret-attempt': 3 } },
+      properties: {
+        messageId: 'm1',
+        deliveryMode: 2,
+        headers: { tenant: 'a', 'leveret-attempt': 3, 'leveret-attempt-queue': 'emails' },
+      },
     });
   });
 
@@ -252,6 +291,6 @@ describe('a copy for another attempt', () => {
     const copy = retried({ 'leveret-attempt': 5, 'leveret-failed-at': 'then' });
     const again = delivery({ properties: { headers: copy.properties.headers } });
 
-    expect(attemptOf(again, 'quorum')).toBe(2);
+    expect(attemptOf(again, 'emails', 'quorum')).toBe(2);
   });
 });

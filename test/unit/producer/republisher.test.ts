@@ -85,8 +85,8 @@ describe('a copy of a message', () => {
     expect(published.error).toBeInstanceOf(UnroutableError);
   });
 
-  it('fails at once where the program declares nothing', async () => {
-    const published = await deadLetter(message(), queue('emails', z.any(), { declare: false }));
+  it('fails at once where there is no queue to declare', async () => {
+    const published = await deadLetter(message(), queue('emails', z.any(), { deadLetter: false }));
     await giveBack(1);
 
     expect(published.error).toBeInstanceOf(UnroutableError);

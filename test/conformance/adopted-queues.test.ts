@@ -1,0 +1,162 @@
+import { queue } from 'leveret';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { recordEvents } from '../helpers/recorded-events.js';
+import { Seen, until } from './helpers.js';
+import { Peer } from './port/peer.js';
+import { suite } from './suite.js';
+
+const Invoice = z.object({ number: z.int() });
+const retry = { attempts: 2, initialDelayMs: 63, jitter: false };
+
+for (const type of ['quorum', 'classic'] as const) {
+  const owned = queue('invoices', Invoice, { type, deadLetter: false, retry: false });
+
+  for (const declare of [false, 'passive'] as const) {
+    suite(`a ${type} queue of another program, used with declare: ${declare}`, {
+      'has dead letters all the same, after no more runs than the contract says': async (bench) => {
+        const broker = await bench.connect();
+        await broker.declare(owned);
+        const adopted = queue('invoices', Invoice, { type, declare, retry });
+        const attempts: number[] = [];
+        const consumer = broker.consumer(adopted, ({ attempt }) => {
+          attempts.push(attempt);
+          throw new Error('out of paper');
+        });
+        await consumer.ready;
+        await broker.producer(adopted).send({ number: 17 });
+        await until(() => consumer.stats.deadLettered === 1);
+        expect(attempts).toEqual([1, 2]);
+        expect(await broker.stats('invoices.dead')).toMatchObject({ messages: 1 });
+        expect(await broker.deadLetters(adopted).list()).toMatchObject([
+          { body: { number: 17 }, attempt: 2 },
+        ]);
+      },
+
+      'is not consumed when the dead-letter queue that it names does not exist': async (bench) => {
+        const broker = await bench.connect();
+        await broker.declare(owned);
+        const adopted = queue('invoices', Invoice, { type, declare, retry, deadLetter: 'graveyard' });
+        await expect(broker.consumer(adopted, () => {}).ready).rejects.toMatchObject({
+          code: 'NOT_FOUND',
+          target: 'graveyard',
+          message: expect.stringMatching(
+            /dead-letter queue 'graveyard' of the queue 'invoices'.*'deadLetter'/,
+          ),
+        });
+        await broker.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
+        await broker.consumer(adopted, () => {}).ready;
+      },
+    });
+  }
+}
+
+suite('the dead letters of one queue that are the work of another', {
+  'can be declared by either program first, by contract or by name': async (bench) => {
+    const repairs = queue('repairs', Invoice, { retry: { attempts: 2 } });
+    const [shop, workshop] = [await bench.connect(), await bench.connect()];
+    for (const [name, deadLetter] of [
+      ['by-contract', repairs],
+      ['by-name', 'repairs'],
+    ] as const) {
+      const orders = queue(name, Invoice, { deadLetter });
+      await shop.declare(orders);
+      await workshop.declare(repairs);
+      await expect(shop.declare(orders)).resolves.toBeUndefined();
+      await workshop.delete(repairs);
+    }
+  },
+
+  'have a place when the owner of that queue never came': async (bench) => {
+    const broker = await bench.connect();
+    const orders = queue('orders', Invoice, { deadLetter: 'repairs', retry: false });
+    expect(await broker.deadLetters(orders).list()).toEqual([]);
+    const consumer = broker.consumer(orders, () => {
+      throw new Error('broken');
+    });
+    await broker.producer(orders).send({ number: 1 });
+    await until(() => consumer.stats.deadLettered === 1);
+    expect(await broker.deadLetters(orders).list()).toMatchObject([{ body: { number: 1 } }]);
+  },
+
+  'begin there with the first attempt': async (bench) => {
+    const broker = await bench.connect();
+    const repairs = queue('repairs', Invoice, { retry: { attempts: 2, initialDelayMs: 0 } });
+    const orders = queue('orders', Invoice, {
+      deadLetter: repairs,
+      retry: { attempts: 3, initialDelayMs: 0 },
+    });
+    const attempts: number[] = [];
+    const consumer = broker.consumer(repairs, ({ attempt }) => {
+      attempts.push(attempt);
+      throw new Error('beyond repair');
+    });
+    broker.consumer(orders, () => {
+      throw new Error('broken');
+    });
+    await broker.producer(orders).send({ number: 1 });
+    await until(() => consumer.stats.deadLettered === 1);
+    expect(attempts).toEqual([1, 2]);
+  },
+});
+
+suite('a message that the server moves to another work queue', {
+  'begins there with the first attempt': async (bench) => {
+    const broker = await bench.connect();
+    const second = queue('second', Invoice, { retry: { attempts: 3, initialDelayMs: 63, jitter: false } });
+    const first = queue('first', Invoice, {
+      messageTtlMs: 400,
+      deadLetter: second,
+      retry: { attempts: 20, initialDelayMs: 0 },
+    });
+    let runs = 0;
+    const moving = broker.consumer(first, () => {
+      runs++;
+      if (runs >= 5) void moving.pause();
+      throw new Error('not for us');
+    });
+    await moving.ready;
+    await broker.producer(first).send({ number: 1 });
+    await until(() => moving.state.status === 'paused');
+    const attempts: number[] = [];
+    const consumer = broker.consumer(second, ({ attempt }) => {
+      attempts.push(attempt);
+      throw new Error('nor for us');
+    });
+    await until(() => consumer.stats.deadLettered === 1);
+    expect(attempts).toEqual([1, 2, 3]);
+  },
+});
+
+suite("another client's headers", {
+  'keep their values and types in every attempt, in the dead letter and after a replay': async (bench) => {
+    const broker = await bench.connect();
+    const imports = queue('imports', Invoice, { retry: { attempts: 2, initialDelayMs: 63, jitter: false } });
+    const given = {
+      customer: 'c-9',
+      dueAt: { '!': 'timestamp', value: 1_800_000_000 },
+      price: { '!': 'decimal', value: { places: 2, digits: 4_999 } },
+      'x-mine': [1, { '!': 'timestamp', value: 1 }],
+    };
+    const events = recordEvents(broker);
+    const seen = new Seen<unknown>();
+    const consumer = broker.consumer(imports, (message) => {
+      seen.handler(message);
+      throw new Error('locked');
+    });
+    await consumer.ready;
+    await using peer = new Peer(bench.target);
+    const properties = { headers: given, contentType: 'application/json' };
+    await (await peer.channel()).publish('imports', '{"number":1}', { properties });
+    await until(() => events.of('dead-lettered').length === 1);
+    await until(async () => (await broker.deadLetters(imports).replay()).replayed === 1);
+    await until(() => events.of('dead-lettered').length === 2);
+    const all = seen.messages.map(({ attempt, headers }) => ({ attempt, headers: { ...headers } }));
+    expect(all).toEqual([1, 2, 1, 2].map((attempt) => ({ attempt, headers: given })));
+    await consumer.close();
+    const dead = new Seen<unknown>();
+    broker.consumer(queue('imports.dead', z.unknown(), { declare: false, deadLetter: false }), dead.handler);
+    await until(() => dead.messages.length === 1);
+    expect({ ...dead.messages[0]?.headers }).toMatchObject({ ...given, 'leveret-attempt': 2 });
+  },
+});
