@@ -268,13 +268,11 @@ async function lettersIn(link: Link, contract: QueueContract, queue: string): Pr
   try {
     return (await count()).messages;
   } catch (error) {
-    const steps = deadLetterTopologyOf(contract);
-    const isOurs = contract.deadLetterContract !== undefined || hasOwnDeadLetterQueue(contract);
-    if (!(error instanceof TransportError) || error.replyCode !== 404) throw error;
-    // Its owner may not have started yet.
-    if (!isOurs && contract.declare === true) return 0;
-    if (!isOurs || steps.length === 0) throw error;
-    await declarer.declareAll(steps, { again: true });
+    const isMissing = error instanceof TransportError && error.replyCode === 404;
+    if (!isMissing || contract.declare !== true) throw error;
+    // Of a queue that was given by name, the owner may not have started yet.
+    if (!contract.deadLetterContract && !hasOwnDeadLetterQueue(contract)) return 0;
+    await declarer.declareAll(deadLetterTopologyOf(contract), { again: true });
     return (await count()).messages;
   }
 }
