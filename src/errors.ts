@@ -76,12 +76,30 @@ export abstract class LeveretError extends Error {
   static readonly className: string = 'LeveretError';
 }
 
+/** Every class of error that Leveret makes. Its `code` tells them apart. */
+export type AnyLeveretError =
+  | ValidationError
+  | MessageTooLargeError
+  | UnroutableError
+  | RejectedError
+  | TimeoutError
+  | ClosedError
+  | BufferFullError
+  | ConfigurationError
+  | ConnectionError
+  | TopologyError
+  | RemoteError;
+
 /**
- * True for every error that Leveret made, whichever copy of the package made it.
+ * True for every error that Leveret made, whichever copy of the package made it. Its `code` then says what else can be read.
  *
+ * @example
+ * ```ts
+ * if (isLeveretError(error) && error.code === 'INVALID_BODY') console.log(error.issues);
+ * ```
  * @param value - anything, typically what a `catch` caught
  */
-export function isLeveretError(value: unknown): value is LeveretError {
+export function isLeveretError(value: unknown): value is AnyLeveretError {
   try {
     return typeof value === 'object' && value !== null && BRAND in value;
   } catch {
@@ -117,7 +135,7 @@ export class ValidationError extends LeveretError {
 /** The encoded body, or the headers, are larger than allowed, here or by the server. No queue has the message. */
 export class MessageTooLargeError extends LeveretError {
   static override readonly className = 'MessageTooLargeError';
-  readonly code = 'MESSAGE_TOO_LARGE';
+  readonly code = 'MESSAGE_TOO_LARGE' as const;
   /** The size found, in bytes. */
   readonly sizeBytes: number;
   /** The size allowed, in bytes. */
@@ -134,7 +152,7 @@ export class MessageTooLargeError extends LeveretError {
 /** No queue took the message: the server returned it. */
 export class UnroutableError extends LeveretError {
   static override readonly className = 'UnroutableError';
-  readonly code = 'UNROUTABLE';
+  readonly code = 'UNROUTABLE' as const;
   /** The exchange it was sent to; empty for the default exchange. */
   readonly exchange: string;
   /** The routing key it was sent with; for the default exchange, the queue's name. */
@@ -151,7 +169,7 @@ export class UnroutableError extends LeveretError {
 /** The server refused the message with `basic.nack`: its queue is full, or could not store it. */
 export class RejectedError extends LeveretError {
   static override readonly className = 'RejectedError';
-  readonly code = 'REJECTED';
+  readonly code = 'REJECTED' as const;
 
   /** @internal */
   constructor(message: string) {
@@ -162,7 +180,7 @@ export class RejectedError extends LeveretError {
 /** A limit in time passed before the work was done. */
 export class TimeoutError extends LeveretError {
   static override readonly className = 'TimeoutError';
-  readonly code = 'TIMEOUT';
+  readonly code = 'TIMEOUT' as const;
   /** For a send or a request: false when it is sure that nothing of the message reached the server. */
   readonly maybeDelivered: boolean;
 
@@ -176,7 +194,7 @@ export class TimeoutError extends LeveretError {
 /** The broker, producer or consumer was closed, or could not be started. */
 export class ClosedError extends LeveretError {
   static override readonly className = 'ClosedError';
-  readonly code = 'CLOSED';
+  readonly code = 'CLOSED' as const;
   /** For a send or a request: false when it is sure that nothing of the message reached the server. */
   readonly maybeDelivered: boolean;
 
@@ -190,7 +208,7 @@ export class ClosedError extends LeveretError {
 /** Too many messages, or too many bytes, already wait to be sent. This one was not accepted. */
 export class BufferFullError extends LeveretError {
   static override readonly className = 'BufferFullError';
-  readonly code = 'BUFFER_FULL';
+  readonly code = 'BUFFER_FULL' as const;
 
   /** @internal */
   constructor(message: string) {
@@ -282,7 +300,7 @@ export class TopologyError extends LeveretError {
  */
 export class RemoteError extends LeveretError {
   static override readonly className = 'RemoteError';
-  readonly code = 'REMOTE';
+  readonly code = 'REMOTE' as const;
   /**
    * The code of the error on the responder's side: its `code`, or its name where it has none. `INVALID_BODY` when the request
    * or the answer did not fit its schema.

@@ -1,4 +1,6 @@
 import { isThenable } from './contracts/body/schema.js';
+import { EventChannels } from './diagnostics/event-channels.js';
+import type { TracePayloads } from './diagnostics/payloads.js';
 import type { Issue } from './errors.js';
 import { ConfigurationError } from './errors.js';
 import type { Role } from './transport/port.js';
@@ -61,6 +63,31 @@ export interface BrokerEvents {
   'no-message-id': { readonly queue: string };
 }
 
+/** The payloads of the plain channels: what `broker.on` tells, and of which broker. */
+export type EventPayloads = {
+  [E in keyof BrokerEvents as `leveret:${E}`]: BrokerEvents[E] & { readonly broker: string | undefined };
+};
+
+/**
+ * Every diagnostics channel of Leveret, with the type of what is published on it: the tracing channels under the names that
+ * `tracingChannel()` takes, their five events under the names of the channels themselves, and the events of brokers.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from 'node:diagnostics_channel';
+ * import type { DiagnosticsChannels } from 'leveret';
+ *
+ * subscribe('tracing:leveret:process:error', (payload) => {
+ *   const { queue, error } = payload as DiagnosticsChannels['leveret:process'];
+ *   console.error(queue, error);
+ * });
+ * ```
+ */
+export type DiagnosticsChannels = TracePayloads &
+  EventPayloads & {
+    [K in keyof TracePayloads as `tracing:${K}:${'start' | 'end' | 'asyncStart' | 'asyncEnd' | 'error'}`]: TracePayloads[K];
+  };
+
 /** The name of an event of a broker. */
 export type BrokerEvent = keyof BrokerEvents;
 
@@ -97,13 +124,19 @@ const LEVELS: Readonly<Record<BrokerEvent, keyof Logger>> = {
   'no-message-id': 'warn',
 };
 
-/** Hands events to listeners and to the log. Neither can break anything here. */
+const NAMES = Object.keys(LEVELS) as BrokerEvent[];
+
+/** Hands events to diagnostics channels, from which the log takes them, and to listeners. Neither can break anything here. */
 export class Events {
   readonly #listeners = new Map<BrokerEvent, Set<(event: never) => unknown>>();
   readonly #logger: Logger;
+  readonly #channels: EventChannels<BrokerEvent>;
 
-  constructor(logger: Logger) {
+  /** @param broker - the name of the broker */
+  constructor(logger: Logger, broker?: string) {
     this.#logger = logger;
+    const log = (event: BrokerEvent, details: object) => this.#log(LEVELS[event], details, event);
+    this.#channels = new EventChannels(broker, NAMES, logger === silentLogger ? undefined : log);
   }
 
   on<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): void {
@@ -130,7 +163,7 @@ export class Events {
   }
 
   emit<E extends BrokerEvent>(event: E, details: BrokerEvents[E]): void {
-    this.#log(LEVELS[event], details, event);
+    this.#channels.publish(event, details);
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {
         const result = (listener as BrokerListener<E>)(details) as unknown;
@@ -144,6 +177,7 @@ export class Events {
 
   clear(): void {
     this.#listeners.clear();
+    this.#channels.close();
   }
 
   #listenerFailed(event: BrokerEvent, error: unknown): void {

@@ -23,7 +23,14 @@ export { DeadLetter, RetryLater } from './consumer/settlement/retry-decision.js'
 export type { BatchContext } from './consumer/workers/batch.js';
 export type { OrderKey } from './consumer/workers/order-key.js';
 export type { CodecName, JsonOf, Travelling } from './contracts/body/json.js';
-export type { InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './contracts/body/schema.js';
+export type {
+  BodyOf,
+  InputOf,
+  OutputOf,
+  Schema,
+  SchemaIssue,
+  SchemaResult,
+} from './contracts/body/schema.js';
 export { type DelaysContract, delays } from './contracts/delays.js';
 export {
   type BindingArguments,
@@ -61,7 +68,19 @@ export type {
   ReplayProgress,
   ReplayResult,
 } from './dead-letters/options.js';
+export type {
+  ConnectTrace,
+  ConsumedMessageFields,
+  MessageFields,
+  ProcessBatchTrace,
+  ProcessMessageTrace,
+  ProcessTrace,
+  RequestTrace,
+  SendTrace,
+  SettleTrace,
+} from './diagnostics/payloads.js';
 export {
+  type AnyLeveretError,
   BufferFullError,
   ClosedError,
   ConfigurationError,
@@ -82,7 +101,7 @@ export {
   ValidationError,
   type ValidationErrorCode,
 } from './errors.js';
-export type { BrokerEvent, BrokerEvents, BrokerListener, Logger } from './events.js';
+export type { BrokerEvent, BrokerEvents, BrokerListener, DiagnosticsChannels, Logger } from './events.js';
 export { memoryStore } from './idempotency/memory-store.js';
 export type { ClaimResult, IdempotencyOptions, IdempotencyStore } from './idempotency/store.js';
 export type { Inbox } from './inbox/inbox.js';

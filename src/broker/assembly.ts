@@ -42,7 +42,7 @@ export function assemble(
   const options = resolveBrokerOptions(given);
   const testHooks = testHooksOf(given);
   const clock = testHooks?.clock ?? systemClock;
-  const events = new Events(options.logger);
+  const events = new Events(options.logger, options.name);
   const registry = new Registry();
   const connections = new Connections({
     transport: testHooks?.transport ?? makeTransport(resolveUrls(url), options, clock),

@@ -5,7 +5,7 @@ import type { BatchConsumerOptions } from '../consumer/options/batch-options.js'
 import type { ConsumerOptions, HandlerOptions } from '../consumer/options/consumer-options.js';
 import type { BatchContext } from '../consumer/workers/batch.js';
 import type { BatchWork } from '../consumer/workers/make-worker.js';
-import type { InputOf, OutputOf, Schema } from '../contracts/body/schema.js';
+import type { BodyOf, InputOf, OutputOf, Schema } from '../contracts/body/schema.js';
 import type { DelaysContract } from '../contracts/delays.js';
 import type { SubscriptionContract } from '../contracts/exchange.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
@@ -142,11 +142,11 @@ export class Broker implements AsyncDisposable {
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
-  consumer<S extends Schema>(
-    contract: QueueContract<S> | SubscriptionContract<S>,
-    handler: (message: Message<OutputOf<S>>) => unknown,
-    options?: HandlerOptions<OutputOf<S>> & WithoutGuard,
-  ): Consumer<OutputOf<S>>;
+  consumer<C extends QueueContract | SubscriptionContract>(
+    contract: C,
+    handler: (message: Message<BodyOf<C>>) => unknown,
+    options?: HandlerOptions<BodyOf<C>> & WithoutGuard,
+  ): Consumer<BodyOf<C>>;
   /**
    * A consumer whose handler runs inside a transaction that first records the message, and gets that transaction: what it
    * writes through it is written once. The message is acknowledged after the commit, and rolled back when the handler fails.
@@ -176,10 +176,10 @@ export class Broker implements AsyncDisposable {
    *
    * @throws ConfigurationError for a wrong contract or option
    */
-  consumer<S extends Schema>(
-    contract: QueueContract<S> | SubscriptionContract<S>,
+  consumer<C extends QueueContract | SubscriptionContract>(
+    contract: C,
     options?: ConsumerOptions,
-  ): Consumer<OutputOf<S>>;
+  ): Consumer<BodyOf<C>>;
   consumer(
     given: QueueContract | SubscriptionContract,
     handlerOrOptions?: ((message: Message, tx: never) => unknown) | HandlerOptions,
@@ -200,11 +200,11 @@ export class Broker implements AsyncDisposable {
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
-  batchConsumer<S extends Schema>(
-    contract: QueueContract<S> | SubscriptionContract<S>,
-    handler: (messages: readonly Message<OutputOf<S>>[], batch: BatchContext) => unknown,
+  batchConsumer<C extends QueueContract | SubscriptionContract>(
+    contract: C,
+    handler: (messages: readonly Message<BodyOf<C>>[], batch: BatchContext) => unknown,
     options?: BatchConsumerOptions,
-  ): Consumer<OutputOf<S>> {
+  ): Consumer<BodyOf<C>> {
     return this.#parts.consumers.batchConsumer(contract, handler as BatchWork['onBatch'], options);
   }
 
@@ -229,7 +229,7 @@ export class Broker implements AsyncDisposable {
    *
    * @throws ConfigurationError for anything but a queue's contract, or for one with `deadLetter: false`
    */
-  deadLetters<S extends Schema>(contract: QueueContract<S>): DeadLetters<S> {
+  deadLetters<C extends QueueContract>(contract: C): DeadLetters<C['schema']> {
     return deadLettersOf(contract, this.#parts.office);
   }
 

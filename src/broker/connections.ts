@@ -74,6 +74,7 @@ export class Connections {
   #make(role: Role): Connection {
     const { transport, clock, options } = this.#settings;
     return new Connection({
+      broker: options.name,
       role,
       transport,
       clock,

@@ -46,9 +46,9 @@ export interface IdempotentConsumerOptions<S extends Schema>
 
 /** The options of a consumer with a plain handler: TypeScript tells it from the others by these. */
 export interface WithoutGuard {
-  readonly inbox?: never;
-  readonly idempotency?: never;
-  readonly idempotencyKey?: never;
+  readonly inbox?: never | undefined;
+  readonly idempotency?: never | undefined;
+  readonly idempotencyKey?: never | undefined;
 }
 
 const guardChecks: Readonly<Record<string, Check>> = {

@@ -19,38 +19,38 @@ import {
 /** How long to wait between attempts to connect. */
 export interface ReconnectOptions {
   /** The upper bound of the first delay, in milliseconds, 1 or more. @defaultValue 100 */
-  readonly initialDelayMs?: number;
+  readonly initialDelayMs?: number | undefined;
   /** Where nobody listens, another attempt is made within this many milliseconds, 1 or more. @defaultValue 1000 */
-  readonly refusedMaxDelayMs?: number;
+  readonly refusedMaxDelayMs?: number | undefined;
   /** Where a server answers and then fails: the upper bound of the delay, in milliseconds, 1 or more. @defaultValue 30000 */
-  readonly maxDelayMs?: number;
+  readonly maxDelayMs?: number | undefined;
   /** What the bound is multiplied with after each failure, 1 to 100. @defaultValue 2 */
-  readonly factor?: number;
+  readonly factor?: number | undefined;
 }
 
 /** The options of a {@link Broker}. */
 export interface BrokerOptions {
   /** Shown beside each connection in the server's management page. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** How often both sides show that they live, in seconds, 1 to 3600; after two to three of them without a sign the connection counts as lost. @defaultValue 10 */
-  readonly heartbeatSeconds?: number;
+  readonly heartbeatSeconds?: number | undefined;
   /** How long the first connection is tried for, in milliseconds, 1 or more, or `Infinity`. Later ones are tried for ever. @defaultValue 30000 */
-  readonly startupTimeoutMs?: number;
+  readonly startupTimeoutMs?: number | undefined;
   /** How long to wait between attempts to connect, the first ones included. */
-  readonly reconnect?: ReconnectOptions;
+  readonly reconnect?: ReconnectOptions | undefined;
   /**
    * Asked before every attempt to connect, instead of the URL's user and password. With `expiresAt` the server gets the next
    * password when 80 % of the time has passed.
    */
-  readonly credentials?: () => Credentials | Promise<Credentials>;
+  readonly credentials?: (() => Credentials | Promise<Credentials>) | undefined;
   /** For `amqps:` URLs: certificates and keys as Node's `tls.connect` takes them. The server's certificate is verified. */
-  readonly tls?: TlsOptions;
+  readonly tls?: TlsOptions | undefined;
   /** The largest body that is sent or handled, in bytes, 1 to 128 MiB. @defaultValue 1048576 (1 MiB) */
-  readonly maxBodyBytes?: number;
+  readonly maxBodyBytes?: number | undefined;
   /** Where events are logged: anything with `debug`, `info`, `warn` and `error` in pino's shape. @defaultValue nothing is logged */
-  readonly logger?: Logger;
+  readonly logger?: Logger | undefined;
   /** Closes the broker, also while it is connecting. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The options of `broker.close()`. */
@@ -59,9 +59,9 @@ export interface CloseOptions {
    * How long running handlers and pending sends may take, in milliseconds, 0 or more. The default is under the 30 s that
    * Kubernetes gives a process between SIGTERM and SIGKILL. @defaultValue 25000
    */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Ends the wait as the deadline does. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** {@link BrokerOptions} with every default filled in. */

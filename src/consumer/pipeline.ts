@@ -1,8 +1,11 @@
 import type { OutcomeListener } from '../broker/test-hooks.js';
+import { subscribedExchangeOf } from '../contracts/exchange.js';
 import type { QueueContract } from '../contracts/queue.js';
+import { ConsumerTracer } from '../diagnostics/consume.js';
 import { ClosedError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { Republisher } from '../producer/republisher.js';
+import type { Connection } from '../transport/connection/connection.js';
 import type { Delivery } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import type { ConsumerStats } from './consumer-api.js';
@@ -22,6 +25,8 @@ import type { Worker } from './workers/worker.js';
 
 /** What the processing of messages needs of the broker. */
 export interface PipelineHost {
+  /** The one that consumes. */
+  readonly connection: Pick<Connection, 'origin'>;
   readonly republisher: Republisher;
   readonly clock: Clock;
   readonly events: Events;
@@ -53,7 +58,7 @@ export class MessagePipeline {
     contract: QueueContract,
     work: Work,
     options: ResolvedConsumerOptions,
-    { clock, events, republisher, maxBodyBytes, onOutcome, answerFailure }: PipelineHost,
+    { connection, clock, events, republisher, maxBodyBytes, onOutcome, answerFailure }: PipelineHost,
     loops: Pick<LoopWorkerSettings, 'onFirst' | 'onLast'>,
   ) {
     this.#clock = clock;
@@ -72,8 +77,15 @@ export class MessagePipeline {
     this.#guard = guardOf(work);
     if (this.#guard) this.#parking = new Parking((message, parked) => this.#runAgain(message, parked));
     const hold = this.#held && ((message: ReceivedMessage, ms: number) => this.#held?.hold(message, ms));
+    const tracer = new ConsumerTracer({
+      origin: connection.origin,
+      queue: contract.name,
+      subscribedTo: subscribedExchangeOf(contract),
+      wallNow: () => clock.wallNow(),
+    });
     this.#settlement = new Settlement({
       contract,
+      tracer,
       noAck,
       memory,
       republisher,
@@ -85,6 +97,7 @@ export class MessagePipeline {
       answerFailure,
     });
     const common = {
+      tracer,
       buffer: this.#buffer,
       admit: (message: ReceivedMessage) => this.#validator.admit(message),
     };
@@ -130,9 +143,10 @@ export class MessagePipeline {
 
   /** Keeps a delivery until {@link fill} finds room for it. */
   deliver(delivery: Delivery, session: Session): void {
-    this.#lastDeliveryAt = this.#clock.wallNow();
+    const now = this.#clock.wallNow();
+    this.#lastDeliveryAt = now;
     const runs = session.runsBefore(delivery.deliveryTag);
-    this.#buffer.push(new ReceivedMessage(delivery, session, this.#settlement, runs));
+    this.#buffer.push(new ReceivedMessage(delivery, session, this.#settlement, runs, now));
   }
 
   /** Begins what there is room for. */
@@ -201,6 +215,7 @@ export class MessagePipeline {
   /** Aborts what is at work, and waits for it no more. */
   abort(reason: Error): void {
     this.#worker.abort(reason);
+    this.#settlement.abandon();
   }
 
   #takenAhead(): readonly ReceivedMessage[] {

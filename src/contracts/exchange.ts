@@ -30,26 +30,26 @@ export type ExchangeType = 'topic' | 'direct' | 'fanout' | 'headers';
 /** The options of {@link exchange}. */
 export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extends CodecName = 'json'> {
   /** How it chooses the queues for a message. @defaultValue 'topic' */
-  readonly type?: T;
+  readonly type?: T | undefined;
   /** Survives a restart of the server. @defaultValue true */
-  readonly durable?: boolean;
+  readonly durable?: boolean | undefined;
   /** Deleted when its last binding is removed. @defaultValue false */
-  readonly autoDelete?: boolean;
+  readonly autoDelete?: boolean | undefined;
   /** Takes messages from other exchanges only. @defaultValue false */
-  readonly internal?: boolean;
+  readonly internal?: boolean | undefined;
   /** The exchange that gets the messages which no queue of this one takes: its contract or its name. */
-  readonly alternateExchange?: ExchangeContract | string;
+  readonly alternateExchange?: ExchangeContract | string | undefined;
   /**
    * Exchanges that this one gets messages from, beside what is published to it: a message that a binding matches goes on as if
    * it had been published here. Their bodies must fit this exchange's schema, since its consumers check them.
    */
-  readonly bindings?: readonly Binding[];
+  readonly bindings?: readonly Binding[] | undefined;
   /** How the body travels: JSON, UTF-8 text or bytes. @defaultValue 'json' */
-  readonly codec?: C;
+  readonly codec?: C | undefined;
   /** `true` declares it when it is first used; `'passive'` only checks that it is there; `false` uses it as it is. @defaultValue true */
-  readonly declare?: boolean | 'passive';
+  readonly declare?: boolean | 'passive' | undefined;
   /** Further arguments for the server, as they are. */
-  readonly arguments?: Readonly<Record<string, unknown>>;
+  readonly arguments?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The options of a queue that gets its schema and codec from its exchange. */
@@ -67,7 +67,7 @@ export interface SubscriptionOptions<Body = unknown>
     'arguments' | 'maxLength' | 'maxLengthBytes' | 'messageTtlMs' | 'overflow' | 'retry'
   > {
   /** The name of a queue for messages that failed for good; `false` drops them. @defaultValue false */
-  readonly deadLetter?: string | false;
+  readonly deadLetter?: string | false | undefined;
 }
 
 /** What stands between the queue's name and its options: a routing key where the exchange looks at one. */
@@ -174,7 +174,7 @@ export function exchange<
       checkOptions(where, rest, subscriptionChecks);
       const { deadLetter = false } = rest as SubscriptionOptions;
       const given = { ...rest, ...PRIVATE, deadLetter, codec, bindings };
-      const toQueue = () => makeQueue(privateName(name), schema, given) as QueueContract<S>;
+      const toQueue = () => makeQueue(privatePrefix(name) + randomUUID(), schema, given) as QueueContract<S>;
       // Finds now what is wrong with the options.
       toQueue();
       return Object.freeze({ kind: 'subscription', exchange: name, schema, toQueue });
@@ -195,7 +195,10 @@ const exchangeChecks: Readonly<Record<string, Check>> = {
   arguments: expectTable,
 };
 
-function checkExchangeOptions(name: string, options: { readonly bindings?: readonly Binding[] }): void {
+function checkExchangeOptions(
+  name: string,
+  options: { readonly bindings?: readonly Binding[] | undefined },
+): void {
   const where = `exchange('${name}')`;
   checkOptions(where, options, exchangeChecks);
   checkBindings(where, options.bindings);
@@ -235,13 +238,29 @@ const DECIDED = {
 const PRIVATE = { type: 'classic', durable: false, exclusive: true, autoDelete: true } as const;
 
 /**
- * The exchange's name, cut to leave room within 255 bytes, and something that no other consumer has. Without the server's own
- * prefix, which no queue that is declared may have.
+ * @internal The exchange whose subscription the queue was made for; undefined for any other queue. By its shape: another copy of
+ * the package may have made it.
  */
-function privateName(exchange: string): string {
+export function subscribedExchangeOf({
+  name,
+  bindings: [binding],
+  ...queue
+}: QueueContract): string | undefined {
+  if (!queue.exclusive || !queue.autoDelete || typeof binding?.exchange !== 'object') return undefined;
+  const { name: exchange } = binding.exchange;
+  return PRIVATE_NAME.test(name) && name.startsWith(privatePrefix(exchange)) ? exchange : undefined;
+}
+
+const PRIVATE_NAME = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * The exchange's name, cut to leave room within 255 bytes for what no other consumer has. Without the server's own prefix, which
+ * no queue that is declared may have.
+ */
+function privatePrefix(exchange: string): string {
   return `${Buffer.from(exchange.replace(/^(?:amq\.)+/, ''))
     .toString('utf8', 0, 200)
-    .replace(/\ufffd$/, '')}.${randomUUID()}`;
+    .replace(/\ufffd$/, '')}.`;
 }
 
 function bindingsOf(exchange: ExchangeContract, where: string, args: readonly unknown[]) {

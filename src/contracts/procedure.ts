@@ -25,7 +25,7 @@ type WithoutPolicy<O> = Omit<O, 'bindings' | 'deadLetter' | 'exclusive' | 'messa
  * request for a full queue is refused (`RejectedError`) unless `overflow` says otherwise.
  */
 export type ProcedureOptions<C extends CodecName = 'json'> =
-  | (WithoutPolicy<ClassicQueueOptions<C>> & { readonly type?: 'classic' })
+  | (WithoutPolicy<ClassicQueueOptions<C>> & { readonly type?: 'classic' | undefined })
   | (WithoutPolicy<QuorumQueueOptions<C>> & { readonly type: 'quorum' });
 
 /** A request and its answer, as data: a name and two schemas. Make one with {@link procedure}; share it between programs. */

@@ -84,24 +84,24 @@ const refusedBy: Readonly<Record<QueueType, Readonly<Record<string, readonly unk
 
 /** Every option of any kind of queue, before it is known which fit together. */
 export interface AnyQueueOptions {
-  type?: QueueType;
-  codec?: CodecName;
-  durable?: boolean;
-  exclusive?: boolean;
-  autoDelete?: boolean;
-  bindings?: readonly Binding[];
-  retry?: RetryOptions | false;
-  deadLetter?: boolean | string | QueueContract;
-  messageTtlMs?: number;
-  expiresMs?: number;
-  maxLength?: number;
-  maxLengthBytes?: number;
-  overflow?: string;
-  maxPriority?: number;
-  singleActiveConsumer?: boolean;
-  deliveryLimit?: number;
-  declare?: boolean | 'passive';
-  arguments?: Readonly<Record<string, unknown>>;
+  type?: QueueType | undefined;
+  codec?: CodecName | undefined;
+  durable?: boolean | undefined;
+  exclusive?: boolean | undefined;
+  autoDelete?: boolean | undefined;
+  bindings?: readonly Binding[] | undefined;
+  retry?: RetryOptions | false | undefined;
+  deadLetter?: boolean | string | QueueContract | undefined;
+  messageTtlMs?: number | undefined;
+  expiresMs?: number | undefined;
+  maxLength?: number | undefined;
+  maxLengthBytes?: number | undefined;
+  overflow?: string | undefined;
+  maxPriority?: number | undefined;
+  singleActiveConsumer?: boolean | undefined;
+  deliveryLimit?: number | undefined;
+  declare?: boolean | 'passive' | undefined;
+  arguments?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**

@@ -17,20 +17,25 @@ export interface FailedMessage<Body = unknown> {
   readonly headers: Readonly<Record<string, unknown>>;
 }
 
+/** A method, whose parameter may be narrower than the one of the contract that it is given to. */
+interface RetryIf<Body> {
+  retryIf(error: unknown, message: FailedMessage<Body>): boolean;
+}
+
 /** What to do with a message whose handler failed. */
 export interface RetryOptions<Body = unknown> {
   /** How many times the handler runs in all before the message goes to the dead-letter queue. 1 to 10 000. @defaultValue 5 */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
   /** The delay before the second attempt, in milliseconds, up to 60 days; rounded up by 63 ms at most. @defaultValue 1000 */
-  readonly initialDelayMs?: number;
+  readonly initialDelayMs?: number | undefined;
   /** What the delay is multiplied with for each further attempt, 1 to 100. @defaultValue 2 */
-  readonly factor?: number;
+  readonly factor?: number | undefined;
   /** The longest delay, in milliseconds, up to 60 days. @defaultValue 60000 */
-  readonly maxDelayMs?: number;
+  readonly maxDelayMs?: number | undefined;
   /** Draws each delay at random between nothing and its full length, so that failures do not return in step. @defaultValue true */
-  readonly jitter?: boolean;
+  readonly jitter?: boolean | undefined;
   /** Says whether another attempt makes sense. `false` sends the message to the dead-letter queue at once. */
-  retryIf?(error: unknown, message: FailedMessage<Body>): boolean;
+  readonly retryIf?: RetryIf<Body>['retryIf'] | undefined;
 }
 
 /** A binding of a queue, or of another exchange, to an exchange. */
@@ -38,19 +43,19 @@ export interface Binding {
   /** The exchange: its contract, which is then declared too, or the name of one that exists. */
   readonly exchange: ExchangeContract | string;
   /** The routing key, or the pattern of a topic exchange. @defaultValue '' */
-  readonly routingKey?: string;
+  readonly routingKey?: string | undefined;
   /** The arguments of the binding: what a headers exchange matches. */
-  readonly arguments?: Readonly<Record<string, unknown>>;
+  readonly arguments?: Readonly<Record<string, unknown>> | undefined;
 }
 
 interface CommonQueueOptions<C extends CodecName, Body> {
   /** Exchanges that this queue gets messages from, beside what is sent to it by name. */
-  readonly bindings?: readonly Binding[];
+  readonly bindings?: readonly Binding[] | undefined;
   /**
    * What happens when a handler fails; `false`: the message goes to the dead-letter queue at once.
    * @defaultValue the defaults of {@link RetryOptions}
    */
-  readonly retry?: RetryOptions<Body> | false;
+  readonly retry?: RetryOptions<Body> | false | undefined;
   /**
    * Where messages go that cannot be handled, are rejected or expire.
    *
@@ -62,49 +67,49 @@ interface CommonQueueOptions<C extends CodecName, Body> {
    *
    * @defaultValue true
    */
-  readonly deadLetter?: boolean | string | QueueContract;
+  readonly deadLetter?: boolean | string | QueueContract | undefined;
   /** How the body travels: JSON, UTF-8 text or bytes. @defaultValue 'json' */
-  readonly codec?: C;
+  readonly codec?: C | undefined;
   /**
    * `true` declares the queue when it is first used; `'passive'` only checks that it is there; `false` uses it as it is.
    * @defaultValue true
    */
-  readonly declare?: boolean | 'passive';
+  readonly declare?: boolean | 'passive' | undefined;
   /** Further `x-` arguments for the server, as they are. */
-  readonly arguments?: Readonly<Record<string, unknown>>;
+  readonly arguments?: Readonly<Record<string, unknown>> | undefined;
 }
 
 interface LimitedQueueOptions {
   /** How long a message may wait in the queue, in milliseconds, 0 to 4 294 967 295; then it is dead-lettered. */
-  readonly messageTtlMs?: number;
+  readonly messageTtlMs?: number | undefined;
   /** After how many milliseconds without a consumer or another use the server deletes the queue, 1 to 4 294 967 295. */
-  readonly expiresMs?: number;
+  readonly expiresMs?: number | undefined;
   /** The most messages it holds; see `overflow`. */
-  readonly maxLength?: number;
+  readonly maxLength?: number | undefined;
   /** The most bytes of bodies it holds; see `overflow`. */
-  readonly maxLengthBytes?: number;
+  readonly maxLengthBytes?: number | undefined;
   /** Delivers to one consumer at a time; the others stand by. @defaultValue false */
-  readonly singleActiveConsumer?: boolean;
+  readonly singleActiveConsumer?: boolean | undefined;
 }
 
 /** A replicated queue: the default, and the only kind that survives the loss of a server. */
 export interface QuorumQueueOptions<C extends CodecName = 'json', Body = unknown>
   extends CommonQueueOptions<C, Body>,
     LimitedQueueOptions {
-  readonly type?: 'quorum';
-  readonly durable?: true;
-  readonly exclusive?: false;
-  readonly autoDelete?: false;
+  readonly type?: 'quorum' | undefined;
+  readonly durable?: true | undefined;
+  readonly exclusive?: false | undefined;
+  readonly autoDelete?: false | undefined;
   /**
    * What happens to a message for a full queue: the send is refused (`RejectedError`), or the oldest message is dropped to
    * the dead-letter queue. With `'drop-head'` the server dead-letters at most once: what it moves while it fails, or while the
    * dead-letter queue is away, is lost. With `'reject-publish'` it keeps each message until its dead letter is confirmed
    * (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering). @defaultValue 'reject-publish'
    */
-  readonly overflow?: 'reject-publish' | 'drop-head';
+  readonly overflow?: 'reject-publish' | 'drop-head' | undefined;
   /** How often a message may come back before the server itself dead-letters it, 0 to 1 000 000. @defaultValue 20 */
-  readonly deliveryLimit?: number;
-  readonly maxPriority?: never;
+  readonly deliveryLimit?: number | undefined;
+  readonly maxPriority?: never | undefined;
 }
 
 /** A queue on one server. */
@@ -113,21 +118,21 @@ export interface ClassicQueueOptions<C extends CodecName = 'json', Body = unknow
     LimitedQueueOptions {
   readonly type: 'classic';
   /** Survives a restart of the server. @defaultValue true */
-  readonly durable?: boolean;
+  readonly durable?: boolean | undefined;
   /** Belongs to the connection that declares it and is deleted with it. @defaultValue false */
-  readonly exclusive?: boolean;
+  readonly exclusive?: boolean | undefined;
   /** Deleted when its last consumer leaves. @defaultValue false */
-  readonly autoDelete?: boolean;
+  readonly autoDelete?: boolean | undefined;
   /**
    * What happens to a message for a full queue: `'drop-head'` moves the oldest to the dead-letter queue, `'reject-publish'` refuses
    * the send (`RejectedError`), `'reject-publish-dlx'` refuses it and puts the message into the dead-letter queue all the same. A
    * classic queue dead-letters at most once: a server that fails at that moment loses the letter. @defaultValue 'drop-head', the
    * server's own
    */
-  readonly overflow?: 'drop-head' | 'reject-publish' | 'reject-publish-dlx';
+  readonly overflow?: 'drop-head' | 'reject-publish' | 'reject-publish-dlx' | undefined;
   /** The highest priority that it keeps apart, 1 to 255; more than 10 is wasteful. */
-  readonly maxPriority?: number;
-  readonly deliveryLimit?: never;
+  readonly maxPriority?: number | undefined;
+  readonly deliveryLimit?: never | undefined;
 }
 
 /**
@@ -144,18 +149,18 @@ export interface ClassicQueueOptions<C extends CodecName = 'json', Body = unknow
 export interface StreamQueueOptions<C extends CodecName = 'json', Body = unknown>
   extends CommonQueueOptions<C, Body> {
   readonly type: 'stream';
-  readonly durable?: true;
-  readonly exclusive?: false;
-  readonly autoDelete?: false;
+  readonly durable?: true | undefined;
+  readonly exclusive?: false | undefined;
+  readonly autoDelete?: false | undefined;
   /** The most bytes it keeps; the oldest go first, in whole segments, of 500 MB unless `arguments` say otherwise. */
-  readonly maxLengthBytes?: number;
-  readonly maxLength?: never;
-  readonly messageTtlMs?: never;
-  readonly expiresMs?: never;
-  readonly overflow?: never;
-  readonly maxPriority?: never;
-  readonly singleActiveConsumer?: never;
-  readonly deliveryLimit?: never;
+  readonly maxLengthBytes?: number | undefined;
+  readonly maxLength?: never | undefined;
+  readonly messageTtlMs?: never | undefined;
+  readonly expiresMs?: never | undefined;
+  readonly overflow?: never | undefined;
+  readonly maxPriority?: never | undefined;
+  readonly singleActiveConsumer?: never | undefined;
+  readonly deliveryLimit?: never | undefined;
 }
 
 /** The options of {@link queue}. */

@@ -11,9 +11,9 @@ import type { DeadLetterEntry } from './entry.js';
 /** The options of `deadLetters(…).list(…)`. */
 export interface ListDeadLettersOptions {
   /** How many at most, the oldest first, 1 to 100 000. Their bodies are all held in memory. @defaultValue 100 */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** Ends the look; `list` then rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** How far a replay is. */
@@ -27,18 +27,18 @@ export interface ReplayProgress {
 /** The options of `deadLetters(…).replay(…)`. */
 export interface ReplayOptions<Body = unknown> {
   /** Ends the replay when so many are put back: 1 or more. Letters that stay do not count. @defaultValue all */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /**
    * Says which ones to put back; the others stay. Only asked about letters whose bodies fit the schema. What it throws ends the
    * replay, and is what `replay` rejects with.
    */
-  readonly filter?: (letter: DeadLetterEntry<Body>) => boolean | Promise<boolean>;
+  readonly filter?: ((letter: DeadLetterEntry<Body>) => boolean | Promise<boolean>) | undefined;
   /** How many to put back in a second, 0.01 to 100 000, evenly spread. @defaultValue as fast as it goes */
-  readonly ratePerSecond?: number;
+  readonly ratePerSecond?: number | undefined;
   /** Called after each letter. What it throws ends the replay, and is what `replay` rejects with. */
-  readonly onProgress?: (progress: ReplayProgress) => void;
+  readonly onProgress?: ((progress: ReplayProgress) => void) | undefined;
   /** Ends the replay after the letters in hand; `replay` then rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What became of the letters that a replay went over. */

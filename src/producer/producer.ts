@@ -3,6 +3,8 @@ import { encodeBody } from '../contracts/body/body.js';
 import { codecs } from '../contracts/body/codec.js';
 import { type InputOf, isThenable } from '../contracts/body/schema.js';
 import type { Contract } from '../contracts/topology.js';
+import { traces } from '../diagnostics/channels.js';
+import { traceSend } from '../diagnostics/send.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { copyHeaders } from '../messages/headers.js';
 import type { Connection } from '../transport/connection/connection.js';
@@ -18,11 +20,11 @@ import { type AnySendOptions, checkSendOptions, type SendArguments } from './sen
 /** The options of `broker.producer(…)`. */
 export interface ProducerOptions {
   /** How many messages may be published and not confirmed, 1 to 65 535. @defaultValue 1000 */
-  readonly maxInFlight?: number;
+  readonly maxInFlight?: number | undefined;
   /** How many more may wait (64 MiB at most); then `BufferFullError`. 1 to 10 000 000. @defaultValue 10000 */
-  readonly maxBuffered?: number;
+  readonly maxBuffered?: number | undefined;
   /** How long each send may take in all, in milliseconds, 1 or more, or `Infinity`. @defaultValue 30000 */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Sends to one queue or exchange. Made by `broker.producer(contract)`. */
@@ -115,14 +117,28 @@ export class QueueProducer implements Producer {
   }
 
   send(body: unknown, options?: AnySendOptions): Promise<Receipt> {
+    try {
+      if (!traces.send.hasSubscribers) return this.#send(body, options);
+      const { connection, clock } = this.#host;
+      return traceSend(connection.origin, this.contract, options, clock.wallNow(), (traced) =>
+        this.#send(body, traced.options, traced.messageId),
+      );
+    } catch (error) {
+      // Options that throw where they are read.
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** @param tracedId - the id that a trace has named, unless the options have one */
+  #send(body: unknown, options: AnySendOptions | undefined, tracedId?: string): Promise<Receipt> {
     // Not an async function: a send costs one promise.
     try {
       if (this.#isClosed) throw this.#closedError();
       checkSendOptions(this.contract, this.#target, options);
       if (options) checkDelay(this.contract, this.#target, options, this.#host.clock);
       const content = encodeBody(this.contract, this.#target, body, this.#host.maxBodyBytes);
-      if (isThenable(content)) return this.#sendLater(content, options);
-      return this.#add(content, options, options?.timeoutMs ?? this.#timeoutMs);
+      if (isThenable(content)) return this.#sendLater(content, options, tracedId);
+      return this.#add(content, options, options?.timeoutMs ?? this.#timeoutMs, tracedId);
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -160,7 +176,11 @@ export class QueueProducer implements Producer {
     this.#host.onProducerClosed(this);
   }
 
-  async #sendLater(encoding: Promise<Buffer>, options: AnySendOptions | undefined): Promise<Receipt> {
+  async #sendLater(
+    encoding: Promise<Buffer>,
+    options: AnySendOptions | undefined,
+    tracedId: string | undefined,
+  ): Promise<Receipt> {
     const { clock } = this.#host;
     const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
     const startedAt = clock.now();
@@ -173,14 +193,19 @@ export class QueueProducer implements Producer {
     this.#validating.add(encoded);
     try {
       const content = await encoded;
-      return this.#add(content, options, Math.max(1, timeoutMs - (clock.now() - startedAt)));
+      return this.#add(content, options, Math.max(1, timeoutMs - (clock.now() - startedAt)), tracedId);
     } finally {
       this.#validating.delete(encoded);
     }
   }
 
-  #add(content: Buffer, options: AnySendOptions | undefined, timeoutMs: number): Promise<Receipt> {
-    const receipt = { messageId: options?.messageId ?? randomUUID() };
+  #add(
+    content: Buffer,
+    options: AnySendOptions | undefined,
+    timeoutMs: number,
+    tracedId: string | undefined,
+  ): Promise<Receipt> {
+    const receipt = { messageId: options?.messageId ?? tracedId ?? randomUUID() };
     const message = this.#message(content, receipt.messageId, options);
     return this.#publisher.add(message, receipt, {
       dueAt: dueAt(options, this.#host.clock),

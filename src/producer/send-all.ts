@@ -28,11 +28,11 @@ export interface SendAllProgress {
 /** The options of one `sendAll`. */
 export interface SendAllOptions<Body, Each> {
   /** Called from time to time, at most ten times a second, and once at the end. */
-  readonly onProgress?: (progress: SendAllProgress) => void;
+  readonly onProgress?: ((progress: SendAllProgress) => void) | undefined;
   /** Takes no more from the iterable, and gives up what waits. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** The options of each send: an object for all, or a function of the body. */
-  readonly each?: Each | ((body: Body, index: number) => Each);
+  readonly each?: (Each | ((body: Body, index: number) => Each)) | undefined;
 }
 
 /** What `sendAll` takes after the bodies: `each` is needed where `send` needs options. */

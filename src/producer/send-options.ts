@@ -19,36 +19,36 @@ import {
 /** The options of one `send`. */
 export interface SendOptions {
   /** The message's id, at most 255 bytes. @defaultValue a new UUID */
-  readonly messageId?: string;
+  readonly messageId?: string | undefined;
   /** Ties the message to another one, at most 255 bytes. */
-  readonly correlationId?: string;
+  readonly correlationId?: string | undefined;
   /** Headers beside the body: together at most 60 KiB. */
-  readonly headers?: Readonly<Record<string, HeaderValue>>;
+  readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
   /** 0 to 255; higher goes first, where the queue keeps priorities. */
-  readonly priority?: number;
+  readonly priority?: number | undefined;
   /** How long the message may wait in the queue, in milliseconds, 0 to 4 294 967 295; then it is dead-lettered. */
-  readonly ttlMs?: number;
+  readonly ttlMs?: number | undefined;
   /**
    * Delivers the message that many milliseconds after the call, 0 to 5 184 000 000 (60 days): never before, and usually less
    * than 100 ms after. Needs no plugin: it waits on the server, in quorum queues named `leveret.delay.…`. Sent to an exchange,
    * it reaches the queues that are bound when the delay ends; `mandatory` does not look that far ahead. A message whose queue
    * is gone by then is kept in `leveret.delay.undelivered`. Not together with `ttlMs`.
    */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
   /**
    * The same as `delayMs`, as a date by this computer's clock, at most 60 days ahead; one that has passed means at once. Not
    * together with that.
    */
-  readonly deliverAt?: Date;
+  readonly deliverAt?: Date | undefined;
   /** How long the send may take in all, in milliseconds, 1 or more, or `Infinity`. @defaultValue the producer's, 30 000 */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Gives up: the send rejects with the signal's reason. What is already on its way may still arrive. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /**
    * Whether some queue has to take the message; if none does, the send rejects with `UnroutableError`.
    * @defaultValue true for a queue, false for an exchange
    */
-  readonly mandatory?: boolean;
+  readonly mandatory?: boolean | undefined;
 }
 
 /** What `send` takes after the body: a routing key is needed where the exchange looks at one, and absent elsewhere. */

@@ -21,9 +21,9 @@ import { VirtualClock } from './virtual-clock.js';
 /** The options of {@link TestBroker.start}: those of a broker, and two of its server. */
 export interface TestBrokerOptions extends BrokerOptions {
   /** The version of RabbitMQ that it behaves as: '3.13', '4.0' or '4.3'. @defaultValue '4.3' */
-  readonly as?: ServerVersion;
+  readonly as?: ServerVersion | undefined;
   /** The time of day that the virtual clock begins at. @defaultValue the time of the start */
-  readonly startAt?: Date;
+  readonly startAt?: Date | undefined;
 }
 
 const testBrokerChecks: Readonly<Record<string, Check>> = {

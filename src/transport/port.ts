@@ -28,8 +28,8 @@ export interface DialOptions {
 
 /** How the client proves who it is. */
 export type Credentials =
-  | { readonly username: string; readonly password: string; readonly expiresAt?: Date }
-  | { readonly mechanism: 'EXTERNAL'; readonly expiresAt?: Date };
+  | { readonly username: string; readonly password: string; readonly expiresAt?: Date | undefined }
+  | { readonly mechanism: 'EXTERNAL'; readonly expiresAt?: Date | undefined };
 
 /** One live connection. */
 export interface Link {

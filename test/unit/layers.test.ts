@@ -13,6 +13,7 @@ const layers: readonly (readonly string[])[] = [
   ['errors', 'version'],
   ['util'],
   ['transport/port'],
+  ['diagnostics'],
   ['transport/round-trip-timeout'],
   ['transport/rabbitmq'],
   ['transport/memory'],

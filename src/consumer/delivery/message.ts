@@ -1,4 +1,5 @@
 import { originOf } from '../../delay/routing-headers.js';
+import type { RunTrace, VerdictTrace } from '../../diagnostics/consume.js';
 import { attemptOf, isSuspect } from '../../messages/attempt.js';
 import {
   ATTEMPT_HEADER,
@@ -10,6 +11,7 @@ import {
 import type { Delivery } from '../../transport/port.js';
 import { checkOptions } from '../../util/checks.js';
 import type { Deadlined } from '../../util/deadlines.js';
+import type { Slotted } from '../../util/slot-list.js';
 import { HeldVerdict } from '../held-verdict.js';
 import type { Session } from '../session/session.js';
 import { offsetIn } from '../session/stream-position.js';
@@ -61,7 +63,7 @@ export interface Message<Body = unknown> {
    * @param options - `delayMs`: 0 to 5 184 000 000 (60 days); the delay of the retry policy by default
    * @throws ConfigurationError for a delay out of range
    */
-  retry(options?: { readonly delayMs?: number }): boolean;
+  retry(options?: { readonly delayMs?: number | undefined }): boolean;
   /** Hopeless: to the dead-letter queue, with the reason. */
   deadLetter(reason?: string): boolean;
   /**
@@ -74,8 +76,14 @@ export interface Message<Body = unknown> {
 /** What is to become of a message. */
 export type Verdict =
   | { readonly kind: 'ack'; readonly isDuplicate?: boolean }
-  | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs?: number | undefined }
-  | { readonly kind: 'dead-letter'; readonly error: unknown }
+  | {
+      readonly kind: 'retry';
+      readonly error: unknown;
+      readonly delayMs?: number | undefined;
+      /** What traces say in place of the error. */
+      readonly reason?: undefined;
+    }
+  | { readonly kind: 'dead-letter'; readonly error: unknown; readonly reason?: string | undefined }
   | { readonly kind: 'requeue' }
   /** Comes back to this consumer after a while, as it is. */
   | { readonly kind: 'rest'; readonly delayMs: number }
@@ -89,15 +97,24 @@ export interface Settler {
 }
 
 /** The message behind {@link Message}: one delivery of one session, which takes one verdict. */
-export class ReceivedMessage implements Message, Deadlined {
+export class ReceivedMessage implements Message, Deadlined, Slotted {
   readonly delivery: Delivery;
   readonly session: Session;
   /** How often it has run here since it was delivered. */
   readonly #runsHere: number;
   readonly #settler: Settler;
+  /** Milliseconds since 1970. */
+  readonly deliveredAt: number;
+  /** The run of its handler, while somebody listens to it. */
+  run: RunTrace | undefined;
+  /** The same for the body of a loop: its verdict ends it. */
+  loopRun: RunTrace | undefined;
+  /** Its verdict, while somebody listens to it. */
+  verdictTrace: VerdictTrace | undefined;
   body: unknown;
   bucket: Deadlined['bucket'];
   slot = 0;
+  listSlot = -1;
   #verdict: Verdict | undefined;
   #held: HeldVerdict | undefined;
   #controller: AbortController | undefined;
@@ -105,21 +122,24 @@ export class ReceivedMessage implements Message, Deadlined {
   #headers: Record<string, unknown> | undefined;
   #attempt: number | undefined;
 
-  constructor(delivery: Delivery, session: Session, settler: Settler, runsHere = 0) {
+  constructor(delivery: Delivery, session: Session, settler: Settler, runsHere = 0, deliveredAt = 0) {
     this.delivery = delivery;
     this.session = session;
     this.#settler = settler;
     this.#runsHere = runsHere;
+    this.deliveredAt = deliveredAt;
   }
 
   /** The same delivery once more, as if it had not been looked at. */
   anew(): ReceivedMessage {
-    return new ReceivedMessage(this.delivery, this.session, this.#settler, this.#runsHere);
+    const { delivery, session, deliveredAt } = this;
+    return new ReceivedMessage(delivery, session, this.#settler, this.#runsHere, deliveredAt);
   }
 
   /** The same delivery for another run: with a verdict of its own, and one attempt more. */
   again(): ReceivedMessage {
-    return new ReceivedMessage(this.delivery, this.session, this.#settler, this.#runsHere + 1);
+    const { delivery, session, deliveredAt } = this;
+    return new ReceivedMessage(delivery, session, this.#settler, this.#runsHere + 1, deliveredAt);
   }
 
   get id(): string | undefined {
@@ -206,13 +226,18 @@ export class ReceivedMessage implements Message, Deadlined {
     return this.settle({ kind: 'ack' });
   }
 
-  retry(options?: { readonly delayMs?: number }): boolean {
+  retry(options?: { readonly delayMs?: number | undefined }): boolean {
     checkOptions('message.retry', options, retryLaterChecks);
-    return this.settle({ kind: 'retry', error: new RetryLater(), delayMs: options?.delayMs });
+    return this.settle({
+      kind: 'retry',
+      error: new RetryLater(),
+      delayMs: options?.delayMs,
+      reason: undefined,
+    });
   }
 
   deadLetter(reason?: string): boolean {
-    return this.settle({ kind: 'dead-letter', error: new DeadLetter(reason) });
+    return this.settle({ kind: 'dead-letter', error: new DeadLetter(reason), reason });
   }
 
   requeue(): boolean {

@@ -27,23 +27,23 @@ export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency
    * The most messages of a batch, 1 to 10 000. On a queue with `singleActiveConsumer`, `size` × `concurrency` is at most 20.
    * @defaultValue 100; 20 with `singleActiveConsumer`
    */
-  readonly size?: number;
+  readonly size?: number | undefined;
   /**
    * How long the first message of a batch waits for the others, in milliseconds, 0 or more; then the handler gets what there is. An empty
    * batch waits for ever. @defaultValue 1000
    */
-  readonly maxWaitMs?: number;
+  readonly maxWaitMs?: number | undefined;
   /**
    * How many batches are handled at once, 1 to 1 000. A message that has come back often runs with the others of its batch: a
    * process that it ends returns all of them. @defaultValue 1
    */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /**
    * How many messages the server may deliver ahead; at least `size` × (`concurrency` + 1), so that the next batch can fill
    * while the others are handled, and at most 65 535. With `singleActiveConsumer` it is `size` × `concurrency` to 20.
    * @defaultValue that least number
    */
-  readonly prefetch?: number;
+  readonly prefetch?: number | undefined;
 }
 
 const { noAck: _noAck, orderBy: _orderBy, ...sharedChecks } = consumerChecks;

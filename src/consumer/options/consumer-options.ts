@@ -23,38 +23,38 @@ export interface ConsumerOptions {
    * more to its quorum queue runs alone: if it ends the process, no other running message is returned, and counted, with it.
    * @defaultValue 1
    */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /**
    * How many messages the server may deliver ahead, 1 to 65 535, and at least `concurrency`. `'auto'` is 50, or twice the
    * concurrency when that is more. On a queue with `singleActiveConsumer` at most 20. @defaultValue 'auto'
    */
-  readonly prefetch?: number | 'auto';
+  readonly prefetch?: number | 'auto' | undefined;
   /**
    * After how many milliseconds, 1 or more, a handler counts as failed; its signal aborts and the message goes the way of the
    * retry policy. The server's own limit is 30 minutes. `Infinity` leaves it to that. @defaultValue 1200000 (20 minutes)
    */
-  readonly handlerTimeoutMs?: number;
+  readonly handlerTimeoutMs?: number | undefined;
   /** Closes the consumer. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Consumers with a higher number are served first, -1 000 000 to 1 000 000. @defaultValue the server's: 0 */
-  readonly priority?: number;
+  readonly priority?: number | undefined;
   /**
    * Only this consumer may consume from the queue; while another one does, it waits for its turn. Classic queues only: for a
    * quorum queue set `singleActiveConsumer` on the queue. @defaultValue false
    */
-  readonly exclusive?: boolean;
+  readonly exclusive?: boolean | undefined;
   /**
    * **Loses messages.** The server forgets each message as soon as it has written it to the socket: those in flight when this
    * process or the connection dies are gone, a failed handler has no second attempt, and nothing bounds what is delivered
    * ahead. What a handler gives up by `DeadLetter`, and what is invalid, is still dead-lettered. @defaultValue false
    */
-  readonly noAck?: boolean;
+  readonly noAck?: boolean | undefined;
   /**
    * Where to begin, on a stream only. From there on the consumer keeps its own place: after a reconnect, a pause or a loop that
    * was left, it goes on with the first message that it has not handled. Another consumer, or another process, begins here
    * again. `'next'` reads what is sent from now on: for everything that is kept say `'first'`. @defaultValue 'next'
    */
-  readonly offset?: StreamOffset;
+  readonly offset?: StreamOffset | undefined;
 }
 
 /**
@@ -81,7 +81,7 @@ export interface HandlerOptions<Body = unknown> extends ConsumerOptions {
    * A message can only pass those that were delivered ahead: when one key may fill all of the `prefetch`, raise it. If the
    * function throws, the message has failed as if its handler had thrown. It must be quick.
    */
-  readonly orderBy?: (message: Message<Body>) => OrderKey;
+  readonly orderBy?: ((message: Message<Body>) => OrderKey) | undefined;
 }
 
 /** {@link ConsumerOptions} with every default filled in. */

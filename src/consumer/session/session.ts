@@ -1,4 +1,5 @@
 import type { QueueType } from '../../contracts/queue-options.js';
+import type { VerdictTrace } from '../../diagnostics/consume.js';
 import {
   type Channel,
   type ConsumeOptions,
@@ -9,7 +10,11 @@ import {
 import type { Clock, Timer } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
 import { AckWindow } from './ack-window.js';
+import { DeliveryRing } from './delivery-ring.js';
 import { offsetIn, type StreamPosition } from './stream-position.js';
+
+/** A larger prefetch has no larger ring of deliveries. */
+const MAX_EXPECTED = 2_048;
 
 export interface SessionOptions {
   readonly queue: string;
@@ -36,7 +41,7 @@ export class Session {
   readonly #end = deferred<TransportError>();
   #channel!: Channel;
   #window!: AckWindow;
-  readonly #unsettled = new Map<number, Delivery>();
+  readonly #unsettled: DeliveryRing;
   #consumerTag: string | undefined;
   #resuming: Promise<void> | undefined;
   /** It consumes, or is about to. */
@@ -44,11 +49,14 @@ export class Session {
   #isLive = true;
   #flushScheduled = false;
   #delayedFlush: Timer | undefined;
+  /** What listens to acknowledgements that are gathered. */
+  #unwritten: VerdictTrace[] = [];
 
   private constructor(options: SessionOptions) {
     this.#options = options;
     this.queue = options.queue;
     this.queueType = options.queueType;
+    this.#unsettled = new DeliveryRing(Math.min(MAX_EXPECTED, options.prefetch));
     this.ended = this.#end.promise;
   }
 
@@ -81,7 +89,7 @@ export class Session {
 
   /** What was delivered and has no verdict yet. */
   get unsettled(): Iterable<Delivery> {
-    return this.#unsettled.values();
+    return this.#unsettled;
   }
 
   /** Consumes, again after `pause`. */
@@ -177,7 +185,18 @@ export class Session {
     this.#flushScheduled = false;
     this.#clearDelay();
     if (!this.#isLive) return;
-    this.#write(() => this.#window.flush());
+    if (this.#write(() => this.#window.flush())) this.#tellWritten(true);
+  }
+
+  /** Ends the trace of an acknowledgement with whether it was written. */
+  traceAck(trace: VerdictTrace): void {
+    if (this.#options.consume.noAck) trace.succeed(true);
+    else this.#unwritten.push(trace);
+  }
+
+  #tellWritten(isWritten: boolean): void {
+    if (this.#unwritten.length === 0) return;
+    for (const trace of this.#unwritten.splice(0)) trace.succeed(isWritten);
   }
 
   /** Ends it, so that its deliveries are stale from now on. */
@@ -185,6 +204,7 @@ export class Session {
     if (!this.#isLive) return;
     this.#isLive = false;
     this.#clearDelay();
+    this.#tellWritten(false);
     this.#options.position?.lost(this);
     this.#end.resolve(reason);
   }
@@ -200,7 +220,7 @@ export class Session {
     if (!this.#isLive) return;
     if (!this.#options.consume.noAck) {
       this.#window.delivered(delivery.deliveryTag);
-      this.#unsettled.set(delivery.deliveryTag, delivery);
+      this.#unsettled.add(delivery);
     }
     const { position } = this.#options;
     if (position?.delivered(this.#offset(delivery.deliveryTag), this) === false)

@@ -35,7 +35,7 @@ export class RetryLater extends Error {
    * @param options - `delayMs`: the delay, 0 to 5 184 000 000 (60 days)
    * @throws ConfigurationError for a delay out of range
    */
-  constructor(options: { readonly delayMs?: number; readonly cause?: unknown } = {}) {
+  constructor(options: { readonly delayMs?: number | undefined; readonly cause?: unknown } = {}) {
     checkOptions('RetryLater', options, retryLaterChecks);
     super('The handler asked for another attempt', options);
     this.name = 'RetryLater';

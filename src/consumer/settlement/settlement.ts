@@ -1,5 +1,6 @@
 import type { Outcome, OutcomeListener } from '../../broker/test-hooks.js';
 import type { QueueContract } from '../../contracts/queue.js';
+import type { ConsumerTracer, TracedVerdict } from '../../diagnostics/consume.js';
 import type { Events } from '../../events.js';
 import type { Republisher } from '../../producer/republisher.js';
 import type { Clock, Timer } from '../../util/clock.js';
@@ -16,6 +17,7 @@ export const MAX_HOLD_MS = 20 * 60_000;
 
 export interface SettlementSettings {
   readonly contract: QueueContract;
+  readonly tracer?: ConsumerTracer | undefined;
   readonly noAck: boolean;
   readonly memory: DuplicateFilter;
   readonly republisher: Republisher;
@@ -31,6 +33,14 @@ export interface SettlementSettings {
     | ((message: ReceivedMessage, error: unknown) => Promise<void> | undefined)
     | undefined;
 }
+
+/** A verdict as it is carried out: of a failed run with what the retry policy makes of it. `forget`: the server has it no more. */
+type Plan =
+  | Exclude<Verdict, { readonly kind: 'retry' }>
+  | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs: number }
+  | { readonly kind: 'forget' };
+
+type TracedPlan = Exclude<Plan, { readonly kind: 'rest' }>;
 
 /** Counters of a consumer's verdicts. */
 export interface SettlementCounts {
@@ -58,37 +68,89 @@ export class Settlement implements Settler {
   }
 
   settle(message: ReceivedMessage, verdict: Verdict): boolean {
+    const plan = this.#plan(message, verdict);
+    const { tracer } = this.#settings;
+    // What rests has been looked at by nobody, and comes again as it is.
+    if (tracer?.hearsVerdicts && plan.kind !== 'rest') return this.#traced(tracer, message, plan, verdict);
+    message.loopRun?.succeed();
+    return this.#carryOut(message, plan);
+  }
+
+  #traced(tracer: ConsumerTracer, message: ReceivedMessage, plan: TracedPlan, verdict: Verdict): boolean {
+    const trace = tracer.verdict(message, this.#told(plan, verdict));
+    message.verdictTrace = trace;
+    return trace.run(() => {
+      message.loopRun?.succeed();
+      const isDone = this.#carryOut(message, plan);
+      if (!isDone) trace.succeed(false);
+      return isDone;
+    });
+  }
+
+  /** The plan in the words of a trace. A request that failed is acknowledged as well, after its answer. */
+  #told(plan: TracedPlan, verdict: Verdict): TracedVerdict {
+    const reason = 'reason' in verdict ? verdict.reason : 'error' in verdict ? verdict.error : undefined;
+    const kinds = {
+      ack: 'ack',
+      answer: 'ack',
+      requeue: 'requeue',
+      reject: 'requeue',
+      retry: 'retry',
+      forget: 'retry',
+      'dead-letter': this.#settings.answerFailure ? 'ack' : 'dead-letter',
+    } as const;
+    return { verdict: kinds[plan.kind], delayMs: plan.kind === 'retry' ? plan.delayMs : undefined, reason };
+  }
+
+  /** What is to be done. A delivery that is stale is not decided about: the message will be delivered again. */
+  #plan(message: ReceivedMessage, verdict: Verdict): Plan {
+    if (verdict.kind !== 'retry') return verdict;
+    const { contract, clock, noAck } = this.#settings;
+    const { error, delayMs } = verdict;
+    if (!message.session.isLive) return { kind: 'retry', error, delayMs: delayMs ?? 0 };
+    // At most once: the server has forgotten it already. What is given up was handled all the same.
+    if (noAck && !isGivenUp(error)) return { kind: 'forget' };
+    const decision = decide(contract.retry, message, error, delayMs, clock.random);
+    if (decision.kind === 'dead-letter') return { kind: 'dead-letter', error };
+    return { kind: 'retry', error, delayMs: decision.delayMs };
+  }
+
+  /** False when the delivery is stale. */
+  #carryOut(message: ReceivedMessage, plan: Plan): boolean {
     // A stale success is remembered, so that the message is not handled again when it comes back.
-    if (verdict.kind === 'ack') {
+    if (plan.kind === 'ack') {
       const isDone = this.#ack(message);
       // Of a duplicate no handler has come to an end.
-      if (isDone && !verdict.isDuplicate) this.#tell(message, 'acked', undefined);
+      if (isDone && !plan.isDuplicate) this.#tell(message, 'acked', undefined);
       return isDone;
     }
     // Also when it is stale: whoever asked waits for the answer, not for the delivery.
-    if (verdict.kind === 'answer') {
-      this.#answered(message, verdict.answered, 'acked', undefined);
+    if (plan.kind === 'answer') {
+      this.#answered(message, plan.answered, 'acked', undefined);
       return true;
     }
-    if (!message.session.isLive) return this.#stale();
-    switch (verdict.kind) {
+    const { session, delivery } = message;
+    if (!session.isLive) return this.#stale();
+    switch (plan.kind) {
       case 'requeue':
         this.#tell(message, 'requeued', undefined);
         this.counts.requeued++;
-        return message.session.requeueUnseen(message.delivery.deliveryTag);
+        return done(message, session.requeueUnseen(delivery.deliveryTag));
       case 'reject':
         this.#tell(message, 'requeued', undefined);
         this.counts.requeued++;
-        return message.session.requeueFailed(message.delivery.deliveryTag);
+        return done(message, session.requeueFailed(delivery.deliveryTag));
       case 'dead-letter':
-        this.#deadLetter(message, verdict.error);
+        this.#deadLetter(message, plan.error);
         return true;
       case 'retry':
-        this.#failed(message, verdict.error, verdict.delayMs);
+        this.#retry(message, plan.error, plan.delayMs);
         return true;
       case 'rest':
-        this.#settings.park?.(message, verdict.delayMs);
+        this.#settings.park?.(message, plan.delayMs);
         return true;
+      case 'forget':
+        return done(message, true);
     }
   }
 
@@ -98,7 +160,17 @@ export class Settlement implements Settler {
       if (message.session !== session) continue;
       this.#settings.clock.clearTimeout(timer);
       this.#resting.delete(message);
+      done(message, false);
     }
+  }
+
+  /** Nothing rests any more, and nothing of it is given back: the channel is about to be closed. */
+  abandon(): void {
+    for (const [message, { timer }] of this.#resting) {
+      this.#settings.clock.clearTimeout(timer);
+      done(message, false);
+    }
+    this.#resting.clear();
   }
 
   /** From now on nothing rests, and {@link settled} awaits what is left. */
@@ -123,9 +195,11 @@ export class Settlement implements Settler {
     if (session.ack(delivery.deliveryTag)) {
       this.counts.acked++;
       if (!noAck) memory.acked(id, delivery.content);
+      if (message.verdictTrace) session.traceAck(message.verdictTrace);
       return true;
     }
     if (!noAck) memory.stale(id, delivery.content);
+    done(message, false);
     return this.#stale();
   }
 
@@ -138,19 +212,11 @@ export class Settlement implements Settler {
     return false;
   }
 
-  #failed(message: ReceivedMessage, error: unknown, delayMs: number | undefined): void {
-    const { contract, clock, noAck } = this.#settings;
-    // At most once: the server has forgotten it already. What is given up was handled all the same.
-    if (noAck && !isGivenUp(error)) return;
-    const decision = decide(contract.retry, message, error, delayMs, clock.random);
-    if (decision.kind === 'dead-letter') {
-      this.#deadLetter(message, error);
-      return;
-    }
+  #retry(message: ReceivedMessage, error: unknown, delayMs: number): void {
     this.counts.retried++;
     this.#tell(message, 'retried', error);
-    if (this.#settings.hold?.(message, decision.delayMs)) return;
-    this.#tryAgain(message, decision.delayMs);
+    if (this.#settings.hold?.(message, delayMs)) done(message, true);
+    else this.#tryAgain(message, delayMs);
   }
 
   /** A copy that carries the count waits for its time on the server. */
@@ -177,7 +243,7 @@ export class Settlement implements Settler {
     this.#tell(message, 'dead-lettered', error);
     if (deadLetter === undefined) {
       this.counts.deadLettered++;
-      message.session.drop(message.delivery.deliveryTag);
+      done(message, message.session.drop(message.delivery.deliveryTag));
       return;
     }
     const published = republisher.deadLetter(message, contract, error, new Date(clock.wallNow()));
@@ -204,7 +270,13 @@ export class Settlement implements Settler {
     const then = () => {
       onPublished();
       // Not remembered as done: the copy has the same id and body, and would be taken for the original that comes back.
-      if (!message.session.ack(message.delivery.deliveryTag)) this.#stale();
+      const { session, delivery, verdictTrace } = message;
+      if (session.ack(delivery.deliveryTag)) {
+        if (verdictTrace) session.traceAck(verdictTrace);
+        return;
+      }
+      done(message, false);
+      this.#stale();
     };
     this.#whenPublished(message, published, then, dueAt);
   }
@@ -231,7 +303,8 @@ export class Settlement implements Settler {
     then: () => void,
     dueAt = Number.NEGATIVE_INFINITY,
   ): void {
-    const giveBack = () => {
+    const giveBack = (error: unknown) => {
+      message.verdictTrace?.fail(error);
       const restMs = Math.max(SETBACK_MS, dueAt - this.#settings.clock.now());
       this.#rest(message, restMs, () => this.#giveBack(message));
     };
@@ -245,7 +318,10 @@ export class Settlement implements Settler {
   }
 
   #rest(message: ReceivedMessage, delayMs: number, then: () => void): void {
-    if (!message.session.isLive) return;
+    if (!message.session.isLive) {
+      done(message, false);
+      return;
+    }
     if (delayMs <= 0 || this.#isClosing) {
       then();
       return;
@@ -259,4 +335,10 @@ export class Settlement implements Settler {
     );
     this.#resting.set(message, { timer, then });
   }
+}
+
+/** The verdict is carried out, or cannot be any more since the delivery is stale. */
+function done(message: ReceivedMessage, isCarriedOut: boolean): boolean {
+  message.verdictTrace?.succeed(isCarriedOut);
+  return isCarriedOut;
 }

@@ -1,4 +1,6 @@
 import { isThenable } from '../../contracts/body/schema.js';
+import type { ConsumerTracer } from '../../diagnostics/consume.js';
+import { outsideOfContexts } from '../../diagnostics/root-context.js';
 import { TimeoutError } from '../../errors.js';
 import type { Clock, Timer } from '../../util/clock.js';
 import { Deadlines } from '../../util/deadlines.js';
@@ -21,6 +23,7 @@ export interface BatchWorkerSettings {
   readonly handlerTimeoutMs: number;
   readonly buffer: PrefetchBuffer;
   readonly clock: Clock;
+  readonly tracer?: ConsumerTracer | undefined;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
   /** A run has failed: tells of it, and lets the retry policy decide unless the message has a verdict. */
@@ -73,6 +76,11 @@ export class BatchWorker implements Worker {
   fill(): void {
     if (this.#isFilling) return;
     this.#isFilling = true;
+    outsideOfContexts(this.#fillUp);
+    this.#isFilling = false;
+  }
+
+  readonly #fillUp = (): void => {
     const { buffer, size } = this.#settings;
     while (!this.#isFinishing) {
       this.#runWhenReady();
@@ -80,8 +88,7 @@ export class BatchWorker implements Worker {
       if (!message) break;
       this.#inOrderValidation.add(message);
     }
-    this.#isFilling = false;
-  }
+  };
 
   drain(): ReceivedMessage[] {
     return [...this.#takeGathered(), ...this.#inOrderValidation.drain()];
@@ -136,12 +143,14 @@ export class BatchWorker implements Worker {
   }
 
   #run(batch: Batch): void {
-    const { handler, handlerTimeoutMs, clock } = this.#settings;
+    const { handler, handlerTimeoutMs, clock, tracer } = this.#settings;
     this.#running.add(batch);
     this.#deadlines.add(batch, clock.now() + handlerTimeoutMs);
+    const run = tracer?.batch(batch.messages);
+    batch.run = run;
     let result: unknown;
     try {
-      result = handler(batch.messages, batch);
+      result = run ? run.run(() => handler(batch.messages, batch)) : handler(batch.messages, batch);
     } catch (error) {
       this.#failed(batch, error);
       return;
@@ -158,6 +167,7 @@ export class BatchWorker implements Worker {
 
   /** What has a verdict of its own keeps it. */
   #succeeded(batch: Batch): void {
+    batch.run?.succeed();
     for (const message of batch.messages) message.settle({ kind: 'ack' });
     this.#leave(batch);
   }
@@ -173,12 +183,14 @@ export class BatchWorker implements Worker {
     this.#abandon(batch, error);
   }
 
-  #fail({ messages }: Batch, error: unknown): void {
+  #fail({ messages, run }: Batch, error: unknown): void {
+    run?.fail(error);
     for (const message of messages) if (!message.hasVerdict) this.#settings.onFailed(message, error);
   }
 
   /** Frees the place of a handler that still runs; what it returns in the end finds its messages settled or stale. */
   #abandon(batch: Batch, reason: Error): void {
+    batch.run?.fail(reason);
     this.#leave(batch);
     batch.abort(reason);
   }

@@ -1,3 +1,4 @@
+import type { RunTrace } from '../../diagnostics/consume.js';
 import type { Deadlined } from '../../util/deadlines.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 
@@ -13,6 +14,8 @@ export interface BatchContext {
 /** The messages that one run of the handler gets. All come from one session. */
 export class Batch implements BatchContext, Deadlined {
   readonly messages: readonly ReceivedMessage[];
+  /** The run of the handler, while somebody listens to it. */
+  run: RunTrace | undefined;
   bucket: Deadlined['bucket'];
   slot = 0;
   readonly #controller = new AbortController();

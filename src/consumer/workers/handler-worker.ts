@@ -1,8 +1,11 @@
 import { isThenable } from '../../contracts/body/schema.js';
+import type { ConsumerTracer } from '../../diagnostics/consume.js';
+import { outsideOfContexts } from '../../diagnostics/root-context.js';
 import { TimeoutError } from '../../errors.js';
 import type { Clock } from '../../util/clock.js';
 import { Deadlines } from '../../util/deadlines.js';
 import { type Deferred, deferred } from '../../util/deferred.js';
+import { SlotList } from '../../util/slot-list.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
@@ -14,6 +17,7 @@ export interface HandlerWorkerSettings {
   readonly handlerTimeoutMs: number;
   readonly buffer: Pick<PrefetchBuffer, 'take' | 'next'>;
   readonly clock: Clock;
+  readonly tracer?: ConsumerTracer | undefined;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
   /** A run has failed: tells of it, and lets the retry policy decide unless the message has a verdict. */
@@ -25,7 +29,7 @@ export interface HandlerWorkerSettings {
 /** Runs the handler, on as many messages at once as the concurrency allows. */
 export class HandlerWorker implements Worker {
   readonly #settings: HandlerWorkerSettings;
-  readonly #active = new Set<ReceivedMessage>();
+  readonly #active = new SlotList<ReceivedMessage>();
   readonly #deadlines: Deadlines<ReceivedMessage>;
   /** A suspect is at work, alone. */
   #isAlone = false;
@@ -46,6 +50,11 @@ export class HandlerWorker implements Worker {
     // Handlers that return at once come back here from within the loop: it goes on by itself.
     if (this.#isFilling) return;
     this.#isFilling = true;
+    outsideOfContexts(this.#fillUp);
+    this.#isFilling = false;
+  }
+
+  readonly #fillUp = (): void => {
     const { buffer, concurrency } = this.#settings;
     while (!this.#isFinishing && !this.#isAlone && this.#active.size < concurrency) {
       // Whatever ran beside a message that ends the process would come back with it, until the server has counted too often.
@@ -56,11 +65,10 @@ export class HandlerWorker implements Worker {
       this.#isAlone = isSuspect;
       this.#begin(message);
     }
-    this.#isFilling = false;
-  }
+  };
 
   sessionLost(session: Session, reason: Error): void {
-    for (const message of [...this.#active]) {
+    for (const message of this.#active) {
       if (message.session === session) this.#abandon(message, reason);
     }
   }
@@ -75,7 +83,7 @@ export class HandlerWorker implements Worker {
 
   abort(reason: Error): void {
     this.#isFinishing = true;
-    for (const message of [...this.#active]) this.#abandon(message, reason);
+    for (const message of this.#active) this.#abandon(message, reason);
     this.#deadlines.clear();
   }
 
@@ -97,11 +105,13 @@ export class HandlerWorker implements Worker {
   }
 
   #run(message: ReceivedMessage): void {
-    const { handler, handlerTimeoutMs, clock } = this.#settings;
+    const { handler, handlerTimeoutMs, clock, tracer } = this.#settings;
     this.#deadlines.add(message, clock.now() + handlerTimeoutMs);
+    const run = tracer?.run(message);
+    message.run = run;
     let result: unknown;
     try {
-      result = handler(message);
+      result = run ? run.run(() => handler(message)) : handler(message);
     } catch (error) {
       this.#failed(message, error);
       return;
@@ -117,23 +127,27 @@ export class HandlerWorker implements Worker {
   }
 
   #succeeded(message: ReceivedMessage): void {
+    message.run?.succeed();
     message.settle({ kind: 'ack' });
     this.#leave(message);
   }
 
   #failed(message: ReceivedMessage, error: unknown): void {
+    message.run?.fail(error);
     this.#settings.onFailed(message, error);
     this.#leave(message);
   }
 
   #timedOut(message: ReceivedMessage): void {
     const error = new TimeoutError(`The handler did not end within ${this.#settings.handlerTimeoutMs} ms`);
+    message.run?.fail(error);
     this.#settings.onFailed(message, error);
     this.#abandon(message, error);
   }
 
   /** Frees the place of a handler that still runs; what it returns in the end finds its message settled or stale. */
   #abandon(message: ReceivedMessage, reason: Error): void {
+    message.run?.fail(reason);
     this.#leave(message);
     message.abort(reason);
   }

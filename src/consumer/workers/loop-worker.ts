@@ -1,3 +1,4 @@
+import type { ConsumerTracer } from '../../diagnostics/consume.js';
 import { type Deferred, deferred } from '../../util/deferred.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
@@ -8,6 +9,7 @@ export interface LoopWorkerSettings {
   readonly buffer: PrefetchBuffer;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
+  readonly tracer?: ConsumerTracer | undefined;
   /** The first loop begins, after there was none. */
   readonly onFirst: () => void;
   /** The last loop was left: stops deliveries, and then has the message in hand given back, lest it come here again. */
@@ -95,7 +97,7 @@ export class LoopWorker implements Worker {
     // An asynchronous schema may never answer.
     for (const message of this.#admitting) if (message.session === session) this.#admitting.delete(message);
     for (const { inHand } of this.#loops) {
-      for (const message of inHand) if (message.session === session) message.abort(reason);
+      for (const message of inHand) if (message.session === session) abandon(message, reason);
     }
   }
 
@@ -113,7 +115,7 @@ export class LoopWorker implements Worker {
     this.#end ??= { error: undefined };
     for (const { result } of this.#waiting.splice(0)) result.resolve(undefined);
     for (const { inHand } of this.#loops) {
-      for (const message of inHand) message.abort(reason);
+      for (const message of inHand) abandon(message, reason);
     }
     this.#loops.clear();
     this.#admitting.clear();
@@ -160,6 +162,10 @@ export class LoopWorker implements Worker {
       return;
     }
     next.loop.inHand.push(message);
+    const run = this.#settings.tracer?.run(message, true);
+    message.loopRun = run;
+    // The body of the loop is not called from here: nothing can be bound to it.
+    run?.run(() => {});
     next.result.resolve(message);
   }
 }
@@ -167,4 +173,9 @@ export class LoopWorker implements Worker {
 interface Loop {
   /** The message in the loop's body; several when `next` was called again before it had answered. */
   readonly inHand: ReceivedMessage[];
+}
+
+function abandon(message: ReceivedMessage, reason: Error): void {
+  message.loopRun?.fail(reason);
+  message.abort(reason);
 }

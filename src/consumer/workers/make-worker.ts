@@ -30,7 +30,8 @@ export function guardOf(work: Work): HandlerGuard | undefined {
   return typeof work === 'object' && 'guard' in work ? work.guard : undefined;
 }
 
-export interface WorkerSettings extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock'> {
+export interface WorkerSettings
+  extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock' | 'tracer'> {
   readonly buffer: PrefetchBuffer;
   readonly isHeld: (message: ReceivedMessage) => boolean;
 }

@@ -57,17 +57,70 @@ type Travels<T, C extends CodecName> = 0 extends 1 & T
             : false;
 
 /**
- * The compile-time check of a contract's schema: `unknown`, which every schema fits, or a type that none fits and whose one
- * property says why.
+ * The compile-time check of a contract's schema: `unknown`, which every schema fits, or a type that none fits and whose
+ * properties say why. A schema that is still a type parameter, as in a user's own generic function, passes: its caller is checked.
  */
-export type Travelling<T, C extends CodecName> =
-  Travels<T, C> extends true ? unknown : { readonly [K in Complaint<C>]: never };
+export type Travelling<T, C extends CodecName> = [Unfit<T, C>] extends [never]
+  ? unknown
+  : { readonly [K in Complaint<T, C>]: never };
 
-type Complaint<C extends CodecName> = C extends 'text'
+/**
+ * `never` for what can travel, `any` for what cannot. While `T` is a type parameter TypeScript takes the branch that is not `any`
+ * for the constraint of the whole, and so lets a deferred check pass. With any other type in its place it would refuse the schema.
+ */
+type Unfit<T, C extends CodecName> = Travels<T, C> extends true ? never : Anything;
+
+/** `any`, by a name that says why it is here. */
+type Anything = ReturnType<typeof JSON.parse>;
+
+type Complaint<T, C extends CodecName> = C extends 'text'
   ? "the input of a schema with the codec 'text' must be a string"
   : C extends 'bytes'
     ? "the input of a schema with the codec 'bytes' must be a Uint8Array"
-    : "the schema's input is not JSON: no Date, bigint, Map, Set, function or bytes (for dates use z.iso.datetime(), for bytes the codec 'bytes')";
+    : undefined extends T
+      ? "the schema's input may be undefined, which is not JSON: for no value use z.null(), for an optional one z.nullable()"
+      : Remedy<Offence<T>>;
+
+/** What to write in place of what was found. */
+type Remedy<Found extends string> = [Found] extends [never]
+  ? Remedies['other']
+  : Found extends keyof Remedies
+    ? Remedies[Found]
+    : never;
+
+interface Remedies {
+  readonly Date: "the schema's input has a Date, which is not JSON: use z.iso.datetime(), or z.coerce.date()";
+  readonly bigint: "the schema's input has a bigint, which is not JSON: use z.string(), or z.coerce.bigint()";
+  readonly collection: "the schema's input has a Map or a Set, which JSON empties: use z.record() or z.array()";
+  readonly bytes: "the schema's input has bytes, which are not JSON: use the codec 'bytes' for the whole body, or z.base64()";
+  readonly function: "the schema's input has a function or a symbol, which JSON leaves out";
+  readonly other: "the schema's input is not JSON: no Date, bigint, Map, Set, function or bytes (for dates use z.iso.datetime(), for bytes the codec 'bytes')";
+}
+
+/** The kinds of value that JSON cannot carry, as far as four levels deep: types that contain themselves have no end. */
+type Offence<T, Depth extends readonly unknown[] = []> = 0 extends 1 & T
+  ? never
+  : unknown extends T
+    ? never
+    : T extends string | number | boolean | null | undefined
+      ? never
+      : T extends Date
+        ? 'Date'
+        : T extends bigint
+          ? 'bigint'
+          : T extends ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>
+            ? 'collection'
+            : T extends ArrayBuffer | ArrayBufferView
+              ? 'bytes'
+              : T extends symbol | ((...args: never[]) => unknown)
+                ? 'function'
+                : T extends NotJson
+                  ? 'other'
+                  : Depth['length'] extends 4
+                    ? never
+                    : T extends readonly (infer Item)[]
+                      ? Offence<Item, [...Depth, 0]>
+                      : { [K in keyof T]-?: Offence<T[K], [...Depth, 0]> }[keyof T];
 
 /**
  * True when `JSON.parse(JSON.stringify(value))` is the same value again: only plain objects and arrays, finite numbers,

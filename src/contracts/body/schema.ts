@@ -35,6 +35,9 @@ export type InputOf<S extends Schema> = NonNullable<S['~standard']['types']>['in
 /** What a handler gets: the schema's output. */
 export type OutputOf<S extends Schema> = NonNullable<S['~standard']['types']>['output'];
 
+/** What a handler gets of a contract's messages: the output of its schema; of several contracts, the union. */
+export type BodyOf<C extends { readonly schema: Schema }> = C extends unknown ? OutputOf<C['schema']> : never;
+
 /** Issues kept of one failed validation. A schema can report one for each element of a large array. */
 export const MAX_ISSUES = 20;
 

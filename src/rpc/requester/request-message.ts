@@ -12,8 +12,8 @@ export function requestMessage(
   content: Buffer,
   options: RequestOptions | undefined,
   wallNow: number,
+  messageId: string = randomUUID(),
 ): OutgoingMessage {
-  const messageId = randomUUID();
   return {
     exchange: '',
     routingKey: name,

@@ -16,18 +16,18 @@ export interface RequestOptions {
    * How long the request may take in all, in milliseconds, from the call to the answer: 1 to 2 147 483 647. A request that no
    * responder has taken by then is removed from the queue. @defaultValue 30000
    */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Gives up: the request rejects with the signal's reason. A responder may still work on it. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Headers beside the body: together at most 60 KiB. */
-  readonly headers?: Readonly<Record<string, HeaderValue>>;
+  readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
   /**
    * What ties the answer to the request, at most 255 bytes: no two requests of one broker may wait with the same one.
    * @defaultValue a new UUID
    */
-  readonly correlationId?: string;
+  readonly correlationId?: string | undefined;
   /** 0 to 255; higher goes first, where the queue keeps priorities. */
-  readonly priority?: number;
+  readonly priority?: number | undefined;
 }
 
 export const DEFAULT_TIMEOUT_MS = 30_000;

@@ -1,6 +1,8 @@
 import { decodeBody, encodeBody } from '../../contracts/body/body.js';
 import { isThenable, type Validation } from '../../contracts/body/schema.js';
 import type { ProcedureContract } from '../../contracts/procedure.js';
+import { traces } from '../../diagnostics/channels.js';
+import { traceRequest } from '../../diagnostics/send.js';
 import { ClosedError, ConnectionError, type Issue, TopologyError } from '../../errors.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';
@@ -71,6 +73,25 @@ export class Requester {
 
   /** Resolves with the validated answer, and settles within `timeoutMs` whatever happens. */
   request(procedure: ProcedureContract, body: unknown, options?: RequestOptions): Promise<unknown> {
+    try {
+      if (!traces.request.hasSubscribers) return this.#request(procedure, body, options);
+      const { origin } = this.#settings.connection;
+      return traceRequest(origin, procedure.name, options, (traced) =>
+        this.#request(procedure, body, traced.options, traced.messageId),
+      );
+    } catch (error) {
+      // Options that throw where they are read.
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** @param tracedId - the id that a trace has named */
+  #request(
+    procedure: ProcedureContract,
+    body: unknown,
+    options: RequestOptions | undefined,
+    tracedId?: string,
+  ): Promise<unknown> {
     // Not an async function: a request costs one promise.
     try {
       if (this.#isClosed) throw errors.closedError(procedure.name, false);
@@ -78,8 +99,8 @@ export class Requester {
       checkRequestOptions(target, options);
       const content = encodeBody(procedure.queue, target, body, this.#settings.maxBodyBytes);
       const timeoutMs = options?.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-      if (isThenable(content)) return this.#addLater(procedure, content, timeoutMs, options);
-      return this.#add(procedure, content, timeoutMs, options);
+      if (isThenable(content)) return this.#addLater(procedure, content, timeoutMs, options, tracedId);
+      return this.#add(procedure, content, timeoutMs, options, tracedId);
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -115,6 +136,7 @@ export class Requester {
     encoding: Promise<Buffer>,
     timeoutMs: number,
     options: RequestOptions | undefined,
+    tracedId: string | undefined,
   ): Promise<unknown> {
     const { clock } = this.#settings;
     const startedAt = clock.now();
@@ -123,7 +145,8 @@ export class Requester {
     this.#validating.add(encoded);
     try {
       const content = await encoded;
-      return this.#add(procedure, content, Math.max(1, timeoutMs - (clock.now() - startedAt)), options);
+      const leftMs = Math.max(1, timeoutMs - (clock.now() - startedAt));
+      return this.#add(procedure, content, leftMs, options, tracedId);
     } finally {
       this.#validating.delete(encoded);
     }
@@ -134,13 +157,14 @@ export class Requester {
     content: Buffer,
     timeoutMs: number,
     options: RequestOptions | undefined,
+    tracedId: string | undefined,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const signal = options?.signal;
       if (signal?.aborted) return reject(signal.reason as Error);
       // Closed at its deadline, while a schema was still at work.
       if (this.#aborting.signal.aborted) return reject(errors.closedError(procedure.name, false));
-      const message = requestMessage(procedure, content, options, this.#settings.clock.wallNow());
+      const message = requestMessage(procedure, content, options, this.#settings.clock.wallNow(), tracedId);
       const correlationId = message.properties.correlationId as string;
       if (this.#requests.get(correlationId))
         return reject(duplicateCorrelation(errors.targetOf(procedure), correlationId));

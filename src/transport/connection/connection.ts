@@ -1,4 +1,8 @@
 import pRetry from 'p-retry';
+import { traces } from '../../diagnostics/channels.js';
+import { traceConnect } from '../../diagnostics/connect.js';
+import { TraceOrigin } from '../../diagnostics/origin.js';
+import { outsideOfContexts } from '../../diagnostics/root-context.js';
 import { ClosedError } from '../../errors.js';
 import { type Clock, raceAbort, sleep, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
@@ -21,6 +25,8 @@ const LAST_ATTEMPT_MS = 100;
 const TELLING_MS = 1_000;
 
 export interface ConnectionSettings {
+  /** The name of the broker. */
+  readonly broker?: string | undefined;
   readonly role: Role;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -38,6 +44,8 @@ export interface ConnectionSettings {
  */
 export class Connection {
   readonly role: Role;
+  /** What traces say of it. */
+  readonly origin: TraceOrigin;
   readonly #settings: ConnectionSettings;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
@@ -48,11 +56,18 @@ export class Connection {
   #next = deferred<Link>();
   #running: Promise<void> | undefined;
   #credentialsUsed: Credentials | undefined;
+  /** Attempts at a host since the connection was lost, or first asked for. */
+  #dials = 0;
+  #wasOpen = false;
   #closed: Promise<void> | undefined;
 
   constructor(settings: ConnectionSettings) {
     this.role = settings.role;
     this.#settings = settings;
+    this.origin = new TraceOrigin(
+      settings.broker,
+      () => this.current?.address ?? settings.transport.addresses[0],
+    );
     this.#backoff = new Backoff(settings.backoff, settings.clock.random);
   }
 
@@ -74,7 +89,8 @@ export class Connection {
     if (this.current) return Promise.resolve(this.current);
     const { promise } = this.#next;
     if (!this.#running) {
-      const run = this.#run().finally(() => {
+      // It lives for longer than whoever has asked first.
+      const run = outsideOfContexts(() => this.#run()).finally(() => {
         if (this.#running === run) this.#running = undefined;
       });
       this.#running = run;
@@ -106,6 +122,7 @@ export class Connection {
     const { clock, startupTimeoutMs } = this.#settings;
     const giveUpAt = clock.now() + startupTimeoutMs;
     this.#reasons.clear();
+    this.#dials = 0;
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
@@ -141,13 +158,25 @@ export class Connection {
       if (this.#closing.signal.aborted) break;
       try {
         const limitMs = isHasty ? FIRST_ROUND_TIMEOUT_MS : DIAL_TIMEOUT_MS;
-        this.#opened(await this.#dial(address, limitMs, giveUpAt));
+        this.#opened(await this.#traced(address, () => this.#dial(address, limitMs, giveUpAt)));
         return;
       } catch (error) {
         failures.push({ address, failure: this.#reasonOf(address, toDialError(error)) });
       }
     }
     throw new AllAddressesFailedError(failures);
+  }
+
+  #traced(address: string, dial: () => Promise<Link>): Promise<Link> {
+    this.#dials++;
+    if (!traces.connect.hasSubscribers) return dial();
+    const { broker, role } = this.#settings;
+    const attempt = { broker, address, role, attempt: this.#dials, reconnect: this.#wasOpen };
+    return traceConnect(attempt, dial, (error) =>
+      this.#closing.signal.aborted
+        ? this.#closing.signal.reason
+        : new AllAddressesFailedError([{ address, failure: toDialError(error) }]).toConnectionError(),
+    );
   }
 
   /** Why an address fails: what was met last, unless that was cut short. */
@@ -216,6 +245,8 @@ export class Connection {
       link.destroy(new Error('closed while connecting'));
       return;
     }
+    this.#wasOpen = true;
+    this.#dials = 0;
     const { resolve } = this.#next;
     this.#next = deferred();
     this.#apply({ type: 'opened', address: link.address });

@@ -85,7 +85,7 @@ describe('the verdict on a message', () => {
     expect(settler.verdicts).toEqual([
       { tag: 1, kind: 'ack' },
       { tag: 2, kind: 'retry', delayMs: 5, error: new RetryLater() },
-      { tag: 3, kind: 'dead-letter', error: new DeadLetter('hopeless') },
+      { tag: 3, kind: 'dead-letter', error: new DeadLetter('hopeless'), reason: 'hopeless' },
       { tag: 4, kind: 'requeue' },
     ]);
   });

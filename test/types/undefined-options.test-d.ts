@@ -1,0 +1,58 @@
+import type {
+  BatchConsumerOptions,
+  Binding,
+  BrokerOptions,
+  CloseOptions,
+  ConsumerOptions,
+  ExchangeOptions,
+  HandlerOptions,
+  ListDeadLettersOptions,
+  ProcedureOptions,
+  ProducerOptions,
+  QueueOptions,
+  ReconnectOptions,
+  ReplayOptions,
+  RequestOptions,
+  ResponderOptions,
+  RetryOptions,
+  SendAllOptions,
+  SendOptions,
+  SubscriptionOptions,
+} from 'leveret';
+import type { TestBrokerOptions } from 'leveret/testing';
+import { describe, expectTypeOf, it } from 'vitest';
+
+/** The options with every optional one given as undefined, as a program does that passes its own settings on. */
+type GivenAsUndefined<O> = O extends unknown
+  ? { [K in keyof O as undefined extends O[K] ? K : never]: O[K] | undefined } & {
+      [K in keyof O as undefined extends O[K] ? never : K]: O[K];
+    }
+  : never;
+
+describe('an option', () => {
+  it('takes undefined for its default', () => {
+    expectTypeOf<GivenAsUndefined<Required<{ a: 1 }>>>().toExtend<{ a: 1 }>();
+    expectTypeOf<GivenAsUndefined<BatchConsumerOptions>>().toExtend<BatchConsumerOptions>();
+    expectTypeOf<GivenAsUndefined<Binding>>().toExtend<Binding>();
+    expectTypeOf<GivenAsUndefined<BrokerOptions>>().toExtend<BrokerOptions>();
+    expectTypeOf<GivenAsUndefined<CloseOptions>>().toExtend<CloseOptions>();
+    expectTypeOf<GivenAsUndefined<ConsumerOptions>>().toExtend<ConsumerOptions>();
+    expectTypeOf<GivenAsUndefined<ExchangeOptions>>().toExtend<ExchangeOptions>();
+    expectTypeOf<GivenAsUndefined<HandlerOptions>>().toExtend<HandlerOptions>();
+    expectTypeOf<GivenAsUndefined<ListDeadLettersOptions>>().toExtend<ListDeadLettersOptions>();
+    expectTypeOf<GivenAsUndefined<ProcedureOptions>>().toExtend<ProcedureOptions>();
+    expectTypeOf<GivenAsUndefined<ProducerOptions>>().toExtend<ProducerOptions>();
+    expectTypeOf<GivenAsUndefined<QueueOptions>>().toExtend<QueueOptions>();
+    expectTypeOf<GivenAsUndefined<ReconnectOptions>>().toExtend<ReconnectOptions>();
+    expectTypeOf<GivenAsUndefined<ReplayOptions>>().toExtend<ReplayOptions>();
+    expectTypeOf<GivenAsUndefined<RequestOptions>>().toExtend<RequestOptions>();
+    expectTypeOf<GivenAsUndefined<ResponderOptions>>().toExtend<ResponderOptions>();
+    expectTypeOf<GivenAsUndefined<RetryOptions>>().toExtend<RetryOptions>();
+    expectTypeOf<GivenAsUndefined<SendAllOptions<string, SendOptions>>>().toExtend<
+      SendAllOptions<string, SendOptions>
+    >();
+    expectTypeOf<GivenAsUndefined<SendOptions>>().toExtend<SendOptions>();
+    expectTypeOf<GivenAsUndefined<SubscriptionOptions>>().toExtend<SubscriptionOptions>();
+    expectTypeOf<GivenAsUndefined<TestBrokerOptions>>().toExtend<TestBrokerOptions>();
+  });
+});
