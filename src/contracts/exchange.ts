@@ -12,6 +12,7 @@ import {
   expectShortString,
   show,
 } from '../util/checks.js';
+import { type ContentTypes, expectContentTypes, resolveContentTypes } from './body/content-types.js';
 import type { CodecName, Travelling } from './body/json.js';
 import type { InputOf, OutputOf, Schema } from './body/schema.js';
 import { declareOf, makeQueue, type QueueContract } from './queue.js';
@@ -46,6 +47,8 @@ export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extend
   readonly bindings?: readonly Binding[] | undefined;
   /** How the body travels: JSON, UTF-8 text or bytes. @defaultValue 'json' */
   readonly codec?: C | undefined;
+  /** Which content types of other clients are read as this codec, by the queues of this exchange too; see {@link QueueOptions}. */
+  readonly contentTypes?: 'any' | readonly string[] | undefined;
   /** `true` declares it when it is first used; `'passive'` only checks that it is there; `false` uses it as it is. @defaultValue true */
   readonly declare?: boolean | 'passive' | undefined;
   /** Further arguments for the server, as they are. */
@@ -56,7 +59,7 @@ export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extend
 export type BoundQueueOptions<Body = unknown> =
   QueueOptions<'json', Body> extends infer O
     ? O extends unknown
-      ? Omit<O, 'codec' | 'bindings'>
+      ? Omit<O, 'codec' | 'contentTypes' | 'bindings'>
       : never
     : never;
 
@@ -93,6 +96,7 @@ export interface ExchangeContract<S extends Schema = Schema, T extends ExchangeT
   readonly schema: S;
   readonly type: T;
   readonly codec: CodecName;
+  readonly contentTypes: ContentTypes;
   readonly durable: boolean;
   readonly autoDelete: boolean;
   readonly internal: boolean;
@@ -146,12 +150,14 @@ export function exchange<
   checkExchangeOptions(name, options);
   const type = options.type ?? ('topic' as T);
   const codec: CodecName = options.codec ?? 'json';
+  const contentTypes = resolveContentTypes(options.contentTypes);
   const contract: ExchangeContract<S, T> = {
     kind: 'exchange',
     name,
     schema,
     type,
     codec,
+    contentTypes,
     durable: options.durable ?? true,
     autoDelete: options.autoDelete ?? false,
     internal: options.internal ?? false,
@@ -166,14 +172,14 @@ export function exchange<
       if (expected)
         throw new ConfigurationError(where, `${where}: expected an options object, got ${show(rest)}`);
       checkBoundOptions(where, rest);
-      return makeQueue(queueName, schema, { ...rest, codec, bindings }) as QueueContract<S>;
+      return makeQueue(queueName, schema, { ...rest, codec, contentTypes, bindings }) as QueueContract<S>;
     },
     subscription: (...args) => {
       const where = `exchange('${name}').subscription(…)`;
       const { bindings, rest } = bindingsOf(contract as ExchangeContract, where, args);
       checkOptions(where, rest, subscriptionChecks);
       const { deadLetter = false } = rest as SubscriptionOptions;
-      const given = { ...rest, ...PRIVATE, deadLetter, codec, bindings };
+      const given = { ...rest, ...PRIVATE, deadLetter, codec, contentTypes, bindings };
       const toQueue = () => makeQueue(privatePrefix(name) + randomUUID(), schema, given) as QueueContract<S>;
       // Finds now what is wrong with the options.
       toQueue();
@@ -191,6 +197,7 @@ const exchangeChecks: Readonly<Record<string, Check>> = {
   alternateExchange: expectExchangeOrName,
   bindings: expectBindingList,
   codec: expectOneOf('json', 'text', 'bytes'),
+  contentTypes: expectContentTypes,
   declare: either(expectBoolean, expectOneOf('passive')),
   arguments: expectTable,
 };
@@ -231,6 +238,7 @@ function checkBoundOptions(where: string, options: object): void {
 
 const DECIDED = {
   codec: 'it is that of the exchange',
+  contentTypes: 'they are those of the exchange',
   bindings: "it is bound to the exchange by what stands before the options; queue() takes more 'bindings'",
 };
 

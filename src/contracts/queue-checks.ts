@@ -15,6 +15,7 @@ import {
   expectShortString,
   show,
 } from '../util/checks.js';
+import { type ContentTypes, expectContentTypes } from './body/content-types.js';
 import type { CodecName } from './body/json.js';
 import { isSchema } from './body/schema.js';
 import { isExchange, isQueue } from './guards.js';
@@ -44,6 +45,7 @@ const retryChecks: Readonly<Record<string, Check>> = {
 const queueChecks: Readonly<Record<string, Check>> = {
   type: expectOneOf('quorum', 'classic', 'stream'),
   codec: expectOneOf('json', 'text', 'bytes'),
+  contentTypes: expectContentTypes,
   durable: expectBoolean,
   exclusive: expectBoolean,
   autoDelete: expectBoolean,
@@ -86,6 +88,7 @@ const refusedBy: Readonly<Record<QueueType, Readonly<Record<string, readonly unk
 export interface AnyQueueOptions {
   type?: QueueType | undefined;
   codec?: CodecName | undefined;
+  contentTypes?: ContentTypes | undefined;
   durable?: boolean | undefined;
   exclusive?: boolean | undefined;
   autoDelete?: boolean | undefined;

@@ -71,6 +71,12 @@ interface CommonQueueOptions<C extends CodecName, Body> {
   /** How the body travels: JSON, UTF-8 text or bytes. @defaultValue 'json' */
   readonly codec?: C | undefined;
   /**
+   * Which content types of other clients are read as this codec, beside its own (of JSON `application/json`, `text/json` and
+   * `…+json`), such as `['text/plain']`. With `'any'` the body alone decides, whatever a message says of its type and encoding.
+   * @defaultValue none
+   */
+  readonly contentTypes?: 'any' | readonly string[] | undefined;
+  /**
    * `true` declares the queue when it is first used; `'passive'` only checks that it is there; `false` uses it as it is.
    * @defaultValue true
    */

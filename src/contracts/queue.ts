@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../errors.js';
+import { type ContentTypes, resolveContentTypes } from './body/content-types.js';
 import type { CodecName, Travelling } from './body/json.js';
 import type { InputOf, OutputOf, Schema } from './body/schema.js';
 import { type AnyQueueOptions, checkName, checkQueueOptions, checkSchema } from './queue-checks.js';
@@ -24,6 +25,8 @@ export interface QueueContract<S extends Schema = Schema> {
   readonly schema: S;
   readonly type: QueueType;
   readonly codec: CodecName;
+  /** Content types of other clients that are read as this codec. */
+  readonly contentTypes: ContentTypes;
   readonly durable: boolean;
   readonly exclusive: boolean;
   readonly autoDelete: boolean;
@@ -81,6 +84,7 @@ export function makeQueue(name: string, schema: Schema, given: object): QueueCon
     schema,
     type,
     codec: options.codec ?? 'json',
+    contentTypes: resolveContentTypes(options.contentTypes),
     durable: options.durable ?? true,
     exclusive: options.exclusive ?? false,
     autoDelete: options.autoDelete ?? false,

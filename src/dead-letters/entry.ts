@@ -55,7 +55,12 @@ export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDe
   const headers = headersOf(properties.headers);
   const death = lastDeath(headers);
   const issues = death ? undefined : issuesIn(headers[ISSUES_HEADER]);
-  const decoded = codecs[contract.codec].decode(content, properties.contentType, properties.contentEncoding);
+  const decoded = codecs[contract.codec].decode(
+    content,
+    properties.contentType,
+    properties.contentEncoding,
+    contract.contentTypes,
+  );
   const carried = Math.max(1, count(headers[ATTEMPT_HEADER]) ?? 1);
   const queue = originOf(headers) ?? contract.name;
   return {

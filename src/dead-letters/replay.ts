@@ -79,7 +79,12 @@ export class Replay {
     if (!isDeadLetterOf(contract, letter)) return 'foreign';
     if (letter.content.length > maxBodyBytes) return 'invalid';
     const { contentType, contentEncoding } = letter.properties;
-    const decoded = codecs[contract.codec].decode(letter.content, contentType, contentEncoding);
+    const decoded = codecs[contract.codec].decode(
+      letter.content,
+      contentType,
+      contentEncoding,
+      contract.contentTypes,
+    );
     if (!('value' in decoded)) return 'invalid';
     const { ok } = await validate(contract.schema, decoded.value);
     if (!ok) return 'invalid';

@@ -1,7 +1,6 @@
 import type { Outcome } from '../broker/test-hooks.js';
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import { codecs } from '../contracts/body/codec.js';
-import type { CodecName } from '../contracts/body/json.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';
 import { causeOf, originOf as letterOriginOf } from '../dead-letters/entry.js';
@@ -72,7 +71,7 @@ export class Records implements ServerObserver {
   }
 
   sent(contract: Contract): SentMessage[] {
-    const { kind, name, codec } = contract;
+    const { kind, name } = contract;
     return this.#published
       .filter(({ message }) => !isCopy(message))
       .map(({ message }) => ({ message, origin: sentTo(message) }))
@@ -80,7 +79,7 @@ export class Records implements ServerObserver {
         kind === 'exchange' ? exchange === name : exchange === '' && routingKey === name,
       )
       .map(({ message, origin }) => ({
-        body: bodyOf(codec, message),
+        body: bodyOf(contract, message),
         id: message.properties.messageId,
         routingKey: origin.routingKey,
         headers: { ...ownHeaders(message.headers) },
@@ -92,11 +91,12 @@ export class Records implements ServerObserver {
     return this.#handled.filter(({ queue }) => queue === name).map(({ record }) => record);
   }
 
-  deadLettered({ name, deadLetter, codec }: QueueContract): DeadLetteredMessage[] {
+  deadLettered(contract: QueueContract): DeadLetteredMessage[] {
+    const { name, deadLetter } = contract;
     return this.#enqueued
       .filter(({ queue, message }) => queue === deadLetter && letterOriginOf(message.headers) === name)
       .map(({ message }) => ({
-        body: bodyOf(codec, message),
+        body: bodyOf(contract, message),
         id: message.properties.messageId,
         error: causeOf(message.headers),
         attempt: numberIn(message.headers[ATTEMPT_HEADER]),
@@ -113,11 +113,12 @@ function isDeadLetter({ headers }: StoredMessage): boolean {
   return headers[FAILED_AT_HEADER] !== undefined || headers['x-death'] !== undefined;
 }
 
-function bodyOf(codec: CodecName, { content, properties }: StoredMessage): unknown {
+function bodyOf({ codec, contentTypes }: Contract, { content, properties }: StoredMessage): unknown {
   const decoded = codecs[codec].decode(
     Buffer.from(content),
     properties.contentType,
     properties.contentEncoding,
+    contentTypes,
   );
   return 'value' in decoded ? decoded.value : undefined;
 }

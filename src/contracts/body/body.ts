@@ -1,5 +1,6 @@
 import { MessageTooLargeError, ValidationError } from '../../errors.js';
 import { codecs, type Encoded } from './codec.js';
+import type { ContentTypes } from './content-types.js';
 import type { CodecName } from './json.js';
 import { isThenable, MAX_ISSUES, type Schema, type Validation, validate } from './schema.js';
 
@@ -7,6 +8,7 @@ import { isThenable, MAX_ISSUES, type Schema, type Validation, validate } from '
 export interface BodyContract {
   readonly schema: Schema;
   readonly codec: CodecName;
+  readonly contentTypes?: ContentTypes | undefined;
 }
 
 /**
@@ -74,7 +76,7 @@ export function decodeBody(
   contentType: unknown,
   contentEncoding: unknown,
 ): Validation<unknown> | Promise<Validation<unknown>> {
-  const decoded = codecs[contract.codec].decode(content, contentType, contentEncoding);
+  const decoded = codecs[contract.codec].decode(content, contentType, contentEncoding, contract.contentTypes);
   if ('issue' in decoded) return { ok: false, issues: [decoded.issue] };
   return validate(contract.schema, decoded.value);
 }

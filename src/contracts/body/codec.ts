@@ -1,7 +1,8 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { type Issue, messageOf } from '../../errors.js';
 import { isWellFormed, show } from '../../util/checks.js';
-import { type CodecName, findPollution, isPlainJson } from './json.js';
+import type { ContentTypes } from './content-types.js';
+import { type CodecName, findEmptied, findPollution, isPlainJson } from './json.js';
 
 /**
  * An encoded body. `exact` says that decoding it gives the same value again, so that what the producer's validation
@@ -18,7 +19,13 @@ export interface Codec {
   /** What a message says of itself. */
   readonly contentType: string;
   encode(body: unknown): Encoded;
-  decode(content: Buffer, contentType: unknown, contentEncoding: unknown): Decoded;
+  /** @param accepted - content types that are read like this codec's own */
+  decode(
+    content: Buffer,
+    contentType: unknown,
+    contentEncoding: unknown,
+    accepted?: ContentTypes | undefined,
+  ): Decoded;
 }
 
 const json: Codec = {
@@ -30,14 +37,17 @@ const json: Codec = {
       if (text === undefined) return problem(`${show(body)} can not be encoded as JSON`);
       const pollution = mayPollute(text) && findPollution(body);
       if (pollution) return { issue: pollutionIssue(pollution) };
-      return { content: Buffer.from(text), exact: isPlainJson(body) };
+      const exact = isPlainJson(body);
+      const emptied = exact ? undefined : findEmptied(body);
+      if (emptied) return { issue: emptiedIssue(emptied.value, emptied.path) };
+      return { content: Buffer.from(text), exact };
     } catch (error) {
       // A bigint, a circular or far too deep structure, or a toJSON that throws.
       return problem(`can not be encoded as JSON: ${messageOf(error)}`);
     }
   },
-  decode(content, contentType, contentEncoding) {
-    const refused = refusal(contentType, contentEncoding, isJsonType);
+  decode(content, contentType, contentEncoding, accepted) {
+    const refused = refusal(contentType, contentEncoding, isJsonType, accepted);
     if (refused) return problem(refused);
     const text = decodeUtf8(content);
     if (text === undefined) return problem('is not valid UTF-8');
@@ -60,8 +70,8 @@ const text: Codec = {
     if (!isWellFormed(body)) return problem('has a lone surrogate, which UTF-8 can not carry');
     return { content: Buffer.from(body), exact: true };
   },
-  decode(content, contentType, contentEncoding) {
-    const refused = refusal(contentType, contentEncoding, isTextType);
+  decode(content, contentType, contentEncoding, accepted) {
+    const refused = refusal(contentType, contentEncoding, isTextType, accepted);
     if (refused) return problem(refused);
     const value = decodeUtf8(content);
     return value === undefined ? problem('is not valid UTF-8') : { value };
@@ -96,8 +106,11 @@ function decodeUtf8(content: Buffer): string | undefined {
 function refusal(
   contentType: unknown,
   encoding: unknown,
-  fits: (type: string) => boolean,
+  isOwn: (type: string) => boolean,
+  accepted: ContentTypes | undefined,
 ): string | undefined {
+  if (accepted === 'any') return undefined;
+  const fits = (type: string) => isOwn(type) || accepted?.includes(type) === true;
   if (encoding !== undefined && encoding !== '' && !READABLE_ENCODING.test(String(encoding))) {
     return `has the content encoding '${String(encoding)}', which can not be read`;
   }
@@ -129,5 +142,10 @@ const isTextType = (type: string) => type.startsWith('text/');
 const mayPollute = (source: string) => /proto|\\u/.test(source);
 
 const pollutionIssue = (path: (string | number)[]): Issue => ({ message: 'this key is not allowed', path });
+
+const emptiedIssue = (value: object, path: (string | number)[]): Issue => ({
+  message: `JSON would lose what ${show(value)} holds: send a plain object or an array`,
+  path,
+});
 
 const problem = (message: string): { issue: Issue } => ({ issue: { message, path: [] } });

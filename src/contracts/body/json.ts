@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** What of JSON the type checker and the run time must agree on. */
 
 /** How a body travels: as JSON, as plain UTF-8 text, or as the bytes themselves. */
@@ -182,4 +184,33 @@ export function findPollution(
     if (found) return found;
   }
   return undefined;
+}
+
+/**
+ * The first object within a value that `JSON.stringify` would write without what it holds, and its path: a `Map` becomes `{}`, an
+ * error loses its message. Undefined when there is none. Only for what JSON can encode, which is neither circular nor too deep.
+ */
+export function findEmptied(
+  value: unknown,
+  path: readonly (string | number)[] = [],
+): { readonly value: object; readonly path: (string | number)[] } | undefined {
+  // One with a `toJSON` says itself what is written of it.
+  if (typeof value !== 'object' || value === null || 'toJSON' in value) return undefined;
+  if (isEmptied(value)) return { value, path: [...path] };
+  const keys = Array.isArray(value) ? value.keys() : Object.keys(value);
+  for (const key of keys) {
+    const found = findEmptied((value as Record<string | number, unknown>)[key], [...path, key]);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function isEmptied(value: object): boolean {
+  if (Array.isArray(value) || types.isBoxedPrimitive(value)) return false;
+  // Its bytes would become an object with a key for each.
+  if (value instanceof Error || types.isNativeError(value) || ArrayBuffer.isView(value)) return true;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  // What a class keeps to itself, as all built-in ones do.
+  return types.isMap(value) || types.isSet(value) || (!isPlain && Object.keys(value).length === 0);
 }

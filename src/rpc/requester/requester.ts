@@ -259,9 +259,9 @@ export class Requester {
       this.#refuse(request, [{ message: text, path: [] }]);
       return;
     }
-    const { response: schema, codec } = request.procedure;
+    const { response: schema, codec, queue } = request.procedure;
     const decoded = decodeBody(
-      { schema, codec },
+      { schema, codec, contentTypes: queue.contentTypes },
       content,
       properties.contentType,
       properties.contentEncoding,

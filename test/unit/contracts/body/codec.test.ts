@@ -184,13 +184,11 @@ describe('the codec json', () => {
       new Array(3),
       new Date(),
       { at: new Date() },
-      new Map([[1, 2]]),
       new Point(),
       List.from([1]),
       withKey,
       { toJSON: () => 1 },
       { f() {} },
-      new Uint8Array(2),
       Object('text'),
     ];
     for (const [index, body] of changed.entries()) expect(exact(body), `body ${index}`).toBe(false);
@@ -207,6 +205,80 @@ describe('the codec json', () => {
       Object.create(null),
     ];
     for (const [index, body] of same.entries()) expect(exact(body), `body ${index}`).toBe(true);
+  });
+});
+
+describe('values that JSON would empty', () => {
+  class Secret {
+    readonly #value = 1;
+    get value(): number {
+      return this.#value;
+    }
+  }
+  const emptied: readonly [string, unknown][] = [
+    ['Map', new Map([['rows', 12]])],
+    ['Set', new Set([1])],
+    ['WeakMap', new WeakMap()],
+    ['RegExp', /a/],
+    ['Error', new Error('no space left')],
+    ['TypeError', Object.assign(new TypeError('no'), { code: 'ENOSPC' })],
+    ['Promise', Promise.resolve(1)],
+    ['ArrayBuffer', new ArrayBuffer(3)],
+    ['Uint8Array', new Uint8Array([1])],
+    ['URLSearchParams', new URLSearchParams('a=1')],
+    ['Secret', new Secret()],
+  ];
+
+  it.each(emptied)('are refused with their path: a %s', (name, value) => {
+    const lost = new RegExp(`an instance of ${name} `);
+    expect(json.encode(value)).toEqual(issue(lost));
+    expect(json.encode({ a: [1, { b: value }] })).toEqual(issue(lost, ['a', 1, 'b']));
+  });
+
+  it('are not those that say what is to be written of them, nor those of which JSON loses nothing', () => {
+    class Point {
+      readonly x = 1;
+    }
+    class Money {
+      readonly #cents = 5;
+      toJSON(): number {
+        return this.#cents;
+      }
+    }
+    for (const value of [
+      new Date(0),
+      new Point(),
+      new Money(),
+      Object(5),
+      Object('a'),
+      Object.create(null),
+      {},
+      [],
+    ])
+      expect(json.encode({ value })).toHaveProperty('content');
+    expect(json.encode({ value: Buffer.from('a') })).toHaveProperty('content');
+  });
+});
+
+describe('content types of other clients', () => {
+  const decode = (contentType: unknown, accepted: 'any' | string[], encoding?: unknown) =>
+    json.decode(Buffer.from('{"n":1}'), contentType, encoding, accepted);
+  const read = { value: { n: 1 } };
+
+  it('are read where the contract says so, beside its own', () => {
+    const accepted = ['text/plain', 'application/octet-stream'];
+    for (const type of [...accepted, 'Text/Plain; charset=utf-8', 'application/json', undefined])
+      expect(decode(type, accepted), String(type)).toEqual(read);
+    expect(decode('text/html', accepted)).toEqual(issue(/wrong content type 'text\/html'/));
+    expect(decode('text/plain', [])).toEqual(issue(/wrong content type/));
+    expect(decode('text/plain; charset=latin1', accepted)).toEqual(issue(/charset/));
+  });
+
+  it('do not matter where any is accepted: the body alone decides', () => {
+    for (const type of ['text/html', 'x', 5, 'application/json; charset=utf-16'])
+      expect(decode(type, 'any', 'gzip'), String(type)).toEqual(read);
+    expect(json.decode(Buffer.from('{'), 'text/html', undefined, 'any')).toEqual(issue(/is not JSON/));
+    expect(text.decode(Buffer.from('a'), 'application/json', undefined, 'any')).toEqual({ value: 'a' });
   });
 });
 
