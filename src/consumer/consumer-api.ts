@@ -44,6 +44,9 @@ export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable
    * A queue with `autoDelete`, such as that of a private subscription, would be deleted with its last consumer. So of such a
    * queue the messages that were delivered ahead, as many as `prefetch` says, wait here instead. The server takes that for 30
    * minutes at most (its consumer timeout); then it closes the channel, and the queue may go. With `noAck` it goes at once.
+   *
+   * A queue with `singleActiveConsumer` passes to its next consumer, with all that was not handled and in order, as soon as
+   * running handlers have ended.
    */
   pause(): Promise<void>;
   /** Goes on after `pause`. Twice is harmless. */

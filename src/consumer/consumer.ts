@@ -1,3 +1,4 @@
+import { isSingleActive } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
@@ -12,7 +13,7 @@ import type { Message } from './delivery/message.js';
 import type { HandlerGuard, ResolveGuard } from './handler-guard.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
 import { MessagePipeline, type PipelineHost } from './pipeline.js';
-import { PauseControl } from './session/pause-control.js';
+import { PauseControl, pauseStyleOf } from './session/pause-control.js';
 import { RecoveryLoop } from './session/recovery-loop.js';
 import type { Session } from './session/session.js';
 import { StreamPosition } from './session/stream-position.js';
@@ -66,16 +67,19 @@ export class QueueConsumer implements Consumer {
       onFirst: () => this.#attach(),
       onLast: (giveBack) => this.#detach(giveBack),
     });
-    // Without acknowledgements nothing bounds what would have to wait here.
-    const keepsConsuming = contract.autoDelete && !options.noAck;
     const current = () => ({ session: this.#session, state: this.#state });
-    this.#pauseControl = new PauseControl(this.#pipeline, keepsConsuming, current);
+    this.#pauseControl = new PauseControl(this.#pipeline, pauseStyleOf(contract, options.noAck), current);
     if (contract.type === 'stream')
       this.#position = new StreamPosition(options.offset, () => host.clock.wallNow());
     host.onConsumerActive(this);
     this.#unsubscribe = options.signal && closeOnAbort(this, options.signal);
     if (options.signal?.aborted) void this.close();
     else this.#begin();
+  }
+
+  /** It leaves its queue to the next single active consumer. */
+  get #passesOn(): boolean {
+    return isSingleActive(this.contract);
   }
 
   get state(): ConsumerState {
@@ -193,15 +197,17 @@ export class QueueConsumer implements Consumer {
 
   #lost(reason: Error, session: Session | undefined): void {
     let isReplaced = false;
+    // It has passed its queue on, and the next session is to begin paused.
+    const hasLeft = session?.hasLeft === true;
     if (session) {
       // A loop that was left and begun again has another one already.
       isReplaced = this.#session !== undefined && this.#session !== session;
       if (!isReplaced) this.#session = undefined;
       this.#pipeline.sessionLost(session, reason);
-      if (!isReplaced && (this.#state.status === 'running' || this.#state.status === 'paused'))
+      if (!isReplaced && !hasLeft && (this.#state.status === 'running' || this.#state.status === 'paused'))
         this.#lostAt = this.#host.clock.now();
     }
-    if (!isReplaced) this.#apply({ type: 'lost', error: reason });
+    if (!isReplaced && !hasLeft) this.#apply({ type: 'lost', error: reason });
   }
 
   async #shutDown(timeoutMs: number): Promise<{ clean: boolean }> {
@@ -228,8 +234,8 @@ export class QueueConsumer implements Consumer {
 
   async #windDown(session: Session | undefined): Promise<void> {
     const finished = this.#pipeline.finishWork();
-    await session?.pause().catch(() => {});
-    this.#pipeline.giveBackUnseen();
+    await this.#stopDeliveries(session);
+    if (!this.#passesOn) this.#pipeline.giveBackUnseen();
     // Not before: as long as it consumes, this consumer would get them itself.
     const settled = this.#pipeline.settleAll();
     await finished;
@@ -237,6 +243,12 @@ export class QueueConsumer implements Consumer {
     // What the last handlers left.
     await this.#pipeline.settleAll();
     await session?.close();
+  }
+
+  /** Of a queue with a single active consumer they stop with the channel. */
+  async #stopDeliveries(session: Session | undefined): Promise<void> {
+    if (this.#passesOn) session?.leave();
+    else await session?.pause().catch(() => {});
   }
 
   #finished(error: Error | undefined): void {
@@ -273,9 +285,9 @@ export class QueueConsumer implements Consumer {
     this.#ready.reject(
       new ClosedError(`The loop over the queue '${this.contract.name}' was left before its consumer started`),
     );
-    await session?.pause().catch(() => {});
+    await this.#stopDeliveries(session);
     giveBack();
-    this.#pipeline.giveBackUnseen();
+    if (!this.#passesOn) this.#pipeline.giveBackUnseen();
     // The verdict on the message in hand, given before the loop was left, may still be under way.
     await this.#pipeline.settled();
     await session?.close();

@@ -187,6 +187,15 @@ export class MessagePipeline {
     this.#buffer.giveBack();
   }
 
+  /** Resolves when nothing is at work and every verdict is carried out. */
+  async quiet(): Promise<void> {
+    // What is given back here, or fails last, can be work again.
+    do {
+      await this.#worker.idle();
+      await this.settled();
+    } while (this.#worker.inFlight > 0);
+  }
+
   /** Begins nothing new, and resolves when what is at work has ended. */
   finishWork(): Promise<void> {
     return this.#worker.finish();

@@ -111,6 +111,7 @@ export class RecoveryLoop {
     const reason = await session.ended;
     onLost(reason, session);
     void session.close();
+    if (session.hasLeft) return 0;
     return link.isOpen && !this.#stopping.signal.aborted
       ? this.#backoff.afterLoss(clock.now() - openedAt)
       : 0;

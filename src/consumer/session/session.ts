@@ -51,6 +51,9 @@ export class Session {
   #delayedFlush: Timer | undefined;
   /** What listens to acknowledgements that are gathered. */
   #unwritten: VerdictTrace[] = [];
+  /** While it is leaving: what would go back, and how. It goes with the channel, or when the session stays. */
+  #leftBehind: Map<number, () => void> | undefined;
+  #hasLeft = false;
 
   private constructor(options: SessionOptions) {
     this.#options = options;
@@ -85,6 +88,11 @@ export class Session {
 
   get isConsuming(): boolean {
     return this.#consumerTag !== undefined;
+  }
+
+  /** It was closed after {@link leave}: nothing was lost. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
   }
 
   /** What was delivered and has no verdict yet. */
@@ -126,6 +134,22 @@ export class Session {
     if (tag !== undefined && this.#isLive) await this.#channel.cancel(tag);
   }
 
+  /**
+   * Begins to leave a queue with a single active consumer. A `basic.cancel` would pass the queue on at once, beside the handlers
+   * that still run, and what is given back would return behind what the next consumer already has. So nothing is sent but
+   * acknowledgements, until {@link close} closes the channel: the server then puts everything else back in its place.
+   */
+  leave(): void {
+    this.#leftBehind ??= new Map();
+  }
+
+  /** Goes on after {@link leave}. */
+  stay(): void {
+    const leftBehind = this.#leftBehind;
+    this.#leftBehind = undefined;
+    for (const [tag, giveBack] of leftBehind ?? []) this.#settle(tag, giveBack);
+  }
+
   /** Acknowledges with the next flush. False when it is too late. */
   ack(tag: number): boolean {
     const { position, consume } = this.#options;
@@ -156,7 +180,7 @@ export class Session {
   /** Gives it back; counts as a failed attempt. */
   requeueFailed(tag: number): boolean {
     this.countRun(tag);
-    return this.#settle(tag, () => this.#channel.reject(tag, { requeue: true }));
+    return this.#giveBack(tag, () => this.#channel.reject(tag, { requeue: true }));
   }
 
   /** A run of the handler has failed. Of a queue it is the server that counts, when the message goes back. */
@@ -171,7 +195,7 @@ export class Session {
 
   /** Gives it back unseen; 4.3 does not count this as an attempt. */
   requeueUnseen(tag: number): boolean {
-    return this.#settle(tag, () => this.#channel.nack(tag, { multiple: false, requeue: true }));
+    return this.#giveBack(tag, () => this.#channel.nack(tag, { multiple: false, requeue: true }));
   }
 
   /** Drops it: to the dead-letter target that the server knows of, if any. */
@@ -212,6 +236,7 @@ export class Session {
   /** Sends what is gathered and closes the channel; the server gives unsettled deliveries to others. Never rejects. */
   async close(): Promise<void> {
     this.flush();
+    this.#hasLeft ||= this.#isLive && this.#leftBehind !== undefined;
     this.end(new TransportError('the consumer was closed'));
     await this.#channel.close();
   }
@@ -244,6 +269,12 @@ export class Session {
       this.#options.position?.missed(this.#offset(tag), this);
       this.#acknowledge(tag);
     });
+    return true;
+  }
+
+  #giveBack(tag: number, giveBack: () => void): boolean {
+    if (!this.#isLive || !this.#leftBehind) return this.#settle(tag, giveBack);
+    this.#leftBehind.set(tag, giveBack);
     return true;
   }
 

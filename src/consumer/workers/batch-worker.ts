@@ -103,12 +103,15 @@ export class BatchWorker implements Worker {
       if (batch.messages[0]?.session === session) this.#abandon(batch, reason);
   }
 
-  async finish(): Promise<void> {
+  async idle(): Promise<void> {
+    if (this.#running.size === 0) return;
+    this.#idle ??= deferred();
+    await this.#idle.promise;
+  }
+
+  finish(): Promise<void> {
     this.#isFinishing = true;
-    if (this.#running.size > 0) {
-      this.#idle ??= deferred();
-      await this.#idle.promise;
-    }
+    return this.idle();
   }
 
   abort(reason: Error): void {
@@ -198,7 +201,10 @@ export class BatchWorker implements Worker {
   #leave(batch: Batch): void {
     if (!this.#running.delete(batch)) return;
     this.#deadlines.remove(batch);
-    if (this.#running.size === 0) this.#idle?.resolve();
+    if (this.#running.size === 0) {
+      this.#idle?.resolve();
+      this.#idle = undefined;
+    }
     this.fill();
   }
 }

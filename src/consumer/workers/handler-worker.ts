@@ -73,12 +73,15 @@ export class HandlerWorker implements Worker {
     }
   }
 
-  async finish(): Promise<void> {
+  async idle(): Promise<void> {
+    if (this.#active.size === 0) return;
+    this.#idle ??= deferred();
+    await this.#idle.promise;
+  }
+
+  finish(): Promise<void> {
     this.#isFinishing = true;
-    if (this.#active.size > 0) {
-      this.#idle ??= deferred();
-      await this.#idle.promise;
-    }
+    return this.idle();
   }
 
   abort(reason: Error): void {
@@ -158,7 +161,10 @@ export class HandlerWorker implements Worker {
     // It was the only one.
     this.#isAlone = false;
     this.#settings.onLeft?.(message);
-    if (this.#active.size === 0) this.#idle?.resolve();
+    if (this.#active.size === 0) {
+      this.#idle?.resolve();
+      this.#idle = undefined;
+    }
     this.fill();
   }
 }

@@ -22,6 +22,9 @@ export class LoopWorker implements Worker {
   readonly #loops = new Set<Loop>();
   /** Calls of `next` that wait for a message. */
   #waiting: { readonly loop: Loop; readonly result: Deferred<ReceivedMessage | undefined> }[] = [];
+  /** Resolves when no loop is left. */
+  #allLeft: Deferred<void> | undefined;
+  /** Resolves when no loop has a message in hand. */
   #idle: Deferred<void> | undefined;
   #end: { readonly error: Error | undefined } | undefined;
   #isFilling = false;
@@ -54,7 +57,8 @@ export class LoopWorker implements Worker {
       const isLast = this.#loops.delete(loop) && this.#loops.size === 0;
       if (isLast && !this.#end) await this.#settings.onLast(giveBack);
       else giveBack();
-      if (isLast) this.#idle?.resolve();
+      if (isLast) this.#allLeft?.resolve();
+      this.#checkIdle();
     };
     const iterator: AsyncIterableIterator<Message> = {
       next: async () => {
@@ -96,9 +100,16 @@ export class LoopWorker implements Worker {
   sessionLost(session: Session, reason: Error): void {
     // An asynchronous schema may never answer.
     for (const message of this.#admitting) if (message.session === session) this.#admitting.delete(message);
+    this.#checkIdle();
     for (const { inHand } of this.#loops) {
       for (const message of inHand) if (message.session === session) abandon(message, reason);
     }
+  }
+
+  async idle(): Promise<void> {
+    if (this.inFlight === 0) return;
+    this.#idle ??= deferred();
+    await this.#idle.promise;
   }
 
   /** Ends the loops when they ask for their next message. */
@@ -106,8 +117,8 @@ export class LoopWorker implements Worker {
     this.#end ??= { error };
     for (const { result } of this.#waiting.splice(0)) result.resolve(undefined);
     if (this.#loops.size > 0) {
-      this.#idle ??= deferred();
-      await this.#idle.promise;
+      this.#allLeft ??= deferred();
+      await this.#allLeft.promise;
     }
   }
 
@@ -119,7 +130,8 @@ export class LoopWorker implements Worker {
     }
     this.#loops.clear();
     this.#admitting.clear();
-    this.#idle?.resolve();
+    this.#allLeft?.resolve();
+    this.#checkIdle();
   }
 
   #begin(loop: Loop): void {
@@ -129,6 +141,13 @@ export class LoopWorker implements Worker {
 
   #settle(loop: Loop): void {
     for (const message of loop.inHand.splice(0)) message.settle({ kind: 'ack' });
+    this.#checkIdle();
+  }
+
+  #checkIdle(): void {
+    if (!this.#idle || this.inFlight > 0) return;
+    this.#idle.resolve();
+    this.#idle = undefined;
   }
 
   async #take(loop: Loop): Promise<ReceivedMessage | undefined> {
@@ -151,6 +170,7 @@ export class LoopWorker implements Worker {
       // Lost meanwhile, it comes again.
       if (this.#admitting.delete(message) && isValid && message.session.isLive) this.#hand(message);
       this.fill();
+      this.#checkIdle();
     });
   }
 

@@ -96,6 +96,10 @@ export class OrderedWorker implements Worker {
     this.#runner.sessionLost(session, reason);
   }
 
+  idle(): Promise<void> {
+    return this.#runner.idle();
+  }
+
   finish(): Promise<void> {
     this.#isFinishing = true;
     return this.#runner.finish();

@@ -15,6 +15,8 @@ export interface Worker {
   drain?(): readonly ReceivedMessage[];
   /** Takes a message for another run, in the place of the one whose run has failed. */
   runAgain?(message: ReceivedMessage, failed: ReceivedMessage): void;
+  /** Resolves when it works on nothing. */
+  idle(): Promise<void>;
   /** Begins nothing new, and resolves when what it works on has ended. */
   finish(): Promise<void>;
   /** Aborts what it works on, and waits for it no more. */

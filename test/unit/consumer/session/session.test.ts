@@ -280,3 +280,46 @@ describe('the end of a session', () => {
     expect([channel.settled, channel.isOpen, session.isLive]).toEqual([['ack 1'], false, false]);
   });
 });
+
+describe('a session that leaves', () => {
+  it('sends acknowledgements alone, and closes the channel without a cancel', async () => {
+    const { session, channel } = await openWith(4);
+    session.leave();
+    expect([session.requeueUnseen(3), session.requeueFailed(2), session.ack(1)]).toEqual([true, true, true]);
+    await session.close();
+
+    expect(channel.settled).toEqual(['ack 1']);
+    expect(link.requests.slice(3)).toEqual(['close channel']);
+    expect(session.hasLeft).toBe(true);
+  });
+
+  it('still lets go of what the server is to dead-letter', async () => {
+    const { session, channel } = await openWith(1);
+    session.leave();
+    session.drop(1);
+
+    expect(channel.settled).toEqual(['reject 1']);
+  });
+
+  it('gives back what it kept when it stays after all', async () => {
+    const { session, channel } = await openWith(3);
+    session.leave();
+    session.requeueUnseen(3);
+    session.requeueFailed(2);
+    session.stay();
+    session.requeueUnseen(1);
+    await session.close();
+
+    expect(channel.settled).toEqual(['nack 3 requeue', 'reject 2 requeue', 'nack 1 requeue']);
+    expect(session.hasLeft).toBe(false);
+  });
+
+  it('has not left when its channel is lost before', async () => {
+    const { session, channel } = await openWith(2);
+    session.leave();
+    channel.die(new TransportError('lost'));
+    await session.close();
+
+    expect([session.hasLeft, session.requeueUnseen(1)]).toEqual([false, false]);
+  });
+});
