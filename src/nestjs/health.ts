@@ -31,9 +31,15 @@ export type LivenessResult<Key extends string = 'leveret'> = Record<
  *
  * @example
  * ```ts
- * @Get('ready')
- * ready() {
- *   return this.health.check([() => this.leveret.isReady()]);
+ * @Controller('health')
+ * class HealthController {
+ *   constructor(private readonly leveret: LeveretHealthIndicator) {}
+ *
+ *   // With terminus: this.health.check([() => this.leveret.isReady()])
+ *   @Get('ready')
+ *   ready() {
+ *     return this.leveret.isReady();
+ *   }
  * }
  * ```
  */

@@ -29,8 +29,10 @@ export class LeveretFeatureModule {}
  * @example
  * ```ts
  * @Module({
- *   imports: [LeveretModule.forRoot({ url, name: 'billing' }), LeveretModule.forFeature([emails, orders, quote])],
- *   providers: [BillingConsumer, QuoteResponder, Mailer],
+ *   imports: [
+ *     LeveretModule.forRoot({ url: 'amqp://localhost', name: 'billing' }),
+ *     LeveretModule.forFeature([emails, orders, quote]),
+ *   ],
  * })
  * class AppModule {}
  * ```

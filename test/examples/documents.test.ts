@@ -15,6 +15,8 @@ import { Broker, DeadLetter, delays, exchange, isLeveretError, procedure, queue,
 import type { Logger } from 'leveret';
 import { asyncapi, asyncapiHtml } from 'leveret/asyncapi';
 import { memoryStore } from 'leveret';
+import { type AnswerOf, Consumer, LeveretHealthIndicator, LeveretModule, type MessageOf, Responder } from 'leveret/nestjs';
+import { Controller, Get, Module } from '@nestjs/common';
 import { postgresInbox, postgresOutbox, postgresStore } from 'leveret/postgres';
 import { redisStore } from 'leveret/redis';
 import { memoryDatabase, memoryInbox, memoryOutbox, TestBroker, testStore } from 'leveret/testing';
@@ -36,7 +38,7 @@ declare const given: {
   user: { id: string; email: string };
 };
 const { deliver, lookup, readTasks, readSecret, pino, customer, sql, client, user } = given;
-void [asyncapi, asyncapiHtml, writeFile, Broker, DeadLetter, delays, exchange, expect, isLeveretError, procedure, queue, RetryLater, TestBroker, deliver, lookup, readTasks, readSecret, pino, customer, sql, client, user, memoryStore, postgresInbox, postgresOutbox, postgresStore, redisStore, memoryDatabase, memoryInbox, memoryOutbox, testStore];
+void [Consumer, LeveretHealthIndicator, LeveretModule, Responder, Controller, Get, Module, asyncapi, asyncapiHtml, writeFile, Broker, DeadLetter, delays, exchange, expect, isLeveretError, procedure, queue, RetryLater, TestBroker, deliver, lookup, readTasks, readSecret, pino, customer, sql, client, user, memoryStore, postgresInbox, postgresOutbox, postgresStore, redisStore, memoryDatabase, memoryInbox, memoryOutbox, testStore];
 `;
 const DECLARED = {
   broker: 'const { broker } = given;',
@@ -82,7 +84,12 @@ function complaintsAbout(fences: readonly Fence[]): string[] {
   });
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
-  const program = ts.createProgram(paths, { ...options, noUnusedLocals: false, noEmit: true });
+  const program = ts.createProgram(paths, {
+    ...options,
+    noUnusedLocals: false,
+    erasableSyntaxOnly: false,
+    noEmit: true,
+  });
   return ts.getPreEmitDiagnostics(program).map(({ file, messageText }) => {
     const origin = fences[paths.indexOf(file?.fileName ?? '')]?.origin ?? file?.fileName;
     return `${origin}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`;
@@ -98,6 +105,11 @@ describe('the documents', () => {
     const fences = paths.flatMap(fencesOf);
     expect(fences.length).toBeGreaterThanOrEqual(10);
     expect(complaintsAbout(fences)).toEqual([]);
+  });
+
+  it('show the plugin for Fastify as it is in its example', () => {
+    const plugin = readFileSync(join(root, 'examples/fastify/leveret.ts'), 'utf8');
+    expect(fencesOf('docs/fastify.md').map(({ code }) => code)).toContain(plugin);
   });
 
   it('are checked for real: a wrong sample is found', { timeout: 60_000 }, () => {
