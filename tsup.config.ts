@@ -4,6 +4,7 @@ const shared = {
   entry: {
     index: 'src/index.ts',
     asyncapi: 'src/asyncapi/index.ts',
+    opentelemetry: 'src/opentelemetry/index.ts',
     postgres: 'src/postgres/index.ts',
     redis: 'src/redis/index.ts',
     nestjs: 'src/nestjs/index.ts',

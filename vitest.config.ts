@@ -21,6 +21,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^leveret$/, replacement: source('index.ts') },
+      { find: /^leveret\/opentelemetry$/, replacement: source('opentelemetry/index.ts') },
       { find: /^leveret\/asyncapi$/, replacement: source('asyncapi/index.ts') },
       { find: /^leveret\/nestjs$/, replacement: source('nestjs/index.ts') },
       { find: /^leveret\/testing$/, replacement: source('testing/index.ts') },

@@ -28,7 +28,7 @@ const layers: readonly (readonly string[])[] = [
   ['idempotency'],
   // The user's own clients are known by their shapes: none is imported, here or anywhere.
   ['broker', 'postgres', 'redis'],
-  ['asyncapi', 'testing/index', 'testing', 'index'],
+  ['asyncapi', 'opentelemetry', 'testing/index', 'testing', 'index'],
   ['nestjs'],
   // The command, on which nothing stands.
   ['cli'],

@@ -1,0 +1,128 @@
+import { type MeterProvider, type Tracer, type TracerProvider, trace } from '@opentelemetry/api';
+import { type Traced, traces } from '../diagnostics/channels.js';
+import { type Check, checkOptions, expectBoolean } from '../util/checks.js';
+import { VERSION } from '../version.js';
+import { Metrics } from './metrics.js';
+import { Observer } from './observer.js';
+
+/** The options of {@link LeveretInstrumentation}. */
+export interface LeveretInstrumentationConfig {
+  /** Begins at once. @defaultValue true */
+  readonly enabled?: boolean;
+  /**
+   * Begins a trace of its own with each `process` span, which then has a link to the sender's. For messages that are sent again
+   * and again from within handlers, and whose traces would have no end. @defaultValue false
+   */
+  readonly useLinksForConsume?: boolean;
+}
+
+const checks: Readonly<Record<string, Check>> = {
+  enabled: expectBoolean,
+  useLinksForConsume: expectBoolean,
+};
+
+/**
+ * Makes OpenTelemetry spans and metrics of everything that Leveret does in this process: of every broker, made before or after.
+ * It needs no loader hook, and the order of imports does not matter. Pass it to `NodeSDK` or `registerInstrumentations`.
+ *
+ * @example
+ * ```ts
+ * import { LeveretInstrumentation } from 'leveret/opentelemetry';
+ *
+ * const instrumentations = [new LeveretInstrumentation()];
+ * ```
+ */
+export class LeveretInstrumentation {
+  readonly instrumentationName = 'leveret';
+  readonly instrumentationVersion: string = VERSION;
+  readonly #metrics = new Metrics();
+  readonly #observer: Observer;
+  #config: Required<LeveretInstrumentationConfig>;
+  #tracerProvider: TracerProvider | undefined;
+  #isEnabled = false;
+
+  /** @throws ConfigurationError for an unknown option or a wrong value */
+  constructor(config: LeveretInstrumentationConfig = {}) {
+    this.#config = resolve(config);
+    this.#observer = new Observer({
+      tracer: () => this.#tracer,
+      metrics: this.#metrics,
+      useLinksForConsume: () => this.#config.useLinksForConsume,
+    });
+    if (this.#config.enabled) this.enable();
+  }
+
+  /** Begins to record. Harmless when it does already. */
+  enable(): void {
+    if (this.#isEnabled) return;
+    this.#isEnabled = true;
+    for (const [channel, listener] of this.#subscriptions) channel.subscribe(listener);
+  }
+
+  /** Records nothing more, and writes nothing into messages. What has begun is not ended. */
+  disable(): void {
+    if (!this.#isEnabled) return;
+    this.#isEnabled = false;
+    for (const [channel, listener] of this.#subscriptions) channel.unsubscribe(listener);
+  }
+
+  /** Uses this provider in place of the global one. The global one itself is followed, also when it is registered anew. */
+  setTracerProvider(provider: TracerProvider): void {
+    this.#tracerProvider = provider === trace.getTracerProvider() ? undefined : provider;
+  }
+
+  /** Uses this provider in place of the global one. The global one itself is followed, also when it is registered anew. */
+  setMeterProvider(provider: MeterProvider): void {
+    this.#metrics.use(provider);
+  }
+
+  /**
+   * Replaces the options. `enabled` says only what {@link LeveretInstrumentation.getConfig} answers: call `enable` and `disable`.
+   *
+   * @throws ConfigurationError for an unknown option or a wrong value
+   */
+  setConfig(config: LeveretInstrumentationConfig): void {
+    this.#config = resolve(config);
+  }
+
+  /** The options with their defaults filled in. */
+  getConfig(): Required<LeveretInstrumentationConfig> {
+    return this.#config;
+  }
+
+  get #tracer(): Tracer {
+    return (this.#tracerProvider ?? trace.getTracerProvider()).getTracer('leveret', VERSION);
+  }
+
+  /** Made once: channels know a listener by its identity. */
+  readonly #subscriptions = [
+    on(traces.send, 'start', (payload) => this.#observer.sendStarted(payload)),
+    on(traces.send, 'asyncEnd', (payload) => this.#observer.sendEnded(payload)),
+    on(traces.request, 'start', (payload) => this.#observer.sendStarted(payload)),
+    on(traces.request, 'asyncEnd', (payload) => this.#observer.sendEnded(payload)),
+    on(traces.process, 'start', (payload) => this.#observer.runStarted(payload)),
+    on(traces.process, 'asyncEnd', (payload) => this.#observer.runEnded(payload)),
+    on(traces.settle, 'start', (payload) => this.#observer.verdictStarted(payload)),
+    on(traces.settle, 'asyncEnd', (payload) => this.#observer.verdictEnded(payload)),
+  ] as const;
+}
+
+type Listener = (payload: unknown) => void;
+
+type Subscription = readonly [
+  channel: { subscribe(listener: Listener): void; unsubscribe(listener: Listener): void },
+  listener: Listener,
+];
+
+function on<Payload extends object>(
+  channel: Traced<Payload>,
+  event: 'start' | 'asyncEnd',
+  listener: (payload: Payload) => void,
+): Subscription {
+  return [channel[event], (payload) => listener(payload as Payload)];
+}
+
+function resolve(config: LeveretInstrumentationConfig): Required<LeveretInstrumentationConfig> {
+  checkOptions('LeveretInstrumentation', config, checks);
+  return { enabled: config.enabled ?? true, useLinksForConsume: config.useLinksForConsume ?? false };
+}

@@ -1,0 +1,32 @@
+import { type Context, ROOT_CONTEXT } from '@opentelemetry/api';
+import { sideTable } from '../diagnostics/side-table.js';
+
+/**
+ * The context of a message: its `process` span, and the baggage that it carries. In handlers it is active anyway; in the body
+ * of a `for await` loop nothing can be, and this is the way to it.
+ *
+ * @param message - as a handler, a batch or a loop has got it
+ * @returns the root context when there is none: the instrumentation was off when the message came
+ *
+ * @example
+ * ```ts
+ * import { context } from '@opentelemetry/api';
+ * import { messageContext } from 'leveret/opentelemetry';
+ *
+ * for await (const message of broker.consumer(emails)) {
+ *   await context.with(messageContext(message), () => deliver(message.body));
+ * }
+ * ```
+ */
+export function messageContext(message: object): Context {
+  return contextOf(message) ?? ROOT_CONTEXT;
+}
+
+/** Undefined when the message was not seen. */
+export function contextOf(message: object): Context | undefined {
+  return sideTable.contexts.get(message) as Context | undefined;
+}
+
+export function rememberContext(message: object, context: Context): void {
+  sideTable.contexts.set(message, context);
+}

@@ -1,0 +1,57 @@
+import {
+  type Context,
+  type Span,
+  type SpanOptions,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
+import { errorType } from './attributes.js';
+
+/** One operation while it lasts: its span, and the time that it takes. */
+export class Operation {
+  /** With the span, and what the base context has beside it. */
+  readonly context: Context;
+  readonly #span: Span;
+  readonly #startedAt = Date.now();
+  readonly #started = performance.now();
+
+  /**
+   * @param parent - the parent of the span
+   * @param base - what the operation's own context has beside the span
+   */
+  constructor(tracer: Tracer, name: string, options: SpanOptions, parent: Context, base = parent) {
+    this.#span = tracer.startSpan(name, { ...options, startTime: this.#startedAt }, parent);
+    this.context = trace.setSpan(base, this.#span);
+  }
+
+  /** The span within another base. */
+  contextWithin(base: Context): Context {
+    return trace.setSpan(base, this.#span);
+  }
+
+  fail(error: unknown): void {
+    this.#span.setAttribute('error.type', errorType(error));
+    this.#span.recordException(exceptionOf(error));
+    const message = error instanceof Error ? error.message : undefined;
+    this.#span.setStatus(
+      message === undefined ? { code: SpanStatusCode.ERROR } : { code: SpanStatusCode.ERROR, message },
+    );
+  }
+
+  /** Ends the span, and answers with how long it took, in seconds. */
+  end(): number {
+    const tookMs = performance.now() - this.#started;
+    this.#span.end(this.#startedAt + tookMs);
+    return tookMs / 1_000;
+  }
+}
+
+function exceptionOf(error: unknown): Error | string {
+  if (error instanceof Error) return error;
+  try {
+    return String(error);
+  } catch {
+    return 'something that is no error was thrown';
+  }
+}
