@@ -2,12 +2,12 @@ import type { Contract } from '../contracts/topology.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
-import { type Clock, sleep } from '../util/clock.js';
+import { type Clock, raceAbort, sleep } from '../util/clock.js';
 import type { MessageSendOptions } from './row-sender.js';
 import type { RelaySender } from './table-relay.js';
 
-/** How often it looks whether an alarm is over, or the connection is back. */
-const LOOK_EVERY_MS = 100;
+/** How long it leaves a server alone that has refused it for good, as one with another password does. */
+const REFUSED_MS = 5_000;
 
 /** Sends the rows of one relay, over a publisher for each contract. */
 export class BrokerSender implements RelaySender {
@@ -28,12 +28,14 @@ export class BrokerSender implements RelaySender {
     return !this.#isAborted && link !== undefined && link.blocked === undefined;
   }
 
-  async usable(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && !this.isUsable) {
-      // Dials where nothing has yet. Why it failed is told by the connection itself.
-      if (!this.#connection.current) this.#connection.link().catch(() => {});
-      await sleep(this.#clock, LOOK_EVERY_MS, signal);
-    }
+  async reach(signal: AbortSignal): Promise<void> {
+    if (this.#connection.current) return;
+    // Why it failed is told by the connection itself.
+    const isRefused = await raceAbort(this.#connection.link(), signal).then(
+      () => false,
+      () => true,
+    );
+    if (isRefused) await sleep(this.#clock, REFUSED_MS, signal);
   }
 
   send(contract: Contract, message: OutgoingMessage, options: MessageSendOptions): Promise<unknown> {

@@ -20,8 +20,8 @@ export interface RelayHost {
 
 /** A sender that is the relay's own. */
 export interface RelaySender extends MessageSender {
-  /** Resolves when the connection is open, or the signal aborts. Never rejects. */
-  usable(signal: AbortSignal): Promise<void>;
+  /** Opens the connection where there is none. Resolves when it is open, has failed, or the signal aborts. Never rejects. */
+  reach(signal: AbortSignal): Promise<void>;
   /** Gives up what is on its way. */
   abort(): void;
   close(): Promise<void>;
@@ -30,6 +30,9 @@ export interface RelaySender extends MessageSender {
 /** The longest pause between two attempts to reach the database. */
 const MAX_PAUSE_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
+
+/** How often it looks whether an alarm is over. */
+const LOOK_EVERY_MS = 100;
 
 /** How long a batch that was given up may take to be rolled back, before nobody waits for it any more. */
 const ROLLBACK_MS = 2_000;
@@ -162,7 +165,10 @@ export class TableRelay implements Relay {
   async #round(): Promise<void> {
     const { sender } = this.#host;
     const { signal } = this.#ending;
-    await sender.usable(signal);
+    while (!sender.isUsable && !signal.aborted) {
+      await sender.reach(signal);
+      if (!sender.isUsable) await this.#wakeup.pause(LOOK_EVERY_MS);
+    }
     if (signal.aborted) return;
     this.#wakeup.roundBegins();
     const taken = await this.#untilReachable(() => this.#batch());

@@ -49,7 +49,10 @@ export class Wakeup {
 
   /** Pauses until somebody wakes it. */
   async pause(delayMs: number): Promise<void> {
-    if (this.#isWoken) return;
+    if (this.#isWoken) {
+      this.#isWoken = false;
+      return;
+    }
     const cutShort = new AbortController();
     this.#cutShort = cutShort;
     const callOff = onAbort(this.#signal, () => cutShort.abort());

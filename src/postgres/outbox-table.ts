@@ -19,8 +19,11 @@ const SLOTS = 16;
 /** After so long without a statement PostgreSQL ends the transaction of a batch: its owner is frozen. */
 const IDLE_MS = 30_000;
 
-/** The most bytes of bodies that a batch holds, unless one row alone has more. */
-const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+/**
+ * The most bytes of bodies that a batch holds, unless one row alone has more: all of it has room in the window of a publisher,
+ * so that nothing is left to be published when the batch may be another relay's.
+ */
+const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
 /** The counters count no further. */
 const MAX_COUNTED = 100_000;

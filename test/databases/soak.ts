@@ -6,6 +6,7 @@ import { acquirePostgres } from '../helpers/databases/postgres.js';
 import { createVhost } from '../helpers/server/index.js';
 import { acquireServer } from '../helpers/server/shared-server.js';
 import { outbox } from './crash/contracts.js';
+import { frozenRelay } from './crash/frozen-relay.js';
 import { inboxesUnderKills } from './crash/inboxes-under-kills.js';
 import { relaysUnderKills } from './crash/relays-under-kills.js';
 
@@ -31,6 +32,13 @@ try {
     });
     console.log('Two relays, killed every 350 ms under 300 rows/s:', report);
     if (report.lost + report.invented + report.outOfOrder + report.renamed + report.left > 0)
+      process.exitCode = 1;
+  }
+  {
+    await using vhost = await createVhost(server);
+    const report = await frozenRelay(databaseUrl, vhost.url);
+    console.log('A relay that is frozen in the middle of a batch:', report);
+    if (report.takenOverMs > 35_000 || report.sentInAll > report.rows + report.sentBefore)
       process.exitCode = 1;
   }
   await using vhost = await createVhost(server);

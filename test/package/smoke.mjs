@@ -35,6 +35,8 @@ const consumer = `
   import { Broker, exchange, queue } from 'leveret';
   import { type AsyncApiDocument, asyncapi, asyncapiHtml } from 'leveret/asyncapi';
   import { type HandledMessage, TestBroker } from 'leveret/testing';
+  import { postgresInbox, postgresOutbox } from 'leveret/postgres';
+  import { redisStore } from 'leveret/redis';
   import { z } from 'zod';
 
   const emails = queue('emails', z.object({ to: z.string() }));
@@ -53,6 +55,12 @@ const consumer = `
     await using testBroker = await TestBroker.start();
     const handled: HandledMessage<{ to: string }>[] = testBroker.handled(emails);
     console.log(handled.length);
+
+    const outbox = postgresOutbox([emails, orders]);
+    const db = { transaction: async (work: (tx: { mine: true }) => Promise<void>) => work({ mine: true }) };
+    broker.relay(outbox, { db });
+    broker.consumer(emails, (_message, tx) => console.log(tx.mine), { inbox: postgresInbox(db) });
+    broker.consumer(emails, () => {}, { idempotency: { store: redisStore({}) } });
   }`;
 
 const compilerOptions = {
@@ -70,6 +78,7 @@ try {
   for (const file of readdirSync('dist').filter((name) => /\.d\.c?ts$/.test(name))) {
     const text = readFileSync(join('dist', file), 'utf8');
     assert(!text.includes('amqplib'), `dist/${file} mentions amqplib: its types must stay inside`);
+    assert(!/from '(pg|postgres|redis|ioredis)'/.test(text), `dist/${file} imports a client of the user`);
   }
 
   const [{ filename }] = JSON.parse(

@@ -21,11 +21,11 @@ export class Herd implements AsyncDisposable {
   #isEnding = false;
 
   /** Bundles the program first: it has to be up again in a moment. */
-  static async of(program: string, args: readonly string[], size: number): Promise<Herd> {
+  static async of(program: URL, args: readonly string[], size: number): Promise<Herd> {
     const folder = await mkdtemp(join(root, 'node_modules', '.herd-'));
     const file = join(folder, 'program.mjs');
     await build({
-      entryPoints: [fileURLToPath(new URL(program, import.meta.url))],
+      entryPoints: [fileURLToPath(program)],
       outfile: file,
       bundle: true,
       format: 'esm',
@@ -46,6 +46,15 @@ export class Herd implements AsyncDisposable {
   private constructor(file: string, args: readonly string[]) {
     this.#file = file;
     this.#args = args;
+  }
+
+  /** Stands still, as a process does whose machine is suspended. */
+  freeze(): void {
+    for (const child of this.#atWork) child.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    for (const child of this.#atWork) child.kill('SIGCONT');
   }
 
   /** Kills the one that is longest at work, and puts another one in its place. */

@@ -30,7 +30,11 @@ export async function inboxesUnderKills(options: {
   await using broker = await Broker.connect(rabbitUrl);
   await broker.declare(entries);
   const producer = broker.producer(entries);
-  await using herd = await Herd.of('./inbox-program.ts', [databaseUrl, rabbitUrl], 2);
+  await using herd = await Herd.of(
+    new URL('./inbox-program.ts', import.meta.url),
+    [databaseUrl, rabbitUrl],
+    2,
+  );
   let messages = 0;
   let sentAgain = 0;
   let isOver = false;

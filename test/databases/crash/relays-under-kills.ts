@@ -54,7 +54,11 @@ export async function relaysUnderKills(options: {
     },
     { prefetch: 500 },
   ).ready;
-  await using herd = await Herd.of('./relay-program.ts', [databaseUrl, rabbitUrl], 2);
+  await using herd = await Herd.of(
+    new URL('./relay-program.ts', import.meta.url),
+    [databaseUrl, rabbitUrl],
+    2,
+  );
 
   const committed = new Set<number>();
   const sequences = new Map<string, number>();

@@ -207,6 +207,29 @@ describe('a memory inbox', () => {
     expect(done).toEqual([3]);
   });
 
+  it('gives a message back whose time is over before its handler has begun', async () => {
+    await using broker = await TestBroker.start();
+    const errors: object[] = [];
+    broker.on('handler-error', (event) => errors.push(event));
+    const inbox = memoryInbox(memoryDatabase());
+    let runs = 0;
+    const handler = async () => {
+      runs++;
+      await new Promise(() => {});
+    };
+    await broker.consumer(emails, handler, { inbox, prefetch: 1 }).ready;
+    await broker.producer(emails).send({ to: 'ada' }, { messageId: 'one' });
+    await broker.advance(0);
+    const second = broker.consumer(emails, handler, { inbox, prefetch: 1, handlerTimeoutMs: 10_000 });
+    await second.ready;
+    await broker.producer(emails).send({ to: 'ada' }, { messageId: 'one' });
+    await broker.advance('9s');
+    expect(second.stats).toMatchObject({ requeued: 0, inFlight: 1 });
+    await broker.advance('2s');
+    expect(second.stats).toMatchObject({ requeued: 1, retried: 0, deadLettered: 0 });
+    expect([runs, errors]).toEqual([1, []]);
+  });
+
   it('keeps one queue apart from another, and runs messages without an id', async () => {
     await using broker = await TestBroker.start();
     const inbox = memoryInbox(memoryDatabase());

@@ -1,0 +1,126 @@
+/**
+ * Measures the outbox: what it costs the writers, how much a relay sends, and how long a committed row takes to its handler.
+ * `npm run bench:outbox`, with `RABBITMQ_URL` and `DATABASE_URL` where they are to run.
+ */
+import { Broker, queue } from 'leveret';
+import { postgresOutbox } from 'leveret/postgres';
+import pg from 'pg';
+import { z } from 'zod';
+import { acquirePostgres } from '../test/helpers/databases/postgres.js';
+import { createVhost } from '../test/helpers/server/index.js';
+import { acquireServer } from '../test/helpers/server/shared-server.js';
+
+const CLIENTS = 12;
+const ROUND_MS = 3_000;
+const ROUNDS = 5;
+const ROWS = 20_000;
+
+const events = queue('events', z.object({ n: z.number(), text: z.string() }));
+const outbox = postgresOutbox([events]);
+const text = 'x'.repeat(200);
+
+const middle = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
+
+/** Transactions a second: a row of the user's own, with a message or without. */
+async function writeRound(pool: pg.Pool, withMessage: boolean): Promise<number> {
+  const until = performance.now() + ROUND_MS;
+  let commits = 0;
+  const write = async () => {
+    const client = await pool.connect();
+    while (performance.now() < until) {
+      await client.query('begin');
+      await client.query('insert into orders (customer, total) values ($1, $2)', ['ada', 12.5]);
+      await client.query('update stock set pieces = pieces - 1 where id = $1', [commits % 1_000]);
+      if (withMessage) await outbox.send(client, events, { n: commits, text }, { key: `${commits % 100}` });
+      await client.query('commit');
+      commits++;
+    }
+    client.release();
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, write));
+  return commits / (ROUND_MS / 1_000);
+}
+
+async function writerCost(pool: pg.Pool): Promise<void> {
+  const without: number[] = [];
+  const withMessages: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    without.push(await writeRound(pool, false));
+    withMessages.push(await writeRound(pool, true));
+  }
+  const ratios = withMessages.map((it, at) => it / (without[at] ?? 1));
+  console.log(
+    `writers: ${middle(without).toFixed(0)}/s without, ${middle(withMessages).toFixed(0)}/s with a message each: ` +
+      `${middle(ratios).toFixed(2)} of it (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`,
+  );
+}
+
+async function throughput(pool: pg.Pool, broker: Broker): Promise<void> {
+  await pool.query('truncate leveret_outbox');
+  for (let n = 0; n < ROWS; n += 5_000) {
+    const client = await pool.connect();
+    await client.query('begin');
+    const bodies = Array.from({ length: 5_000 }, (_, at) => ({ n: n + at, text }));
+    await outbox.sendAll(client, events, bodies);
+    await client.query('commit');
+    client.release();
+  }
+  await broker.declare(events);
+  const startedAt = performance.now();
+  const relay = broker.relay(outbox, { db: pool });
+  while (relay.stats.sent < ROWS) await new Promise((resolve) => setTimeout(resolve, 5));
+  const seconds = (performance.now() - startedAt) / 1_000;
+  await relay.close();
+  await broker.purge(events);
+  console.log(`relay: ${(ROWS / seconds).toFixed(0)} rows/s, alone, in batches of 200`);
+}
+
+async function latency(pool: pg.Pool, broker: Broker): Promise<void> {
+  let arrived = () => {};
+  await broker.consumer(events, () => arrived()).ready;
+  const relay = broker.relay(outbox, { db: pool });
+  await relay.ready;
+  const times: number[] = [];
+  for (let n = 0; n < 200; n++) {
+    const client = await pool.connect();
+    await client.query('begin');
+    await outbox.send(client, events, { n, text });
+    const handled = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    await client.query('commit');
+    const committedAt = performance.now();
+    client.release();
+    outbox.committed();
+    await handled;
+    times.push(performance.now() - committedAt);
+  }
+  const sorted = times.toSorted((a, b) => a - b);
+  console.log(
+    `latency: ${middle(times).toFixed(1)} ms from commit to handler with committed(), p95 ${sorted[190]?.toFixed(1)} ms`,
+  );
+  await relay.close();
+}
+
+const [server, postgres] = await Promise.all([acquireServer(), acquirePostgres()]);
+const name = `leveret_bench_${process.pid}`;
+const admin = new pg.Pool({ connectionString: postgres.url, max: 1 });
+await admin.query(`create database ${name}`);
+const connectionString = Object.assign(new URL(postgres.url), { pathname: name }).href;
+const pool = new pg.Pool({ connectionString, max: CLIENTS + 2 });
+try {
+  for (const statement of outbox.migrations()) await pool.query(statement);
+  await pool.query('create table orders (id bigserial primary key, customer text, total numeric)');
+  await pool.query('create table stock (id integer primary key, pieces integer)');
+  await pool.query('insert into stock select n, 1000000 from generate_series(0, 999) n');
+  await using vhost = await createVhost(server);
+  await using broker = await Broker.connect(vhost.url);
+  await writerCost(pool);
+  await throughput(pool, broker);
+  await latency(pool, broker);
+} finally {
+  await pool.end();
+  await admin.query(`drop database ${name} with (force)`);
+  await admin.end();
+  await Promise.all([server.stop(), postgres.stop()]);
+}
