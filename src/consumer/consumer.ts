@@ -48,6 +48,8 @@ export class QueueConsumer implements Consumer {
   /** What is around the handler: it has to be there before the consumer is ready. */
   readonly #guard: HandlerGuard | undefined;
   readonly #ready = deferred<void>();
+  readonly #setUp = deferred<void>();
+  #isSetUp = false;
   readonly #closed = deferred<Error | undefined>();
   #state: ConsumerState = { status: 'starting', paused: false };
   #recoveryLoop: RecoveryLoop | undefined;
@@ -80,6 +82,16 @@ export class QueueConsumer implements Consumer {
   /** It leaves its queue to the next single active consumer. */
   get #passesOn(): boolean {
     return isSingleActive(this.contract);
+  }
+
+  /** False until it was set up once: its queue is there and bound, so that no event can pass it by. */
+  get isSetUp(): boolean {
+    return this.#isSetUp;
+  }
+
+  /** Resolves when it was set up once, or will not be. */
+  get setUp(): Promise<void> {
+    return this.#setUp.promise;
   }
 
   get state(): ConsumerState {
@@ -163,6 +175,8 @@ export class QueueConsumer implements Consumer {
         clock,
         position: this.#position,
         isPaused: () => isPaused(this.#state),
+        // A stream's consumer begins where it consumes, which may be with the next message.
+        onDeclared: () => contract.type !== 'stream' && this.#nowSetUp(),
         onDelivery: (delivery, session) => {
           this.#pipeline.deliver(delivery, session);
           if (!isPaused(this.#state)) this.#pipeline.fill();
@@ -178,7 +192,13 @@ export class QueueConsumer implements Consumer {
     );
   }
 
+  #nowSetUp(): void {
+    this.#isSetUp = true;
+    this.#setUp.resolve();
+  }
+
   #opened(session: Session): void {
+    this.#nowSetUp();
     const { clock, events } = this.#host;
     this.#session = session;
     this.#pipeline.sessionOpened();
@@ -252,6 +272,7 @@ export class QueueConsumer implements Consumer {
   }
 
   #finished(error: Error | undefined): void {
+    this.#nowSetUp();
     this.#unsubscribe?.();
     this.#guard?.stop();
     this.#apply(error ? { type: 'closed', error } : { type: 'closed' });
@@ -280,6 +301,7 @@ export class QueueConsumer implements Consumer {
       return;
     }
     this.#recoveryLoop?.stop();
+    this.#nowSetUp();
     this.#lostAt = undefined;
     // Nobody starts it any more, unless another loop does.
     this.#ready.reject(

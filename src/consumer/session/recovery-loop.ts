@@ -19,6 +19,8 @@ export interface RecoveryLoopSettings {
   readonly position?: StreamPosition | undefined;
   /** Whether the next session is to begin without deliveries. */
   readonly isPaused: () => boolean;
+  /** The queue is there, and bound. */
+  readonly onDeclared: () => void;
   readonly onDelivery: (delivery: Delivery, session: Session) => void;
   /** The first message came, before the session counts as open: its handler can already stop everything. */
   readonly onDelivering: (session: Session) => void;
@@ -78,13 +80,12 @@ export class RecoveryLoop {
 
   /** One session from its beginning to its end. Resolves with the delay before the next. */
   async #runOn(link: Link): Promise<number> {
-    const { clock, contract, options, isPaused, onDelivery, onDelivering, onOpened, onLost } = this.#settings;
+    const { clock, contract, options, isPaused, onDeclared, onDelivery, onDelivering, onOpened, onLost } =
+      this.#settings;
     const { signal } = this.#stopping;
     let isKnown = false;
     const { prefetch, noAck, exclusive, priority, ackDelayMs = 0 } = options;
     if (this.#wasOpen) await this.#checkStream(link);
-    // Although somebody may have declared it on this link: it may be gone since, with its last consumer if with nothing else.
-    await declarerOf(link).declareAll(consumedTopologyOf(contract), { again: true });
     const session = await Session.open(
       link,
       {
@@ -94,6 +95,11 @@ export class RecoveryLoop {
         prefetch,
         ackDelay: { clock, ms: ackDelayMs },
         consume: { noAck, exclusive, arguments: argumentsOf(contract, priority) },
+        declare: async (openChannel) => {
+          // Although it may have been declared on this link: it may be gone since, with its last consumer if with nothing else.
+          await declarerOf(link).declareAll(consumedTopologyOf(contract), { again: true, openChannel });
+          onDeclared();
+        },
         onDelivery: (delivery, session) => {
           if (!isKnown && !signal.aborted) {
             isKnown = true;

@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly ackDelay?: { readonly clock: Clock; readonly ms: number } | undefined;
   /** Of a stream: where its consumer is. */
   readonly position?: StreamPosition | undefined;
+  /** Sees to it that the queue is there, on the session's own channel: a refusal closes it, and the next call opens another. */
+  readonly declare?: ((openChannel: () => Promise<Channel>) => Promise<void>) | undefined;
 }
 
 /**
@@ -66,8 +68,7 @@ export class Session {
   /** Opens a channel and, unless it is to begin paused, consumes. Rejects with a `TransportError`. */
   static async open(link: Link, options: SessionOptions, paused: boolean): Promise<Session> {
     const session = new Session(options);
-    const channel = await link.openChannel({ confirms: false, onClosed: (error) => session.end(error) });
-    session.#channel = channel;
+    const channel = await session.#openChannel(link);
     // In order, what is acknowledged of a stream never gets further ahead of what is not than the prefetch.
     session.#window = new AckWindow(channel, { inOrder: options.position !== undefined });
     try {
@@ -77,6 +78,30 @@ export class Session {
     } catch (error) {
       session.end(error as TransportError);
       await channel.close();
+      throw error;
+    }
+  }
+
+  /** Opens its channel, and declares. Rejects with a `TransportError`, or a `TopologyError`. */
+  async #openChannel(link: Link): Promise<Channel> {
+    let isDeclaring = true;
+    let channel: Channel | undefined;
+    const onClosed = (error: TransportError) => {
+      if (!isDeclaring) this.end(error);
+    };
+    const open = async () => {
+      if (!channel?.isOpen) channel = await link.openChannel({ confirms: false, onClosed });
+      return channel;
+    };
+    try {
+      await open();
+      await this.#options.declare?.(open);
+      const opened = await open();
+      isDeclaring = false;
+      this.#channel = opened;
+      return opened;
+    } catch (error) {
+      await channel?.close();
       throw error;
     }
   }

@@ -3,6 +3,23 @@ import { TopologyError, type TopologyErrorCode } from '../../errors.js';
 import { type Channel, type Link, TransportError } from '../port.js';
 import type { QueueDeclarationLock } from './queue-lock.js';
 
+/** How something is declared. */
+export interface DeclareOptions {
+  /** Also when it was declared before, because something is known to be missing. */
+  readonly again?: boolean;
+  /**
+   * The caller's own channel, opened again after a refusal has closed it: what does not depend on each other is then declared
+   * side by side, where on the declarer's own channel it would wait for one answer after the other.
+   */
+  readonly openChannel?: (() => Promise<Channel>) | undefined;
+}
+
+/** A step that was declared, or is being declared. */
+interface Declared {
+  readonly done: Promise<void>;
+  isPending: boolean;
+}
+
 /**
  * Declares topology on one link, each contract once. A declaration that the server refuses closes its channel, so it is done
  * on a channel that nobody else uses, which is closed again when there is nothing more to declare.
@@ -10,7 +27,7 @@ import type { QueueDeclarationLock } from './queue-lock.js';
 export class Declarer {
   readonly link: Link;
   readonly #turns: QueueDeclarationLock | undefined;
-  readonly #declared = new Map<string, Promise<void>>();
+  readonly #declared = new Map<string, Declared>();
   #channel: Channel | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -25,18 +42,15 @@ export class Declarer {
    * Declares what the contract needs. Rejects with a `TopologyError` when the server refuses for good, and with a
    * `TransportError` when it may work later.
    *
-   * @param options - `again`: also when it was declared before, because something is known to be missing
+   * @param options - how: see {@link DeclareOptions}
    */
-  declare(contract: Contract, options: { readonly again?: boolean } = {}): Promise<void> {
+  declare(contract: Contract, options: DeclareOptions = {}): Promise<void> {
     return this.declareAll(topologyOf(contract), options);
   }
 
   /** The same for single steps. */
-  async declareAll(
-    steps: readonly TopologyStep[],
-    options: { readonly again?: boolean } = {},
-  ): Promise<void> {
-    for (const step of steps) await this.#once(step, options.again ?? false);
+  async declareAll(steps: readonly TopologyStep[], options: DeclareOptions = {}): Promise<void> {
+    for (const step of steps) await this.#once(step, options);
   }
 
   /** Runs one operation on the channel of its own, after those that wait. */
@@ -58,19 +72,26 @@ export class Declarer {
     return this.#forgotten;
   }
 
-  async #once(step: TopologyStep, again: boolean): Promise<void> {
+  async #once(step: TopologyStep, { again = false, openChannel }: DeclareOptions): Promise<void> {
     const key = JSON.stringify(step);
     const before = this.#declared.get(key);
-    if (before && !again) return before;
-    const declare = () => this.run((channel) => perform(channel, step));
+    // What is being declared is not declared once more beside it, whoever asks.
+    if (before && (!again || before.isPending)) return before.done;
+    const operation = (channel: Channel) => perform(channel, step);
+    const declare = () =>
+      openChannel
+        ? openChannel().then((channel) => this.#explaining(operation(channel)))
+        : this.run(operation);
     const declared =
       step.kind === 'queue' && this.#turns ? this.#turns.run(step.queue.name, declare) : declare();
     const done = declared.catch((error: unknown) => this.#refused(error, step));
-    this.#declared.set(key, done);
+    const entry: Declared = { done, isPending: true };
+    this.#declared.set(key, entry);
     try {
       await done;
+      entry.isPending = false;
     } catch (error) {
-      if (this.#declared.get(key) === done) this.#declared.delete(key);
+      if (this.#declared.get(key) === entry) this.#declared.delete(key);
       throw error;
     }
   }
@@ -90,8 +111,12 @@ export class Declarer {
   async #runNow<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
     if (!this.#channel?.isOpen)
       this.#channel = await this.link.openChannel({ confirms: false, onClosed: () => {} });
+    return this.#explaining(operation(this.#channel));
+  }
+
+  async #explaining<T>(answer: Promise<T>): Promise<T> {
     try {
-      return await operation(this.#channel);
+      return await answer;
     } catch (error) {
       throw await this.#explained(error);
     }

@@ -38,6 +38,7 @@ function subscribe(contract = emails, wasOpen = false, onDelivering: () => void 
       connection: connection.asConnection,
       clock,
       isPaused: () => paused,
+      onDeclared: () => {},
       onDelivery: ({ deliveryTag }) => log.push(`delivery ${deliveryTag}`),
       onDelivering: () => {
         log.push('delivering');

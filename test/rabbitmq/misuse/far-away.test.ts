@@ -1,0 +1,34 @@
+import { Broker, exchange } from 'leveret';
+import { expect, it } from 'vitest';
+import { z } from 'zod';
+import { createVhost } from '../../helpers/server/index.js';
+import { TcpProxy } from '../../helpers/tcp-proxy.js';
+
+const COUNT = 50;
+
+it('fifty bound consumers are set up within 2 s over a round trip of 100 ms, at the start and after a reconnect', async () => {
+  await using vhost = await createVhost();
+  await using proxy = await TcpProxy.listen(vhost.url);
+  const events = exchange('events', z.number(), { type: 'direct' });
+  const queues = Array.from({ length: COUNT }, (_, at) =>
+    events.queue(`q${at}`, `k${at}`, { type: 'classic', deadLetter: false }),
+  );
+  // The server has made them: what is measured is the way there, not how fast this machine makes queues.
+  await using local = await Broker.connect(vhost.url);
+  await local.declare(...queues);
+  proxy.delay(50);
+  await using broker = await Broker.connect(proxy.via(vhost.url), { reconnect: { initialDelayMs: 1 } });
+  const startedAt = performance.now();
+  const consumers = queues.map((contract) => broker.consumer(contract, () => undefined));
+  await Promise.all(consumers.map(({ ready }) => ready));
+  const startMs = performance.now() - startedAt;
+
+  let recovered = 0;
+  broker.on('consumer-recovered', () => recovered++);
+  proxy.cutAll();
+  const cutAt = performance.now();
+  await expect.poll(() => recovered, { timeout: 30_000, interval: 10 }).toBe(COUNT);
+  const recoveryMs = performance.now() - cutAt;
+  console.log(`set up in ${Math.round(startMs)} ms, again in ${Math.round(recoveryMs)} ms`);
+  expect(Math.max(startMs, recoveryMs)).toBeLessThan(2_000);
+});
