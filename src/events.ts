@@ -25,6 +25,8 @@ export interface BrokerEvents {
   unblocked: Record<string, never>;
   /** A consumer consumes again after its channel, its connection or its queue was lost. */
   'consumer-recovered': { readonly queue: string; readonly downMs: number };
+  /** A queue or exchange that had vanished was declared again. This broker's consumers are bound to the exchange again. */
+  'topology-restored': { readonly kind: 'queue' | 'exchange'; readonly name: string };
   /** A message could not be decoded or does not fit the schema. Its handler did not see it. */
   'invalid-message': {
     readonly queue: string;
@@ -116,6 +118,7 @@ const LEVELS: Readonly<Record<BrokerEvent, keyof Logger>> = {
   blocked: 'warn',
   unblocked: 'info',
   'consumer-recovered': 'info',
+  'topology-restored': 'warn',
   'invalid-message': 'warn',
   'handler-error': 'warn',
   'dead-lettered': 'warn',

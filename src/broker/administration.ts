@@ -84,16 +84,22 @@ export class Administration {
     const belongsToConsumer = isQueue(subject) && subject.exclusive;
     const late = () => new TimeoutError(`'${target}': the server did not answer within ${TIMEOUT_MS} ms`);
     let isOver = false;
+    let isExhausted = false;
     const attempt = async (): Promise<T> => {
       while (true) {
-        const connection = belongsToConsumer ? connections.consume : connections.forAdministration();
+        const usual = belongsToConsumer ? connections.consume : connections.forAdministration();
+        const connection = isExhausted ? connections.publish : usual;
         const link = await connection.link();
         // Told that it failed, the caller does not expect a purge or a delete to happen after all.
         if (isOver) throw late();
         try {
           return await action(declarerOf(link));
         } catch (error) {
-          if (link.isOpen || isOver || isRefusal(error)) throw error;
+          // Consumers have taken every channel: producers leave some.
+          const mayBorrow =
+            isOutOfChannels(error) && !belongsToConsumer && connection !== connections.publish;
+          if (mayBorrow) isExhausted = true;
+          else if (link.isOpen || isOver || isRefusal(error)) throw error;
         }
       }
     };
@@ -134,6 +140,10 @@ export function toPublicError(error: unknown, target: string): unknown {
   if (replyCode === undefined) return new ConnectionError('CONNECTION_FAILED', message, { cause: refusal });
   // Such as 405: an exclusive queue of another connection.
   return new TopologyError('ACCESS_REFUSED', target, `'${target}': ${message}`, { cause: refusal });
+}
+
+function isOutOfChannels(error: unknown): boolean {
+  return error instanceof TransportError && error.isExhausted;
 }
 
 /** What the server refuses by closing the whole connection, it refuses on the next one too. */

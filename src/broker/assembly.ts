@@ -3,6 +3,7 @@ import { DeadLetterOperations } from '../dead-letters/operations.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Events } from '../events.js';
 import { RelayFactory } from '../outbox/relay-factory.js';
+import { Producers } from '../producer/producers.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import { Republisher } from '../producer/republisher.js';
 import { Procedures } from '../rpc/procedures.js';
@@ -18,6 +19,7 @@ import {
   resolveUrls,
 } from './options.js';
 import { Registry } from './registry.js';
+import { restoreTopology } from './restore-topology.js';
 import { testHooksOf } from './test-hooks.js';
 
 /** The parts of a broker. */
@@ -32,6 +34,7 @@ export interface Assembly {
   readonly procedures: Procedures;
   readonly office: DeadLetterOperations;
   readonly relays: RelayFactory;
+  readonly producers: Producers;
 }
 
 /** Makes the parts of a broker and wires them. No I/O. */
@@ -69,7 +72,6 @@ export function assemble(
       clock,
       events,
       maxBodyBytes,
-      heartbeatSeconds: options.heartbeatSeconds,
       onOutcome: testHooks?.onOutcome,
       resolveGuard,
       onConsumerActive: (consumer) => registry.addConsumer(consumer),
@@ -78,6 +80,15 @@ export function assemble(
     testHooks,
     () => registry.isClosing,
   );
+  const producers = new Producers({
+    connection: publish,
+    clock,
+    maxBodyBytes,
+    isClosing: () => registry.isClosing,
+    setUpOn: (exchange) => registry.setUpOn(exchange),
+    onRestored: (contract) => restoreTopology(contract, connections, registry, events),
+  });
+  registry.addProducers(producers);
   return {
     options,
     clock,
@@ -87,6 +98,7 @@ export function assemble(
     administration: new Administration(connections, clock),
     consumers,
     procedures: new Procedures({ connection: publish, clock, events, maxBodyBytes, registry, consumers }),
+    producers,
     relays: new RelayFactory({ connection: publish, clock, events, registry, onRelay: testHooks?.onRelay }),
     office: registry.addTask(new DeadLetterOperations(connections, clock, maxBodyBytes)),
   };

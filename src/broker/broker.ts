@@ -16,7 +16,7 @@ import { ClosedError } from '../errors.js';
 import type { BrokerEvent, BrokerListener } from '../events.js';
 import type { Outbox } from '../outbox/outbox.js';
 import type { Relay, RelayOptions } from '../outbox/relay.js';
-import { type Producer, type ProducerOptions, QueueProducer } from '../producer/producer.js';
+import type { Producer, ProducerOptions } from '../producer/producer.js';
 import type { RequestOptions } from '../rpc/requester/request-options.js';
 import type { Responder, ResponderOptions } from '../rpc/responder/responder.js';
 import { checkOptions, expectDuration, expectSignal } from '../util/checks.js';
@@ -119,20 +119,15 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * A producer for a queue or an exchange. Does no I/O; the first send declares what the contract says. Make one and keep it:
-   * each has a channel of its own. Made after the broker was closed, it rejects every send with `ClosedError`.
+   * A producer for a queue or an exchange. Does no I/O; the first send declares what the contract says. It is a light handle:
+   * make one in each request, or keep it. Those of one contract share their channel, window, buffer and options. Made after the
+   * broker was closed, it rejects every send with `ClosedError`.
    *
-   * @throws ConfigurationError for a wrong contract or option
+   * @throws ConfigurationError for a wrong contract or option, or an option with another value than one of the same contract has
    */
   producer<C extends Contract>(contract: C, options: ProducerOptions = {}): Producer<C> {
     checkContract('producer', contract);
-    const producer = new QueueProducer(contract, options, {
-      connection: this.#parts.connections.publish,
-      clock: this.#parts.clock,
-      maxBodyBytes: this.#parts.options.maxBodyBytes,
-      onProducerClosed: (closed) => this.#parts.registry.removeProducer(closed),
-    });
-    this.#parts.registry.addProducer(producer);
+    const producer = this.#parts.producers.producer(contract, options);
     return producer as unknown as Producer<C>;
   }
 

@@ -1,8 +1,9 @@
 import type { QueueConsumer } from '../consumer/consumer.js';
 import type { QueueContract } from '../contracts/queue.js';
+import { sourcesOf } from '../contracts/topology.js';
 import type { RelayHealth } from '../outbox/relay.js';
 import type { TableRelay } from '../outbox/table-relay.js';
-import type { QueueProducer } from '../producer/producer.js';
+import type { Producers } from '../producer/producers.js';
 import type { ConsumerHealth, ProducerHealth } from './health.js';
 
 /** Something else that publishes for a broker, such as its dead letters. */
@@ -21,7 +22,9 @@ const MAX_FAILED = 100;
 /** Everything that works for one broker, and the order in which it ends. */
 export class Registry {
   readonly #consumers = new Set<QueueConsumer>();
-  readonly #producers = new Set<QueueProducer>();
+  /** Those of them that were not set up yet. */
+  readonly #settingUp = new Set<QueueConsumer>();
+  #producers: Producers | undefined;
   /** Closed before everything else: they only begin work. */
   readonly #relays = new Set<TableRelay>();
   /** Told to end at once, since nobody waits for them. */
@@ -44,7 +47,7 @@ export class Registry {
   }
 
   get producerHealth(): ProducerHealth[] {
-    return [...this.#producers].map((producer) => producer.health);
+    return this.#producers?.health ?? [];
   }
 
   get relayHealth(): RelayHealth[] {
@@ -70,18 +73,30 @@ export class Registry {
     return task;
   }
 
-  addProducer(producer: QueueProducer): void {
-    if (this.#isClosing) producer.abort();
-    else this.#producers.add(producer);
-  }
-
-  removeProducer(producer: QueueProducer): void {
-    this.#producers.delete(producer);
+  addProducers(producers: Producers): void {
+    this.#producers = producers;
   }
 
   addConsumer(consumer: QueueConsumer): void {
     this.#consumers.add(consumer);
+    if (!consumer.isSetUp) {
+      this.#settingUp.add(consumer);
+      void consumer.setUp.then(() => this.#settingUp.delete(consumer));
+    }
     this.#failed.delete(placeOf(consumer.contract));
+  }
+
+  /** The consumers whose queues get messages of an exchange. */
+  consumersOn(exchange: string): readonly QueueConsumer[] {
+    return [...this.#consumers].filter(({ contract }) => sourcesOf(contract).has(exchange));
+  }
+
+  /** Resolves when the consumers on an exchange that were made before are set up. Undefined when all are. */
+  setUpOn(exchange: string): Promise<void> | undefined {
+    if (this.#settingUp.size === 0) return undefined;
+    const starting = [...this.#settingUp].filter(({ contract }) => sourcesOf(contract).has(exchange));
+    if (starting.length === 0) return undefined;
+    return Promise.all(starting.map(({ setUp }) => setUp)).then(() => undefined);
   }
 
   /** It is closed, or was left by its last loop and may be used again. */
@@ -108,7 +123,7 @@ export class Registry {
       consumer.close({ timeoutMs: Number.POSITIVE_INFINITY }),
     );
     await Promise.all([...tasksClosed, ...consumersClosed]);
-    await Promise.all([...this.#producers].map((producer) => producer.close()));
+    await this.#producers?.close();
     await Promise.all(this.#publishers.map((publisher) => publisher.close()));
   }
 
@@ -116,7 +131,7 @@ export class Registry {
   abort(reason: Error): void {
     for (const relay of this.#relays) relay.abort();
     for (const consumer of this.#consumers) consumer.abort(reason);
-    for (const producer of this.#producers) producer.abort();
+    this.#producers?.abort();
     for (const it of [...this.#tasks, ...this.#publishers]) it.abort();
   }
 
@@ -128,7 +143,7 @@ export class Registry {
 
   /** Publishes what an alarm held back. */
   flush(): void {
-    for (const producer of this.#producers) producer.flush();
+    this.#producers?.flush();
     for (const it of [...this.#tasks, ...this.#publishers]) it.flush();
   }
 }

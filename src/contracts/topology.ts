@@ -37,6 +37,17 @@ export function consumedTopologyOf(contract: QueueContract): TopologyStep[] {
   return isDeclared ? topologyOf(contract) : [...topologyOf(contract), ...deadLetterTopologyOf(contract)];
 }
 
+/** The exchanges that a contract gets messages of: those that it is bound to, and where these get theirs, as far as is known. */
+export function sourcesOf({ bindings }: Contract, found: Set<string> = new Set()): ReadonlySet<string> {
+  for (const { exchange } of bindings) {
+    const name = typeof exchange === 'string' ? exchange : exchange.name;
+    if (found.has(name)) continue;
+    found.add(name);
+    if (typeof exchange !== 'string') sourcesOf(exchange, found);
+  }
+  return found;
+}
+
 /** What to declare so that the contract's dead letters have a place. */
 export function deadLetterTopologyOf(contract: QueueContract): TopologyStep[] {
   const { name, declare, deadLetter, deadLetterContract } = contract;

@@ -1,6 +1,6 @@
 import { NEVER_REACHED, type TopologyStep } from '../contracts/topology.js';
 import type { BindingDeclaration } from '../transport/port.js';
-import { type DelayQueue, LEVELS, type Level } from './levels.js';
+import { type DelayQueue, digitAt, LEVELS, type Level, levelCountOf } from './levels.js';
 
 /**
  * Where delayed messages wait: for each level, a digit of the delay, one exchange and three queues, whose messages expire to
@@ -63,6 +63,16 @@ export function exchangeOf({ label }: Level): string {
   return `${PREFIX}${label}`;
 }
 
+/** The queue that a message with a delay of so many units comes to first. */
+export function delayQueueName(units: number, priorities: PriorityClass): string {
+  const at = levelCountOf(units) - 1;
+  return queueNameOf(LEVELS[at]?.rests[digitAt(units, at) - 1]?.label ?? '', priorities);
+}
+
+function queueNameOf(label: string, priorities: PriorityClass): string {
+  return `${PREFIX}${priorities === 'high' ? 'high.' : ''}${label}`;
+}
+
 /** True for the queues and exchanges that are declared here. */
 export function isDelayName(name: string): boolean {
   return name.startsWith(PREFIX);
@@ -100,7 +110,7 @@ export function delayQueueSteps(
   priorities: PriorityClass,
 ): TopologyStep[] {
   const level = LEVELS[at] as Level;
-  const name = `${PREFIX}${priorities === 'high' ? 'high.' : ''}${label}`;
+  const name = queueNameOf(label, priorities);
   const args = {
     'x-queue-type': 'quorum',
     'x-message-ttl': ttlMs,

@@ -5,19 +5,19 @@ import { type InputOf, isThenable } from '../contracts/body/schema.js';
 import type { Contract } from '../contracts/topology.js';
 import { traces } from '../diagnostics/channels.js';
 import { traceSend } from '../diagnostics/send.js';
-import { ClosedError, TimeoutError } from '../errors.js';
+import { ClosedError } from '../errors.js';
 import { copyHeaders } from '../messages/headers.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
-import { type Check, checkOptions, expectDuration, expectInteger } from '../util/checks.js';
-import { type Clock, raceAbort, withDeadline } from '../util/clock.js';
-import type { Receipt } from './publisher/pending-send.js';
-import { Publisher } from './publisher/publisher.js';
+import type { Clock } from '../util/clock.js';
+import { type Deferred, deferred } from '../util/deferred.js';
+import type { PendingContent, Receipt, SendOwner } from './publisher/pending-send.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
 import { checkDelay, dueAt } from './send-delay.js';
 import { type AnySendOptions, checkSendOptions, type SendArguments } from './send-options.js';
+import type { SharedPublisher } from './shared-publisher.js';
 
-/** The options of `broker.producer(…)`. */
+/** The options of `broker.producer(…)`. All producers of one contract share them: given again, they must have the same values. */
 export interface ProducerOptions {
   /** How many messages may be published and not confirmed, 1 to 65 535. @defaultValue 1000 */
   readonly maxInFlight?: number | undefined;
@@ -27,16 +27,20 @@ export interface ProducerOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** Sends to one queue or exchange. Made by `broker.producer(contract)`. */
+/**
+ * Sends to one queue or exchange. Made by `broker.producer(contract)`. A light handle: all that are made of one contract share
+ * one channel, window and buffer. The channel is given back when nothing was sent for a minute, and opened again by the next send.
+ */
 export interface Producer<C extends Contract = Contract> extends AsyncDisposable {
   /** The queue or exchange that it sends to. */
   readonly contract: C;
-  /** Sends that are not settled yet. */
+  /** Sends of this producer that are not settled yet. */
   readonly pending: number;
   /**
    * Sends one message. Resolves when the server has confirmed it and some queue took it (an exchange: when it is confirmed,
    * and with `mandatory: true` taken; with a delay: when a delay queue took it). Sends are pipelined: start many before you
-   * wait for the first.
+   * wait for the first. They are published in the order of the calls, also where the schema is asynchronous. A send to an
+   * exchange waits until the consumers which this broker made before on that exchange are set up.
    *
    * A lost connection is waited out: what was not confirmed is published again with the same id, so a consumer can see a
    * message twice, and never loses one that this promise resolved for.
@@ -57,63 +61,41 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
     bodies: Iterable<InputOf<C['schema']>> | AsyncIterable<InputOf<C['schema']>>,
     ...options: SendAllArguments<C>
   ): Promise<SendAllResult<InputOf<C['schema']>>>;
-  /** Takes no more and resolves when every pending send is settled. Safe to call twice. Never rejects. */
+  /** Takes no more and resolves when every pending send of this producer is settled. Safe to call twice. Never rejects. */
   close(): Promise<void>;
 }
-
-const producerChecks: Readonly<Record<string, Check>> = {
-  maxInFlight: expectInteger(1, 65_535),
-  maxBuffered: expectInteger(1, 10_000_000),
-  timeoutMs: expectDuration(1, { infinity: true }),
-};
 
 /** What a producer needs of its broker. */
 export interface ProducerHost {
   readonly connection: Connection;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
-  onProducerClosed(producer: QueueProducer): void;
+  /** Resolves when the consumers that were made before on an exchange are set up. Undefined when all are. */
+  setUpOn(exchange: string): Promise<void> | undefined;
 }
 
+/** Stands for a body that is not there yet. */
+const NO_CONTENT = Buffer.alloc(0);
+
 /** The producer behind {@link Producer}, without its types. */
-export class QueueProducer implements Producer {
+export class QueueProducer implements Producer, SendOwner {
   readonly contract: Contract;
   readonly #host: ProducerHost;
-  readonly #target: string;
-  readonly #publisher: Publisher;
-  readonly #maxInFlight: number;
-  readonly #timeoutMs: number;
-  /** Sends whose asynchronous schema is still at work. */
-  #validating = new Set<Promise<unknown>>();
-  /** Aborted by {@link abort}: no schema is waited for any more. */
-  readonly #aborting = new AbortController();
+  readonly #shared: SharedPublisher;
+  #pending = 0;
   #isClosed = false;
+  #drained: Deferred<void> | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(contract: Contract, options: ProducerOptions, host: ProducerHost) {
-    this.contract = contract;
+  constructor(shared: SharedPublisher, host: ProducerHost) {
+    this.contract = shared.contract;
+    this.#shared = shared;
     this.#host = host;
-    this.#target = `the ${contract.kind} '${contract.name}'`;
-    checkOptions(`producer of ${this.#target}`, options, producerChecks);
-    this.#maxInFlight = options.maxInFlight ?? 1_000;
-    this.#timeoutMs = options.timeoutMs ?? 30_000;
-    this.#publisher = new Publisher({
-      target: this.#target,
-      connection: host.connection,
-      clock: host.clock,
-      // An exclusive queue belongs to the connection that consumes from it: declared here it would be another one's.
-      contract: contract.kind === 'queue' && contract.exclusive ? undefined : contract,
-      maxInFlight: this.#maxInFlight,
-      maxBuffered: options.maxBuffered ?? 10_000,
-    });
+    shared.opened();
   }
 
   get pending(): number {
-    return this.#publisher.pending + this.#validating.size;
-  }
-
-  get health() {
-    return { target: this.contract.name, pending: this.pending, inFlight: this.#publisher.inFlight };
+    return this.#pending;
   }
 
   send(body: unknown, options?: AnySendOptions): Promise<Receipt> {
@@ -133,36 +115,47 @@ export class QueueProducer implements Producer {
   #send(body: unknown, options: AnySendOptions | undefined, tracedId?: string): Promise<Receipt> {
     // Not an async function: a send costs one promise.
     try {
+      const { contract } = this;
+      const { target, publisher } = this.#shared;
       if (this.#isClosed) throw this.#closedError();
-      checkSendOptions(this.contract, this.#target, options);
-      if (options) checkDelay(this.contract, this.#target, options, this.#host.clock);
-      const content = encodeBody(this.contract, this.#target, body, this.#host.maxBodyBytes);
-      if (isThenable(content)) return this.#sendLater(content, options, tracedId);
-      return this.#add(content, options, options?.timeoutMs ?? this.#timeoutMs, tracedId);
+      checkSendOptions(contract, target, options);
+      if (options) checkDelay(contract, target, options, this.#host.clock);
+      let sizeBytes = 0;
+      const content = encodeBody(contract, target, body, this.#host.maxBodyBytes, (bytes) => {
+        sizeBytes = bytes;
+      });
+      const setUp = contract.kind === 'exchange' ? this.#host.setUpOn(contract.name) : undefined;
+      const isLater = setUp !== undefined || isThenable(content);
+      const receipt = { messageId: options?.messageId ?? tracedId ?? randomUUID() };
+      const message = this.#message(isLater ? NO_CONTENT : content, receipt.messageId, options);
+      this.#pending++;
+      return publisher.add(message, receipt, {
+        dueAt: dueAt(options, this.#host.clock),
+        timeoutMs: options?.timeoutMs ?? this.#shared.timeoutMs,
+        signal: options?.signal,
+        hasOwnId: options?.messageId !== undefined,
+        pendingContent: isLater ? this.#later(content, sizeBytes, setUp) : undefined,
+        owner: this,
+      });
     } catch (error) {
       return Promise.reject(error as Error);
     }
   }
 
   sendAll(bodies: Iterable<unknown> | AsyncIterable<unknown>, options?: SendAllArguments<Contract>[0]) {
-    return sendAll(bodies, (body, each) => this.send(body, each), this.#maxInFlight, options);
+    return sendAll(bodies, (body, each) => this.send(body, each), this.#shared.maxInFlight, options);
   }
 
-  /** Publishes again what waits, after the server's alarm is over. */
-  flush(): void {
-    this.#publisher.flush();
+  settled(): void {
+    this.#pending--;
+    if (this.#pending > 0) return;
+    this.#drained?.resolve();
+    this.#drained = undefined;
   }
 
   close(): Promise<void> {
     this.#closed ??= this.#drain();
     return this.#closed;
-  }
-
-  /** Settles what is left with a `ClosedError`. */
-  abort(): void {
-    this.#isClosed = true;
-    this.#aborting.abort(this.#closedError());
-    this.#publisher.abort();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -171,48 +164,40 @@ export class QueueProducer implements Producer {
 
   async #drain(): Promise<void> {
     this.#isClosed = true;
-    await Promise.allSettled(this.#validating);
-    await this.#publisher.close();
-    this.#host.onProducerClosed(this);
-  }
-
-  async #sendLater(
-    encoding: Promise<Buffer>,
-    options: AnySendOptions | undefined,
-    tracedId: string | undefined,
-  ): Promise<Receipt> {
-    const { clock } = this.#host;
-    const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
-    const startedAt = clock.now();
-    const tooLate = () =>
-      new TimeoutError(`The schema of ${this.#target} did not answer within ${timeoutMs} ms`, {
-        maybeDelivered: false,
-      });
-    const wanted = raceAbort(raceAbort(encoding, options?.signal), this.#aborting.signal);
-    const encoded = withDeadline(clock, wanted, timeoutMs, tooLate);
-    this.#validating.add(encoded);
-    try {
-      const content = await encoded;
-      return this.#add(content, options, Math.max(1, timeoutMs - (clock.now() - startedAt)), tracedId);
-    } finally {
-      this.#validating.delete(encoded);
+    if (this.#pending > 0) {
+      this.#drained = deferred();
+      await this.#drained.promise;
     }
+    await this.#shared.closed();
   }
 
-  #add(
-    content: Buffer,
-    options: AnySendOptions | undefined,
-    timeoutMs: number,
-    tracedId: string | undefined,
-  ): Promise<Receipt> {
-    const receipt = { messageId: options?.messageId ?? tracedId ?? randomUUID() };
-    const message = this.#message(content, receipt.messageId, options);
-    return this.#publisher.add(message, receipt, {
-      dueAt: dueAt(options, this.#host.clock),
-      timeoutMs,
-      signal: options?.signal,
-      hasOwnId: options?.messageId !== undefined,
-    });
+  /** What is to be published when the schema has answered, and the consumers are set up. */
+  #later(
+    content: Buffer | Promise<Buffer>,
+    sizeBytes: number,
+    setUp: Promise<void> | undefined,
+  ): PendingContent {
+    let waitsFor = `The consumers that this broker made before on ${this.#shared.target} were not set up`;
+    const encoded = Promise.resolve(content);
+    const ready = setUp ? encoded.then((it) => setUp.then(() => it)) : encoded;
+    if (isThenable(content)) {
+      const validating = `The schema of ${this.#shared.target} did not answer`;
+      const setting = waitsFor;
+      waitsFor = validating;
+      encoded.then(
+        () => {
+          waitsFor = setting;
+        },
+        () => {},
+      );
+    }
+    // Of a send that is settled already, nobody hears.
+    ready.catch(() => {});
+    return {
+      content: ready,
+      sizeBytes: isThenable(content) ? sizeBytes : content.length,
+      waitsFor: () => waitsFor,
+    };
   }
 
   #message(content: Buffer, messageId: string, options: AnySendOptions | undefined): OutgoingMessage {
@@ -240,6 +225,6 @@ export class QueueProducer implements Producer {
   }
 
   #closedError(): ClosedError {
-    return new ClosedError(`The producer of ${this.#target} is closed`, { maybeDelivered: false });
+    return new ClosedError(`The producer of ${this.#shared.target} is closed`, { maybeDelivered: false });
   }
 }

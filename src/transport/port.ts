@@ -37,6 +37,8 @@ export interface Link {
   /** Resolves once, with the reason, when the link is gone, whoever ended it. */
   readonly closed: Promise<Error>;
   readonly isOpen: boolean;
+  /** How many channels it can have. */
+  readonly channelMax: number;
   /** The reason of the server's alarm that stops publishing, while there is one. */
   readonly blocked: string | undefined;
   /** Called with the reason when an alarm stops publishing, with undefined when it is over. */
@@ -186,6 +188,13 @@ export class TransportError extends Error {
     this.replyCode = options.replyCode;
     this.isExhausted = options.isExhausted ?? false;
   }
+}
+
+/** The refusal of a channel beyond those that a connection can have. */
+export function channelsExhausted(channelMax: number, cause?: unknown): TransportError {
+  const hint = 'each consumer takes one, and each producer that has something to send';
+  const message = `the connection has no channel left (the server's channel_max: ${channelMax}): ${hint}. Use fewer, or another broker for some of them`;
+  return new TransportError(message, { isExhausted: true, cause });
 }
 
 /** Why one address could not be connected to. */

@@ -1,13 +1,54 @@
 import { ClosedError, exchange, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { Seen, until } from './helpers.js';
+import { gate, Seen, until } from './helpers.js';
 import { suite } from './suite.js';
 
 const notes = queue('notes', z.object({ text: z.string() }));
 const events = exchange('events', z.object({ id: z.number() }));
 
 suite('a producer', {
+  'of each request is a light handle: more of them than a connection has channels': async (bench) => {
+    const broker = await bench.connect();
+    const visits = queue('visits', z.number(), { type: 'classic', retry: false, deadLetter: false });
+    await broker.producer(visits).send(0);
+    const sends = Array.from({ length: 2_200 }, (_, at) => broker.producer(visits).send(at));
+    await Promise.all(sends);
+    expect(await broker.stats(visits)).toMatchObject({ messages: 2_201 });
+    expect(broker.health().producers).toHaveLength(1);
+  },
+
+  'of many queues need no more channels than there are': async (bench) => {
+    const broker = await bench.connect();
+    const options = { type: 'classic', durable: false, deadLetter: false } as const;
+    // On a server each costs a declaration.
+    const count = bench.target.isEmbedded ? 2_500 : 150;
+    const contracts = Array.from({ length: count }, (_, at) => queue(`q${at}`, z.number(), options));
+    const producers = contracts.map((contract) => broker.producer(contract));
+    for (const round of [1, 2]) await Promise.all(producers.map((producer) => producer.send(round)));
+    const counts = await Promise.all(contracts.map((contract) => broker.stats(contract)));
+    expect(counts.every(({ messages }) => messages === 2)).toBe(true);
+  },
+
+  'publishes in the order of the calls, whatever its schema does meanwhile': async (bench) => {
+    const broker = await bench.connect();
+    const first = gate();
+    const checked = z.number().refine(async (line) => {
+      if (line === 0) await first.opened;
+      return true;
+    });
+    const lines = queue('lines', checked, { type: 'classic', deadLetter: false });
+    const producer = broker.producer(lines);
+    const sends = [0, 1, 2, 3].map((line) => producer.send(line));
+    const others = producer.sendAll([4, 5, 6, 7]);
+    first.open();
+    await Promise.all([...sends, others]);
+    const seen = new Seen<number>();
+    broker.consumer(queue('lines', z.number(), { type: 'classic', deadLetter: false }), seen.handler);
+    await until(() => seen.messages.length === 8);
+    expect(seen.bodies).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  },
+
   'resolves when the message is in its queue': async (bench) => {
     const broker = await bench.connect();
     const { messageId } = await broker.producer(notes).send({ text: 'a' });

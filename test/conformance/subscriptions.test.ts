@@ -11,6 +11,58 @@ const files = exchange('files', z.object({ id: z.number() }), { type: 'headers' 
 
 const ids = (seen: Seen<{ id: number }>) => seen.bodies.map(({ id }) => id);
 
+suite('an exchange and the consumers of one broker', {
+  'lose no event that is sent after the consumers were made': async (bench) => {
+    const broker = await bench.connect();
+    const [all, bound] = [new Seen<{ id: number }>(), new Seen<{ id: number }>()];
+    broker.consumer(news.subscription(), all.handler);
+    broker.consumer(news.queue('archive', { type: 'classic', deadLetter: false }), bound.handler);
+    await broker.producer(news).send({ id: 1 });
+    await until(() => all.messages.length + bound.messages.length === 2);
+    expect([ids(all), ids(bound)]).toEqual([[1], [1]]);
+  },
+
+  'lose none that reaches them through another exchange': async (bench) => {
+    const broker = await bench.connect();
+    const local = exchange('local', z.object({ id: z.number() }), {
+      type: 'fanout',
+      bindings: [{ exchange: news }],
+    });
+    const seen = new Seen<{ id: number }>();
+    broker.consumer(local.subscription(), seen.handler);
+    await broker.producer(news).send({ id: 1 });
+    await until(() => seen.messages.length === 1);
+    expect(ids(seen)).toEqual([1]);
+  },
+
+  'do not wait for one that cannot be set up': async (bench) => {
+    const broker = await bench.connect();
+    await broker.declare(queue('archive', z.string(), { type: 'classic', deadLetter: false }));
+    const wrong = broker.consumer(news.queue('archive', { deadLetter: false }), () => undefined);
+    await expect(broker.producer(news).send({ id: 1 })).resolves.toBeDefined();
+    await expect(wrong.ready).rejects.toMatchObject({ code: 'MISMATCH' });
+  },
+
+  'are bound again when the exchange had vanished': async (bench) => {
+    const [broker, operator] = [await bench.connect(), await bench.connect()];
+    const restored: object[] = [];
+    broker.on('topology-restored', (event) => void restored.push(event));
+    const [all, bound] = [new Seen<{ id: number }>(), new Seen<{ id: number }>()];
+    await broker.consumer(news.subscription(), all.handler).ready;
+    await broker.consumer(news.queue('archive', { type: 'classic', deadLetter: false }), bound.handler).ready;
+    const producer = broker.producer(news);
+    await producer.send({ id: 1 });
+    await operator.delete(news);
+    for (const id of [2, 3]) await producer.send({ id });
+    await until(() => all.messages.length + bound.messages.length === 6);
+    expect([ids(all), ids(bound), restored]).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+      [{ kind: 'exchange', name: 'news' }],
+    ]);
+  },
+});
+
 suite('a private subscription', {
   'gives each consumer its own copy, of what matches': async (bench) => {
     const [one, two] = [await bench.connect(), await bench.connect()];

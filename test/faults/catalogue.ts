@@ -350,6 +350,50 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       ],
     },
     {
+      id: 'full-by-policy',
+      fault: 'A queue is full because an administrator’s policy limits it',
+      promise:
+        '`RejectedError` at once, and nothing of other queues waits; a queue without a leader yet is waited for',
+      heldBy: [
+        rabbitmq(
+          'producer/full-by-policy',
+          'a %s queue that a policy limits refuses at once, also when it was full before, and holds up nobody',
+        ),
+        ['test/unit/producer/publisher/refusal-pause.test.ts', 'holds up the messages for this queue alone'],
+      ],
+    },
+    {
+      id: 'exchange-vanished',
+      fault: 'An exchange is deleted while its producers and consumers run',
+      promise:
+        'The next send declares it again, and binds this broker’s consumers to it again before it is published; `topology-restored` says so',
+      heldBy: [['test/conformance/subscriptions.test.ts', 'are bound again when the exchange had vanished']],
+    },
+    {
+      id: 'many-producers',
+      fault: 'There are more producers than the connection has channels',
+      promise:
+        'Those of one contract share a channel, and those that have nothing to send give theirs to others',
+      heldBy: [
+        [
+          'test/conformance/producing.test.ts',
+          'of each request is a light handle: more of them than a connection has channels',
+        ],
+        ['test/conformance/producing.test.ts', 'of many queues need no more channels than there are'],
+      ],
+    },
+    {
+      id: 'far-away',
+      fault: 'The server is 100 ms away',
+      promise: '50 bound consumers are set up within 2 s, at the start and after a reconnect',
+      heldBy: [
+        rabbitmq(
+          'misuse/far-away',
+          'fifty bound consumers are set up within 2 s over a round trip of 100 ms, at the start and after a reconnect',
+        ),
+      ],
+    },
+    {
       id: 'stalled',
       fault: 'The socket is stalled, or the window full',
       promise: 'Bounded memory (amqplib alone: +897 MB for 100 000 sends of 4 kB)',

@@ -32,6 +32,7 @@ describe('broker.on', () => {
       | 'blocked'
       | 'unblocked'
       | 'consumer-recovered'
+      | 'topology-restored'
       | 'invalid-message'
       | 'handler-error'
       | 'dead-lettered'

@@ -191,14 +191,14 @@ export class Settlement implements Settler {
 
   #ack(message: ReceivedMessage): boolean {
     const { memory, noAck } = this.#settings;
-    const { delivery, session } = message;
+    const { delivery, session, id } = message;
     if (session.ack(delivery.deliveryTag)) {
       this.counts.acked++;
-      if (!noAck) memory.acked(delivery);
+      if (!noAck) memory.acked(id, delivery.content);
       if (message.verdictTrace) session.traceAck(message.verdictTrace);
       return true;
     }
-    if (!noAck) memory.stale(delivery);
+    if (!noAck) memory.stale(id, delivery.content);
     done(message, false);
     return this.#stale();
   }

@@ -15,6 +15,7 @@ export interface BodyContract {
  * Validates a body and encodes it. What is sent is the body itself, not what the schema makes of it: the consumer's schema
  * takes it from there. Answers at once unless the schema is asynchronous.
  *
+ * @param onValidating - told, when the schema is asynchronous, how many bytes are kept meanwhile
  * @throws ValidationError or MessageTooLargeError; an asynchronous schema rejects with them
  */
 export function encodeBody(
@@ -22,12 +23,14 @@ export function encodeBody(
   target: string,
   body: unknown,
   maxBodyBytes: number,
+  onValidating?: (sizeBytes: number) => void,
 ): Buffer | Promise<Buffer> {
   const codec = codecs[contract.codec];
   const checked = validate(contract.schema, body);
   if (!isThenable(checked)) return take(checked, () => codec.encode(body));
   // The caller may change its object while the schema is at work: what is sent is the body as it was given.
   const given = codec.encode(body);
+  if ('content' in given) onValidating?.(given.content.length);
   return Promise.resolve(checked).then((result) =>
     take(result, () => (isStill(given, codec.encode(body)) ? given : { ...given, exact: false })),
   );

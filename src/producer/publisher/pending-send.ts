@@ -1,3 +1,4 @@
+import type { DelayNeeds } from '../../delay/declarer.js';
 import type { OutgoingMessage } from '../../transport/port.js';
 import type { Deadlined } from '../../util/deadlines.js';
 import { onAbort } from '../../util/on-abort.js';
@@ -16,32 +17,62 @@ export interface AddOptions {
   readonly hasOwnId: boolean;
   /** When it is to be delivered, on the clock that never goes back; undefined or past: at once. */
   readonly dueAt?: number | undefined;
+  /** What it has to wait for before it can be published; undefined: nothing. */
+  readonly pendingContent?: PendingContent | undefined;
+  /** Told when the message is settled. */
+  readonly owner?: SendOwner | undefined;
+}
+
+/** Who has sent a message. */
+export interface SendOwner {
+  settled(): void;
+}
+
+/** What a message waits for in its place, so that those behind it cannot overtake it. */
+export interface PendingContent {
+  /** The body, when everything is there. */
+  readonly content: Promise<Buffer>;
+  /** What the body takes of memory meanwhile. */
+  readonly sizeBytes: number;
+  /** What is waited for at the moment, as the subject of "did not … in time". */
+  readonly waitsFor: () => string;
 }
 
 /**
  * One send on its way.
  *
- * | phase     | where it is                  | next                                                                  |
- * |-----------|------------------------------|-----------------------------------------------------------------------|
- * | waiting   | in the publisher's list         | in-flight (published), settled (deadline, abort, close, refusal)       |
- * | in-flight | in the confirm window        | waiting (channel lost or replaced, queue declared again, refused for a moment), settled (any outcome) |
- * | settled   | nowhere, or still in the window until the server has answered for it | none                       |
+ * | phase     | where it is                                                          | next                                                             |
+ * |-----------|----------------------------------------------------------------------|------------------------------------------------------------------|
+ * | waiting   | in the list of those that wait, or held back because its queue refuses | in-flight (published), settled (deadline, abort, close, refusal) |
+ * | in-flight | in the confirm window                                                | waiting (channel lost or replaced, queue declared again, refused for a moment), settled (any outcome) |
+ * | settled   | nowhere, or still in the window until the server has answered for it | none                                                             |
  */
 export class PendingSend implements Deadlined {
-  readonly message: OutgoingMessage;
+  message: OutgoingMessage;
   readonly receipt: Receipt;
   readonly timeoutMs: number;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (error: unknown) => void;
+  /** What it takes of memory, roughly: the body and what is kept around it. */
+  readonly sizeBytes: number;
   phase: 'waiting' | 'in-flight' | 'settled' = 'waiting';
+  /** What has to be there before it is published; undefined: nothing. */
+  pendingContent: PendingContent | undefined;
+  /** Its place in the order of the calls. */
+  order = 0;
+  /** What its delay needs on the server, as was found when it was prepared; undefined: it needs no delay. */
+  delay: DelayNeeds | undefined;
+  owner: SendOwner | undefined;
+  /** The list that it waits in. */
+  list: PendingList | undefined;
   /** True once a channel got it: from then on nobody can be sure that the server has not. */
   handedOver = false;
   /** The server's words when it came back as unroutable; the confirm that follows settles it. */
   returned: string | undefined;
   /** Its queue was declared again for it once. */
   redeclared = false;
-  /** How often the server has refused it. */
-  refusals = 0;
+  /** The server has refused it. */
+  wasRefused = false;
   /** How many confirms had come when it was published. */
   publishedAfter = 0;
   /** The caller chose the id, so that it may not be the only one of its kind. */
@@ -60,12 +91,15 @@ export class PendingSend implements Deadlined {
     timeoutMs: number,
     resolve: (receipt: Receipt) => void,
     reject: (error: unknown) => void,
+    pendingContent?: PendingContent,
   ) {
     this.message = message;
     this.receipt = receipt;
     this.timeoutMs = timeoutMs;
     this.resolve = resolve;
     this.reject = reject;
+    this.pendingContent = pendingContent;
+    this.sizeBytes = (pendingContent?.sizeBytes ?? message.content.length) + 512;
   }
 
   /** Calls back once when the signal aborts, unless it is settled before. */
@@ -76,11 +110,7 @@ export class PendingSend implements Deadlined {
   settled(): void {
     this.phase = 'settled';
     this.#detach?.();
-  }
-
-  /** What it takes of memory, roughly: the body and what is kept around it. */
-  get sizeBytes(): number {
-    return this.message.content.length + 512;
+    this.owner?.settled();
   }
 }
 
@@ -104,6 +134,7 @@ export class PendingList {
   }
 
   push(pending: PendingSend): void {
+    pending.list = this;
     pending.previous = this.#last;
     pending.next = undefined;
     if (this.#last) this.#last.next = pending;
@@ -113,6 +144,7 @@ export class PendingList {
   }
 
   unshift(pending: PendingSend): void {
+    pending.list = this;
     pending.previous = undefined;
     pending.next = this.#first;
     if (this.#first) this.#first.previous = pending;
@@ -122,6 +154,7 @@ export class PendingList {
   }
 
   remove(pending: PendingSend): void {
+    pending.list = undefined;
     if (pending.previous) pending.previous.next = pending.next;
     else this.#first = pending.next;
     if (pending.next) pending.next.previous = pending.previous;
@@ -129,6 +162,16 @@ export class PendingList {
     pending.previous = undefined;
     pending.next = undefined;
     this.#count(pending, -1);
+  }
+
+  /** Takes out everything, in order. */
+  drain(): PendingSend[] {
+    const all: PendingSend[] = [];
+    for (let pending = this.#first; pending; pending = this.#first) {
+      this.remove(pending);
+      all.push(pending);
+    }
+    return all;
   }
 
   #count(pending: PendingSend, sign: 1 | -1): void {

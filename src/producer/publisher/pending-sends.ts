@@ -12,11 +12,17 @@ export class PendingSends {
   readonly #waiting = new PendingList();
   readonly #deadlines: Deadlines<PendingSend>;
   readonly #clock: Clock;
+  readonly #onIdle: () => void;
+  /** Those whose queue refuses for a moment, by the queue. */
+  readonly #held = new Map<string, PendingList>();
   #count = 0;
+  #added = 0;
   #drained: Deferred<void> | undefined;
 
-  constructor(clock: Clock, onExpired: (pending: PendingSend) => void) {
+  /** @param onIdle - the last one was settled */
+  constructor(clock: Clock, onExpired: (pending: PendingSend) => void, onIdle: () => void = () => {}) {
     this.#clock = clock;
+    this.#onIdle = onIdle;
     this.#deadlines = new Deadlines(clock, onExpired);
   }
 
@@ -32,13 +38,18 @@ export class PendingSends {
 
   /** True when one more may wait. The first may always, whatever its size. */
   hasRoom(pending: PendingSend, maxBuffered: number): boolean {
-    const { length, sizeBytes } = this.#waiting;
+    let { length, sizeBytes } = this.#waiting;
+    for (const held of this.#held.values()) {
+      length += held.length;
+      sizeBytes += held.sizeBytes;
+    }
     return length === 0 || (length < maxBuffered && sizeBytes + pending.sizeBytes <= MAX_BUFFERED_BYTES);
   }
 
   /** Takes a new one, which waits from now on, until its deadline at most. */
   add(pending: PendingSend): void {
     this.#count++;
+    pending.order = ++this.#added;
     this.#waiting.push(pending);
     this.#deadlines.add(pending, this.#clock.now() + pending.timeoutMs);
   }
@@ -59,6 +70,26 @@ export class PendingSends {
     }
   }
 
+  /** Keeps these aside, with what else is for this queue, until it is released. */
+  hold(queue: string, pendings: readonly PendingSend[]): void {
+    const held = this.#held.get(queue) ?? new PendingList();
+    this.#held.set(queue, held);
+    for (const pending of pendings) {
+      pending.list?.remove(pending);
+      pending.phase = 'waiting';
+      pending.returned = undefined;
+      held.push(pending);
+    }
+  }
+
+  /** Lets those that were held out again, before all others and in the order in which they were added. Answers with them. */
+  release(queue: string): readonly PendingSend[] {
+    const held = (this.#held.get(queue)?.drain() ?? []).sort((a, b) => a.order - b.order);
+    this.#held.delete(queue);
+    this.waitAgain(held);
+    return held;
+  }
+
   /** Puts back what is published and not confirmed. Answers with those. */
   takeBack(window: ConfirmWindow): readonly PendingSend[] {
     const unconfirmed = window.drain().filter((pending) => pending.phase !== 'settled');
@@ -72,15 +103,17 @@ export class PendingSends {
   }
 
   fail(pending: PendingSend, error: unknown): void {
-    if (pending.phase === 'waiting') this.#waiting.remove(pending);
+    pending.list?.remove(pending);
     this.#settle(pending);
     pending.reject(error);
   }
 
   /** Fails every one that waits, or those of them that are meant. */
-  failWaiting(toError: (pending: PendingSend) => unknown, isMeant = (_: PendingSend) => true): void {
-    for (let pending = this.next, next = pending?.next; pending; pending = next, next = pending?.next) {
-      if (isMeant(pending)) this.fail(pending, toError(pending));
+  failWaiting(toError: (pending: PendingSend) => unknown, matches = (_: PendingSend) => true): void {
+    for (const { first } of [this.#waiting, ...this.#held.values()]) {
+      for (let pending = first, next = pending?.next; pending; pending = next, next = pending?.next) {
+        if (matches(pending)) this.fail(pending, toError(pending));
+      }
     }
   }
 
@@ -99,6 +132,7 @@ export class PendingSends {
       this.#deadlines.clear();
       this.#drained?.resolve();
       this.#drained = undefined;
+      this.#onIdle();
     }
   }
 }

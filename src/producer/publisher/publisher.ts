@@ -1,7 +1,5 @@
-import type { Contract } from '../../contracts/topology.js';
 import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../../errors.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
-import type { Connection } from '../../transport/connection/connection.js';
 import {
   type ChannelOptions,
   type Link,
@@ -9,38 +7,31 @@ import {
   type Returned,
   TransportError,
 } from '../../transport/port.js';
-import { type Clock, sleep } from '../../util/clock.js';
+import { sleep } from '../../util/clock.js';
+import type { Slot, SlotHolder } from './channel-slots.js';
 import { ConfirmWindow } from './confirm-window.js';
-import { Declarations } from './declarations.js';
+import { DeclareOnDemand } from './declare-on-demand.js';
+import { DelayedPublish } from './delayed-publish.js';
 import { type AddOptions, PendingSend, type Receipt } from './pending-send.js';
 import { PendingSends } from './pending-sends.js';
+import { PublishPreparation } from './publish-preparation.js';
+import type { PublisherSettings } from './publisher-settings.js';
 import type { PublishingChannel } from './publishing-channel.js';
+import { RefusalPause } from './refusal-pause.js';
 import { SendErrors } from './send-errors.js';
 import { StallTimeout } from './stall-timeout.js';
 
 /** The most that is published and not confirmed, in bytes: amqplib buffers without a bound when the socket stalls. */
 const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
-export interface PublisherSettings {
-  /** How it is called in messages, such as `the queue 'emails'`. */
-  readonly target: string;
-  readonly connection: Connection;
-  readonly clock: Clock;
-  /** What has to be declared before the first publish; undefined: nothing. */
-  readonly contract: Contract | undefined;
-  readonly maxInFlight: number;
-  readonly maxBuffered: number;
-  /** Opens another channel than one with a confirm for each message. */
-  readonly openChannel?: (link: Link, options: ChannelOptions) => Promise<PublishingChannel>;
-}
-
-type OutboxState = { readonly status: 'idle' } | { readonly status: 'opening' } | OpenState;
+type PublisherState = { readonly status: 'idle' } | { readonly status: 'opening' } | OpenState;
 
 interface OpenState {
   readonly status: 'open';
   readonly channel: PublishingChannel;
   readonly window: ConfirmWindow;
   readonly openedAt: number;
+  readonly slot: Slot | undefined;
 }
 
 /**
@@ -53,35 +44,52 @@ interface OpenState {
  * | opening |                             | open   | idle, and what waits is rejected | opening, after a delay |                          | idle, when nothing waits      |
  * | open    | publishes                   |        |                                  |                        | idle, then as on flush   | idle, when nothing is pending |
  */
-export class Publisher {
+export class Publisher implements SlotHolder {
   readonly #settings: PublisherSettings;
   readonly #sends: PendingSends;
   readonly #backoff: Backoff;
   readonly #errors: SendErrors;
-  readonly #declarations: Declarations;
+  readonly #demand: DeclareOnDemand;
+  readonly #delays: DelayedPublish;
+  readonly #preparation: PublishPreparation;
+  readonly #refusals: RefusalPause;
   /** Aborted by `abort`: nothing is waited for any more. */
   readonly #aborting = new AbortController();
   /** Ids of the caller's own choice that are in flight: two of a kind could not be told apart when one comes back. */
   readonly #ownIds = new Set<string>();
-  #state: OutboxState = { status: 'idle' };
+  #state: PublisherState = { status: 'idle' };
   #isClosed = false;
   /** How many confirms have come, to see whether the server answers at all. */
   #confirms = 0;
   readonly #stallTimeout = new StallTimeout();
+  /** Since when nothing is pending. */
+  #idleSince: number | undefined;
 
   constructor(settings: PublisherSettings) {
     this.#settings = settings;
-    this.#sends = new PendingSends(settings.clock, (pending) => this.#expire(pending));
+    this.#sends = new PendingSends(
+      settings.clock,
+      (pending) => this.#expire(pending),
+      () => this.#idle(),
+    );
     this.#backoff = new Backoff(channelBackoff, settings.clock.random);
     this.#errors = new SendErrors(settings.target, settings.connection);
-    const { connection, clock, contract } = settings;
-    this.#declarations = new Declarations({
+    const { connection, clock, contract, onRestored } = settings;
+    const { signal } = this.#aborting;
+    const demand = new DeclareOnDemand({ contract, onRestored });
+    const delays = new DelayedPublish(clock, demand);
+    this.#demand = demand;
+    this.#delays = delays;
+    const onRefused = (error: Error, matches: (pending: PendingSend) => boolean) =>
+      this.#sends.failWaiting(() => error, matches);
+    this.#preparation = new PublishPreparation({ connection, clock, demand, delays, signal, onRefused });
+    this.#refusals = new RefusalPause({
+      contract,
       connection,
       clock,
-      contract,
-      signal: this.#aborting.signal,
-      onDone: () => this.flush(),
-      onRefused: (error, isMeant) => this.#sends.failWaiting(() => error, isMeant),
+      signal,
+      onOver: (queue) => this.#releaseHeld(queue),
+      onFull: (queue) => this.#rejectHeld(queue),
     });
   }
 
@@ -95,31 +103,48 @@ export class Publisher {
     return this.#state.status === 'open' ? this.#state.window.size : 0;
   }
 
+  get idleSince(): number | undefined {
+    return this.#idleSince;
+  }
+
   /**
    * Takes a message. The promise resolves with the receipt when the server has confirmed and not returned it, and settles
-   * within `timeoutMs` whatever happens.
+   * within `timeoutMs` whatever happens. Messages are published in the order in which they were added, also where what one of
+   * them waits for takes longer.
    */
   add(message: OutgoingMessage, receipt: Receipt, options: AddOptions): Promise<Receipt> {
     return new Promise<Receipt>((resolve, reject) => {
-      const { timeoutMs, signal } = options;
-      if (this.#isClosed) return reject(this.#errors.closed(false));
-      if (signal?.aborted) return reject(signal.reason as Error);
-      const pending = new PendingSend(message, receipt, timeoutMs, resolve, reject);
+      const { timeoutMs, signal, pendingContent } = options;
+      const refuse = (reason: unknown) => {
+        options.owner?.settled();
+        reject(reason);
+      };
+      if (this.#isClosed) return refuse(this.#errors.closed(false));
+      if (signal?.aborted) return refuse(signal.reason);
+      const pending = new PendingSend(message, receipt, timeoutMs, resolve, reject, pendingContent);
       pending.hasOwnId = options.hasOwnId;
       pending.dueAt = options.dueAt;
+      pending.owner = options.owner;
       const { maxBuffered } = this.#settings;
-      if (!this.#sends.hasRoom(pending, maxBuffered)) return reject(this.#errors.full(maxBuffered));
+      if (!this.#sends.hasRoom(pending, maxBuffered)) return refuse(this.#errors.full(maxBuffered));
       this.#sends.add(pending);
+      if (this.#idleSince !== undefined || this.#sends.count === 1) this.#active();
       if (signal) pending.abortWith(signal, () => this.#giveUp(pending, signal.reason));
+      if (pendingContent) void this.#complete(pending, pendingContent.content);
       if (this.#state.status === 'open') this.#pump(this.#state);
       if (this.#sends.next) this.flush();
     });
   }
 
+  /** Gives the channel back, unless something is pending. The next send opens another one. */
+  async giveBack(): Promise<void> {
+    if (this.#sends.count === 0) await this.#closeChannel();
+  }
+
   /** Publishes what can be published now; opens the channel when there is none and something waits. */
   flush(): void {
     const state = this.#state;
-    if (state.status === 'idle' && this.#sends.next) void this.#open(0);
+    if (state.status === 'idle' && this.#hasWork) void this.#open(0);
     if (state.status !== 'open') return;
     const before = state.window.size;
     this.#pump(state);
@@ -144,7 +169,40 @@ export class Publisher {
     void this.#closeChannel();
   }
 
+  /** Puts in what the message has waited for. */
+  async #complete(pending: PendingSend, content: Promise<Buffer>): Promise<void> {
+    try {
+      pending.message = { ...pending.message, content: await content };
+      pending.pendingContent = undefined;
+      this.flush();
+    } catch (error) {
+      if (pending.phase !== 'settled') this.#giveUp(pending, error);
+    }
+  }
+
+  #active(): void {
+    this.#idleSince = undefined;
+    this.#settings.onActive?.(true);
+  }
+
+  #idle(): void {
+    this.#idleSince = this.#settings.clock.now();
+    if (this.#state.status === 'open') this.#settings.slots?.idle(this);
+    this.#restIfDone();
+  }
+
+  #restIfDone(): void {
+    if (this.#state.status === 'idle' && this.#sends.count === 0) this.#settings.onActive?.(false);
+  }
+
+  /** Something can be published as soon as there is a channel. */
+  get #hasWork(): boolean {
+    const { next } = this.#sends;
+    return next !== undefined && next.pendingContent === undefined;
+  }
+
   #canPublish(pending: PendingSend, { channel, window }: OpenState): boolean {
+    if (pending.pendingContent || this.#preparation.isBusy) return false;
     if (!channel.isOpen || this.#settings.connection.current?.blocked !== undefined) return false;
     if (window.size >= this.#settings.maxInFlight) return false;
     if (window.size > 0 && window.sizeBytes + pending.sizeBytes > MAX_IN_FLIGHT_BYTES) return false;
@@ -154,10 +212,18 @@ export class Publisher {
   #pump(state: OpenState): void {
     for (let pending = this.#sends.next; pending; pending = this.#sends.next) {
       if (!this.#canPublish(pending, state)) return;
-      const message = this.#declarations.outgoing(pending);
-      if (!message) return;
+      const ready = this.#preparation.prepare(pending);
+      if (ready !== 'ready') {
+        void ready.then(() => this.flush());
+        return;
+      }
+      const queue = this.#refusals.heldFor(pending);
+      if (queue !== undefined) {
+        this.#sends.hold(queue, [pending]);
+        continue;
+      }
       try {
-        state.channel.publish(message);
+        state.channel.publish(this.#delays.wrap(pending));
       } catch (error) {
         if (!state.channel.isOpen) return;
         const reason = `${this.#settings.target}: the message can not be encoded: ${(error as Error).message}`;
@@ -173,12 +239,14 @@ export class Publisher {
 
   async #open(delayMs: number): Promise<void> {
     this.#state = { status: 'opening' };
-    const { clock, connection, openChannel } = this.#settings;
+    const { clock, connection, openChannel, slots } = this.#settings;
     let link: Link | undefined;
+    let slot: Slot | undefined;
     try {
       if (delayMs > 0) await sleep(clock, delayMs, this.#aborting.signal);
       link = await connection.link();
-      await this.#declarations.declare(link);
+      slot = await slots?.acquire(this, link.channelMax);
+      await this.#demand.declare(link);
       const window = new ConfirmWindow();
       const options: ChannelOptions = {
         confirms: true,
@@ -187,12 +255,16 @@ export class Publisher {
         onReturn: (returned) => this.#returned(window, returned),
       };
       const channel = await (openChannel ? openChannel(link, options) : link.openChannel(options));
-      this.#state = { status: 'open', channel, window, openedAt: clock.now() };
+      this.#state = { status: 'open', channel, window, openedAt: clock.now(), slot };
       this.#errors.obstacle = undefined;
+      this.#refusals.reset();
       if (!channel.isOpen) this.#channelClosed(window, new TransportError('the channel was closed at once'));
       else if (this.#isClosed && this.#sends.count === 0) await this.#closeChannel();
+      else if (this.#sends.count === 0) slots?.idle(this);
       else this.flush();
     } catch (error) {
+      slot?.release();
+      if (error instanceof TransportError && error.isExhausted) slots?.exhausted();
       this.#openFailed(error, link);
     }
   }
@@ -203,23 +275,26 @@ export class Publisher {
       this.#sends.failWaiting(() => error);
     } else if (error instanceof ConnectionError || error instanceof ClosedError) {
       this.#sends.failWaiting((pending) => this.#errors.closed(pending.handedOver, error));
-    } else if (this.#sends.next) {
+    } else if (this.#hasWork) {
       this.#errors.obstacle = error as Error;
       const isLost = link?.isOpen === false;
       void this.#open(isLost ? 0 : Math.max(1, this.#backoff.afterFailure({ reachedServer: true })));
     }
+    this.#restIfDone();
   }
 
   #channelClosed(window: ConfirmWindow, error: TransportError): void {
     const state = this.#state;
     if (state.status !== 'open' || state.window !== window) return;
     this.#state = { status: 'idle' };
+    state.slot?.release();
     this.#refuse(this.#takeBack(window), error);
     // With the whole connection gone there is its own delay to wait for.
     const delayMs = this.#settings.connection.current
       ? this.#backoff.afterLoss(this.#settings.clock.now() - state.openedAt)
       : 0;
-    if (this.#sends.next) void this.#open(delayMs);
+    if (this.#hasWork) void this.#open(delayMs);
+    else this.#restIfDone();
   }
 
   #takeBack(window: ConfirmWindow): readonly PendingSend[] {
@@ -230,7 +305,7 @@ export class Publisher {
   /** Fails those that the server's reason for closing the channel is about: sent again, they would close it again. */
   #refuse(unconfirmed: readonly PendingSend[], error: TransportError): void {
     // Until the exchange is declared again, or can not be, the sends are unknown.
-    if (error.replyCode === 404 && this.#declarations.mayComeBack()) return;
+    if (error.replyCode === 404 && this.#demand.shouldRedeclare(error)) return;
     for (const pending of unconfirmed) {
       const reason = this.#errors.refusal(pending, error);
       if (reason) this.#sends.fail(pending, reason);
@@ -238,33 +313,50 @@ export class Publisher {
   }
 
   #confirmed(window: ConfirmWindow, tag: number, multiple: boolean, accepted: boolean): void {
-    this.#declarations.wereThere(accepted);
+    this.#demand.recordConfirm();
     if (accepted) this.#stallTimeout.restore();
-    const homeless: PendingSend[] = [];
+    const unroutable: PendingSend[] = [];
     window.take(tag, multiple, (pending) => {
       this.#confirms++;
       if (pending.hasOwnId) this.#ownIds.delete(pending.receipt.messageId);
+      if (accepted && pending.returned === undefined) this.#refusals.accepted(pending);
       if (pending.phase === 'settled') return;
-      if (accepted && pending.returned === undefined) this.#sends.succeed(pending);
-      else if (this.#declarations.mayHelp(pending, accepted)) homeless.push(pending);
-      else if (!accepted) this.#sends.fail(pending, this.#errors.rejected());
+      if (!accepted) this.#refused(pending);
+      else if (pending.returned === undefined) this.#sends.succeed(pending);
+      else if (this.#demand.mayBecomeRoutable(pending)) unroutable.push(pending);
       else this.#sends.fail(pending, this.#errors.unroutable(pending));
     });
-    if (homeless.length > 0) this.#sendAgain(homeless, accepted);
+    if (unroutable.length > 0) {
+      // What they need is missing: they go out again when that was declared.
+      this.#sends.waitAgain(unroutable);
+      this.#demand.invalidate({ isMissing: unroutable.some(({ delay }) => !delay) });
+      this.#refusals.reset();
+    }
+    this.flush();
+  }
+
+  #refused(pending: PendingSend): void {
+    const queue = this.#refusals.refused(pending);
+    if (queue === undefined) this.#sends.fail(pending, this.#errors.rejected());
+    else this.#sends.hold(queue, [pending]);
+  }
+
+  #releaseHeld(queue: string): void {
+    const held = this.#sends.release(queue);
+    // A channel that was opened while a queue had no leader can go on refusing when it has one.
+    if (held.length > 0 && this.#state.status === 'open') this.#replaceChannel(this.#state);
+    this.flush();
+  }
+
+  #rejectHeld(queue: string): void {
+    for (const pending of this.#sends.release(queue))
+      if (pending.wasRefused) this.#sends.fail(pending, this.#errors.rejected());
     this.flush();
   }
 
   #returned(window: ConfirmWindow, { messageId, replyText }: Returned): void {
     const pending = window.find((it) => it.returned === undefined && it.receipt.messageId === messageId);
     if (pending) pending.returned = replyText;
-  }
-
-  /** What they need is missing, or can not take them yet: they go out again when that was seen to. */
-  #sendAgain(homeless: readonly PendingSend[], accepted: boolean): void {
-    this.#sends.waitAgain(homeless);
-    if (accepted) this.#declarations.vanished();
-    // A channel that was opened while a queue had no leader can go on refusing when it has one.
-    else if (this.#state.status === 'open') this.#replaceChannel(this.#state);
   }
 
   #expire(pending: PendingSend): void {
@@ -275,12 +367,13 @@ export class Publisher {
       this.#replaceChannel(this.#state);
   }
 
-  #replaceChannel({ channel, window, openedAt }: OpenState): void {
+  #replaceChannel({ channel, window, openedAt, slot }: OpenState): void {
     if (this.#settings.connection.current?.blocked !== undefined) return;
     if (!this.#stallTimeout.isOver(this.#settings.clock.now() - openedAt)) return;
     this.#state = { status: 'idle' };
     this.#takeBack(window);
     void channel.close();
+    slot?.release();
     this.flush();
   }
 
@@ -291,8 +384,10 @@ export class Publisher {
 
   async #closeChannel(): Promise<void> {
     if (this.#state.status !== 'open') return;
-    const { channel } = this.#state;
+    const { channel, slot } = this.#state;
     this.#state = { status: 'idle' };
     await channel.close();
+    slot?.release();
+    this.#restIfDone();
   }
 }

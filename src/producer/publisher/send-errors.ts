@@ -24,7 +24,11 @@ export class SendErrors {
     this.#connection = connection;
   }
 
-  timeout({ timeoutMs, handedOver }: PendingSend): TimeoutError {
+  timeout({ timeoutMs, handedOver, pendingContent }: PendingSend): TimeoutError {
+    if (pendingContent) {
+      const reason = `${pendingContent.waitsFor()} within ${timeoutMs} ms`;
+      return new TimeoutError(reason, { maybeDelivered: false });
+    }
     const what = handedOver ? 'was not confirmed' : 'could not be sent';
     const message = `The message for ${this.#target} ${what} within ${timeoutMs} ms${this.#circumstances()}`;
     return new TimeoutError(message, { maybeDelivered: handedOver });

@@ -1,11 +1,21 @@
 import type { Clock, Timer } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
-import { type Channel, type ChannelOptions, type Link, type Role, TransportError } from '../port.js';
+import {
+  type Channel,
+  type ChannelOptions,
+  channelsExhausted,
+  type Link,
+  type Role,
+  TransportError,
+} from '../port.js';
 import { MemoryChannel } from './channel.js';
 import type { MemoryServer, ServerLink } from './server.js';
 
 /** How many answers and deliveries are handed over before other I/O gets its turn. */
 const BATCH = 512;
+
+/** RabbitMQ's default `channel_max`. */
+const CHANNEL_MAX = 2_047;
 
 /** A timer this long keeps the process alive, as an open socket does. */
 const KEEP_ALIVE_MS = 2 ** 31 - 1;
@@ -16,6 +26,7 @@ const KEEP_ALIVE_MS = 2 ** 31 - 1;
  * happen in the process.
  */
 export class MemoryLink implements Link, ServerLink {
+  readonly channelMax = CHANNEL_MAX;
   readonly address: string;
   readonly role: Role;
   readonly server: MemoryServer;
@@ -63,6 +74,8 @@ export class MemoryLink implements Link, ServerLink {
   }
 
   openChannel(options: ChannelOptions): Promise<Channel> {
+    // As with a client of a server: it knows how many it may have, and asks for no more.
+    if (this.#channels.size >= this.channelMax) return Promise.reject(channelsExhausted(this.channelMax));
     return this.request(() => {
       const channel = new MemoryChannel(this, options);
       this.#channels.add(channel);

@@ -1,7 +1,7 @@
 import type { Channel as AmqpChannel, ChannelModel, ConfirmChannel } from 'amqplib';
 import { type Clock, raceAbort, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
-import { type Channel, type ChannelOptions, type Link, TransportError } from '../port.js';
+import { type Channel, type ChannelOptions, channelsExhausted, type Link, TransportError } from '../port.js';
 import { RoundTripTimeout } from '../round-trip-timeout.js';
 import { RabbitChannel } from './channel.js';
 import { toTransportError } from './failures.js';
@@ -21,6 +21,12 @@ interface Stream {
   readonly destroyed: boolean;
   readonly writableEnded: boolean;
   destroy(error: Error): unknown;
+}
+
+/** What amqplib's declarations leave out of its connection. */
+interface RawConnection extends NodeJS.EventEmitter {
+  readonly stream: Stream;
+  readonly channelMax: number;
 }
 
 /** One connection of amqplib. */
@@ -71,18 +77,29 @@ export class RabbitLink implements Link {
     return this.#isOpen;
   }
 
+  get channelMax(): number {
+    return this.#raw.channelMax;
+  }
+
   get blocked(): string | undefined {
     return this.#blocked;
   }
 
   async openChannel(options: ChannelOptions): Promise<Channel> {
     const opening = options.confirms ? this.#model.createConfirmChannel() : this.#model.createChannel();
-    const channel = await this.request(opening.catch(asExhaustion));
+    const channel = await this.request(opening.catch((error) => this.#refused(error)));
     const requests = {
       ask: <T>(answer: Promise<T>) => this.request(answer),
       close: (answer: Promise<unknown>) => this.#limit.unlessHeld(this.request(answer)),
     };
     return new RabbitChannel(channel, options, requests, (path) => this.#path(channel, path));
+  }
+
+  /** amqplib has no code for it (connection.js, freshChannel). */
+  #refused(error: unknown): never {
+    throw /No channels left to allocate/.test(String(error))
+      ? channelsExhausted(this.channelMax, error)
+      : error;
   }
 
   #path(channel: AmqpChannel | ConfirmChannel, options: MessagePathOptions): MessagePath {
@@ -155,19 +172,11 @@ export class RabbitLink implements Link {
     this.onBlocked?.(reason);
   }
 
-  get #raw(): NodeJS.EventEmitter & { readonly stream: Stream } {
-    return this.#model.connection as unknown as NodeJS.EventEmitter & { readonly stream: Stream };
+  get #raw(): RawConnection {
+    return this.#model.connection as unknown as RawConnection;
   }
 
   get #stream(): Stream {
     return this.#raw.stream;
   }
-}
-
-/** amqplib has no code for it (connection.js, freshChannel). */
-function asExhaustion(error: unknown): never {
-  if (!/No channels left to allocate/.test(String(error))) throw error;
-  const hint = 'each consumer and producer takes one; use fewer, or another broker for some of them';
-  const message = `the connection has no channel left (the server's channel_max, 2047 by default): ${hint}`;
-  throw new TransportError(message, { isExhausted: true, cause: error });
 }

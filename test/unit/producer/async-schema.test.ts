@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Schema, SchemaResult } from '../../../src/contracts/body/schema.js';
 import { queue } from '../../../src/contracts/queue.js';
 import { TimeoutError, ValidationError } from '../../../src/errors.js';
-import { QueueProducer } from '../../../src/producer/producer.js';
+import type { QueueProducer } from '../../../src/producer/producer.js';
+import { Producers } from '../../../src/producer/producers.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { FakeConnection } from '../support/fake-connection.js';
 import { track } from '../support/track.js';
@@ -10,6 +11,7 @@ import { track } from '../support/track.js';
 let clock: FakeClock;
 let connection: FakeConnection;
 let producer: QueueProducer;
+let producers: Producers;
 let answers: ((result: SchemaResult<unknown>) => void)[];
 
 /** A schema that answers when the test says so. */
@@ -27,8 +29,15 @@ beforeEach(() => {
   connection = new FakeConnection();
   connection.open();
   const contract = queue('emails', slow, { deadLetter: false });
-  const host = { connection: connection.asConnection, clock, maxBodyBytes: 100, onProducerClosed: () => {} };
-  producer = new QueueProducer(contract, { timeoutMs: 1_000 }, host);
+  producers = new Producers({
+    connection: connection.asConnection,
+    clock,
+    maxBodyBytes: 100,
+    setUpOn: () => undefined,
+    isClosing: () => false,
+    onRestored: async () => {},
+  });
+  producer = producers.producer(contract, { timeoutMs: 1_000 });
 });
 
 const answer = (index: number, result: SchemaResult<unknown> = { value: 1 }) => answers[index]?.(result);
@@ -70,7 +79,7 @@ describe('a send whose schema is asynchronous', () => {
 
   it('is given up when the schema does not answer: surely not sent', async () => {
     const sending = track(producer.send({ a: 1 }));
-    await clock.pass(1_000);
+    await clock.pass(1_050);
     answer(0);
     await turn();
 
@@ -110,7 +119,7 @@ describe('a send whose schema is asynchronous', () => {
   it('is settled when the deadline of the close has come, and leaves no timer', async () => {
     const sending = track(producer.send({ a: 1 }));
     const closing = track(producer.close());
-    producer.abort();
+    producers.abort();
     await turn();
 
     expect(sending.error).toMatchObject({ code: 'CLOSED', maybeDelivered: false });
@@ -146,14 +155,42 @@ describe('a send whose schema is asynchronous', () => {
     expect(sending.error).toBeInstanceOf(ValidationError);
   });
 
-  it('does not hold up those that follow', async () => {
-    void producer.send({ name: 'first' });
-    void producer.send({ name: 'second' });
+  it('keeps its place before those that follow', async () => {
+    const sends = ['first', 'second', 'third'].map((name) => track(producer.send({ name })));
     answer(1);
+    answer(2, { issues: [{ message: 'no' }] });
+    await turn();
+    const before = connection.links[0]?.channels.length;
+    answer(0);
     await turn();
 
+    expect([before, sends[2]?.error]).toEqual([0, expect.any(ValidationError)]);
+    expect(connection.links[0]?.publisher.published.map(({ content }) => String(content))).toEqual([
+      '{"name":"first"}',
+      '{"name":"second"}',
+    ]);
+  });
+
+  it('holds up nobody once it is given up', async () => {
+    const first = track(producer.send({ name: 'first' }, { timeoutMs: 100 }));
+    void producer.send({ name: 'second' });
+    answer(1);
+    await clock.pass(150);
+
+    expect(first.error).toBeInstanceOf(TimeoutError);
     expect(connection.links[0]?.publisher.published.map(({ content }) => String(content))).toEqual([
       '{"name":"second"}',
     ]);
+  });
+
+  it('counts for the bound of what waits', async () => {
+    const contract = queue('bounded', slow, { deadLetter: false });
+    const bounded = producers.producer(contract, { maxBuffered: 2 });
+    const sends = [1, 2, 3].map((a) => track(bounded.send({ a })));
+    await turn();
+
+    expect(sends.map(({ state }) => state)).toEqual(['pending', 'pending', 'rejected']);
+    expect(sends[2]?.error).toMatchObject({ code: 'BUFFER_FULL' });
+    expect(bounded.pending).toBe(2);
   });
 });

@@ -9,7 +9,8 @@ import {
   MessageTooLargeError,
   ValidationError,
 } from '../../../src/errors.js';
-import { type ProducerOptions, QueueProducer } from '../../../src/producer/producer.js';
+import type { ProducerOptions, QueueProducer } from '../../../src/producer/producer.js';
+import { Producers } from '../../../src/producer/producers.js';
 import type { AnySendOptions } from '../../../src/producer/send-options.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { FakeConnection } from '../support/fake-connection.js';
@@ -22,22 +23,23 @@ const ada = { to: 'ada' };
 
 let clock: FakeClock;
 let connection: FakeConnection;
-let closed: QueueProducer[];
 
 beforeEach(() => {
   clock = new FakeClock();
   connection = new FakeConnection();
   connection.open();
-  closed = [];
 });
 
 function producerOf(contract: Contract, options: ProducerOptions = {}, maxBodyBytes = 1_000): QueueProducer {
-  return new QueueProducer(contract, options, {
+  const producers = new Producers({
     connection: connection.asConnection,
     clock,
     maxBodyBytes,
-    onProducerClosed: (producer) => closed.push(producer),
+    setUpOn: () => undefined,
+    isClosing: () => false,
+    onRestored: async () => {},
   });
+  return producers.producer(contract, options);
 }
 
 const published = () => connection.links[0]?.publisher.published ?? [];
@@ -245,12 +247,16 @@ describe('a producer', () => {
     void producer.send(ada);
     const closing = track(producer.close());
     await turn();
-    const during = [producer.pending, closing.state, closed.length];
+    const during = [producer.pending, closing.state];
     connection.links[0]?.publisher.confirm(1);
     await turn();
 
-    expect(during).toEqual([1, 'pending', 0]);
-    expect([producer.pending, closing.state, closed]).toEqual([0, 'resolved', [producer]]);
+    expect(during).toEqual([1, 'pending']);
+    expect([producer.pending, closing.state, connection.links[0]?.publisher.isOpen]).toEqual([
+      0,
+      'resolved',
+      false,
+    ]);
   });
 
   it('takes nothing more once it is closed, and closes once', async () => {
@@ -265,16 +271,5 @@ describe('a producer', () => {
       maybeDelivered: false,
       message: "The producer of the queue 'emails' is closed",
     });
-    expect(closed).toEqual([producer]);
-  });
-
-  it('is dropped at once by abort', async () => {
-    const producer = producerOf(emails);
-    const sending = track(producer.send(ada));
-    await turn();
-    producer.abort();
-    await turn();
-
-    expect(sending.error).toMatchObject({ code: 'CLOSED', maybeDelivered: true });
   });
 });

@@ -15,10 +15,13 @@ import { deferred } from '../../../src/util/deferred.js';
 /** A link whose other end is the test. */
 export class FakeLink implements Link {
   readonly address = 'fake://broker';
+  readonly channelMax = 2_047;
   readonly channels: FakeChannel[] = [];
   /** Every request that waits for an answer, in order: `declare queue emails`, `consume emails`. */
   readonly requests: string[] = [];
   readonly secrets: string[] = [];
+  /** What each queue holds, as it says. */
+  messages = 0;
   readonly #closed = deferred<Error>();
   readonly closed = this.#closed.promise;
   isOpen = true;
@@ -158,7 +161,7 @@ export class FakeChannel implements Channel {
 
   async checkQueue(name: string): Promise<{ messages: number; consumers: number }> {
     await this.#ask(`check queue ${name}`);
-    return { messages: 0, consumers: 0 };
+    return { messages: this.link.messages, consumers: 0 };
   }
 
   async declareExchange(exchange: ExchangeDeclaration): Promise<void> {

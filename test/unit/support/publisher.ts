@@ -82,6 +82,19 @@ export class PublisherBench {
     return track(this.publisher.add(message, { messageId: id }, { timeoutMs, signal, hasOwnId, dueAt }));
   }
 
+  /** Sends to a queue of this name, whatever the contract. */
+  sendTo(queue: string, id: string): Tracked<Receipt> {
+    const message: OutgoingMessage = {
+      exchange: '',
+      routingKey: queue,
+      mandatory: true,
+      properties: { messageId: id },
+      content: Buffer.alloc(2),
+    };
+    const options = { timeoutMs: 30_000, signal: undefined, hasOwnId: false };
+    return track(this.publisher.add(message, { messageId: id }, options));
+  }
+
   /** Sends several, and lets them out. */
   async sendAll(...ids: string[]): Promise<Record<string, Tracked<Receipt>>> {
     const sends = Object.fromEntries(ids.map((id) => [id, this.send(id)]));

@@ -1,0 +1,27 @@
+import type { Contract } from '../contracts/topology.js';
+import type { Events } from '../events.js';
+import { declarerOf } from '../transport/declarations/declarer.js';
+import type { Connections } from './connections.js';
+import type { Registry } from './registry.js';
+
+/**
+ * A queue or exchange that had vanished was declared again. An exchange comes back without its bindings: this broker's consumers
+ * are bound to it again. Never rejects: a consumer whose queue cannot be declared has a reason of its own.
+ */
+export async function restoreTopology(
+  { kind, name }: Contract,
+  connections: Connections,
+  registry: Registry,
+  events: Events,
+): Promise<void> {
+  const link = connections.consume.current;
+  // Without a link, they declare everything on the next one.
+  if (kind === 'exchange' && link) {
+    const declarer = declarerOf(link);
+    const restored = registry
+      .consumersOn(name)
+      .map(({ contract }) => declarer.declare(contract, { again: true }));
+    await Promise.allSettled(restored);
+  }
+  events.emit('topology-restored', { kind, name });
+}

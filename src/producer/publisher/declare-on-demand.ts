@@ -1,0 +1,93 @@
+import type { Contract } from '../../contracts/topology.js';
+import { declarerOf } from '../../transport/declarations/declarer.js';
+import type { Link } from '../../transport/port.js';
+import type { PendingSend } from './pending-send.js';
+
+/** How often in a row the channel may be closed because the exchange is missing, before that is taken for the truth. */
+const MAX_MISSING = 2;
+
+export interface DeclareOnDemandSettings {
+  /** What has to be declared before the first publish; undefined: nothing. */
+  readonly contract: Contract | undefined;
+  /** It had vanished and was declared again: what belongs to it may have to be restored. Nothing is published before. */
+  readonly onRestored?: ((contract: Contract) => Promise<void>) | undefined;
+}
+
+/**
+ * Declares the contract of a publisher before it publishes, and again when it turns out to be missing.
+ *
+ * | state   | declare                                             | invalidate |
+ * |---------|-----------------------------------------------------|------------|
+ * | current | declares what this link does not know yet           | stale      |
+ * | stale   | declares everything again, restores it, then current |            |
+ */
+export class DeclareOnDemand {
+  readonly #settings: DeclareOnDemandSettings;
+  #state: 'current' | 'stale' = 'current';
+  /** The contract itself was found to be missing. */
+  #isMissing = false;
+  /** How often in a row the channel was closed because the exchange is missing. */
+  #missing = 0;
+
+  constructor(settings: DeclareOnDemandSettings) {
+    this.#settings = settings;
+  }
+
+  get contract(): Contract | undefined {
+    return this.#settings.contract;
+  }
+
+  /** True when it has to be declared again before anything is published. */
+  get isStale(): boolean {
+    return this.#state === 'stale';
+  }
+
+  /**
+   * From now on nothing that was declared is taken to exist.
+   *
+   * @param what - `isMissing`: the contract itself is known not to
+   */
+  invalidate({ isMissing }: { readonly isMissing: boolean }): void {
+    this.#state = 'stale';
+    this.#isMissing ||= isMissing;
+  }
+
+  /** The server has answered for a message: there is something to publish to. */
+  recordConfirm(): void {
+    this.#missing = 0;
+  }
+
+  /** The exchange is missing: true when declaring it again may help, false when that was tried already. */
+  shouldRedeclare({ message }: Error): boolean {
+    const { contract } = this.#settings;
+    // It can be an exchange of the delays as well.
+    this.invalidate({ isMissing: contract?.kind === 'exchange' && message.includes(`'${contract.name}'`) });
+    if (++this.#missing < MAX_MISSING) return true;
+    this.#missing = 0;
+    return false;
+  }
+
+  /** True, once for each message, when one that no queue took can have one after everything is declared again. */
+  mayBecomeRoutable(pending: PendingSend): boolean {
+    const { contract } = this.#settings;
+    const isOwn = contract?.kind === 'queue' && contract.declare === true;
+    if (pending.redeclared || !(isOwn || pending.dueAt !== undefined)) return false;
+    pending.redeclared = true;
+    return true;
+  }
+
+  /**
+   * Declares the contract. Rejects with a `TopologyError` when that is refused, and with a `TransportError` when it may work
+   * later.
+   */
+  async declare(link: Link): Promise<void> {
+    const { contract, onRestored } = this.#settings;
+    const again = this.isStale;
+    if (again) declarerOf(link).forget();
+    if (contract) await declarerOf(link).declare(contract, { again });
+    const isRestored = this.#isMissing && contract?.declare === true;
+    this.#state = 'current';
+    this.#isMissing = false;
+    if (contract && isRestored) await onRestored?.(contract);
+  }
+}

@@ -1,0 +1,73 @@
+import { type DelayNeeds, delaysOf } from '../../delay/declarer.js';
+import { unitsOf } from '../../delay/levels.js';
+import { delayed, targetOf } from '../../delay/routing-headers.js';
+import { classOf } from '../../delay/topology.js';
+import { TopologyError, UnroutableError } from '../../errors.js';
+import { declarerOf } from '../../transport/declarations/declarer.js';
+import type { Link, OutgoingMessage } from '../../transport/port.js';
+import type { Clock } from '../../util/clock.js';
+import type { DeclareOnDemand } from './declare-on-demand.js';
+import type { PendingSend } from './pending-send.js';
+
+/** What a delayed message needs on the server, and the message as it goes there. */
+export class DelayedPublish {
+  readonly #clock: Clock;
+  readonly #demand: DeclareOnDemand;
+
+  constructor(clock: Clock, demand: DeclareOnDemand) {
+    this.#clock = clock;
+    this.#demand = demand;
+  }
+
+  /** What has to be there for the message to be delayed. Undefined when it needs no delay, or none any more. */
+  needsOf({ message, dueAt }: PendingSend): DelayNeeds | undefined {
+    const units = dueAt === undefined ? 0 : unitsOf(dueAt - this.#clock.now());
+    if (units === 0) return undefined;
+    return { target: targetOf(message), units, priorities: classOf(message.properties.priority) };
+  }
+
+  /** True when nothing is left to declare on this link. */
+  isReady(link: Link, needs: DelayNeeds): boolean {
+    return delaysOf(link).isReady(needs, this.#clock.now());
+  }
+
+  /** Declares what is missing. Rejects with what the message has to fail with, or with what may pass. */
+  async declare(link: Link, needs: DelayNeeds): Promise<void> {
+    const prepare = () => delaysOf(link).prepare(needs, this.#clock.now());
+    try {
+      await prepare();
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      // Deleted since it was declared, or never declared by anybody.
+      declarerOf(link).forget();
+      const { contract } = this.#demand;
+      if (contract?.declare === true) await declarerOf(link).declare(contract);
+      await prepare().catch((again: unknown) => {
+        throw isMissing(again) ? notFound(again, needs) : again;
+      });
+    }
+  }
+
+  /** The message as it is published. */
+  wrap({ message, delay }: PendingSend): OutgoingMessage {
+    return delay ? delayed(message, delay.units) : message;
+  }
+}
+
+/** True for a message that is to be delayed on its way to the same target. */
+export function hasDelayTo(needs: DelayNeeds, { message, dueAt }: PendingSend): boolean {
+  if (dueAt === undefined) return false;
+  const { kind, name } = targetOf(message);
+  return kind === needs.target.kind && name === needs.target.name;
+}
+
+function isMissing(error: unknown): error is TopologyError {
+  return error instanceof TopologyError && error.code === 'NOT_FOUND';
+}
+
+/** Without a delay, a queue that is not there is told in the same words. */
+function notFound(error: TopologyError, { target: { kind, name } }: DelayNeeds): Error {
+  if (kind === 'exchange') return error;
+  const text = `No queue takes the message for the queue '${name}': it does not exist. Declare the queue first, or let the contract declare it`;
+  return new UnroutableError(text, '', name);
+}

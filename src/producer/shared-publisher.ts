@@ -1,0 +1,133 @@
+import type { Contract } from '../contracts/topology.js';
+import { ConfigurationError } from '../errors.js';
+import type { Connection } from '../transport/connection/connection.js';
+import { type Check, checkOptions, expectDuration, expectInteger } from '../util/checks.js';
+import type { Clock } from '../util/clock.js';
+import type { ProducerOptions } from './producer.js';
+import type { ChannelSlots } from './publisher/channel-slots.js';
+import { Publisher } from './publisher/publisher.js';
+
+const producerChecks: Readonly<Record<keyof ProducerOptions, Check>> = {
+  maxInFlight: expectInteger(1, 65_535),
+  maxBuffered: expectInteger(1, 10_000_000),
+  timeoutMs: expectDuration(1, { infinity: true }),
+};
+
+type Limits = Readonly<Record<keyof ProducerOptions, number>>;
+
+const DEFAULTS: Limits = {
+  maxInFlight: 1_000,
+  maxBuffered: 10_000,
+  timeoutMs: 30_000,
+};
+
+export interface SharedPublisherSettings {
+  readonly contract: Contract;
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly slots: ChannelSlots;
+  readonly onRestored: (contract: Contract) => Promise<void>;
+  /** It has something to send or a channel, or neither any more. */
+  readonly onActive: (shared: SharedPublisher, isActive: boolean) => void;
+  /** Its last producer was closed. */
+  readonly onUnused: (shared: SharedPublisher) => void;
+}
+
+/** What all producers of one contract share: a channel, a window, a buffer and the options. */
+export class SharedPublisher {
+  readonly contract: Contract;
+  /** How it is called in messages. */
+  readonly target: string;
+  readonly publisher: Publisher;
+  readonly #onUnused: (shared: SharedPublisher) => void;
+  /** What any of its producers was given. */
+  #options: Partial<Limits> = {};
+  #limits: Limits = DEFAULTS;
+  #producers = 0;
+
+  constructor({
+    contract,
+    connection,
+    clock,
+    slots,
+    onRestored,
+    onActive,
+    onUnused,
+  }: SharedPublisherSettings) {
+    this.contract = contract;
+    this.target = `the ${contract.kind} '${contract.name}'`;
+    this.#onUnused = onUnused;
+    const limits = () => this.#limits;
+    this.publisher = new Publisher({
+      target: this.target,
+      connection,
+      clock,
+      // An exclusive queue belongs to the connection that consumes from it: declared here it would be another one's.
+      contract: contract.kind === 'queue' && contract.exclusive ? undefined : contract,
+      get maxInFlight() {
+        return limits().maxInFlight;
+      },
+      get maxBuffered() {
+        return limits().maxBuffered;
+      },
+      slots,
+      onRestored,
+      onActive: (isActive) => onActive(this, isActive),
+    });
+  }
+
+  get maxInFlight(): number {
+    return this.#limits.maxInFlight;
+  }
+
+  get timeoutMs(): number {
+    return this.#limits.timeoutMs;
+  }
+
+  get health() {
+    const { pending, inFlight } = this.publisher;
+    return { target: this.contract.name, pending, inFlight };
+  }
+
+  /**
+   * Takes the options of one more producer. Those that are not given leave the choice to others.
+   *
+   * @throws ConfigurationError for a wrong value, or another one than was given before
+   */
+  configure(options: ProducerOptions): void {
+    const where = `producer of ${this.target}`;
+    checkOptions(where, options, producerChecks);
+    for (const key of Object.keys(DEFAULTS) as (keyof ProducerOptions)[]) {
+      const [before, now] = [this.#options[key], options[key]];
+      if (before === undefined || now === undefined || before === now) continue;
+      throw new ConfigurationError(
+        key,
+        `${where}: option '${key}' is ${now}, and another producer of the same contract has ${before}: they share one channel, window and buffer. Give the same value, or none`,
+      );
+    }
+    this.#options = { ...this.#options, ...given(options) };
+    this.#limits = { ...DEFAULTS, ...this.#options };
+  }
+
+  /** A producer of the contract is not closed. */
+  get isInUse(): boolean {
+    return this.#producers > 0;
+  }
+
+  /** One more producer uses it. */
+  opened(): void {
+    this.#producers++;
+  }
+
+  /** One fewer does. Without any, the channel is given back at once. */
+  async closed(): Promise<void> {
+    this.#producers--;
+    if (this.#producers > 0) return;
+    this.#onUnused(this);
+    await this.publisher.giveBack();
+  }
+}
+
+function given(options: ProducerOptions): Partial<Limits> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
