@@ -99,6 +99,8 @@ export interface ConsumeOptions {
   readonly noAck: boolean;
   readonly exclusive: boolean;
   readonly arguments: Readonly<Record<string, unknown>>;
+  /** A quorum queue, which may not have what was settled when the channel closes: closing makes sure of it. */
+  readonly isReplicated?: boolean;
 }
 
 /** The AMQP 0-9-1 basic properties, but the deprecated `cluster-id`. */

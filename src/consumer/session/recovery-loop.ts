@@ -1,3 +1,4 @@
+import { isSingleActive } from '../../contracts/guards.js';
 import type { QueueContract } from '../../contracts/queue.js';
 import { consumedTopologyOf } from '../../contracts/topology.js';
 import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
@@ -94,7 +95,12 @@ export class RecoveryLoop {
         position: this.#settings.position,
         prefetch,
         ackDelay: { clock, ms: ackDelayMs },
-        consume: { noAck, exclusive, arguments: argumentsOf(contract, priority) },
+        consume: {
+          noAck,
+          exclusive,
+          arguments: argumentsOf(contract, priority),
+          isReplicated: contract.type === 'quorum' && !isSingleActive(contract),
+        },
         declare: async (openChannel) => {
           // Although it may have been declared on this link: it may be gone since, with its last consumer if with nothing else.
           await declarerOf(link).declareAll(consumedTopologyOf(contract), { again: true, openChannel });

@@ -12,6 +12,7 @@ import {
 } from '../port.js';
 import { toTransportError } from './failures.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
+import { SettlementProof } from './settlement-proof.js';
 
 /** How its link waits for answers. */
 export interface Requests {
@@ -25,8 +26,10 @@ export class RabbitChannel implements Channel {
   readonly #channel: AmqpChannel | ConfirmChannel;
   readonly #requests: Requests;
   readonly #path: MessagePath;
+  readonly #proof = new SettlementProof();
   #error: TransportError | undefined;
   #isOpen = true;
+  #closing: Promise<void> | undefined;
 
   /** @param makePath - how its messages travel */
   constructor(
@@ -74,6 +77,7 @@ export class RabbitChannel implements Channel {
   ack(deliveryTag: number, multiple: boolean): void {
     try {
       this.#path.ack(deliveryTag, multiple);
+      this.#proof.settled();
     } catch (error) {
       throw this.#writeFailed(error);
     }
@@ -82,6 +86,7 @@ export class RabbitChannel implements Channel {
   nack(deliveryTag: number, { multiple, requeue }: { multiple: boolean; requeue: boolean }): void {
     try {
       this.#path.nack(deliveryTag, multiple, requeue);
+      this.#proof.settled();
     } catch (error) {
       throw this.#writeFailed(error);
     }
@@ -90,6 +95,7 @@ export class RabbitChannel implements Channel {
   reject(deliveryTag: number, { requeue }: { requeue: boolean }): void {
     try {
       this.#path.reject(deliveryTag, requeue);
+      this.#proof.settled();
     } catch (error) {
       throw this.#writeFailed(error);
     }
@@ -97,18 +103,21 @@ export class RabbitChannel implements Channel {
 
   async setPrefetch(count: number): Promise<void> {
     await this.#ask(() => this.#channel.prefetch(count, false));
+    this.#proof.prefetched(count);
   }
 
-  consume(
+  async consume(
     queue: string,
     options: ConsumeOptions,
     onDelivery: (delivery: Delivery | undefined) => void,
   ): Promise<string> {
+    if (options.isReplicated) this.#proof.consumes(queue);
     return this.#ask(() => this.#path.consume(queue, options, onDelivery));
   }
 
   async cancel(consumerTag: string): Promise<void> {
     await this.#ask(() => this.#path.cancel(consumerTag));
+    this.#proof.given();
   }
 
   async declareQueue({ name, ...options }: QueueDeclaration): Promise<void> {
@@ -149,7 +158,14 @@ export class RabbitChannel implements Channel {
     await this.#ask(() => this.#channel.deleteExchange(name));
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const queue = this.#isOpen ? this.#proof.missingFrom : undefined;
+    if (queue !== undefined) await this.#prove(queue);
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#path.release();
@@ -157,6 +173,16 @@ export class RabbitChannel implements Channel {
       await this.#requests.close(this.#channel.close());
     } catch {
       // It was gone already, or the link is now.
+    }
+  }
+
+  /** Waits until the queue has everything that was settled. A message that comes with its answer goes back uncounted. */
+  async #prove(queue: string): Promise<void> {
+    try {
+      const message = await this.#ask(() => this.#channel.get(queue, { noAck: false }));
+      if (message) this.#path.nack(message.fields.deliveryTag, false, true);
+    } catch {
+      // The channel is gone, and what was still in it comes back.
     }
   }
 

@@ -85,6 +85,7 @@ describe('a subscription', () => {
       noAck: false,
       exclusive: false,
       arguments: { 'x-priority': 3 },
+      isReplicated: true,
     });
     expect(log).toEqual(['opened']);
   });
