@@ -72,6 +72,7 @@ export function assemble(
       clock,
       events,
       maxBodyBytes,
+      heartbeatSeconds: options.heartbeatSeconds,
       onOutcome: testHooks?.onOutcome,
       resolveGuard,
       onConsumerActive: (consumer) => registry.addConsumer(consumer),

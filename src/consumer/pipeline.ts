@@ -23,6 +23,9 @@ import { LoopWorker, type LoopWorkerSettings } from './workers/loop-worker.js';
 import { guardOf, makeWorker, type Work } from './workers/make-worker.js';
 import type { Worker } from './workers/worker.js';
 
+/** A connection that is dead counts as lost within so many. */
+const HEARTBEATS_TO_LOSS = 3;
+
 /** What the processing of messages needs of the broker. */
 export interface PipelineHost {
   /** The one that consumes. */
@@ -31,6 +34,7 @@ export interface PipelineHost {
   readonly clock: Clock;
   readonly events: Events;
   readonly maxBodyBytes: number;
+  readonly heartbeatSeconds: number;
   readonly onOutcome: OutcomeListener | undefined;
   /** Of a responder: answers a request that failed. */
   readonly answerFailure?: (message: ReceivedMessage, error: unknown) => Promise<void> | undefined;
@@ -58,12 +62,14 @@ export class MessagePipeline {
     contract: QueueContract,
     work: Work,
     options: ResolvedConsumerOptions,
-    { connection, clock, events, republisher, maxBodyBytes, onOutcome, answerFailure }: PipelineHost,
+    host: PipelineHost,
     loops: Pick<LoopWorkerSettings, 'onFirst' | 'onLast'>,
   ) {
+    const { connection, clock, events, republisher, maxBodyBytes, onOutcome, answerFailure } = host;
     this.#clock = clock;
     const { noAck, prefetch } = options;
-    const memory = new DuplicateFilter(prefetch, clock);
+    const windowMs = HEARTBEATS_TO_LOSS * host.heartbeatSeconds * 1_000;
+    const memory = new DuplicateFilter({ capacity: prefetch, windowMs, clock });
     this.#memory = memory;
     this.#validator = new InboundValidator({ contract, memory, maxBodyBytes, events });
     const isStream = contract.type === 'stream';

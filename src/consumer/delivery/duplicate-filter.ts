@@ -1,4 +1,5 @@
-import { crc32 } from 'node:zlib';
+import { createHash } from 'node:crypto';
+import { ownHeaders } from '../../messages/headers.js';
 import type { Delivery } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';
 
@@ -8,103 +9,165 @@ const REMEMBER_MS = 10 * 60_000;
 /** The most lost sessions that are remembered. */
 const MAX_BATCHES = 16;
 
+/** So many ids that came last are known, to tell whether one came on several messages. */
+const MAX_IDS = 512;
+
+/** The most bytes of bodies that are kept from being collected. */
+const MAX_KEPT_BYTES = 4 * 1024 * 1024;
+
+/** The messages of one lost session that were handled. */
 interface Batch {
-  readonly counts: Map<string, number>;
+  /** What each message is, by its id. */
+  readonly handled: Map<string, string>;
+  /** Ids that came on more than one message. */
+  readonly ambiguous: ReadonlySet<string>;
   expiresAt: number;
+}
+
+export interface DuplicateFilterSettings {
+  /** As many messages as can come back: the prefetch. */
+  readonly capacity: number;
+  /** How long before a loss is noticed an acknowledgement can have been lost, in milliseconds: three heartbeats. */
+  readonly windowMs: number;
+  readonly clock: Clock;
 }
 
 /**
  * The messages whose acknowledgement may have been lost with its channel. AMQP does not confirm an acknowledgement, but the
- * server delivers no more than the prefetch beyond those it has seen: so the last ones that were sent, as many as the
- * prefetch, are all that can come back. When one does, it is acknowledged again without another run of the handler.
+ * server delivers no more than the prefetch beyond those it has seen, and a lost connection is noticed within three heartbeats: so
+ * the last ones that were sent are all that can come back. When one does, it is acknowledged again without another run.
  *
- * A message is recognised by its id and a checksum of its body. Two messages that were sent with both the same can not be told
- * apart: as soon as there is another one, which was not acknowledged, neither is recognised, so that both run.
+ * A message is recognised by its id, body, headers and timestamp, and only when its id came on no other message: one that merely
+ * looks the same was perhaps handled by no one, and must run. While nothing is lost, nothing is compared or hashed.
  */
 export class DuplicateFilter {
-  readonly #clock: Clock;
-  #ring: (string | undefined)[];
-  #at = 0;
+  readonly #settings: DuplicateFilterSettings;
+  readonly #acked: (Delivery | undefined)[];
+  readonly #ackedAt: Float64Array;
+  #next = 0;
+  #oldest = 0;
+  #keptBytes = 0;
+  readonly #ids = new Array<string | undefined>(MAX_IDS).fill(undefined);
+  #nextId = 0;
   #batches: Batch[] = [];
 
-  constructor(capacity: number, clock: Clock) {
-    this.#ring = new Array<string | undefined>(capacity);
-    this.#clock = clock;
+  constructor(settings: DuplicateFilterSettings) {
+    this.#settings = settings;
+    this.#acked = new Array<Delivery | undefined>(settings.capacity).fill(undefined);
+    this.#ackedAt = new Float64Array(settings.capacity);
   }
 
   /** Notes an acknowledgement on the live channel. */
-  acked(id: string | undefined, content: Uint8Array): void {
-    if (id === undefined) return;
-    this.#ring[this.#at] = keyOf(id, content);
-    this.#at = this.#at + 1 === this.#ring.length ? 0 : this.#at + 1;
+  acked(delivery: Delivery): void {
+    if (idOf(delivery) === undefined) return;
+    const at = this.#next;
+    this.#keptBytes += delivery.content.length - (this.#acked[at]?.content.length ?? 0);
+    this.#acked[at] = delivery;
+    this.#ackedAt[at] = this.#settings.clock.now();
+    this.#next = this.#after(at);
+    if (this.#oldest === at) this.#oldest = this.#next;
+    while (this.#keptBytes > MAX_KEPT_BYTES && this.#oldest !== at) this.#forgetOldest();
   }
 
   /** Notes a success that could not be acknowledged, since its channel was gone. */
-  stale(id: string | undefined, content: Uint8Array): void {
+  stale(delivery: Delivery): void {
+    const id = idOf(delivery);
     if (id === undefined) return;
-    const batch = this.#batches.at(-1) ?? this.#newBatch();
-    count(batch, keyOf(id, content));
+    const batch = this.#batches.at(-1) ?? this.#newBatch([]);
+    if (!batch.ambiguous.has(id)) batch.handled.set(id, printOf(delivery));
   }
 
   /** The channel is lost: what was acknowledged last may come back, and what was not acknowledged surely does. */
   channelLost(unsettled: Iterable<Delivery>): void {
-    const batch = this.#newBatch();
-    for (const key of this.#ring) if (key !== undefined) count(batch, key);
-    for (const { properties, content } of unsettled) {
-      if (typeof properties.messageId === 'string') batch.counts.delete(keyOf(properties.messageId, content));
+    const { clock, windowMs } = this.#settings;
+    const since = clock.now() - windowMs;
+    const recent = this.#acked.filter((it, at) => it && (this.#ackedAt[at] as number) >= since);
+    const acked = recent as readonly Delivery[];
+    const batch = this.#newBatch([...acked, ...unsettled]);
+    for (const delivery of acked) {
+      const id = idOf(delivery) as string;
+      if (!batch.ambiguous.has(id)) batch.handled.set(id, printOf(delivery));
     }
-    this.#ring.fill(undefined);
-    this.#at = 0;
+    this.#acked.fill(undefined);
+    this.#next = 0;
+    this.#oldest = 0;
+    this.#keptBytes = 0;
   }
 
   /** The consumer consumes again: from now on the memory runs out. */
   channelOpened(): void {
-    const expiresAt = this.#clock.now() + REMEMBER_MS;
+    const expiresAt = this.#settings.clock.now() + REMEMBER_MS;
     for (const batch of this.#batches)
       if (batch.expiresAt === Number.POSITIVE_INFINITY) batch.expiresAt = expiresAt;
   }
 
-  /** True, once for each time it was acknowledged, when the message is one that was handled already. */
-  recognises(id: string | undefined, content: Uint8Array): boolean {
-    if (id === undefined || this.#batches.length === 0) return false;
+  /** A message has come. True, once, when it is one that was handled already. */
+  recognises(delivery: Delivery): boolean {
+    const id = idOf(delivery);
+    if (id === undefined) return false;
+    const isKnown = delivery.redelivered && this.#ids.includes(id);
+    if (!isKnown) this.#note(id);
+    if (this.#batches.length === 0) return false;
     this.#expire();
-    const key = keyOf(id, content);
-    for (const { counts } of this.#batches) {
-      const times = counts.get(key);
-      if (times === undefined) continue;
-      if (times === 1) counts.delete(key);
-      else counts.set(key, times - 1);
-      return true;
+    const batch = this.#batches.find(({ handled }) => handled.has(id));
+    if (!batch) return false;
+    if (!delivery.redelivered) {
+      // It is another message than those that were handled, which cannot be told from more of its kind.
+      for (const { handled } of this.#batches) handled.delete(id);
+      return false;
     }
-    return false;
+    return batch.handled.get(id) === printOf(delivery) && batch.handled.delete(id);
   }
 
-  /** A message came for the first time, so that it is another one than those that were handled. */
-  isNew(id: string | undefined, content: Uint8Array): void {
-    if (id === undefined || this.#batches.length === 0) return;
-    this.#expire();
-    if (this.#batches.length === 0) return;
-    const key = keyOf(id, content);
-    for (const { counts } of this.#batches) counts.delete(key);
+  #note(id: string): void {
+    this.#ids[this.#nextId] = id;
+    this.#nextId = (this.#nextId + 1) % MAX_IDS;
+  }
+
+  #after(at: number): number {
+    return at + 1 === this.#acked.length ? 0 : at + 1;
+  }
+
+  #forgetOldest(): void {
+    this.#keptBytes -= this.#acked[this.#oldest]?.content.length ?? 0;
+    this.#acked[this.#oldest] = undefined;
+    this.#oldest = this.#after(this.#oldest);
   }
 
   #expire(): void {
-    const now = this.#clock.now();
-    this.#batches = this.#batches.filter((batch) => batch.expiresAt > now && batch.counts.size > 0);
+    const now = this.#settings.clock.now();
+    // Those that were lost first expire first.
+    while (this.#batches[0] && this.#batches[0].expiresAt <= now) this.#batches.shift();
   }
 
-  #newBatch(): Batch {
-    const batch: Batch = { counts: new Map(), expiresAt: Number.POSITIVE_INFINITY };
+  /** @param concerned - what was acknowledged last, and what was not */
+  #newBatch(concerned: readonly Delivery[]): Batch {
+    const ids = concerned.map(idOf);
+    const ambiguous = new Set([...repeated(ids), ...repeated(this.#ids)]);
+    const batch: Batch = { handled: new Map(), ambiguous, expiresAt: Number.POSITIVE_INFINITY };
     this.#batches.push(batch);
     if (this.#batches.length > MAX_BATCHES) this.#batches.shift();
     return batch;
   }
 }
 
-function count({ counts }: Batch, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+function idOf({ properties }: Delivery): string | undefined {
+  const { messageId } = properties;
+  return typeof messageId === 'string' && messageId !== '' ? messageId : undefined;
 }
 
-function keyOf(id: string, content: Uint8Array): string {
-  return `${crc32(content).toString(36)}:${id}`;
+function repeated(ids: readonly (string | undefined)[]): string[] {
+  const seen = new Set<string>();
+  return ids.filter((id): id is string => {
+    if (id === undefined) return false;
+    const isRepeated = seen.has(id);
+    seen.add(id);
+    return isRepeated;
+  });
+}
+
+/** What a message is beside its id, whatever the server has added to its headers since. */
+function printOf({ content, properties }: Delivery): string {
+  const about = JSON.stringify([ownHeaders(properties.headers), properties.timestamp]);
+  return createHash('sha256').update(about).update('\n').update(content).digest('base64');
 }

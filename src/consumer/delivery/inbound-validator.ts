@@ -25,14 +25,13 @@ export class InboundValidator {
   /** True when the message has its body; false when it is settled already. A promise only where the schema needs one. */
   admit(message: ReceivedMessage): boolean | Promise<boolean> {
     const { memory, maxBodyBytes, contract } = this.#settings;
-    const { content, properties, redelivered, problem } = message.delivery;
+    const { content, properties, problem } = message.delivery;
     if (problem !== undefined) return this.#refuse(message, [{ message: problem, path: [] }]);
-    if (redelivered && memory.recognises(message.id, content)) {
+    if (memory.recognises(message.delivery)) {
       this.counts.recognised++;
       message.settle({ kind: 'ack' });
       return false;
     }
-    if (!redelivered) memory.isNew(message.id, content);
     if (content.length > maxBodyBytes) {
       const text = `has ${content.length} bytes, ${maxBodyBytes} are allowed ('maxBodyBytes' of the broker)`;
       return this.#refuse(message, [{ message: text, path: [] }]);

@@ -191,14 +191,14 @@ export class Settlement implements Settler {
 
   #ack(message: ReceivedMessage): boolean {
     const { memory, noAck } = this.#settings;
-    const { delivery, session, id } = message;
+    const { delivery, session } = message;
     if (session.ack(delivery.deliveryTag)) {
       this.counts.acked++;
-      if (!noAck) memory.acked(id, delivery.content);
+      if (!noAck) memory.acked(delivery);
       if (message.verdictTrace) session.traceAck(message.verdictTrace);
       return true;
     }
-    if (!noAck) memory.stale(id, delivery.content);
+    if (!noAck) memory.stale(delivery);
     done(message, false);
     return this.#stale();
   }

@@ -1,174 +1,249 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DuplicateFilter } from '../../../../src/consumer/delivery/duplicate-filter.js';
+import type { Delivery } from '../../../../src/transport/port.js';
 import { delivery } from '../../support/deliveries.js';
 import { FakeClock } from '../../support/fake-clock.js';
 
-const body = Buffer.from('{"total":1}');
-const other = Buffer.from('{"total":2}');
 const MINUTE = 60_000;
+const WINDOW = 30_000;
 
 let clock: FakeClock;
 let memory: DuplicateFilter;
 
 beforeEach(() => {
   clock = new FakeClock();
-  memory = new DuplicateFilter(3, clock);
+  memory = new DuplicateFilter({ capacity: 3, windowMs: WINDOW, clock });
 });
 
+interface Different {
+  readonly body?: string | Buffer;
+  readonly headers?: Record<string, unknown>;
+  readonly timestamp?: number;
+}
+
+function message(
+  messageId: string | undefined,
+  { body = 'body', headers = {}, timestamp = 1 }: Different = {},
+): Delivery {
+  return delivery({ properties: { messageId, headers, timestamp }, content: Buffer.from(body as string) });
+}
+
+/** It comes for the first time, and is acknowledged. */
+function handle(id: string | undefined, different?: Different): void {
+  memory.recognises(message(id, different));
+  memory.acked(message(id, different));
+}
+
+/** It comes again. */
+const comesBack = (id: string | undefined, different?: Different) =>
+  memory.recognises({ ...message(id, different), redelivered: true });
+
 /** The channel is lost, with these deliveries unsettled, and the consumer consumes again. */
-function reconnect(unsettled: Parameters<DuplicateFilter['channelLost']>[0] = []): void {
+function reconnect(...unsettled: Delivery[]): void {
   memory.channelLost(unsettled);
   memory.channelOpened();
 }
 
 describe('the memory of acknowledgements', () => {
-  it('recognises a message whose acknowledgement was lost with its channel', () => {
-    memory.acked('a', body);
+  it('recognises a message whose acknowledgement was lost with its channel, once', () => {
+    handle('a');
     reconnect();
 
-    expect(memory.recognises('a', body)).toBe(true);
-  });
-
-  it('recognises it once for each acknowledgement', () => {
-    memory.acked('a', body);
-    memory.acked('a', body);
-    reconnect();
-
-    const recognised = [1, 2, 3].map(() => memory.recognises('a', body));
-
-    expect(recognised).toEqual([true, true, false]);
+    expect([comesBack('a'), comesBack('a')]).toEqual([true, false]);
   });
 
   it('recognises nothing while the channel lives', () => {
-    memory.acked('a', body);
+    handle('a');
 
-    expect(memory.recognises('a', body)).toBe(false);
+    expect(comesBack('a')).toBe(false);
   });
 
-  it('does not take another body with the same id for the same message', () => {
-    memory.acked('a', body);
+  it.each<[string, Different]>([
+    ['body', { body: 'other' }],
+    ['header', { headers: { tenant: 'b' } }],
+    ['timestamp', { timestamp: 2 }],
+  ])('does not take a message with another %s for the same', (_, different) => {
+    handle('a');
     reconnect();
 
-    expect(memory.recognises('a', other)).toBe(false);
+    expect(comesBack('a', different)).toBe(false);
+    expect(comesBack('a')).toBe(true);
+  });
+
+  it('passes over what the server has added to the headers', () => {
+    handle('a', { headers: { tenant: 'a' } });
+    reconnect();
+
+    expect(comesBack('a', { headers: { tenant: 'a', 'x-delivery-count': 1, 'x-acquired-count': 2 } })).toBe(
+      true,
+    );
   });
 
   it('does not take another id with the same body for the same message', () => {
-    memory.acked('a', body);
+    handle('a');
     reconnect();
 
-    expect(memory.recognises('b', body)).toBe(false);
+    expect(comesBack('b')).toBe(false);
   });
 
   it('knows nothing of messages without an id', () => {
-    memory.acked(undefined, body);
-    memory.stale(undefined, body);
+    handle(undefined);
+    memory.stale(message(undefined));
     reconnect();
 
-    expect(memory.recognises(undefined, body)).toBe(false);
-    expect(memory.recognises('undefined', body)).toBe(false);
+    expect([comesBack(undefined), comesBack('undefined'), comesBack('')]).toEqual([false, false, false]);
   });
 
   it('remembers as many as can be on their way: the prefetch', () => {
-    for (const id of ['a', 'b', 'c', 'd', 'e']) memory.acked(id, body);
+    for (const id of ['a', 'b', 'c', 'd', 'e']) handle(id);
     reconnect();
 
-    const recognised = ['a', 'b', 'c', 'd', 'e'].filter((id) => memory.recognises(id, body));
+    expect(['a', 'b', 'c', 'd', 'e'].filter((id) => comesBack(id))).toEqual(['c', 'd', 'e']);
+  });
 
-    expect(recognised).toEqual(['c', 'd', 'e']);
+  it('knows nothing of what was acknowledged longer ago than a loss can go unnoticed', () => {
+    handle('a');
+    clock.advance(1);
+    handle('b');
+    clock.advance(WINDOW);
+    reconnect();
+
+    expect([comesBack('a'), comesBack('b')]).toEqual([false, true]);
+  });
+
+  it('keeps no more than 4 MiB of bodies alive, but for the last', () => {
+    const body = Buffer.alloc(3 * 1024 * 1024);
+    handle('a', { body });
+    handle('b', { body });
+    reconnect();
+
+    expect([comesBack('a', { body }), comesBack('b', { body })]).toEqual([false, true]);
   });
 
   it('begins anew on each channel', () => {
-    for (const id of ['a', 'b']) memory.acked(id, body);
+    for (const id of ['a', 'b']) handle(id);
     reconnect();
-    for (const id of ['c', 'd', 'e', 'f']) memory.acked(id, body);
+    for (const id of ['c', 'd', 'e', 'f']) handle(id);
     reconnect();
 
-    const recognised = ['a', 'b', 'c', 'd', 'e', 'f'].filter((id) => memory.recognises(id, body));
-
-    expect(recognised).toEqual(['a', 'b', 'd', 'e', 'f']);
+    expect(['a', 'b', 'c', 'd', 'e', 'f'].filter((id) => comesBack(id))).toEqual(['a', 'b', 'd', 'e', 'f']);
   });
 
-  it('recognises a success that came after its channel was lost', () => {
-    reconnect();
-    memory.stale('a', body);
-
-    expect([memory.recognises('a', body), memory.recognises('a', body)]).toEqual([true, false]);
-  });
-
-  it('recognises a success that came between the loss and the next channel', () => {
-    memory.channelLost([]);
-    memory.stale('a', body);
+  it('recognises a success that came after its channel was lost, whenever that was', () => {
+    memory.channelLost([message('a')]);
+    memory.stale(message('a'));
     memory.channelOpened();
+    memory.stale(message('b'));
 
-    expect(memory.recognises('a', body)).toBe(true);
+    expect([comesBack('a'), comesBack('a'), comesBack('b')]).toEqual([true, false, true]);
+  });
+
+  it('recognises again what it has recognised, when that acknowledgement is lost too', () => {
+    handle('a');
+    reconnect();
+    comesBack('a');
+    memory.acked({ ...message('a'), redelivered: true });
+    reconnect();
+
+    expect(comesBack('a')).toBe(true);
   });
 
   it('forgets ten minutes after the consumer consumes again', () => {
-    memory.acked('a', body);
-    memory.acked('b', body);
+    for (const id of ['a', 'b']) handle(id);
     reconnect();
     clock.advance(10 * MINUTE - 1);
-    const before = memory.recognises('a', body);
+    const before = comesBack('a');
     clock.advance(1);
 
-    expect([before, memory.recognises('b', body)]).toEqual([true, false]);
+    expect([before, comesBack('b')]).toEqual([true, false]);
   });
 
   it('forgets nothing while it is disconnected', () => {
-    memory.acked('a', body);
+    handle('a');
     memory.channelLost([]);
     clock.advance(600 * MINUTE);
     memory.channelOpened();
 
-    expect(memory.recognises('a', body)).toBe(true);
+    expect(comesBack('a')).toBe(true);
   });
 
   it('counts the ten minutes from the first channel after the loss', () => {
-    memory.acked('a', body);
+    handle('a');
     reconnect();
     clock.advance(9 * MINUTE);
     reconnect();
     clock.advance(2 * MINUTE);
 
-    expect(memory.recognises('a', body)).toBe(false);
+    expect(comesBack('a')).toBe(false);
   });
 
   it('remembers a bounded number of lost channels', () => {
-    for (let channel = 0; channel < 40; channel++) {
-      memory.acked(String(channel), body);
+    const all = Array.from({ length: 40 }, (_, channel) => String(channel));
+    for (const id of all) {
+      handle(id);
       memory.channelLost([]);
     }
     memory.channelOpened();
 
-    const recognised = Array.from({ length: 40 }, (_, channel) => memory.recognises(String(channel), body));
+    expect(all.filter((id) => comesBack(id))).toEqual(all.slice(-16));
+  });
+});
 
-    expect(recognised.filter(Boolean)).toHaveLength(16);
-    expect(recognised.at(-1)).toBe(true);
+describe('the memory of acknowledgements, of messages that have one id', () => {
+  it('recognises none of those that were acknowledged: another consumer may have had one more', () => {
+    handle('a');
+    handle('a');
+    reconnect();
+
+    expect(comesBack('a')).toBe(false);
   });
 
-  describe('with two messages that have one id and one body', () => {
-    it('recognises neither when one of them was not acknowledged, so that it is not lost', () => {
-      memory.acked('a', body);
-      reconnect([delivery({ properties: { messageId: 'a' }, content: body })]);
+  it('recognises none when they differ', () => {
+    handle('a', { body: 'one' });
+    handle('a', { body: 'two' });
+    reconnect();
 
-      expect(memory.recognises('a', body)).toBe(false);
-    });
+    expect([comesBack('a', { body: 'one' }), comesBack('a', { body: 'two' })]).toEqual([false, false]);
+  });
 
-    it('recognises neither once another one has come for the first time', () => {
-      memory.acked('a', body);
-      reconnect();
-      memory.isNew('a', body);
+  it('recognises none when another one was acknowledged long before', () => {
+    handle('a');
+    for (let n = 0; n < 10; n++) handle(`other-${n}`);
+    handle('a');
+    reconnect();
 
-      expect(memory.recognises('a', body)).toBe(false);
-    });
+    expect(comesBack('a')).toBe(false);
+  });
 
-    it('keeps what it knows of the others', () => {
-      memory.acked('a', body);
-      memory.acked('b', body);
-      reconnect([delivery({ properties: { messageId: 'a' }, content: body }), delivery({ content: body })]);
-      memory.isNew(undefined, body);
+  it('recognises none when one of them was not acknowledged, so that it is not lost', () => {
+    handle('a');
+    reconnect(message('a'));
 
-      expect(memory.recognises('b', body)).toBe(true);
-    });
+    expect(comesBack('a')).toBe(false);
+  });
+
+  it('recognises no late success when another one was at work too', () => {
+    memory.channelLost([message('a'), message('a')]);
+    memory.stale(message('a'));
+    memory.channelOpened();
+
+    expect(comesBack('a')).toBe(false);
+  });
+
+  it('recognises none once another one has come for the first time', () => {
+    handle('a');
+    reconnect();
+    memory.recognises(message('a'));
+
+    expect(comesBack('a')).toBe(false);
+  });
+
+  it('keeps what it knows of the others', () => {
+    handle('a');
+    handle('b');
+    reconnect(message('a'), message(undefined));
+    memory.recognises(message(undefined));
+
+    expect(comesBack('b')).toBe(true);
   });
 });

@@ -18,7 +18,7 @@ let settler: FakeJudge;
 let invalid: BrokerEvents['invalid-message'][];
 
 beforeEach(() => {
-  memory = new DuplicateFilter(10, new FakeClock());
+  memory = new DuplicateFilter({ capacity: 10, windowMs: 30_000, clock: new FakeClock() });
   settler = new FakeJudge();
   invalid = [];
 });
@@ -93,7 +93,7 @@ describe('a message that comes in', () => {
 
 describe('a message that comes again after its acknowledgement was lost', () => {
   const lost = () => {
-    memory.acked('m1', body);
+    memory.acked(message().delivery);
     memory.channelLost([]);
     memory.channelOpened();
   };

@@ -27,7 +27,7 @@ let outcomes: string[];
 
 beforeEach(() => {
   clock = new FakeClock();
-  memory = new DuplicateFilter(10, clock);
+  memory = new DuplicateFilter({ capacity: 10, windowMs: 30_000, clock });
   session = new FakeSession();
   copies = [];
   events = [];
@@ -69,7 +69,7 @@ describe('a message that is done', () => {
     memory.channelLost([]);
     memory.channelOpened();
 
-    expect(memory.recognises(one.id, one.delivery.content)).toBe(true);
+    expect(memory.recognises({ ...one.delivery, redelivered: true })).toBe(true);
   });
 
   it('is remembered also when its delivery was lost before', () => {
@@ -80,7 +80,7 @@ describe('a message that is done', () => {
     const answer = one.ack();
 
     expect([answer, settlement.counts, outcomes]).toMatchObject([false, { acked: 0, stale: 1 }, []]);
-    expect(memory.recognises(one.id, one.delivery.content)).toBe(true);
+    expect(memory.recognises({ ...one.delivery, redelivered: true })).toBe(true);
   });
 
   it('is not remembered where nothing comes back', () => {
@@ -88,7 +88,7 @@ describe('a message that is done', () => {
     one.ack();
     memory.channelLost([]);
 
-    expect(memory.recognises(one.id, one.delivery.content)).toBe(false);
+    expect(memory.recognises({ ...one.delivery, redelivered: true })).toBe(false);
   });
 });
 
@@ -157,7 +157,7 @@ describe('a message that failed', () => {
     await turn();
     memory.channelLost([]);
 
-    expect(memory.recognises(one.id, one.delivery.content)).toBe(false);
+    expect(memory.recognises({ ...one.delivery, redelivered: true })).toBe(false);
   });
 
   it.each([
