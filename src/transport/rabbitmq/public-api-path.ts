@@ -17,19 +17,19 @@ export class PublicApiPath implements MessagePath {
 
   publish({ exchange, routingKey, content, properties, mandatory }: OutgoingMessage): void {
     // Without a callback amqplib keeps nothing per message; `ack` and `nack` events tell the outcome.
-    this.#channel.publish(exchange, routingKey, content, toOptions(properties, mandatory));
+    publish(this.#channel, exchange, routingKey, content, toOptions(properties, mandatory));
   }
 
   ack(deliveryTag: number, multiple: boolean): void {
-    this.#channel.ack(byTag(deliveryTag), multiple);
+    own(this.#channel.ack).call(this.#channel, byTag(deliveryTag), multiple);
   }
 
   nack(deliveryTag: number, multiple: boolean, requeue: boolean): void {
-    this.#channel.nack(byTag(deliveryTag), multiple, requeue);
+    own(this.#channel.nack).call(this.#channel, byTag(deliveryTag), multiple, requeue);
   }
 
   reject(deliveryTag: number, requeue: boolean): void {
-    this.#channel.reject(byTag(deliveryTag), requeue);
+    own(this.#channel.reject).call(this.#channel, byTag(deliveryTag), requeue);
   }
 
   async consume(
@@ -37,7 +37,8 @@ export class PublicApiPath implements MessagePath {
     { noAck, exclusive, arguments: args }: ConsumeOptions,
     onDelivery: (delivery: Delivery | undefined) => void,
   ): Promise<string> {
-    const { consumerTag } = await this.#channel.consume(
+    const { consumerTag } = await own(this.#channel.consume).call(
+      this.#channel,
       queue,
       (message) => onDelivery(message ? toDelivery(message) : undefined),
       { noAck, exclusive, arguments: args },
@@ -52,6 +53,35 @@ export class PublicApiPath implements MessagePath {
   flush(): void {}
 
   release(): void {}
+}
+
+/**
+ * amqplib's own function, where OpenTelemetry's instrumentation of amqplib has put one around it: that would make a second span of
+ * each message, and keep those of consumed ones in memory for a minute.
+ */
+function own<F>(wrapped: F): F {
+  let unwrapped: unknown = wrapped;
+  while (typeof (unwrapped as Wrapper | undefined)?.__original === 'function') {
+    unwrapped = (unwrapped as Wrapper).__original;
+  }
+  return unwrapped as F;
+}
+
+interface Wrapper {
+  readonly __original?: unknown;
+}
+
+/** What `publish` of amqplib's channels does, without what may be around it: that of a confirm channel calls the plain one. */
+function publish(channel: AmqpChannel | ConfirmChannel, ...args: Parameters<AmqpChannel['publish']>): void {
+  const base: object = Object.getPrototypeOf(channel) as object;
+  const plain: object = 'waitForConfirms' in channel ? (Object.getPrototypeOf(base) as object) : base;
+  own((plain as AmqpChannel).publish).apply(channel, args);
+  if ('waitForConfirms' in channel) (channel as unknown as ConfirmCounter).pushConfirmCallback();
+}
+
+/** Not in the declarations of amqplib: it counts what is to be confirmed. */
+interface ConfirmCounter {
+  pushConfirmCallback(callback?: () => void): void;
 }
 
 /** Property by property: a spread of objects of many shapes takes several times as long, and so does amqplib to read it. */
