@@ -31,6 +31,42 @@ const subpaths = `
   if (document.channels.emails?.address !== 'emails') throw new Error('leveret/asyncapi describes no queue');
   if (!asyncapi.asyncapiHtml(document).includes('emails')) throw new Error('leveret/asyncapi makes no page');`;
 
+const withoutApi = `
+  import { createRequire } from 'node:module';
+  const require = createRequire(import.meta.url);
+  for (const load of [() => import('leveret/opentelemetry'), async () => require('leveret/opentelemetry')]) {
+    const error = await load().then(() => undefined, (reason) => reason);
+    if (!String(error?.message).includes('@opentelemetry/api')) throw new Error('expected an error that names the API');
+  }`;
+
+/** Each copy of the package is traced by each copy of the instrumentation. */
+const traced = `
+  import { createRequire } from 'node:module';
+  import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
+  import * as esm from 'leveret';
+  import * as esmTelemetry from 'leveret/opentelemetry';
+  const require = createRequire(import.meta.url);
+  const copies = [esm, require('leveret')];
+  const schema = { '~standard': { version: 1, vendor: 'x', validate: (value) => ({ value }) } };
+  for (const { LeveretInstrumentation } of [esmTelemetry, require('leveret/opentelemetry')]) {
+    const exporter = new InMemorySpanExporter();
+    const instrumentation = new LeveretInstrumentation();
+    instrumentation.setTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }));
+    for (const { Broker, queue } of copies) {
+      const broker = await Broker.connect('memory:');
+      const jobs = queue('jobs', schema);
+      await new Promise((resolve) => {
+        broker.consumer(jobs, resolve);
+        broker.producer(jobs).send({ n: 1 });
+      });
+      await broker.close();
+    }
+    instrumentation.disable();
+    const names = exporter.getFinishedSpans().map(({ name }) => name).sort().join();
+    const expected = 'ack jobs,ack jobs,process jobs,process jobs,send jobs,send jobs';
+    if (names !== expected) throw new Error(\`expected the spans \${expected}, got \${names}\`);
+  }`;
+
 const consumer = `
   import { Broker, exchange, queue } from 'leveret';
   import { type AsyncApiDocument, asyncapi, asyncapiHtml } from 'leveret/asyncapi';
@@ -103,6 +139,16 @@ try {
   run(process.execPath, ['esm.mjs']);
   // Without require() of ES modules, which jest and older releases do not have.
   run(process.execPath, ['--no-experimental-require-module', 'cjs.cjs']);
+
+  // An optional peer: without it, what needs it says so, and nothing else is touched.
+  writeFileSync(join(folder, 'without-api.mjs'), withoutApi);
+  run(process.execPath, ['without-api.mjs']);
+  const sdk = ['@opentelemetry/api', '@opentelemetry/sdk-trace-base'].map(
+    (name) => `${name}@${manifest.devDependencies[name]}`,
+  );
+  run('npm', ['install', ...options, ...sdk]);
+  writeFileSync(join(folder, 'traced.mjs'), traced);
+  run(process.execPath, ['traced.mjs']);
 
   writeFileSync(join(folder, 'consumer.mts'), consumer);
   writeFileSync(join(folder, 'consumer.cts'), consumer);
