@@ -95,7 +95,11 @@ export type AnyLeveretError =
  *
  * @example
  * ```ts
- * if (isLeveretError(error) && error.code === 'INVALID_BODY') console.log(error.issues);
+ * try {
+ *   await broker.producer(emails).send({ to: 'nowhere', subject: 'Hello' });
+ * } catch (error) {
+ *   if (isLeveretError(error) && error.code === 'INVALID_BODY') console.log(error.issues);
+ * }
  * ```
  * @param value - anything, typically what a `catch` caught
  */

@@ -11,10 +11,14 @@ import { sideTable } from '../diagnostics/side-table.js';
  * @example
  * ```ts
  * import { context } from '@opentelemetry/api';
+ * import { Broker, queue } from 'leveret';
  * import { messageContext } from 'leveret/opentelemetry';
+ * import { z } from 'zod';
  *
+ * const broker = await Broker.connect('amqp://localhost');
+ * const emails = queue('emails', z.object({ to: z.email() }));
  * for await (const message of broker.consumer(emails)) {
- *   await context.with(messageContext(message), () => deliver(message.body));
+ *   context.with(messageContext(message), () => console.log(message.body.to));
  * }
  * ```
  */
