@@ -2,7 +2,12 @@ import { randomUUID } from 'node:crypto';
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { type Issue, isLeveretError, messageOf, ValidationError } from '../errors.js';
-import type { Delivery, MessageProperties, OutgoingMessage } from '../transport/port.js';
+import {
+  type Delivery,
+  type MessageProperties,
+  type OutgoingMessage,
+  RETURN_ID_HEADER,
+} from '../transport/port.js';
 import {
   ATTEMPT_HEADER,
   ATTEMPT_QUEUE_HEADER,
@@ -24,6 +29,8 @@ const MAX_TEXT_BYTES = 2_048;
 /** Says that a message had headers that could not be copied, and which. */
 const HEADERS_DROPPED = 'leveret-headers-dropped';
 const DROPPED_HEADERS = 'leveret-dropped-headers';
+
+const KEPT_ON_REPLAY: ReadonlySet<string> = new Set([HEADERS_DROPPED, DROPPED_HEADERS, RETURN_ID_HEADER]);
 
 /** How many of the headers that could not be copied are named. */
 const MAX_NAMED = 20;
@@ -93,7 +100,7 @@ export function replayCopy(
   const copy = copyTo(name, { delivery }, options, {});
   const { headers, ...properties } = copy.properties;
   const kept = Object.entries(headers ?? {}).filter(
-    ([name]) => !name.startsWith('leveret-') || name === HEADERS_DROPPED || name === DROPPED_HEADERS,
+    ([name]) => !name.startsWith('leveret-') || KEPT_ON_REPLAY.has(name),
   );
   return { ...copy, properties: { ...properties, headers: Object.fromEntries(kept) } };
 }
@@ -107,7 +114,10 @@ function copyTo(
   const own = ownHeaders(delivery.properties.headers);
   // Those of an earlier dead letter that this message was.
   if (FAILED_AT_HEADER in added) delete own[ISSUES_HEADER];
-  for (const name of Object.keys(added)) delete own[name];
+  for (const name of [...Object.keys(added), RETURN_ID_HEADER]) delete own[name];
+  const properties = sameProperties(delivery.properties);
+  // It is not given an id: its handler would see another one in each attempt.
+  const returnId = properties.messageId === undefined ? { [RETURN_ID_HEADER]: randomUUID() } : undefined;
   const { kept, dropped } = withoutHeaders
     ? { kept: {}, dropped: Object.keys(own) }
     : copyable(own, MAX_HEADERS_BYTES - sizeOf(added));
@@ -117,8 +127,13 @@ function copyTo(
     mandatory: true,
     content: delivery.content,
     properties: {
-      ...sameProperties(delivery.properties),
-      headers: { ...copyHeaders(kept), ...added, ...(dropped.length > 0 && droppedHeaders(dropped)) },
+      ...properties,
+      headers: {
+        ...copyHeaders(kept),
+        ...added,
+        ...returnId,
+        ...(dropped.length > 0 && droppedHeaders(dropped)),
+      },
     },
   };
 }
@@ -169,8 +184,7 @@ function sameProperties(properties: ReceivedMessage['delivery']['properties']): 
     priority: typeof priority === 'number' ? priority : undefined,
     correlationId: text(properties.correlationId),
     replyTo: text(properties.replyTo),
-    // The server names a message that comes back by nothing else.
-    messageId: text(properties.messageId) || randomUUID(),
+    messageId: text(properties.messageId) || undefined,
     timestamp: typeof timestamp === 'number' ? timestamp : undefined,
     type: text(properties.type),
     appId: text(properties.appId),

@@ -5,7 +5,7 @@ import { ConfigurationError, UnroutableError } from '../errors.js';
 import { type CopyOptions, deadLetterCopy, retryCopy } from '../messages/copies.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
-import type { OutgoingMessage } from '../transport/port.js';
+import { type OutgoingMessage, RETURN_ID_HEADER } from '../transport/port.js';
 import type { Publisher } from './publisher/publisher.js';
 
 /** How long a copy may take to be confirmed. */
@@ -62,7 +62,8 @@ export async function publishCopy(
   dueAt?: number,
 ): Promise<void> {
   const add = async (copy: OutgoingMessage) => {
-    const receipt = { messageId: copy.properties.messageId ?? '' };
+    const { messageId, headers } = copy.properties;
+    const receipt = { messageId: messageId ?? String(headers?.[RETURN_ID_HEADER]) };
     await publisher.add(copy, receipt, { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: true, dueAt });
   };
   try {

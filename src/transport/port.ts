@@ -142,7 +142,11 @@ export interface Delivery {
   readonly problem?: string | undefined;
 }
 
+/** The header by which the copy of a message without an id is known when it comes back. */
+export const RETURN_ID_HEADER = 'leveret-return-id';
+
 export interface Returned {
+  /** The id of the message, or its {@link RETURN_ID_HEADER}. */
   readonly messageId: unknown;
   readonly exchange: string;
   readonly routingKey: string;

@@ -1,6 +1,7 @@
 import { type Broker, DeadLetter, type DeadLetterEntry, exchange, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { recordEvents } from '../helpers/recorded-events.js';
 import { gate, Seen, until } from './helpers.js';
 import { Peer } from './port/peer.js';
 import { type Bench, suite } from './suite.js';
@@ -50,6 +51,30 @@ const upTo = (count: number) => Array.from({ length: count }, (_, n) => n);
 const events = exchange('events', Job, { type: 'topic' });
 const bound = events.queue('bound', 'eu.*', { retry: { attempts: 2, initialDelayMs: 100 } });
 const expiring = events.queue('expiring', 'us.*', { messageTtlMs: 1 });
+
+suite('a message without an id', {
+  'has none in any attempt, nor as a dead letter, also where that has to be placed twice': async (bench) => {
+    const broker = await bench.connect();
+    const events = recordEvents(broker);
+    const scans = queue('scans', Job, { retry: { attempts: 3, initialDelayMs: 100 } });
+    await broker.declare(scans);
+    await broker.delete(queue('scans.dead', Job, { declare: false, deadLetter: false }));
+    const seen: unknown[] = [];
+    broker.consumer(scans, ({ id, headers }) => {
+      seen.push(id, ...Object.keys(headers));
+      throw new Error('unreadable');
+    });
+    await using peer = new Peer(bench.target);
+    await (await peer.channel()).publish('scans', '{"n":1}');
+    await until(() => events.of('dead-lettered').length === 1);
+    expect(seen).toEqual([undefined, undefined, undefined]);
+    expect(events.of('dead-lettered')[0]?.messageId).toBeUndefined();
+    const letters = await broker.deadLetters(scans).list();
+    expect(letters.map(({ id, headers }) => [id, headers])).toEqual([[undefined, {}]]);
+    const letter = await (await peer.channel()).take('scans.dead');
+    expect(letter.properties.messageId).toBeUndefined();
+  },
+});
 
 suite('a list of dead letters', {
   'says where its sender sent each, whoever dead-lettered it': async (bench) => {

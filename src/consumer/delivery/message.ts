@@ -8,7 +8,7 @@ import {
   ORIGIN_HEADERS,
   ownHeaders,
 } from '../../messages/headers.js';
-import type { Delivery } from '../../transport/port.js';
+import { type Delivery, RETURN_ID_HEADER } from '../../transport/port.js';
 import { checkOptions } from '../../util/checks.js';
 import type { Deadlined } from '../../util/deadlines.js';
 import type { Slotted } from '../../util/slot-list.js';
@@ -166,6 +166,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
       // A dead letter shows what was made of it.
       if (!Object.hasOwn(this.#headers, FAILED_AT_HEADER)) delete this.#headers[ATTEMPT_HEADER];
       delete this.#headers[ATTEMPT_QUEUE_HEADER];
+      delete this.#headers[RETURN_ID_HEADER];
       delete this.#headers[ORIGIN_HEADERS.exchange];
       delete this.#headers[ORIGIN_HEADERS.routingKey];
     }

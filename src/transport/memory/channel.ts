@@ -7,6 +7,7 @@ import {
   type ExchangeDeclaration,
   type OutgoingMessage,
   type QueueDeclaration,
+  RETURN_ID_HEADER,
   TransportError,
 } from '../port.js';
 import { type ChannelConsumer, ChannelConsumers, type Unacked } from './channel-consumers.js';
@@ -170,7 +171,7 @@ export class MemoryChannel implements Channel {
     if (!wasRouted && mandatory) {
       const { onReturn } = this.#options;
       const returned = {
-        messageId: properties.messageId,
+        messageId: properties.messageId ?? properties.headers?.[RETURN_ID_HEADER],
         exchange,
         routingKey,
         replyCode: 312,

@@ -8,6 +8,7 @@ import {
   type ExchangeDeclaration,
   type OutgoingMessage,
   type QueueDeclaration,
+  RETURN_ID_HEADER,
   TransportError,
 } from '../port.js';
 import { toTransportError } from './failures.js';
@@ -210,5 +211,6 @@ function toReturned({ fields, properties }: Message) {
     exchange: string;
     routingKey: string;
   };
-  return { messageId: properties.messageId as unknown, exchange, routingKey, replyCode, replyText };
+  const messageId: unknown = properties.messageId ?? properties.headers?.[RETURN_ID_HEADER];
+  return { messageId, exchange, routingKey, replyCode, replyText };
 }

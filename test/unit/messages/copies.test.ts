@@ -82,11 +82,15 @@ describe('a dead letter', () => {
     expect(properties.type).toBeUndefined();
   });
 
-  it.each([undefined, '', 5])('gets an id of its own when it has %o', (messageId) => {
-    const { properties } = deadLetter({ messageId });
+  it.each([undefined, '', 5])(
+    'gets no id when it has %o, and is told by a header when it comes back',
+    (messageId) => {
+      const { properties } = deadLetter({ messageId });
 
-    expect(properties.messageId).toMatch(/^[\da-f]{8}-/);
-  });
+      expect(properties.messageId).toBeUndefined();
+      expect(properties.headers?.['leveret-return-id']).toMatch(/^[\da-f]{8}-/);
+    },
+  );
 
   it("keeps its sender's headers, without those of the server and those that would route it again", () => {
     const headers = headersOf({
