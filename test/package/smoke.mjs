@@ -1,9 +1,10 @@
 // Installs the packed package into an empty project, as a user would, and uses it from every kind of module.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkNestJs } from './nestjs.mjs';
 import { checkRunners } from './runners.mjs';
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -157,8 +158,20 @@ try {
 
   await checkRunners(folder);
 
+  const nestCompanions = ['zod', 'typescript', '@types/node', '@swc/core', 'reflect-metadata', 'rxjs'].map(
+    (name) => `${name}@${manifest.devDependencies[name]}`,
+  );
+  for (const major of ['11', '12']) {
+    const project = join(folder, `nest-${major}`);
+    mkdirSync(project);
+    writeFileSync(join(project, 'package.json'), JSON.stringify({ name: `nest-${major}`, private: true }));
+    const nest = [`@nestjs/common@${major}`, `@nestjs/core@${major}`];
+    run('npm', ['install', ...options, join(folder, filename), ...nestCompanions, ...nest], project);
+    await checkNestJs(project);
+  }
+
   console.log(
-    'The packed package works from ES modules, CommonJS and TypeScript, and its tests under vitest, node:test and jest.',
+    'The packed package works from ES modules, CommonJS and TypeScript, in NestJS 11 and 12, and its tests under vitest, node:test and jest.',
   );
 } finally {
   rmSync(folder, { recursive: true, force: true });
