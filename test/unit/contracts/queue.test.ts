@@ -23,6 +23,7 @@ describe('queue()', () => {
       schema,
       type: 'quorum',
       codec: 'json',
+      contentTypes: [],
       durable: true,
       exclusive: false,
       autoDelete: false,
