@@ -1,7 +1,14 @@
 import type { Channel as AmqpChannel, ChannelModel, ConfirmChannel } from 'amqplib';
 import { type Clock, raceAbort, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
-import { type Channel, type ChannelOptions, channelsExhausted, type Link, TransportError } from '../port.js';
+import {
+  type Channel,
+  type ChannelOptions,
+  channelsExhausted,
+  type Link,
+  TransportError,
+  userLimitReached,
+} from '../port.js';
 import { RoundTripTimeout } from '../round-trip-timeout.js';
 import { RabbitChannel } from './channel.js';
 import { toTransportError } from './failures.js';
@@ -87,7 +94,10 @@ export class RabbitLink implements Link {
 
   async openChannel(options: ChannelOptions): Promise<Channel> {
     const opening = options.confirms ? this.#model.createConfirmChannel() : this.#model.createChannel();
-    const channel = await this.request(opening.catch((error) => this.#refused(error)));
+    const channel = await this.request(opening.catch((error) => this.#refused(error))).catch((error) => {
+      // What was not answered yet is what the server closed the connection over, or came after it.
+      throw (this.#cause && userLimitReached(this.#cause)) ?? error;
+    });
     const requests = {
       ask: <T>(answer: Promise<T>) => this.request(answer),
       close: (answer: Promise<unknown>) => this.#limit.unlessHeld(this.request(answer)),
