@@ -29,6 +29,7 @@ const table: { event: BrokerEvent; level: keyof Logger; details: object }[] = [
   { event: 'blocked', level: 'warn', details: blocked },
   { event: 'unblocked', level: 'info', details: {} },
   { event: 'consumer-recovered', level: 'info', details: { queue: 'q', downMs: 9 } },
+  { event: 'topology-restored', level: 'warn', details: { kind: 'queue', name: 'q' } },
   { event: 'invalid-message', level: 'warn', details: { queue: 'q', messageId: 'm', issues: [] } },
   {
     event: 'handler-error',
@@ -40,6 +41,13 @@ const table: { event: BrokerEvent; level: keyof Logger; details: object }[] = [
     level: 'warn',
     details: { queue: 'q', deadLetterQueue: 'q.dead', messageId: 'm', attempt: 5, error: reason },
   },
+  {
+    event: 'outbox-stuck',
+    level: 'warn',
+    details: { table: 't', id: '1', messageId: 'm', contract: 'queue:q', attempts: 5, error: reason },
+  },
+  { event: 'duplicate', level: 'info', details: { queue: 'q', messageId: 'm' } },
+  { event: 'no-message-id', level: 'warn', details: { queue: 'q' } },
 ];
 
 describe('the events of a broker', () => {
