@@ -6,7 +6,11 @@ export const emails = queue('emails', z.object({ to: z.string() }), { retry: fal
 
 export const orders = exchange('orders', z.object({ id: z.string() }));
 
-export const more = { list: [orders.queue('billing', 'eu.*'), orders.subscription('#')] };
+export const billing = orders.queue('billing', 'eu.*');
+
+export const watch = orders.subscription('#');
+
+export const more = { list: [billing, { watch }] };
 
 export const quote = procedure('quote', { request: z.string(), response: z.number() });
 

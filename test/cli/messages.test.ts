@@ -149,7 +149,7 @@ describe('leveret send and tail', () => {
   });
 });
 
-describe('leveret dead', () => {
+describe('leveret dead', { timeout: 120_000 }, () => {
   it('lists, shows, replays and removes dead letters', async () => {
     await using vhost = await createVhost();
     const env = environment(vhost);

@@ -5,6 +5,7 @@ import { loadContracts } from '../contracts.js';
 import type { Finding } from '../doctor/check.js';
 import { checks } from '../doctor/checks.js';
 import { type IdentifiedDraft, writeFixes } from '../doctor/fixes.js';
+import type { Topology } from '../doctor/server-state.js';
 import { type Survey, surveyOf } from '../doctor/survey.js';
 import { EXIT, type ExitCode } from '../failure.js';
 import { greet } from '../greeting.js';
@@ -53,11 +54,17 @@ function examine(survey: Survey): { readonly results: CheckResult[]; readonly dr
 /** The findings with the lines that mend them. Whether a queue is empty is asked of the server itself, now. */
 async function mended(
   invocation: Invocation,
-  { topology, where, greeting }: Survey,
+  survey: Survey,
   drafts: readonly IdentifiedDraft[],
 ): Promise<readonly Finding[]> {
+  const { topology, where, greeting } = survey;
   if ('missing' in topology) return writeFixes(drafts, undefined);
-  const settings = { topology: topology.value, vhost: where.vhost, version: greeting.version };
+  const settings = {
+    topology: topology.value,
+    vhost: where.vhost,
+    version: greeting.version,
+    examine: (value: Topology) => examine({ ...survey, topology: { value } }).drafts,
+  };
   const isAnyQueue = drafts.some(({ remedy }) => remedy?.kind === 'queue');
   if (!isAnyQueue || greeting.vhost.status !== 'open') {
     return writeFixes(drafts, { ...settings, isIdle: async () => false });

@@ -34,7 +34,7 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
     const ids: string[] = [];
     /** The line of each body that could be read. */
     const lines: number[] = [];
-    const bodies = bodiesOf(body, invocation, {
+    const bodies = bodiesOf(body, contract, invocation, {
       onBody: (line) => lines.push(line),
       onInvalid: (failure) => invalid.push(failure),
     });
@@ -139,6 +139,7 @@ interface Reading {
 /** What to send: each body as the contract's schema takes it. */
 async function* bodiesOf(
   given: string | undefined,
+  { codec }: Contract,
   { stdin, values, terminal }: Invocation,
   { onBody, onInvalid }: Reading,
 ): AsyncGenerator<unknown> {
@@ -154,7 +155,8 @@ async function* bodiesOf(
       onInvalid({ index: line, code: 'INVALID_OPTION', message: '--message-id is the id of one message' });
     } else {
       onBody(line);
-      yield read.body;
+      // JSON has no bytes: they are given as base64.
+      yield codec === 'bytes' && typeof read.body === 'string' ? Buffer.from(read.body, 'base64') : read.body;
     }
   }
 }

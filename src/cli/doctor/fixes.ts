@@ -1,20 +1,25 @@
 import type { QueueDeclaration } from '../../transport/port.js';
-import type { Draft, Finding, Parts, QueueChange } from './check.js';
+import type { Draft, Finding, QueueChange } from './check.js';
 import { deadLetterQueueFor, deadLetterQueueParts } from './dead-letter-parts.js';
-import { declareLine, deleteLine, policyLine } from './lines.js';
-import type { Queue, Topology } from './server-state.js';
+import { after, linesOf, noOperations, type Operations } from './operations.js';
+import type { Policy, Queue, Topology } from './server-state.js';
 import { overflowOf } from './settings.js';
 import { exactly, isPlainName } from './shell.js';
+
+export type IdentifiedDraft = Draft & { readonly id: string };
 
 export interface FixSettings {
   readonly topology: Topology;
   readonly vhost: string;
   readonly version: string;
+  /** What the checks find in a virtual host that looks like this. */
+  examine(topology: Topology): readonly IdentifiedDraft[];
   /** Whether a queue is empty and unused at this moment. */
   isIdle(queue: string): Promise<boolean>;
 }
 
-export type IdentifiedDraft = Draft & { readonly id: string };
+/** A fix can need another one: what it declares may fall under a policy. It never took more than two. */
+const ROUNDS = 5;
 
 /** Writes the shell lines. Those of one queue are written together, since a queue has one policy and is declared once. */
 export async function writeFixes(
@@ -22,14 +27,9 @@ export async function writeFixes(
   settings: FixSettings | undefined,
 ): Promise<readonly Finding[]> {
   const plans = new Map<string, QueuePlan>();
-  if (settings) {
-    for (const { remedy } of drafts) {
-      if (remedy?.kind !== 'queue' || plans.has(remedy.queue.name)) continue;
-      const changes = drafts.flatMap((it) =>
-        it.remedy?.kind === 'queue' && it.remedy.queue === remedy.queue ? [it.remedy.change] : [],
-      );
-      plans.set(remedy.queue.name, await planFor(remedy.queue, changes, settings));
-    }
+  for (const { remedy } of settings ? drafts : []) {
+    if (!settings || remedy?.kind !== 'queue' || plans.has(remedy.queue.name)) continue;
+    plans.set(remedy.queue.name, await planFor(remedy.queue, drafts, settings));
   }
   return drafts.map(({ id, severity, subject, message, remedy }) => {
     if (remedy === undefined) return { id, severity, subject, message, fix: [] };
@@ -49,17 +49,60 @@ interface QueuePlan {
 
 async function planFor(
   queue: Queue,
-  changes: readonly QueueChange[],
+  drafts: readonly IdentifiedDraft[],
   settings: FixSettings,
 ): Promise<QueuePlan> {
+  const changes = drafts.flatMap(({ remedy }) =>
+    remedy?.kind === 'queue' && remedy.queue === queue ? [remedy.change] : [],
+  );
+  const canBeAnew = changes.some(isAnew) && !isFixed(queue) && (await settings.isIdle(queue.name));
   const obstacles = new Map<QueueChange, string>();
-  const isIdle = changes.some(isAnew) && !isFixed(queue) && (await settings.isIdle(queue.name));
   for (const change of changes) {
-    const obstacle = obstacleTo(change, queue, isIdle, settings.vhost);
+    const obstacle = obstacleTo(change, queue, canBeAnew, settings.vhost);
     if (obstacle !== undefined) obstacles.set(change, obstacle);
   }
   const possible = changes.filter((change) => !obstacles.has(change));
-  return { lines: possible.length === 0 ? [] : linesFor(queue, possible, settings), obstacles };
+  if (possible.length === 0) return { lines: [], obstacles };
+
+  const operations = noOperations();
+  if (possible.some(isAnew)) operations.deleted.push(queue);
+  for (const change of possible.filter((it) => !it.deadLetters)) apply(change, queue, operations, settings);
+  const known = new Set(drafts.map(keyOf));
+  for (let round = 0; round < ROUNDS; round++) {
+    const state = after(settings.topology, operations);
+    const open = settings
+      .examine(state)
+      .filter((draft) => isNew(draft, queue, possible, known) && canApply(draft, operations));
+    // A place for dead letters comes last: what the others change may have made it needless.
+    const next = open.find((draft) => !givesPlace(draft)) ?? open[0];
+    if (next?.remedy?.kind !== 'queue') break;
+    apply(next.remedy.change, next.remedy.queue, operations, { ...settings, topology: state });
+  }
+  return { lines: linesOf(settings.vhost, operations), obstacles };
+}
+
+const keyOf = ({ id, subject }: IdentifiedDraft) => `${id} ${subject}`;
+
+/** Whether a draft is one that is left, or came up, after what is planned. */
+function isNew(
+  draft: IdentifiedDraft,
+  queue: Queue,
+  possible: readonly QueueChange[],
+  known: ReadonlySet<string>,
+): boolean {
+  if (draft.remedy?.kind !== 'queue') return false;
+  const { change } = draft.remedy;
+  const isLeft = draft.subject === queue.name && change.deadLetters && possible.some((it) => it.deadLetters);
+  return isLeft === true || !known.has(keyOf(draft));
+}
+
+function givesPlace({ remedy }: IdentifiedDraft): boolean {
+  return remedy?.kind === 'queue' && remedy.change.deadLetters === true;
+}
+
+/** A queue that is there can not be declared anew on the way; one that is only planned can. */
+function canApply({ remedy }: IdentifiedDraft, { queues }: Operations): boolean {
+  return remedy?.kind === 'queue' && (!isAnew(remedy.change) || queues.has(remedy.queue.name));
 }
 
 /** Whether a change is one that only a new queue can have. */
@@ -72,62 +115,54 @@ function isFixed({ exclusive, type }: Queue): boolean {
   return exclusive || type === 'stream';
 }
 
-function obstacleTo(change: QueueChange, queue: Queue, isIdle: boolean, vhost: string): string | undefined {
+function obstacleTo(
+  change: QueueChange,
+  queue: Queue,
+  canBeAnew: boolean,
+  vhost: string,
+): string | undefined {
   if (!isPlainName(queue.name) || !isPlainName(vhost)) return 'Its name can not stand in a shell line.';
   if (queue.exclusive) return 'It belongs to one connection: change the program that declares it.';
-  if (isAnew(change) && !isIdle) {
+  if (isAnew(change) && !canBeAnew) {
     return 'It is in use, or holds messages: stop its consumers, move its messages, delete it, and let it be declared again.';
   }
   const foreign = Object.keys(change.policy ?? {}).find((key) => isOperators(queue, key));
-  return foreign === undefined
-    ? undefined
-    : `An operator policy sets '${foreign}': it is for an administrator to change that.`;
+  if (foreign === undefined) return undefined;
+  return `An operator policy sets '${foreign}': it is for an administrator to change that.`;
 }
 
 function isOperators({ applied, policy }: Queue, key: string): boolean {
   return applied[key] !== undefined && applied[key] !== policy?.definition[key];
 }
 
-function linesFor(queue: Queue, changes: readonly QueueChange[], settings: FixSettings): readonly string[] {
-  const { vhost, version, topology } = settings;
-  const lines: string[] = [];
-  const isGone = changes.some(({ gone }) => gone);
-  if (changes.some(isAnew)) lines.push(deleteLine(vhost, queue));
-  const declared = isGone ? undefined : declarationOf(queue, changes);
-  const parts: { -readonly [K in keyof Parts]-?: Parts[K][] } = {
-    queues: [declared ? [declared] : []],
-    exchanges: [],
-    bindings: [declared ? bindingsOf(queue, topology) : []],
-  };
-  for (const change of changes) {
-    parts.queues.push(change.parts?.queues);
-    parts.exchanges.push(change.parts?.exchanges);
-    parts.bindings.push(change.parts?.bindings);
+/** Adds what one change needs. */
+function apply(change: QueueChange, queue: Queue, operations: Operations, settings: FixSettings): void {
+  const { topology, version } = settings;
+  if (isAnew(change) && !change.gone) {
+    const declared = declarationOf(operations.queues.get(queue.name) ?? queue, change);
+    if (!operations.queues.has(queue.name)) operations.bindings.push(...bindingsOf(queue, topology));
+    operations.queues.set(queue.name, declared);
   }
-  const policy: Record<string, unknown> = Object.assign({}, ...changes.map((change) => change.policy ?? {}));
-  const hasTarget = declared?.arguments['x-dead-letter-exchange'] !== undefined;
-  if (changes.some(({ deadLetters }) => deadLetters) && !hasTarget && !isGone) {
+  for (const it of change.parts?.queues ?? []) operations.queues.set(it.name, it);
+  for (const it of change.parts?.exchanges ?? []) operations.exchanges.set(it.name, it);
+  operations.bindings.push(...(change.parts?.bindings ?? []));
+  const policy: Record<string, unknown> = { ...change.policy };
+  if (change.deadLetters) {
     const target = deadLetterQueueFor(topology, version, queue.name);
-    parts.queues.push(deadLetterQueueParts(topology, target));
+    for (const it of deadLetterQueueParts(topology, target)) operations.queues.set(it.name, it);
     policy['dead-letter-exchange'] = '';
     policy['dead-letter-routing-key'] = target;
   }
-  const all: Parts = {
-    queues: parts.queues.flatMap((it) => it ?? []),
-    exchanges: parts.exchanges.flatMap((it) => it ?? []),
-    bindings: parts.bindings.flatMap((it) => it ?? []),
-  };
-  const declare = declareLine(vhost, all);
-  if (declare !== undefined) lines.push(declare);
-  if (Object.keys(policy).length > 0 && !isGone) lines.push(newPolicyLine(queue, policy, settings));
-  return lines;
+  if (Object.keys(policy).length === 0) return;
+  operations.policies.set(queue.name, changedPolicy(queue, policy, operations, topology));
 }
 
-function declarationOf(queue: Queue, changes: readonly QueueChange[]): QueueDeclaration | undefined {
-  const [wanted] = changes.flatMap(({ as }) => as ?? []);
-  if (wanted) return wanted;
-  const changed: Record<string, unknown> = Object.assign({}, ...changes.map((it) => it.arguments ?? {}));
-  if (Object.keys(changed).length === 0) return undefined;
+/** The queue as it is to be declared. */
+function declarationOf(
+  queue: Queue | QueueDeclaration,
+  { as, arguments: changed }: QueueChange,
+): QueueDeclaration {
+  if (as) return as;
   const { name, durable, exclusive, autoDelete } = queue;
   const args = Object.entries({ ...queue.arguments, ...changed }).filter(([, value]) => value !== undefined);
   return { name, durable, exclusive, autoDelete, arguments: Object.fromEntries(args) };
@@ -149,22 +184,25 @@ function bindingsOf({ name }: Queue, { bindings }: Topology) {
  * A policy for this queue alone: what applied so far, and the changes. Only one policy applies to a queue, so what it leaves out
  * is gone.
  */
-function newPolicyLine(
+function changedPolicy(
   queue: Queue,
   changes: Readonly<Record<string, unknown>>,
-  settings: FixSettings,
-): string {
-  const { topology, vhost } = settings;
-  const merged = Object.entries({ ...queue.policy?.definition, ...changes }).filter(
+  { policies }: Operations,
+  topology: Topology,
+): Policy {
+  const planned = policies.get(queue.name);
+  const base = planned ?? queue.policy;
+  const merged = Object.entries({ ...base?.definition, ...changes }).filter(
     ([, value]) => value !== undefined,
   );
-  // A policy can not be empty: this one says what is so already.
-  const definition = merged.length > 0 ? Object.fromEntries(merged) : { overflow: overflowOf(queue) };
-  return policyLine(vhost, queue.name, {
-    name: policyName(queue.name, topology),
-    definition,
-    priority: (queue.policy?.priority ?? 0) + 1,
-  });
+  return {
+    name: planned?.name ?? policyName(queue.name, topology),
+    pattern: exactly(queue.name),
+    // A policy can not be empty: this one says what is so already.
+    definition: merged.length > 0 ? Object.fromEntries(merged) : { overflow: overflowOf(queue) },
+    priority: planned?.priority ?? (queue.policy?.priority ?? 0) + 1,
+    applyTo: 'queues',
+  };
 }
 
 /** A name that no policy of another make has. */
@@ -172,10 +210,6 @@ function policyName(queue: string, { policies }: Topology): string {
   for (let n = 1; ; n++) {
     const name = `leveret-doctor-${queue}${n === 1 ? '' : `.${n}`}`;
     const there = policies.find((policy) => policy.name === name);
-    if (!there || isOwn(there.pattern, queue)) return name;
+    if (!there || there.pattern === exactly(queue)) return name;
   }
-}
-
-function isOwn(pattern: string, queue: string): boolean {
-  return pattern === exactly(queue);
 }

@@ -1,6 +1,6 @@
 import type { Parts } from './check.js';
 import type { Policy, Queue } from './server-state.js';
-import { exactly, line, quoted } from './shell.js';
+import { line, quoted } from './shell.js';
 
 /** The lines that rabbitmqctl runs, as it understands them from 3.10 to 4.3. */
 
@@ -10,22 +10,9 @@ export function deleteLine(vhost: string, { name, type }: Queue): string {
   return line('rabbitmqctl', 'delete_queue', '-p', vhost, name, ...conditions);
 }
 
-export function policyLine(
-  vhost: string,
-  queue: string,
-  { name, definition, priority }: Pick<Policy, 'name' | 'definition' | 'priority'>,
-): string {
-  const how = ['--priority', String(priority), '--apply-to', 'queues'];
-  return line(
-    'rabbitmqctl',
-    'set_policy',
-    '-p',
-    vhost,
-    name,
-    exactly(queue),
-    JSON.stringify(definition),
-    ...how,
-  );
+export function policyLine(vhost: string, { name, pattern, definition, priority, applyTo }: Policy): string {
+  const how = ['--priority', String(priority), '--apply-to', applyTo];
+  return line('rabbitmqctl', 'set_policy', '-p', vhost, name, pattern, JSON.stringify(definition), ...how);
 }
 
 /** Declares queues, exchanges and bindings: `import_definitions` is the only way that rabbitmqctl has for it. */

@@ -38,12 +38,18 @@ export function isReached(limit: number | undefined): limit is number {
   return limit !== undefined && limit >= 0 && limit < SAFE_DELIVERY_LIMIT;
 }
 
-/** Changes a setting where it is made: in the queue's arguments, in its policy, or in both. */
+/**
+ * Changes a setting where it is made: in the queue's arguments, in its policy, or in both.
+ *
+ * @param value - what it is to be; undefined: nothing
+ */
 function without(queue: Queue, key: string, value: number | undefined): Pick<Loss, 'arguments' | 'policy'> {
-  const isArgument = argument(queue, key) !== undefined;
-  const isApplied = queue.applied[key] !== undefined || (value !== undefined && !isArgument);
+  const own = argument(queue, key);
+  const isOwn = own !== undefined && (value === undefined || isReached(own as number));
+  const applied = queue.applied[key];
+  const isApplied = applied !== undefined || (value !== undefined && !isOwn);
   return {
-    arguments: isArgument ? { [`x-${key}`]: value } : {},
+    arguments: isOwn ? { [`x-${key}`]: value } : {},
     policy: isApplied ? { [key]: value } : {},
   };
 }

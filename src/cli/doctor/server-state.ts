@@ -5,6 +5,8 @@ export interface Policy {
   readonly pattern: string;
   readonly definition: Readonly<Record<string, unknown>>;
   readonly priority: number;
+  /** `all`, `queues`, `quorum_queues`, … */
+  readonly applyTo: string;
 }
 
 export interface Queue {

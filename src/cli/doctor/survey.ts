@@ -2,6 +2,7 @@ import type { AnyContract } from '../contracts.js';
 import type { Greeting } from '../greeting.js';
 import { Management, ManagementFailure } from '../management.js';
 import type { Where } from '../where.js';
+import { policyThatApplies } from './policies.js';
 import type {
   Alarm,
   Binding,
@@ -90,7 +91,7 @@ async function readQueues(
     management.get<PolicyRow[]>(['policies', vhost]),
     management.get<PolicyRow[]>(['operator-policies', vhost]),
   ]);
-  const known = { policies: policies.map(policyOf), operatorPolicies };
+  const known = { policies: policies.map(policyOf), operatorPolicies: operatorPolicies.map(policyOf) };
   return {
     policies: known.policies,
     queues: new Map(rows.map((row) => [row.name, queueOf(row, known)])),
@@ -166,7 +167,7 @@ interface PolicyRow {
 
 interface KnownPolicies {
   readonly policies: readonly Policy[];
-  readonly operatorPolicies: readonly PolicyRow[];
+  readonly operatorPolicies: readonly Policy[];
 }
 
 function queueOf(row: QueueRow, { policies, operatorPolicies }: KnownPolicies): Queue {
@@ -176,7 +177,11 @@ function queueOf(row: QueueRow, { policies, operatorPolicies }: KnownPolicies): 
   const applied =
     typeof told === 'object' && told !== null && !Array.isArray(told)
       ? (told as Record<string, unknown>)
-      : merged(policy?.definition ?? {}, operatorDefinition(operatorPolicies, row.name, type));
+      : // Before 4.3 the listing does not say which operator policy applies.
+        merged(
+          policy?.definition ?? {},
+          policyThatApplies(operatorPolicies, row.name, type)?.definition ?? {},
+        );
   return {
     name: row.name,
     type,
@@ -188,28 +193,6 @@ function queueOf(row: QueueRow, { policies, operatorPolicies }: KnownPolicies): 
     policy,
     applied,
   };
-}
-
-/** Before 4.3 the listing does not say which operator policy applies: the one of the highest priority that matches. */
-function operatorDefinition(
-  policies: readonly PolicyRow[],
-  name: string,
-  type: string,
-): Readonly<Record<string, unknown>> {
-  const kinds = ['all', 'queues', type === 'stream' ? 'streams' : `${type}_queues`];
-  const [first] = policies
-    .filter((policy) => kinds.includes(policy['apply-to']) && isMatch(policy.pattern, name))
-    .sort((a, b) => b.priority - a.priority);
-  return first?.definition ?? {};
-}
-
-function isMatch(pattern: string, name: string): boolean {
-  try {
-    return new RegExp(pattern).test(name);
-  } catch {
-    // Erlang knows more than JavaScript does.
-    return false;
-  }
 }
 
 /** As rabbit_policy:merge_operator_definitions does: of two limits the smaller one. */
@@ -249,6 +232,6 @@ function bindingOf(row: BindingRow): Binding {
   };
 }
 
-function policyOf({ name, pattern, definition, priority }: PolicyRow): Policy {
-  return { name, pattern, definition, priority };
+function policyOf({ name, pattern, definition, priority, 'apply-to': applyTo }: PolicyRow): Policy {
+  return { name, pattern, definition, priority, applyTo };
 }

@@ -158,6 +158,20 @@ class ContainerServer implements PrivateServer {
     return stdout;
   }
 
+  async ctlWithInput(input: string, ...args: string[]): Promise<string> {
+    const script = 'input=$1; shift; printf "%s" "$input" | rabbitmqctl "$@"';
+    const { exitCode, output, stdout } = await this.#container.exec([
+      'sh',
+      '-c',
+      script,
+      'sh',
+      input,
+      ...args,
+    ]);
+    if (exitCode !== 0) throw new Error(`rabbitmqctl ${args.join(' ')} failed: ${output}`);
+    return stdout;
+  }
+
   async settleMetadata(): Promise<void> {
     await this.ctl('eval', '[dets:sync(T) || T <- dets:all()].');
   }

@@ -234,14 +234,16 @@ class LocalNode implements PrivateServer {
     this.#server?.kill('SIGCONT');
   }
 
-  async ctl(...args: string[]): Promise<string> {
+  ctl(...args: string[]): Promise<string> {
+    return this.ctlWithInput('', ...args);
+  }
+
+  async ctlWithInput(input: string, ...args: string[]): Promise<string> {
     const [command, rest] = this.#command(join(this.#installation, 'rabbitmqctl'), args);
     try {
-      const { stdout } = await promisify(execFile)(command, rest, {
-        env: this.#environment,
-        timeout: 60_000,
-      });
-      return stdout;
+      const running = promisify(execFile)(command, rest, { env: this.#environment, timeout: 60_000 });
+      running.child.stdin?.end(input);
+      return (await running).stdout;
     } catch (error) {
       const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
       throw new Error(`rabbitmqctl ${args.join(' ')} failed: ${stdout}${stderr}`, { cause: error });

@@ -54,6 +54,8 @@ export interface PrivateServer extends TestServer, AsyncDisposable {
   unpause(): Promise<void>;
   /** Runs `rabbitmqctl` against it and returns what it printed. Rejects if it fails. */
   ctl(...args: string[]): Promise<string>;
+  /** The same, with something to read on its stdin. */
+  ctlWithInput(input: string, ...args: string[]): Promise<string>;
   /**
    * Writes what the server knows about its queues to disk. A quorum queue declared within seconds before a kill is
    * otherwise itself lost, with every confirmed message in it. In a cluster on 4.3 whose most nodes are killed, so are its
