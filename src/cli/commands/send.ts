@@ -144,7 +144,8 @@ async function* bodiesOf(
   { onBody, onInvalid }: Reading,
 ): AsyncGenerator<unknown> {
   const isOne = values.text('message-id') !== undefined;
-  if (given === undefined) terminal.hint('Reading one JSON text a line from stdin.');
+  if (given === undefined && isTerminal(stdin))
+    terminal.hint('Reading one JSON text a line. Ctrl-D ends it.');
   let index = 0;
   for await (const text of given === undefined ? linesOf(stdin as Readable) : [given]) {
     if (text.trim() === '' && given === undefined) continue;
@@ -160,6 +161,8 @@ async function* bodiesOf(
     }
   }
 }
+
+const isTerminal = (stdin: object) => (stdin as { readonly isTTY?: boolean }).isTTY === true;
 
 function parse(text: string): { readonly body: unknown } | { readonly problem: string } {
   try {
