@@ -101,7 +101,9 @@ async function plant(
 
 /** Each line of a fix starts an Erlang system of its own, which takes seconds. */
 describe('leveret doctor', { timeout: 240_000 }, () => {
-  it('finds every planted fault, and its lines mend them and keep what applied before', async () => {
+  it('finds every planted fault, and its lines mend them and keep what applied before', {
+    timeout: 600_000,
+  }, async () => {
     await using vhost = await createVhost(server);
     const { management } = vhost;
     await management.createUser('app', password);
