@@ -7,28 +7,59 @@ interface ZodSchema<T> extends Schema<unknown, T> {
   ): Promise<{ success: true; data: T } | { success: false; error: { issues: readonly SchemaIssue[] } }>;
 }
 
-/** Whether a schema that was asked before is to be asked by zod's own way to wait for it. */
-const asynchronous = new WeakMap<Schema, boolean>();
+/** The part of a zod 4 schema that runs it once, and answers with a promise only where one of its functions does. */
+interface Runnable {
+  readonly _zod: { run(payload: Payload, context: { readonly async: true }): Payload | Promise<Payload> };
+}
+
+interface Payload {
+  readonly value: unknown;
+  readonly issues: readonly unknown[];
+}
+
+/** How a schema is asked: it answers at once; one of its functions may answer later; or one has. */
+type Manner = 'at once' | 'unknown' | 'later';
+
+const manners = new WeakMap<Schema, Manner>();
 
 /**
  * Asks a schema about a value. Zod tries every schema without waiting first, drops the promise on which that fails, and begins
  * again: an asynchronous function would be called twice, and one that rejects would end the process with an unhandled rejection
- * (`standardProps` of zod 4, `~validate` of zod 3). A schema that is or may be asynchronous is therefore asked by `safeParseAsync`.
+ * (`standardProps` of zod 4, `~validate` of zod 3). A schema with a function of its user is therefore never asked that way.
  */
 export function ask<T>(
   schema: Schema<unknown, T>,
   value: unknown,
 ): SchemaResult<T> | Promise<SchemaResult<T>> {
-  let isAsync = asynchronous.get(schema);
-  if (isAsync === undefined) {
-    isAsync = isZod(schema) && mayWait(schema);
-    asynchronous.set(schema, isAsync);
+  if (!isZod(schema)) return schema['~standard'].validate(value);
+  let manner = manners.get(schema);
+  if (manner === undefined) {
+    manner = !mayWait(schema) ? 'at once' : isRunnable(schema) ? 'unknown' : 'later';
+    manners.set(schema, manner);
   }
-  if (isAsync && isZod(schema)) return waitFor(schema, value);
-  const result = schema['~standard'].validate(value);
-  // Nothing of it had shown that it would: a function may return a promise without being written as `async`.
-  if ('then' in result && isZod(schema)) asynchronous.set(schema, true);
-  return result;
+  if (manner === 'later') return waitFor(schema, value);
+  return manner === 'unknown' && isRunnable(schema)
+    ? runOnce(schema, value)
+    : schema['~standard'].validate(value);
+}
+
+function runOnce<T>(
+  schema: ZodSchema<T> & Runnable,
+  value: unknown,
+): SchemaResult<T> | Promise<SchemaResult<T>> {
+  const result = schema._zod.run({ value, issues: [] }, { async: true });
+  if (!(result instanceof Promise)) {
+    // Its functions answer at once, so that the texts of its issues can be had by asking again.
+    return result.issues.length === 0 ? { value: result.value as T } : schema['~standard'].validate(value);
+  }
+  manners.set(schema, 'later');
+  return result.then((payload) =>
+    payload.issues.length === 0 ? { value: payload.value as T } : waitFor(schema, value),
+  );
+}
+
+function isRunnable<T>(schema: ZodSchema<T>): schema is ZodSchema<T> & Runnable {
+  return typeof (schema as Partial<Runnable>)._zod?.run === 'function';
 }
 
 async function waitFor<T>(schema: ZodSchema<T>, value: unknown): Promise<SchemaResult<T>> {
@@ -49,14 +80,17 @@ function isZod<T>(schema: Schema<unknown, T>): schema is ZodSchema<T> {
  */
 const MAX_PARTS = 5_000;
 
-/** True when a function somewhere in the definition of a zod schema is written as `async`, or can not be seen. Never throws. */
+/**
+ * True when a zod schema runs a function of its user, which may answer with a promise whether or not it is written as `async`
+ * (memoized, bound, compiled for ES2016), or when it is too large to tell. Never throws.
+ */
 function mayWait(schema: object): boolean {
   // Grows while it is walked through.
   const parts = new Set<unknown>([schema]);
   for (const part of parts) {
-    if (parts.size > MAX_PARTS) return false;
+    if (parts.size > MAX_PARTS) return true;
     try {
-      if (isAsyncFunction(part) || isHidden(part)) return true;
+      if (runsUserFunction(part)) return true;
       for (const inner of within(part)) if (Object(inner) === inner) parts.add(inner);
     } catch {
       // What throws here, such as a lazy part that is not there yet, need not throw when a body is looked at.
@@ -65,15 +99,14 @@ function mayWait(schema: object): boolean {
   return false;
 }
 
-function isAsyncFunction(part: unknown): boolean {
-  return typeof part === 'function' && Object.prototype.toString.call(part) === '[object AsyncFunction]';
-}
-
-/** True for a definition which holds the function of a user within one of zod: it shows nothing of that. */
-function isHidden(part: unknown): boolean {
-  const { check, fn, type, reverseTransform, effect } = part as Definition;
-  if (effect !== undefined) return effect.type === 'refinement';
-  return (check === 'custom' && fn === undefined) || (type === 'pipe' && reverseTransform !== undefined);
+/** True for a definition of zod 4 (refine, check, transform, codec) or zod 3 (an effect) that holds a function of its user. */
+function runsUserFunction(part: unknown): boolean {
+  if (typeof part === 'function') return Object.prototype.toString.call(part) === '[object AsyncFunction]';
+  const { check, type, transform, reverseTransform, effect } = part as Definition;
+  if (effect !== undefined || check === 'custom') return true;
+  return (
+    (type === 'transform' && transform !== undefined) || (type === 'pipe' && reverseTransform !== undefined)
+  );
 }
 
 /** What a schema, a check or a definition is made of. */
@@ -100,7 +133,7 @@ interface Definition {
   readonly getter?: () => unknown;
   readonly shape?: unknown;
   readonly check?: unknown;
-  readonly fn?: unknown;
+  readonly transform?: unknown;
   readonly reverseTransform?: unknown;
   readonly effect?: { readonly type?: unknown };
 }

@@ -268,3 +268,33 @@ describe('a schema', () => {
     expect(isSchema(value)).toBe(false);
   });
 });
+
+describe('a zod schema whose function answers with a promise without being written as async', () => {
+  const row = () => z.object({ amount: z.number().min(0), text: z.string().max(140).optional() });
+
+  it.each([
+    ['is plain', (isKnown: () => Promise<boolean>) => z.string().refine(() => isKnown())],
+    ['is bound', (isKnown: () => Promise<boolean>) => z.string().refine(isKnown.bind(undefined))],
+    ['transforms', (isKnown: () => Promise<boolean>) => z.string().transform(() => isKnown())],
+    [
+      'is deep in a large schema',
+      (isKnown: () => Promise<boolean>) =>
+        z.object({
+          columns: z.union(Array.from({ length: 1_500 }, row)).optional(),
+          name: z.string().refine(() => isKnown()),
+        }),
+    ],
+  ])('is asked once, and its rejection is an issue: it %s', async (what, schemaOf) => {
+    let asked = 0;
+    const schema: Schema = schemaOf(() => {
+      asked++;
+      return Promise.reject(new Error('the bank does not answer'));
+    });
+    const body = what === 'is deep in a large schema' ? { name: 'Ada' } : 'Ada';
+    expect(await validate(schema, body)).toMatchObject({
+      ok: false,
+      issues: [{ message: expect.stringContaining('the bank does not answer') }],
+    });
+    expect(asked).toBe(1);
+  });
+});
