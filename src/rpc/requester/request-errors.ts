@@ -83,9 +83,10 @@ export function lostError(request: PendingRequest, cause: TransportError, connec
 }
 
 /** @param failure - as the answer tells it */
-export function remoteError({ code, message }: Failure): RemoteError {
+export function remoteError({ procedure }: PendingRequest, { code, message }: Failure): RemoteError {
+  const named = `The responder of ${targetOf(procedure)} failed: ${message}`;
   // The handler's own word for "try again".
-  return new RemoteError(code, message, { retryable: code === 'RetryLater' });
+  return new RemoteError(code, named, { retryable: code === 'RetryLater' });
 }
 
 export function invalidAnswerError({ procedure }: PendingRequest, issues: readonly Issue[]): RemoteError {

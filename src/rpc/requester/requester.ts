@@ -250,7 +250,7 @@ export class Requester {
     if (request?.phase !== 'sent') return;
     const failure = failureIn(delivery);
     if (failure) {
-      this.#requests.fail(request, errors.remoteError(failure));
+      this.#requests.fail(request, errors.remoteError(request, failure));
       return;
     }
     const { maxBodyBytes } = this.#settings;

@@ -1,3 +1,4 @@
+import { isLeveretError } from '../../errors.js';
 import { errorText } from '../../messages/copies.js';
 import { ERROR_HEADER } from '../../messages/headers.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../../transport/port.js';
@@ -56,12 +57,18 @@ export function replyTo(
 
 /** A failure as an answer: a header that says so, and the same as JSON for clients that do not look at headers. */
 export function failureAnswer(error: unknown): Answer {
-  const header = errorText(error);
+  const header = errorText(passedOn(error));
   return {
     content: Buffer.from(JSON.stringify({ error: parseFailure(header) })),
     contentType: 'application/json',
     headers: { [ERROR_HEADER]: header },
   };
+}
+
+/** The error of another responder, passed on, keeps its own code. */
+function passedOn(error: unknown): unknown {
+  if (!isLeveretError(error) || error.code !== 'REMOTE') return error;
+  return { code: error.remoteCode, message: error.message };
 }
 
 /** The failure that an answer tells of; undefined when it is a real answer. */

@@ -27,7 +27,7 @@ suite('a responder', {
     expect(error).toMatchObject({
       code: 'REMOTE',
       remoteCode: 'SOLD_OUT',
-      message: 'sold: out',
+      message: "The responder of the procedure 'echo' failed: sold: out",
       retryable: false,
     });
     await expect(broker.request(echo, { n: 2 })).rejects.toMatchObject({
@@ -37,7 +37,7 @@ suite('a responder', {
     expect(await broker.request(echo, { n: 3 })).toEqual({ n: 3 });
     expect(events.of('handler-error')).toMatchObject([
       { queue: 'echo', attempt: 1, error: { code: 'SOLD_OUT' } },
-      { queue: 'echo', attempt: 1, error: { message: 'no' } },
+      { queue: 'echo', attempt: 1, error: { message: "The responder of the procedure 'echo' failed: no" } },
     ]);
     expect(events.of('dead-lettered')).toEqual([]);
     await until(() => responder.stats.acked === 3);
@@ -202,8 +202,14 @@ suite('a responder', {
     });
     await responder.ready;
     const ask = (n: number) => broker.request(echo, { n }, { timeoutMs: 20_000 });
-    await expect(ask(0)).rejects.toMatchObject({ remoteCode: 'DeadLetter', message: 'hopeless' });
-    await expect(ask(1)).rejects.toMatchObject({ remoteCode: 'TypeError', message: 'no' });
+    await expect(ask(0)).rejects.toMatchObject({
+      remoteCode: 'DeadLetter',
+      message: "The responder of the procedure 'echo' failed: hopeless",
+    });
+    await expect(ask(1)).rejects.toMatchObject({
+      remoteCode: 'TypeError',
+      message: "The responder of the procedure 'echo' failed: no",
+    });
     await expect(ask(2)).rejects.toMatchObject({ code: 'REMOTE', remoteCode: 'INVALID_BODY' });
     await expect(ask(3)).rejects.toMatchObject({ code: 'REMOTE', remoteCode: 'INVALID_BODY' });
     await until(() => responder.stats.acked === 4);
