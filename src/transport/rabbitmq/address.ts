@@ -11,7 +11,31 @@ export interface Address {
   readonly username: string;
   readonly password: string;
   readonly vhost: string;
+  readonly settings: AddressSettings;
 }
+
+/** What the query of a URL says of the connection; absent: the broker's options decide, or the server. */
+export interface AddressSettings {
+  /** Seconds, 1 to 3 600. */
+  readonly heartbeat?: number;
+  /** How long one attempt may take, in milliseconds. */
+  readonly connection_timeout?: number;
+  /** The largest frame, in bytes, 8 192 or more: the least that RabbitMQ 4.1 takes. */
+  readonly frameMax?: number;
+  /** The most channels, 1 to 65 535. */
+  readonly channelMax?: number;
+}
+
+/** The parameters of the RabbitMQ URI specification that hosted services and other clients write, and their ranges. */
+const PARAMETERS: Readonly<Record<string, readonly [name: keyof AddressSettings, min: number, max: number]>> =
+  {
+    heartbeat: ['heartbeat', 1, 3_600],
+    connection_timeout: ['connection_timeout', 1, 2 ** 31 - 1],
+    frameMax: ['frameMax', 8_192, 2 ** 31 - 1],
+    frame_max: ['frameMax', 8_192, 2 ** 31 - 1],
+    channelMax: ['channelMax', 1, 65_535],
+    channel_max: ['channelMax', 1, 65_535],
+  };
 
 /**
  * Takes an AMQP URL apart (https://www.rabbitmq.com/docs/uri-spec).
@@ -20,8 +44,13 @@ export interface Address {
  * hold a password.
  */
 export function parseAddress(text: string): Address {
+  if (text === 'undefined') {
+    throw invalid(
+      'it is undefined, perhaps an environment variable that is not set; without an argument it is amqp://localhost',
+    );
+  }
   const url = tryParse(text);
-  if (!url) throw invalid('it is not a URL');
+  if (!url) throw invalid(`it is not a URL. ${ENCODE_PASSWORD}`);
   if (url.protocol !== 'amqp:' && url.protocol !== 'amqps:') {
     throw invalid(`its scheme is '${url.protocol.slice(0, 20)}'`);
   }
@@ -30,10 +59,8 @@ export function parseAddress(text: string): Address {
   if (url.pathname.includes('@')) {
     throw invalid("an '@' in the name of a virtual host is written as %40, and a '/' in a password as %2F");
   }
-  const [parameter] = url.searchParams.keys();
-  if (parameter !== undefined || url.hash !== '') {
-    throw invalid('it has a query or a fragment; settings are passed as options of the broker instead');
-  }
+  if (url.hash !== '') throw invalid(`it has a fragment, which begins with '#'. ${ENCODE_PASSWORD}`);
+  const settings = settingsOf(url);
   const vhost = decode(url.pathname.replace(/^\//, ''), 'virtual host');
   if (url.pathname.slice(1).includes('/'))
     throw invalid("a '/' inside the name of a virtual host is written as %2F");
@@ -49,7 +76,31 @@ export function parseAddress(text: string): Address {
     username: anonymous ? 'guest' : decode(url.username, 'user name'),
     password: anonymous ? 'guest' : decode(url.password, 'password'),
     vhost: vhost === '' ? '/' : vhost,
+    settings,
   };
+}
+
+const ENCODE_PASSWORD =
+  'The likely fault is a password with one of / ? # [ ] @ : % in it: percent-encode it, with encodeURIComponent(password)';
+
+/** The query of a URL. Its values are never shown: a password that is not encoded can end up there. */
+function settingsOf(url: URL): AddressSettings {
+  const settings: Partial<Record<keyof AddressSettings, number>> = {};
+  for (const [key, text] of url.searchParams) {
+    const parameter = Object.hasOwn(PARAMETERS, key) ? PARAMETERS[key] : undefined;
+    if (!parameter) {
+      const known = Object.keys(PARAMETERS).join(', ');
+      throw invalid(
+        `its query has a parameter that is not known (${known}). Other settings are options of the broker. ${ENCODE_PASSWORD}`,
+      );
+    }
+    const [name, min, max] = parameter;
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max))
+      throw invalid(`its parameter '${key}' must be a whole number from ${min} to ${max}`);
+    settings[name] = value;
+  }
+  return settings;
 }
 
 function tryParse(text: string): URL | undefined {

@@ -31,6 +31,14 @@ export class RabbitTransport implements Transport {
   constructor(urls: readonly string[], options: RabbitOptions) {
     const addresses = urls.map(parseAddress);
     this.#addresses = new Map(addresses.map((address) => [address.label, address]));
+    for (const address of addresses) {
+      const { username, password } = this.#addresses.get(address.label) as Address;
+      if (username === address.username && password === address.password) continue;
+      throw new ConnectionError(
+        'INVALID_URL',
+        `Invalid broker URL: the list has ${address.label} twice, with different credentials`,
+      );
+    }
     this.addresses = [...this.#addresses.keys()];
     this.#options = options;
     if (new Set(addresses.map((address) => address.secure)).size > 1) {
@@ -54,6 +62,8 @@ export class RabbitTransport implements Transport {
     const socket = new AbortController();
     const abandon = () => socket.abort();
     signal.addEventListener('abort', abandon, { once: true });
+    const { connection_timeout: limitMs } = address.settings;
+    const timer = limitMs === undefined ? undefined : clock.setTimeout(abandon, limitMs);
     const tap = new HandshakeTap();
     const dial = () =>
       connect(
@@ -63,7 +73,11 @@ export class RabbitTransport implements Transport {
           port: address.port,
           // amqplib decodes it again.
           vhost: encodeURIComponent(address.vhost),
-          heartbeat: heartbeatSeconds,
+          heartbeat: address.settings.heartbeat ?? heartbeatSeconds,
+          ...(address.settings.frameMax === undefined ? undefined : { frameMax: address.settings.frameMax }),
+          ...(address.settings.channelMax === undefined
+            ? undefined
+            : { channelMax: address.settings.channelMax }),
         },
         {
           ...(address.secure ? tls : undefined),
@@ -96,6 +110,7 @@ export class RabbitTransport implements Transport {
       throw dialFailure(error, address, tap.refusal);
     } finally {
       tap.stop();
+      if (timer) clock.clearTimeout(timer);
       signal.removeEventListener('abort', abandon);
     }
   }

@@ -13,6 +13,7 @@ describe('a broker URL', () => {
       username: 'guest',
       password: 'guest',
       vhost: '/',
+      settings: {},
     });
     expect(parseAddress('amqps://rabbit')).toMatchObject({ secure: true, hostname: 'rabbit', port: 5671 });
   });
@@ -69,7 +70,9 @@ describe('a broker URL', () => {
     'amqp://u:canary@h/a/b',
     'amqp://u:canary@h:70000',
     'amqp://u:canary@h:port',
-    'amqp://u:canary@h?heartbeat=5',
+    'amqp://u:canary@h?heartbeat=0',
+    'amqp://u:canary@h?heartbeat=canary',
+    'amqp://u:canary@h?canary=5',
     'amqp://u:canary@h/v#x',
     'amqp://u:canary@[::1',
     'amqp://u:canary@h h',
