@@ -19,8 +19,12 @@ export type OutcomeListener = (
 /** What the testing kit puts into a broker in place of the real thing. Not a part of the public API. */
 export interface TestHooks {
   readonly clock: Clock;
+  /** Measures the deadlines of `close`; the broker's own clock by default. */
+  readonly closeClock?: Clock;
   readonly transport: Transport;
   readonly onOutcome: OutcomeListener;
+  /** A dead letter is about to be put back into its queue, under this id. */
+  onReplay?(messageId: string | undefined): void;
   /** A relay has begun to work. */
   onRelay(relay: TableRelay): void;
   /** Around a handler that runs inside of something: its crash has to end that too. */

@@ -107,7 +107,16 @@ class QueueDeadLetters implements DeadLetters {
         this.#overAll(stop, prefetch, (pass) => {
           const { clock, maxBodyBytes } = this.#office;
           const { contract } = this;
-          return new Replay({ contract, options, pass, publisher, clock, maxBodyBytes, signal: stop }).run();
+          return new Replay({
+            contract,
+            options,
+            pass,
+            publisher,
+            clock,
+            maxBodyBytes,
+            onReplay: this.#office.onReplay,
+            signal: stop,
+          }).run();
         }),
       ),
     );

@@ -12,14 +12,22 @@ export class DeadLetterOperations implements BackgroundPublisher {
   readonly #connections: Readonly<Record<Role, Connection>>;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
+  /** Told of the id of each dead letter before it is put back. */
+  readonly onReplay: ((messageId: string | undefined) => void) | undefined;
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   readonly #publishers = new Set<Publisher>();
 
-  constructor(connections: Readonly<Record<Role, Connection>>, clock: Clock, maxBodyBytes: number) {
+  constructor(
+    connections: Readonly<Record<Role, Connection>>,
+    clock: Clock,
+    maxBodyBytes: number,
+    onReplay?: (messageId: string | undefined) => void,
+  ) {
     this.#connections = connections;
     this.clock = clock;
     this.maxBodyBytes = maxBodyBytes;
+    this.onReplay = onReplay;
   }
 
   /** Where letters are read. */

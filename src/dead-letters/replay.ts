@@ -22,6 +22,8 @@ export interface ReplaySettings {
   readonly publisher: Publisher;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
+  /** Told of the id of each dead letter before it is put back. */
+  readonly onReplay: ((messageId: string | undefined) => void) | undefined;
   /** Ends it after the letters in hand. */
   readonly signal: AbortSignal;
 }
@@ -106,6 +108,7 @@ export class Replay {
   async #putBack(letter: Delivery): Promise<void> {
     const { contract, publisher, pass } = this.#settings;
     try {
+      this.#settings.onReplay?.(letter.properties.messageId as string | undefined);
       await publishCopy(publisher, (options) => replayCopy(letter, contract, options));
       this.#counts.replayed++;
       pass.remove(letter);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { realTimers } from '../util/timers.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
 interface Entry {
@@ -33,21 +34,21 @@ class MemoryStore implements IdempotencyStore {
     if (this.#current(this.#done, key)) return 'done';
     if (this.#current(this.#claimed, key)) return 'busy';
     const token = randomUUID();
-    this.#claimed.set(key, { token, until: performance.now() + leaseMs });
+    this.#claimed.set(key, { token, until: realTimers.now() + leaseMs });
     this.#makeRoom();
     return { token };
   }
 
   async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
     if (!this.#isOf(key, token)) return false;
-    this.#claimed.set(key, { token, until: performance.now() + leaseMs });
+    this.#claimed.set(key, { token, until: realTimers.now() + leaseMs });
     return true;
   }
 
   async done(key: string, token: string, ttlMs: number): Promise<boolean> {
     if (!this.#isOf(key, token)) return false;
     this.#claimed.delete(key);
-    this.#done.set(key, { token: undefined, until: performance.now() + ttlMs });
+    this.#done.set(key, { token: undefined, until: realTimers.now() + ttlMs });
     this.#makeRoom();
     return true;
   }
@@ -64,7 +65,7 @@ class MemoryStore implements IdempotencyStore {
 
   #current(entries: Map<string, Entry>, key: string): Entry | undefined {
     const entry = entries.get(key);
-    if (!entry || entry.until > performance.now()) return entry;
+    if (!entry || entry.until > realTimers.now()) return entry;
     entries.delete(key);
     return undefined;
   }

@@ -1,3 +1,4 @@
+import { realTimers } from '../util/timers.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, ConnectionError, isLeveretError, messageOf, TimeoutError } from '../errors.js';
 import type { OutgoingMessage } from '../transport/port.js';
@@ -61,7 +62,7 @@ export class RowSender {
 
   async #sendRow(row: StoredRow, deadline: number, signal: AbortSignal): Promise<RowOutcome | undefined> {
     const { contracts, sender, onSent } = this.#settings;
-    const leftMs = deadline - performance.now();
+    const leftMs = deadline - realTimers.now();
     if (leftMs <= 0 || signal.aborted || !sender.isUsable) return undefined;
     try {
       const message = toMessage(row.envelope, row.messageId, row.body);

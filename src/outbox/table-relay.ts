@@ -1,3 +1,4 @@
+import { realTimers } from '../util/timers.js';
 import { ClosedError, ConfigurationError, messageOf, TimeoutError } from '../errors.js';
 import { checkOptions, expectDuration, expectInteger, expectString } from '../util/checks.js';
 import { type Clock, systemClock, withDeadline } from '../util/clock.js';
@@ -227,14 +228,14 @@ export class TableRelay implements Relay {
   }
 
   #count(always: boolean): Promise<void> {
-    if (!always && performance.now() - this.#countedAt < this.#store.statsEveryMs / 2)
+    if (!always && realTimers.now() - this.#countedAt < this.#store.statsEveryMs / 2)
       return Promise.resolve();
     this.#counting ??= this.#store
       .stats(this.#contracts)
       .then(
         (counters) => {
           this.#counters = counters;
-          this.#countedAt = performance.now();
+          this.#countedAt = realTimers.now();
         },
         // Asked again in a moment; the loop tells that the database is away.
         () => {},

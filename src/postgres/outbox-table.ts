@@ -1,3 +1,4 @@
+import { realTimers } from '../util/timers.js';
 import type {
   BatchRequest,
   BatchWork,
@@ -57,7 +58,7 @@ export class OutboxTable implements RelayStore {
     const contracts = arrayOf(request.contracts);
     return this.#db.transaction(
       async ({ run }) => {
-        const takenAt = performance.now();
+        const takenAt = realTimers.now();
         // A statement of its own: the next one is to see what was committed before these locks were had.
         const locked = await run(this.#sql.lock, [`${IDLE_MS}`, this.#table.sql]);
         const slots = arrayOf(locked.map(({ slot }) => textIn(slot)));

@@ -12,6 +12,7 @@ import {
 } from '../util/checks.js';
 import { type Deferred, deferred } from '../util/deferred.js';
 import { onAbort } from '../util/on-abort.js';
+import { nextTurn, realTimers } from '../util/timers.js';
 import type { Receipt } from './publisher/pending-send.js';
 import type { AnySendOptions, SendArguments } from './send-options.js';
 
@@ -92,11 +93,11 @@ export async function sendAll<Body>(
   };
   /** What the last call has answered when it is an async function. */
   let telling: PromiseLike<unknown> | undefined;
-  let reportedAt = performance.now();
+  let reportedAt = realTimers.now();
 
   const report = (isLast: boolean) => {
-    if (!onProgress || (!isLast && performance.now() - reportedAt < PROGRESS_INTERVAL_MS)) return;
-    reportedAt = performance.now();
+    if (!onProgress || (!isLast && realTimers.now() - reportedAt < PROGRESS_INTERVAL_MS)) return;
+    reportedAt = realTimers.now();
     try {
       const answer: unknown = onProgress({ sent, failed: failed.length, total });
       if (isThenable(answer)) telling = answer.then(undefined, callbackFailed);
@@ -131,7 +132,7 @@ export async function sendAll<Body>(
       void sendOne(body, index++);
       await underWayAtMost(maxUnderWay - 1);
       // Sends that fail at once give the event loop no turn: nobody could abort, and nothing be confirmed.
-      if (index % TURN_EVERY === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (index % TURN_EVERY === 0) await nextTurn();
       // Of a list, all are accounted for. A source without an end would fail for ever.
       if (isClosed && total === undefined) break;
     }
@@ -140,7 +141,7 @@ export async function sendAll<Body>(
   }
   report(true);
   // One that goes on for longer is not waited for: it may never end.
-  if (telling) await Promise.race([telling, new Promise((resolve) => setImmediate(resolve))]);
+  if (telling) await Promise.race([telling, nextTurn()]);
   if (callbackError) throw (callbackError as { readonly error: unknown }).error;
   return { sent, failed };
 }
@@ -166,7 +167,7 @@ async function* untilAborted<Body>(
         wake = () => resolve(undefined);
         next.then(resolve, reject);
         // By the source itself, before there was anybody to wake. What it has given all the same goes first.
-        if (signal.aborted) queueMicrotask(wake);
+        if (signal.aborted) realTimers.queueMicrotask(wake);
       });
       isOver = step?.done ?? false;
       if (!step || step.done) return;

@@ -1,9 +1,13 @@
 import type { BrokerHealth } from '../broker/health.js';
 import type { TableRelay } from '../outbox/table-relay.js';
 import type { MemoryServer } from '../transport/memory/server.js';
+import { nextTurn, realTimers } from '../util/timers.js';
 
 /** As many turns of the event loop without any work are taken for the end of it: promises and flushes come in between. */
 const QUIET_TURNS = 4;
+
+/** The longest that `calm` looks on at messages that lead to others, in real milliseconds. */
+const CALM_MS = 5_000;
 
 /** How long `calm` waits for handlers that do something real, in real milliseconds. */
 const GRACE_MS = 50;
@@ -22,13 +26,18 @@ export class IdleDetector {
 
   /** One turn of the event loop. */
   turn(): Promise<void> {
-    return new Promise((resolve) => setImmediate(resolve));
+    return nextTurn();
   }
 
-  /** Lets everything happen that needs no more than a few turns, or a moment of real time. */
-  async calm(): Promise<void> {
+  /**
+   * Lets everything happen that needs no more than a few turns, or a moment of real time.
+   *
+   * Resolves with false when the work went on after `limitMs`, in real milliseconds.
+   */
+  async calm(limitMs = CALM_MS): Promise<boolean> {
+    const deadline = realTimers.now() + limitMs;
     let waitingSince: number | undefined;
-    for (let quiet = 0; quiet < QUIET_TURNS; ) {
+    for (let quiet = 0; quiet < QUIET_TURNS && realTimers.now() < deadline; ) {
       await this.turn();
       const running = this.#handlers();
       this.#stuck = Math.min(this.#stuck, running);
@@ -36,34 +45,36 @@ export class IdleDetector {
         quiet = 0;
       } else if (running > this.#stuck) {
         quiet = 0;
-        waitingSince ??= performance.now();
-        if (performance.now() - waitingSince > GRACE_MS) this.#stuck = running;
+        waitingSince ??= realTimers.now();
+        if (realTimers.now() - waitingSince > GRACE_MS) this.#stuck = running;
         else await moment();
       } else {
         waitingSince = undefined;
         quiet++;
       }
     }
+    return realTimers.now() < deadline;
   }
 
   /** Waits for handlers and sends too. Resolves with what still runs when that takes too long. */
   async settled(timeoutMs: number, relays: ReadonlySet<TableRelay>): Promise<string | undefined> {
-    const deadline = performance.now() + timeoutMs;
+    const deadline = realTimers.now() + timeoutMs;
     while (true) {
-      await this.calm();
+      await this.calm(Math.max(0, deadline - realTimers.now()));
       // A handler may have committed a row, and so has each one that follows.
       if (await this.#haveSent(relays, deadline)) continue;
       const running = this.#running();
-      if (running === undefined || performance.now() > deadline) return running;
+      if (realTimers.now() > deadline) return running ?? this.#going();
+      if (running === undefined) return undefined;
       await moment();
     }
   }
 
   /** True when the relays had something to send: what it leads to has to be waited for again. */
   async #haveSent(relays: ReadonlySet<TableRelay>, deadline: number): Promise<boolean> {
-    if (relays.size === 0 || performance.now() > deadline) return false;
+    if (relays.size === 0 || realTimers.now() > deadline) return false;
     const late = new Promise<number>((resolve) => {
-      setTimeout(() => resolve(0), Math.max(0, deadline - performance.now())).unref();
+      realTimers.setTimeout(() => resolve(0), Math.max(0, deadline - realTimers.now())).unref();
     });
     const sent = await Promise.all([...relays].map((relay) => Promise.race([relay.caughtUp(), late])));
     return sent.some((count) => count > 0);
@@ -76,6 +87,12 @@ export class IdleDetector {
 
   #handlers(): number {
     return this.#broker.health().consumers.reduce((sum, { inFlight }) => sum + inFlight, 0);
+  }
+
+  /** What goes on without an end, when nothing was at work at the moment of looking. */
+  #going(): string {
+    const busy = this.#broker.health().consumers.filter(({ state }) => state === 'running');
+    return `a message on its way for ${busy.map(({ queue }) => `the queue '${queue}'`).join(', ') || 'a queue'}`;
   }
 
   #running(): string | undefined {
@@ -94,5 +111,5 @@ export class IdleDetector {
 }
 
 function moment(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 1));
+  return new Promise((resolve) => realTimers.setTimeout(resolve, 1));
 }

@@ -10,6 +10,7 @@ import {
   splitError,
   unknownContract,
 } from '../outbox/relay-store.js';
+import { realTimers } from '../util/timers.js';
 
 interface MemoryRow extends Omit<StoredRow, 'attempts' | 'dueInMs'> {
   attempts: number;
@@ -47,7 +48,7 @@ export class MemoryTable implements RelayStore {
   async check(): Promise<void> {}
 
   async batch({ limit, contracts, aheadMs, signal }: BatchRequest, work: BatchWork): Promise<number> {
-    const takenAt = performance.now();
+    const takenAt = realTimers.now();
     const rows = this.#take(limit, contracts, Date.now() + aheadMs);
     if (rows.length === 0) return 0;
     const keys = new Set(rows.flatMap(({ key }) => (key === undefined ? [] : [key])));

@@ -46,17 +46,35 @@ export interface DeadLetteredMessage<Body = unknown> {
 /** Everything that happened in a test, in order. */
 export class Records implements ServerObserver {
   readonly #published: { readonly message: StoredMessage; readonly link: ServerLink }[] = [];
+  /** Where the last message of an id went out, until its client has seen the confirm. */
+  readonly #unconfirmed = new Map<string, ServerLink>();
+  /** How many dead letters of an id are about to be put back. */
+  readonly #replays = new Map<string, number>();
   readonly #enqueued: { readonly queue: string; readonly message: StoredMessage }[] = [];
   readonly #handled: { readonly queue: string; readonly record: HandledMessage }[] = [];
 
   onPublished(message: StoredMessage, link: ServerLink): void {
     const { messageId } = message.properties;
-    // What was not confirmed is published again on the next connection, under the same id; and so is a dead letter that is replayed.
-    const isAgain =
-      messageId !== undefined &&
-      (this.#published.some((it) => it.message.properties.messageId === messageId && it.link !== link) ||
-        this.#enqueued.some(({ message: it }) => it.properties.messageId === messageId && isDeadLetter(it)));
-    if (!isAgain) this.#published.push({ message, link });
+    if (messageId === undefined) {
+      this.#published.push({ message, link });
+      return;
+    }
+    const replays = this.#replays.get(messageId) ?? 0;
+    if (replays > 0) this.#replays.set(messageId, replays - 1);
+    // What was not confirmed is published again on the next connection, under the same id.
+    const unconfirmed = this.#unconfirmed.get(messageId);
+    if (replays === 0 && (unconfirmed === undefined || unconfirmed === link))
+      this.#published.push({ message, link });
+    this.#unconfirmed.set(messageId, link);
+  }
+
+  onConfirmed({ properties: { messageId } }: StoredMessage): void {
+    if (messageId !== undefined) this.#unconfirmed.delete(messageId);
+  }
+
+  /** A dead letter that is put back was sent before. */
+  onReplay(messageId: string | undefined): void {
+    if (messageId !== undefined) this.#replays.set(messageId, (this.#replays.get(messageId) ?? 0) + 1);
   }
 
   onEnqueued(queue: string, message: StoredMessage): void {
@@ -107,10 +125,6 @@ export class Records implements ServerObserver {
 /** A copy for another attempt: it was sent before. */
 function isCopy({ headers }: StoredMessage): boolean {
   return (numberIn(headers[ATTEMPT_HEADER]) ?? 1) > 1 && headers[FAILED_AT_HEADER] === undefined;
-}
-
-function isDeadLetter({ headers }: StoredMessage): boolean {
-  return headers[FAILED_AT_HEADER] !== undefined || headers['x-death'] !== undefined;
 }
 
 function bodyOf({ codec, contentTypes }: Contract, { content, properties }: StoredMessage): unknown {

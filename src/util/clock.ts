@@ -1,4 +1,5 @@
 import { onAbort } from './on-abort.js';
+import { realTimers } from './timers.js';
 
 /** Time and chance, injected so that tests and the embedded broker can own them. */
 
@@ -22,10 +23,10 @@ export interface Clock {
 
 /** The computer's own clock. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: realTimers.now,
   wallNow: () => Date.now(),
-  setTimeout: (callback, delayMs) => setTimeout(callback, Math.min(delayMs, MAX_TIMER_MS)),
-  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+  setTimeout: (callback, delayMs) => realTimers.setTimeout(callback, Math.min(delayMs, MAX_TIMER_MS)),
+  clearTimeout: (timer) => realTimers.clearTimeout(timer as NodeJS.Timeout),
   random: () => Math.random(),
 };
 

@@ -9,6 +9,7 @@ import {
 } from '../../transport/port.js';
 import type { Clock, Timer } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
+import { realTimers } from '../../util/timers.js';
 import { AckWindow } from './ack-window.js';
 import { DeliveryRing } from './delivery-ring.js';
 import { offsetIn, type StreamPosition } from './stream-position.js';
@@ -191,7 +192,7 @@ export class Session {
     if (this.#flushScheduled) return;
     if (this.#delayFlush()) return;
     this.#flushScheduled = true;
-    setImmediate(() => this.flush());
+    realTimers.setImmediate(() => this.flush());
   }
 
   /** False when what is acknowledged must not wait: the server soon delivers no more without it. */
@@ -284,7 +285,7 @@ export class Session {
 
   /** A stream takes nothing back: it comes again from here, or from where the consumer will go on. */
   #keep(tag: number): true {
-    setImmediate(() => {
+    realTimers.setImmediate(() => {
       const delivery = this.#unsettled.get(tag);
       if (!this.#isLive || !delivery) return;
       if (this.#isWanted) {

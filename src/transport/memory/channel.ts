@@ -12,6 +12,7 @@ import {
 } from '../port.js';
 import { type ChannelConsumer, ChannelConsumers, type Unacked } from './channel-consumers.js';
 import type { MemoryLink } from './link.js';
+import type { StoredMessage } from './message.js';
 import { ServerRefusalError } from './refusal.js';
 import { REPLY_TO } from './replies.js';
 
@@ -28,7 +29,7 @@ export class MemoryChannel implements Channel {
   #isClosedToldOf = false;
   #published = 0;
   /** The last confirm, while the client has not seen it and it can grow. */
-  #growing: { tag: number; multiple: boolean } | undefined;
+  #growing: { tag: number; multiple: boolean; readonly messages: StoredMessage[] } | undefined;
 
   constructor(link: MemoryLink, options: ChannelOptions) {
     this.#link = link;
@@ -167,7 +168,11 @@ export class MemoryChannel implements Channel {
     const tag = ++this.#published;
     const { exchange, routingKey, mandatory, properties } = message;
     checkExpiration(properties.expiration);
-    const { wasRouted, wasAccepted } = server.publish(message, this.#replyTo(properties.replyTo), this.#link);
+    const {
+      wasRouted,
+      wasAccepted,
+      message: stored,
+    } = server.publish(message, this.#replyTo(properties.replyTo), this.#link);
     if (!wasRouted && mandatory) {
       const { onReturn } = this.#options;
       const returned = {
@@ -180,23 +185,26 @@ export class MemoryChannel implements Channel {
       this.#growing = undefined;
       if (onReturn) this.#arriveHere(() => onReturn(returned));
     }
-    if (this.#options.confirms) this.#confirm(tag, wasAccepted);
+    if (this.#options.confirms) this.#confirm(tag, wasAccepted, stored);
   }
 
   /** Many confirms in a row become one, as on a busy server. */
-  #confirm(tag: number, accepted: boolean): void {
+  #confirm(tag: number, accepted: boolean, message: StoredMessage): void {
     const { onConfirm } = this.#options;
     if (!onConfirm) return;
     if (accepted && this.#growing) {
       this.#growing.tag = tag;
       this.#growing.multiple = true;
+      this.#growing.messages.push(message);
       return;
     }
-    const confirm = { tag, multiple: false };
+    const confirm = { tag, multiple: false, messages: [message] };
     this.#growing = accepted ? confirm : undefined;
     this.#arriveHere(() => {
       if (this.#growing === confirm) this.#growing = undefined;
       onConfirm(confirm.tag, confirm.multiple, accepted);
+      const { observer } = this.#link.server;
+      if (observer?.onConfirmed) for (const each of confirm.messages) observer.onConfirmed(each);
     });
   }
 

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
+import { realTimers } from '../../util/timers.js';
 import {
   type Channel,
   type ChannelOptions,
@@ -106,7 +107,7 @@ export class MemoryLink implements Link, ServerLink {
     for (const channel of [...this.#channels]) channel.linkClosed();
     this.server.linkClosed(this);
     // As from a socket: the news does not come while the caller is still at work.
-    setImmediate(() => {
+    realTimers.setImmediate(() => {
       this.#closed.resolve(reason);
       for (const reject of this.#requests) reject(error);
       this.#requests.clear();
@@ -194,7 +195,7 @@ export class MemoryLink implements Link, ServerLink {
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(() => this.#handOver());
+    realTimers.setImmediate(() => this.#handOver());
   }
 
   #handOver(): void {

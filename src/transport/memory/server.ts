@@ -23,6 +23,8 @@ export interface Published {
   readonly wasRouted: boolean;
   /** False when a queue refused it. */
   readonly wasAccepted: boolean;
+  /** The message as the server keeps it. */
+  readonly message: StoredMessage;
 }
 
 /** A connection, as the server sees it. */
@@ -40,6 +42,8 @@ export interface ServerLink {
 export interface ServerObserver {
   /** A client has published. */
   onPublished?(message: StoredMessage, link: ServerLink): void;
+  /** The client has seen the confirm of a message that it published, or the refusal. */
+  onConfirmed?(message: StoredMessage): void;
   /** A message is in a queue. */
   onEnqueued?(queue: string, message: StoredMessage): void;
 }
@@ -146,7 +150,7 @@ export class MemoryServer implements QueueHost {
     this.observer?.onPublished?.(message, link);
     if (exchange === '' && isReplyAddress(message.routingKey)) {
       this.replies.deliver(message);
-      return { wasRouted: !this.behaviour.returnsReplies, wasAccepted: true };
+      return { wasRouted: !this.behaviour.returnsReplies, wasAccepted: true, message };
     }
     return this.#distribute(message);
   }
@@ -195,7 +199,7 @@ export class MemoryServer implements QueueHost {
     }
     this.#distributing--;
     if (this.#distributing === 0) for (const next of this.#afterwards.splice(0)) next();
-    return { wasRouted, wasAccepted };
+    return { wasRouted, wasAccepted, message };
   }
 
   /** A dead letter leaves its queue when the message that caused it has reached all of its own. */

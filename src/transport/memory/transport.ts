@@ -1,5 +1,6 @@
 import { ConnectionError } from '../../errors.js';
 import type { Clock } from '../../util/clock.js';
+import { nextTurn } from '../../util/timers.js';
 import { DialError, type DialOptions, type Link, type Transport } from '../port.js';
 import { type MemoryAddress, parseMemoryAddress } from './address.js';
 import { MemoryLink } from './link.js';
@@ -36,7 +37,7 @@ export class MemoryTransport implements Transport {
 
   async dial(address: string, { role, signal }: DialOptions): Promise<Link> {
     // As a connection takes at least one turn of the event loop.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     signal.throwIfAborted();
     if (!this.#isReachable)
       throw new DialError('CONNECTION_FAILED', 'the embedded broker is down', { reachedServer: false });

@@ -1,4 +1,5 @@
 import type { Channel as AmqpChannel, ConfirmChannel, Message } from 'amqplib';
+import { realTimers } from '../../util/timers.js';
 import {
   type BindingDeclaration,
   type Channel,
@@ -57,7 +58,7 @@ export class RabbitChannel implements Channel {
       const error = this.#error ?? new TransportError('the channel was closed');
       this.#error = error;
       // amqplib closes the channels of a lost connection before it tells of the loss: by then the link says so too.
-      queueMicrotask(() => options.onClosed(error));
+      realTimers.queueMicrotask(() => options.onClosed(error));
     });
     const { onReturn } = options;
     if (onReturn) channel.on('return', (message) => onReturn(toReturned(message)));

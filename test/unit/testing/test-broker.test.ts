@@ -275,7 +275,10 @@ describe('requests on a test broker', () => {
     });
     await broker.settled();
     expect(await broker.request(double, 1)).toBe(2);
-    await expect(broker.request(double, 0)).rejects.toMatchObject({ code: 'REMOTE', message: 'zero' });
+    await expect(broker.request(double, 0)).rejects.toMatchObject({
+      code: 'REMOTE',
+      message: "The responder of the procedure 'double' failed: zero",
+    });
     await broker.settled();
     expect(broker.sent(double)).toMatchObject([{ body: 1 }, { body: 0 }]);
     expect(broker.handled(double)).toMatchObject([

@@ -1,0 +1,24 @@
+import { performance } from 'node:perf_hooks';
+import {
+  clearTimeout as clearTimer,
+  setImmediate as onNextTurn,
+  setTimeout as startTimer,
+} from 'node:timers';
+
+/**
+ * The timers of Node as they were when this module was loaded. Test runners put fakes into their place, which would stop a
+ * consumer in the middle of its work: its acknowledgements wait for the next turn of the event loop.
+ */
+export const realTimers = {
+  setTimeout: startTimer,
+  clearTimeout: clearTimer,
+  setImmediate: onNextTurn,
+  queueMicrotask: globalThis.queueMicrotask,
+  /** Milliseconds on a clock that never goes back. */
+  now: performance.now.bind(performance),
+} as const;
+
+/** Resolves after the current turn of the event loop. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => realTimers.setImmediate(resolve));
+}
