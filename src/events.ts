@@ -2,9 +2,11 @@ import { isThenable } from './contracts/body/schema.js';
 import { EventChannels } from './diagnostics/event-channels.js';
 import type { TracePayloads } from './diagnostics/payloads.js';
 import type { Issue } from './errors.js';
-import { ConfigurationError } from './errors.js';
+import { ConfigurationError, messageOf } from './errors.js';
 import type { Role } from './transport/port.js';
 import { show } from './util/checks.js';
+import { realTimers } from './util/timers.js';
+import { Warnings } from './util/warnings.js';
 
 /** What a broker tells its listeners, by the event's name. */
 export interface BrokerEvents {
@@ -24,7 +26,14 @@ export interface BrokerEvents {
   /** The alarm is over. */
   unblocked: Record<string, never>;
   /** A consumer consumes again after its channel, its connection or its queue was lost. */
-  'consumer-recovered': { readonly queue: string; readonly downMs: number };
+  'consumer-recovered': {
+    readonly queue: string;
+    readonly downMs: number;
+    /** Why it had stopped, such as a lost connection or a queue that was deleted. */
+    readonly reason: string;
+  };
+  /** A consumer cannot go on: it is closed, and its queue has one consumer less. */
+  'consumer-failed': { readonly queue: string; readonly error: Error };
   /** A queue or exchange that had vanished was declared again. This broker's consumers are bound to the exchange again. */
   'topology-restored': { readonly kind: 'queue' | 'exchange'; readonly name: string };
   /** A message could not be decoded or does not fit the schema. Its handler did not see it. */
@@ -118,6 +127,7 @@ const LEVELS: Readonly<Record<BrokerEvent, keyof Logger>> = {
   blocked: 'warn',
   unblocked: 'info',
   'consumer-recovered': 'info',
+  'consumer-failed': 'error',
   'topology-restored': 'warn',
   'invalid-message': 'warn',
   'handler-error': 'warn',
@@ -127,6 +137,9 @@ const LEVELS: Readonly<Record<BrokerEvent, keyof Logger>> = {
   'no-message-id': 'warn',
 };
 
+/** How often a failed attempt to connect is logged at most, in milliseconds. */
+const ATTEMPT_LOG_INTERVAL_MS = 10_000;
+
 const NAMES = Object.keys(LEVELS) as BrokerEvent[];
 
 /** Hands events to diagnostics channels, from which the log takes them, and to listeners. Neither can break anything here. */
@@ -134,11 +147,13 @@ export class Events {
   readonly #listeners = new Map<BrokerEvent, Set<(event: never) => unknown>>();
   readonly #logger: Logger;
   readonly #channels: EventChannels<BrokerEvent>;
+  readonly #warnings = new Warnings();
+  #attemptLoggedAt = Number.NEGATIVE_INFINITY;
 
   /** @param broker - the name of the broker */
   constructor(logger: Logger, broker?: string) {
     this.#logger = logger;
-    const log = (event: BrokerEvent, details: object) => this.#log(LEVELS[event], details, event);
+    const log = (event: BrokerEvent, details: object) => this.#logEvent(event, details);
     this.#channels = new EventChannels(broker, NAMES, logger === silentLogger ? undefined : log);
   }
 
@@ -167,7 +182,9 @@ export class Events {
 
   emit<E extends BrokerEvent>(event: E, details: BrokerEvents[E]): void {
     this.#channels.publish(event, details);
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+    const listeners = this.#listeners.get(event);
+    if (!listeners?.size && this.#logger === silentLogger) warnOf(this.#warnings, event, details);
+    for (const listener of [...(listeners ?? [])]) {
       try {
         const result = (listener as BrokerListener<E>)(details) as unknown;
         // An async listener: its rejection is its own affair too.
@@ -181,6 +198,30 @@ export class Events {
   clear(): void {
     this.#listeners.clear();
     this.#channels.close();
+  }
+
+  /** Tells of something without an event of its own, where no logger is given. */
+  warn(code: `LEVERET_${string}`, subject: string, text: string): void {
+    if (this.#logger === silentLogger) this.#warnings.once(code, subject, text);
+    else this.#log('warn', { code }, text);
+  }
+
+  /** True when neither a logger nor a listener of the event hears of it. */
+  isUnheard(event: BrokerEvent): boolean {
+    return this.#logger === silentLogger && !this.#listeners.get(event)?.size;
+  }
+
+  #logEvent(event: BrokerEvent, details: object): void {
+    if (event !== 'connect-failed') {
+      this.#log(LEVELS[event], details, event);
+      return;
+    }
+    // An outage fails many attempts a second, all for the same reason.
+    const now = realTimers.now();
+    if (now - this.#attemptLoggedAt < ATTEMPT_LOG_INTERVAL_MS) return;
+    this.#attemptLoggedAt = now;
+    const { error, ...rest } = details as BrokerEvents['connect-failed'];
+    this.#log(LEVELS[event], { ...rest, reason: error.message }, event);
   }
 
   #listenerFailed(event: BrokerEvent, error: unknown): void {
@@ -205,3 +246,19 @@ export class Events {
 function onRejection(result: unknown, listener: (error: unknown) => void): void {
   if (isThenable(result)) Promise.resolve(result).catch(listener);
 }
+
+/** Tells of a message that failed, where neither a listener nor a logger does. */
+function warnOf<E extends BrokerEvent>(warnings: Warnings, event: E, details: BrokerEvents[E]): void {
+  if (event === 'handler-error') {
+    const { queue, error } = details as BrokerEvents['handler-error'];
+    const text = `Leveret: a handler of the queue '${queue}' failed: ${messageOf(error)}`;
+    warnings.once('LEVERET_HANDLER_ERROR', queue, `${text}. ${ADVICE(event)}`);
+  } else if (event === 'invalid-message') {
+    const { queue, issues } = details as BrokerEvents['invalid-message'];
+    const text = `Leveret: the queue '${queue}' had a message that does not fit its contract: ${issues[0]?.message ?? 'no reason is known'}`;
+    warnings.once('LEVERET_INVALID_MESSAGE', queue, `${text}. ${ADVICE(event)}`);
+  }
+}
+
+const ADVICE = (event: BrokerEvent) =>
+  `Further ones are not told of: listen with broker.on('${event}'), or pass a 'logger'`;

@@ -26,6 +26,8 @@ import { testHooksOf } from './test-hooks.js';
 export interface Assembly {
   readonly options: ResolvedBrokerOptions;
   readonly clock: Clock;
+  /** Measures the deadline of `close`. */
+  readonly closeClock: Clock;
   readonly events: Events;
   readonly connections: Connections;
   readonly registry: Registry;
@@ -45,6 +47,7 @@ export function assemble(
   const options = resolveBrokerOptions(given);
   const testHooks = testHooksOf(given);
   const clock = testHooks?.clock ?? systemClock;
+  const closeClock = testHooks?.closeClock ?? clock;
   const events = new Events(options.logger, options.name);
   const registry = new Registry();
   const connections = new Connections({
@@ -71,6 +74,7 @@ export function assemble(
       republisher: new Republisher(republished, publish),
       clock,
       events,
+      closeClock,
       maxBodyBytes,
       heartbeatSeconds: options.heartbeatSeconds,
       onOutcome: testHooks?.onOutcome,
@@ -93,6 +97,7 @@ export function assemble(
   return {
     options,
     clock,
+    closeClock,
     events,
     connections,
     registry,
@@ -101,13 +106,13 @@ export function assemble(
     procedures: new Procedures({ connection: publish, clock, events, maxBodyBytes, registry, consumers }),
     producers,
     relays: new RelayFactory({ connection: publish, clock, events, registry, onRelay: testHooks?.onRelay }),
-    office: registry.addTask(new DeadLetterOperations(connections, clock, maxBodyBytes)),
+    office: registry.addTask(new DeadLetterOperations(connections, clock, maxBodyBytes, testHooks?.onReplay)),
   };
 }
 
 /** Ends the parts in order, or at the deadline at once. False: not everything was done. Never rejects. */
 export async function shutDown(
-  { registry, administration, connections, clock }: Assembly,
+  { registry, administration, connections, closeClock }: Assembly,
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
@@ -115,7 +120,7 @@ export async function shutDown(
   administration.close();
   const done = registry.close().then(() => connections.close());
   try {
-    await raceAbort(withDeadline(clock, done, timeoutMs, late), signal);
+    await raceAbort(withDeadline(closeClock, done, timeoutMs, late), signal);
     return true;
   } catch {
     const reason = new ClosedError('The broker was closed before all work was done');

@@ -22,12 +22,18 @@ import type { Responder, ResponderOptions } from '../rpc/responder/responder.js'
 import { checkOptions, expectDuration, expectSignal } from '../util/checks.js';
 import { raceAbort } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
+import { realTimers } from '../util/timers.js';
 import { checkContract } from './administration.js';
 import { type Assembly, assemble, shutDown } from './assembly.js';
 import type { IdempotentConsumerOptions, InboxConsumerOptions, WithoutGuard } from './guard-options.js';
 import { type BrokerHealth, healthOf } from './health.js';
 import type { BrokerOptions, CloseOptions } from './options.js';
 import type { BrokerState } from './state.js';
+
+const DEFAULT_URL = 'amqp://localhost';
+
+/** After how long without a connection a start is told of. */
+const SLOW_START_MS = 2_000;
 
 /**
  * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never
@@ -53,8 +59,8 @@ export class Broker implements AsyncDisposable {
    * `?defaultQueueType=quorum` as a virtual host with that default. A malformed URL is reported by the promise of `connect`
    * @throws ConfigurationError for an unknown option or a value out of range
    */
-  constructor(url?: string | readonly string[], options?: BrokerOptions) {
-    this.#parts = assemble(url, options);
+  constructor(...args: [url?: string | readonly string[] | undefined, options?: BrokerOptions | undefined]) {
+    this.#parts = assemble(args.length === 0 ? DEFAULT_URL : args[0], args[1]);
     const { signal } = this.#parts.options;
     this.#ignoreSignal = signal && onAbort(signal, () => void this.close());
     if (signal?.aborted) void this.close();
@@ -68,8 +74,10 @@ export class Broker implements AsyncDisposable {
    * ACCESS_REFUSED, VHOST_NOT_FOUND, TLS_REFUSED or INVALID_URL at once
    * @throws ConfigurationError for an unknown option or a value out of range; the reason of the `signal` when that aborts
    */
-  static async connect(url?: string | readonly string[], options?: BrokerOptions): Promise<Broker> {
-    const broker = new Broker(url, options);
+  static async connect(
+    ...args: [url?: string | readonly string[] | undefined, options?: BrokerOptions | undefined]
+  ): Promise<Broker> {
+    const broker = new Broker(...args);
     try {
       await broker.connect();
       return broker;
@@ -88,7 +96,12 @@ export class Broker implements AsyncDisposable {
     const { signal } = this.#parts.options;
     signal?.throwIfAborted();
     if (this.#life !== 'open') throw new ClosedError('The broker is closed');
-    await raceAbort(this.#parts.connections.publish.link(), signal);
+    const slow = realTimers.setTimeout(() => this.#tellOfSlowStart(), SLOW_START_MS).unref();
+    try {
+      await raceAbort(this.#parts.connections.publish.link(), signal);
+    } finally {
+      realTimers.clearTimeout(slow);
+    }
   }
 
   /** What the broker is doing. */
@@ -177,14 +190,12 @@ export class Broker implements AsyncDisposable {
   ): Consumer<BodyOf<C>>;
   consumer(
     given: QueueContract | SubscriptionContract,
-    handlerOrOptions?: ((message: Message, tx: never) => unknown) | HandlerOptions,
-    maybeOptions?: object,
+    ...rest: [
+      handlerOrOptions?: ((message: Message, tx: never) => unknown) | HandlerOptions | undefined,
+      options?: object | undefined,
+    ]
   ): Consumer {
-    return this.#parts.consumers.consumer(
-      given,
-      handlerOrOptions as ((message: Message) => unknown) | HandlerOptions,
-      maybeOptions,
-    );
+    return this.#parts.consumers.consumer(given, ...rest);
   }
 
   /**
@@ -328,6 +339,19 @@ export class Broker implements AsyncDisposable {
   /** The same as {@link Broker.close}, at the end of an `await using` block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #tellOfSlowStart(): void {
+    const { events, options, connections } = this.#parts;
+    if (!events.isUnheard('connect-failed') || this.#life !== 'open') return;
+    const { startupTimeoutMs } = options;
+    const limit = Number.isFinite(startupTimeoutMs)
+      ? `for ${startupTimeoutMs / 1_000} s in all`
+      : 'without end';
+    const { state } = connections.publish;
+    const why = 'error' in state && state.error ? `: ${state.error.message}` : '';
+    const text = `Leveret: no connection to RabbitMQ after ${SLOW_START_MS / 1_000} s${why}`;
+    events.warn('LEVERET_CONNECTING', 'start', `${text}. It goes on trying ${limit} ('startupTimeoutMs')`);
   }
 
   async #shutDown(timeoutMs: number, signal: AbortSignal | undefined): Promise<{ clean: boolean }> {

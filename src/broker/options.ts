@@ -12,7 +12,6 @@ import {
   expectNumber,
   expectRecord,
   expectSignal,
-  expectString,
   show,
 } from '../util/checks.js';
 
@@ -85,8 +84,14 @@ const isLogger: Check = (value) =>
     ? undefined
     : 'an object with the functions debug, info, warn and error';
 
+const MAX_NAME_BYTES = 1_000;
+
 const brokerChecks: Readonly<Record<string, Check>> = {
-  name: expectString,
+  // It travels in the frame that opens a connection, which holds 4 096 bytes at least.
+  name: (value) =>
+    typeof value === 'string' && Buffer.byteLength(value) <= MAX_NAME_BYTES
+      ? undefined
+      : `a string of at most ${MAX_NAME_BYTES} bytes`,
   heartbeatSeconds: expectInteger(1, 3_600),
   startupTimeoutMs: expectDuration(1, { infinity: true }),
   reconnect: expectRecord,
@@ -127,8 +132,13 @@ export function resolveBrokerOptions(options: BrokerOptions = {}): ResolvedBroke
   };
 }
 
+/** Stands for a URL that was given and is undefined. */
+export const UNDEFINED_URL = 'undefined';
+
 /** The URLs to connect to. A wrong scheme or syntax is found when they are dialled. */
-export function resolveUrls(url: string | readonly string[] = 'amqp://localhost'): readonly string[] {
+export function resolveUrls(url: string | readonly string[] | undefined): readonly string[] {
+  // Found out when it is dialled, as any URL that is wrong.
+  if (url === undefined) return [UNDEFINED_URL];
   // A copy, since `every` passes over the holes of a list, and a proxy or the caller may change it later.
   const urls = typeof url === 'string' ? [url] : Array.isArray(url) ? [...url] : [];
   if (urls.length > 0 && urls.every((it) => typeof it === 'string')) return urls;

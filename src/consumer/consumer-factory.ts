@@ -25,14 +25,12 @@ export class ConsumerFactory {
   /** @throws ConfigurationError naming the argument that is wrong */
   consumer(
     givenContract: QueueContract | SubscriptionContract,
-    handlerOrOptions: ((message: Message, tx?: unknown) => unknown) | HandlerOptions | undefined,
-    maybeOptions: HandlerOptions | undefined,
+    ...rest: [
+      handlerOrOptions?: ((message: Message, tx: never) => unknown) | HandlerOptions | undefined,
+      options?: object | undefined,
+    ]
   ): Consumer {
-    const { contract, handler, options, given } = parseConsumerArguments(
-      givenContract,
-      handlerOrOptions,
-      maybeOptions,
-    );
+    const { contract, handler, options, given } = parseConsumerArguments(givenContract, rest);
     const makeGuard = this.#host.resolveGuard(contract, handler !== undefined, given, options);
     if (!handler || !makeGuard) return this.make(contract, handler && this.wrap(handler), options);
     const guard = makeGuard(this.#testHooks?.wrapGuarded(handler) ?? handler, this.#host.events);

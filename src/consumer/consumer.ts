@@ -4,7 +4,7 @@ import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { TransportError } from '../transport/port.js';
 import { checkOptions, expectDuration } from '../util/checks.js';
-import { withDeadline } from '../util/clock.js';
+import { type Clock, withDeadline } from '../util/clock.js';
 import { deferred } from '../util/deferred.js';
 import { closeOnAbort } from './close-on-abort.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
@@ -22,6 +22,8 @@ import { guardOf, type Work } from './workers/make-worker.js';
 /** What a consumer needs of its broker. */
 export interface ConsumerHost extends PipelineHost {
   readonly connection: Connection;
+  /** Measures the deadline of `close`. */
+  readonly closeClock: Clock;
   readonly resolveGuard: ResolveGuard;
   /** It uses the broker: from the start, and again when a loop over it begins. */
   onConsumerActive(consumer: QueueConsumer): void;
@@ -35,8 +37,6 @@ export const DEFAULT_CLOSE_TIMEOUT_MS = 25_000;
 /** The consumer behind {@link Consumer}, without its types. */
 export class QueueConsumer implements Consumer {
   readonly contract: QueueContract;
-  readonly ready: Promise<void>;
-  readonly closed: Promise<Error | undefined>;
   readonly #options: ResolvedConsumerOptions;
   readonly #host: ConsumerHost;
   readonly #pipeline: MessagePipeline;
@@ -55,13 +55,13 @@ export class QueueConsumer implements Consumer {
   #recoveryLoop: RecoveryLoop | undefined;
   #session: Session | undefined;
   #wasOpen = false;
-  #lostAt: number | undefined;
+  #lost: { readonly at: number; readonly reason: Error } | undefined;
+  /** Its program has asked how it ends. */
+  #isWatched = false;
   #closing: Promise<{ clean: boolean }> | undefined;
 
   constructor(contract: QueueContract, work: Work, options: ResolvedConsumerOptions, host: ConsumerHost) {
     this.contract = contract;
-    this.ready = this.#ready.promise;
-    this.closed = this.#closed.promise;
     this.#options = options;
     this.#host = host;
     this.#guard = guardOf(work);
@@ -94,6 +94,16 @@ export class QueueConsumer implements Consumer {
     return this.#setUp.promise;
   }
 
+  get ready(): Promise<void> {
+    this.#isWatched = true;
+    return this.#ready.promise;
+  }
+
+  get closed(): Promise<Error | undefined> {
+    this.#isWatched = true;
+    return this.#closed.promise;
+  }
+
   get state(): ConsumerState {
     return this.#state;
   }
@@ -109,7 +119,8 @@ export class QueueConsumer implements Consumer {
       state: this.#state.status,
       lastDeliveryAt: lastDeliveryAt === undefined ? undefined : new Date(lastDeliveryAt),
       inFlight,
-      error: this.#guard?.obstacle,
+      error:
+        (this.#state.status === 'closed' ? this.#state.error?.message : undefined) ?? this.#guard?.obstacle,
     };
   }
 
@@ -140,6 +151,7 @@ export class QueueConsumer implements Consumer {
 
   /** Ends for good: its loops throw the error. */
   fail(error: Error): void {
+    this.#tellOfFailure(error);
     this.#recoveryLoop?.stop();
     this.#pipeline.fail(error);
     this.#closing ??= Promise.resolve({ clean: false });
@@ -151,6 +163,7 @@ export class QueueConsumer implements Consumer {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    this.#isWatched = true;
     const loop = this.#pipeline.iterate();
     if (loop) return loop;
     throw new ConfigurationError(
@@ -185,7 +198,7 @@ export class QueueConsumer implements Consumer {
           this.#session = session;
         },
         onOpened: (session) => this.#opened(session),
-        onLost: (reason, session) => this.#lost(reason, session),
+        onLost: (reason, session) => this.#sessionLost(reason, session),
         onFailed: (error) => this.fail(error),
       },
       this.#wasOpen,
@@ -207,15 +220,16 @@ export class QueueConsumer implements Consumer {
     this.#wasOpen = true;
     if (this.#guard) this.#guard.start().then(this.#ready.resolve, () => {});
     else this.#ready.resolve();
-    if (this.#lostAt === undefined) return;
+    if (this.#lost === undefined) return;
     events.emit('consumer-recovered', {
       queue: this.contract.name,
-      downMs: Math.round(clock.now() - this.#lostAt),
+      downMs: Math.round(clock.now() - this.#lost.at),
+      reason: this.#lost.reason.message,
     });
-    this.#lostAt = undefined;
+    this.#lost = undefined;
   }
 
-  #lost(reason: Error, session: Session | undefined): void {
+  #sessionLost(reason: Error, session: Session | undefined): void {
     let isReplaced = false;
     // It has passed its queue on, and the next session is to begin paused.
     const hasLeft = session?.hasLeft === true;
@@ -225,7 +239,7 @@ export class QueueConsumer implements Consumer {
       if (!isReplaced) this.#session = undefined;
       this.#pipeline.sessionLost(session, reason);
       if (!isReplaced && !hasLeft && (this.#state.status === 'running' || this.#state.status === 'paused'))
-        this.#lostAt = this.#host.clock.now();
+        this.#lost ??= { at: this.#host.clock.now(), reason };
     }
     if (!isReplaced && !hasLeft) this.#apply({ type: 'lost', error: reason });
   }
@@ -238,7 +252,7 @@ export class QueueConsumer implements Consumer {
     let clean = true;
     try {
       await withDeadline(
-        this.#host.clock,
+        this.#host.closeClock,
         this.#windDown(session),
         timeoutMs,
         () => new TimeoutError('closing took too long'),
@@ -269,6 +283,20 @@ export class QueueConsumer implements Consumer {
   async #stopDeliveries(session: Session | undefined): Promise<void> {
     if (this.#passesOn) session?.leave();
     else await session?.pause().catch(() => {});
+  }
+
+  /** A broker that closes ends its consumers on purpose. */
+  #tellOfFailure(error: Error): void {
+    if (error instanceof ClosedError || this.#state.status === 'closed') return;
+    const { events } = this.#host;
+    const { name: queue } = this.contract;
+    if (events.isUnheard('consumer-failed') && !this.#isWatched) {
+      const text = `Leveret: the consumer of the queue '${queue}' cannot go on: ${error.message}`;
+      const advice =
+        "await its 'ready' or 'closed', listen with broker.on('consumer-failed'), or pass a 'logger'";
+      events.warn('LEVERET_CONSUMER_FAILED', queue, `${text}. To handle this, ${advice}`);
+    }
+    events.emit('consumer-failed', { queue, error });
   }
 
   #finished(error: Error | undefined): void {
@@ -302,7 +330,7 @@ export class QueueConsumer implements Consumer {
     }
     this.#recoveryLoop?.stop();
     this.#nowSetUp();
-    this.#lostAt = undefined;
+    this.#lost = undefined;
     // Nobody starts it any more, unless another loop does.
     this.#ready.reject(
       new ClosedError(`The loop over the queue '${this.contract.name}' was left before its consumer started`),

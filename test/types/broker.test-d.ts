@@ -31,6 +31,7 @@ describe('broker.on', () => {
       | 'connect-failed'
       | 'blocked'
       | 'unblocked'
+      | 'consumer-failed'
       | 'consumer-recovered'
       | 'topology-restored'
       | 'invalid-message'

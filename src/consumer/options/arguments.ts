@@ -23,8 +23,7 @@ type AnyContract = QueueContract | SubscriptionContract;
  */
 export function parseConsumerArguments(
   givenContract: AnyContract,
-  handlerOrOptions: Handler | HandlerOptions | undefined,
-  maybeOptions: HandlerOptions | undefined,
+  rest: readonly unknown[],
 ): {
   readonly contract: QueueContract;
   readonly handler: Handler | undefined;
@@ -33,14 +32,19 @@ export function parseConsumerArguments(
   readonly given: GivenGuardOptions;
 } {
   const contract = contractOf('consumer', givenContract);
-  const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined;
-  if (!handler && maybeOptions !== undefined) {
+  const [first, maybeOptions] = rest as [unknown, HandlerOptions | undefined];
+  const handler = typeof first === 'function' ? (first as Handler) : undefined;
+  // A handler that is undefined is a slip, such as a circular import: it must not become a loop that never begins.
+  const isOptions =
+    rest.length === 0 || (typeof first === 'object' && first !== null && !Array.isArray(first));
+  if (!handler && (maybeOptions !== undefined || !isOptions)) {
+    const expected = 'a handler, or options for a consumer that a loop reads';
     throw new ConfigurationError(
       'handler',
-      `consumer('${contract.name}'): the handler must be a function, got ${show(handlerOrOptions)}`,
+      `consumer('${contract.name}'): expected ${expected}, as the second argument; got ${show(first)}`,
     );
   }
-  const options = handler ? maybeOptions : (handlerOrOptions as HandlerOptions | undefined);
+  const options = handler ? maybeOptions : (first as HandlerOptions | undefined);
   if (!handler && options?.orderBy) {
     throw new ConfigurationError(
       'orderBy',

