@@ -28,7 +28,8 @@ const table: { event: BrokerEvent; level: keyof Logger; details: object }[] = [
   },
   { event: 'blocked', level: 'warn', details: blocked },
   { event: 'unblocked', level: 'info', details: {} },
-  { event: 'consumer-recovered', level: 'info', details: { queue: 'q', downMs: 9 } },
+  { event: 'consumer-recovered', level: 'info', details: { queue: 'q', downMs: 9, reason: 'reset' } },
+  { event: 'consumer-failed', level: 'error', details: { queue: 'q', error: reason } },
   { event: 'topology-restored', level: 'warn', details: { kind: 'queue', name: 'q' } },
   { event: 'invalid-message', level: 'warn', details: { queue: 'q', messageId: 'm', issues: [] } },
   {
@@ -58,7 +59,9 @@ describe('the events of a broker', () => {
     const { error, ...others } = details as { error?: Error };
 
     expect(heard).toEqual([details]);
-    expect(log).toEqual([{ level, message: event, details: error ? { ...others, err: error } : others }]);
+    const logged =
+      event === 'connect-failed' ? { ...others, reason: error?.message } : { ...others, err: error };
+    expect(log).toEqual([{ level, message: event, details: error ? logged : others }]);
   });
 
   it('go to nobody else, and need no listener', () => {
