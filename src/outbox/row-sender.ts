@@ -1,7 +1,7 @@
-import { realTimers } from '../util/timers.js';
 import type { Contract } from '../contracts/topology.js';
 import { ClosedError, ConnectionError, isLeveretError, messageOf, TimeoutError } from '../errors.js';
 import type { OutgoingMessage } from '../transport/port.js';
+import { realTimers } from '../util/timers.js';
 import { toMessage } from './envelope.js';
 import type { RowOutcome, StoredRow } from './relay-store.js';
 

@@ -1,8 +1,8 @@
-import { realTimers } from '../util/timers.js';
 import { ClosedError, ConfigurationError, messageOf, TimeoutError } from '../errors.js';
 import { checkOptions, expectDuration, expectInteger, expectString } from '../util/checks.js';
 import { type Clock, systemClock, withDeadline } from '../util/clock.js';
 import { deferred } from '../util/deferred.js';
+import { realTimers } from '../util/timers.js';
 import type { Relay, RelayHealth, RelayStats, RelayStatus } from './relay.js';
 import type { ResolvedRelayOptions } from './relay-options.js';
 import type { RelayStore, StoredRow, StoreStats, StuckRow } from './relay-store.js';

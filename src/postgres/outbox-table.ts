@@ -1,4 +1,3 @@
-import { realTimers } from '../util/timers.js';
 import type {
   BatchRequest,
   BatchWork,
@@ -9,6 +8,7 @@ import type {
   StuckRow,
 } from '../outbox/relay-store.js';
 import { splitError, unknownContract } from '../outbox/relay-store.js';
+import { realTimers } from '../util/timers.js';
 import type { Database } from './database.js';
 import type { Row, RunSql } from './sql-runner.js';
 import { arrayOf, checkTable, type Table, textIn } from './table.js';
