@@ -93,11 +93,11 @@ export async function sendAll<Body>(
   };
   /** What the last call has answered when it is an async function. */
   let telling: PromiseLike<unknown> | undefined;
-  let reportedAt = realTimers.now();
+  let reportedAt = performance.now();
 
   const report = (isLast: boolean) => {
-    if (!onProgress || (!isLast && realTimers.now() - reportedAt < PROGRESS_INTERVAL_MS)) return;
-    reportedAt = realTimers.now();
+    if (!onProgress || (!isLast && performance.now() - reportedAt < PROGRESS_INTERVAL_MS)) return;
+    reportedAt = performance.now();
     try {
       const answer: unknown = onProgress({ sent, failed: failed.length, total });
       if (isThenable(answer)) telling = answer.then(undefined, callbackFailed);
