@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -26,13 +26,15 @@ fetch('http://127.0.0.1:${port}', { method: 'POST', body: JSON.stringify({ input
 `;
 
 export async function shellOf(server: PrivateServer): Promise<ServerShell> {
-  const listener = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage) => {
     const { args, input } = JSON.parse(await text(request)) as { args: string[]; input: string };
-    try {
-      response.end(await server.ctlWithInput(input, ...args));
-    } catch (error) {
-      response.writeHead(500).end((error as Error).message);
-    }
+    return server.ctlWithInput(input, ...args);
+  };
+  const listener = createServer((request, response) => {
+    answer(request).then(
+      (output) => response.end(output),
+      (error: Error) => response.writeHead(500).end(error.message),
+    );
   });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
