@@ -49,13 +49,24 @@ export interface BrokerEvents {
     readonly attempt: number;
     readonly error: unknown;
   };
-  /** A message is in its dead-letter queue. */
+  /** A message is in its dead-letter queue, or was dropped for want of one. */
   'dead-lettered': {
+    readonly queue: string;
+    /** Undefined with `deadLetter: false`: then the message goes where the server sends it, or nowhere. */
+    readonly deadLetterQueue: string | undefined;
+    readonly messageId: string | undefined;
+    readonly attempt: number;
+    readonly error: unknown;
+  };
+  /** A dead letter could not be placed. Its message is kept, without another run of its handler, and placed again after `delayMs`. */
+  'dead-letter-failed': {
     readonly queue: string;
     readonly deadLetterQueue: string;
     readonly messageId: string | undefined;
     readonly attempt: number;
-    readonly error: unknown;
+    /** Why it could not be placed. */
+    readonly error: Error;
+    readonly delayMs: number;
   };
   /** A row of an outbox could not be sent, and will not be as things are. It is tried again all the same. */
   'outbox-stuck': {
@@ -132,6 +143,7 @@ const LEVELS: Readonly<Record<BrokerEvent, keyof Logger>> = {
   'invalid-message': 'warn',
   'handler-error': 'warn',
   'dead-lettered': 'warn',
+  'dead-letter-failed': 'warn',
   'outbox-stuck': 'warn',
   duplicate: 'info',
   'no-message-id': 'warn',
@@ -257,6 +269,10 @@ function warnOf<E extends BrokerEvent>(warnings: Warnings, event: E, details: Br
     const { queue, issues } = details as BrokerEvents['invalid-message'];
     const text = `Leveret: the queue '${queue}' had a message that does not fit its contract: ${issues[0]?.message ?? 'no reason is known'}`;
     warnings.once('LEVERET_INVALID_MESSAGE', queue, `${text}. ${ADVICE(event)}`);
+  } else if (event === 'dead-letter-failed') {
+    const { queue, error } = details as BrokerEvents['dead-letter-failed'];
+    const text = `Leveret: a dead letter of the queue '${queue}' cannot be placed, and its message is kept: ${error.message}`;
+    warnings.once('LEVERET_DEAD_LETTER_FAILED', queue, `${text}. ${ADVICE(event)}`);
   }
 }
 

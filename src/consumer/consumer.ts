@@ -113,14 +113,16 @@ export class QueueConsumer implements Consumer {
   }
 
   get health() {
-    const { inFlight, lastDeliveryAt } = this.#pipeline;
+    const { inFlight, lastDeliveryAt, obstacle } = this.#pipeline;
     return {
       queue: this.contract.name,
       state: this.#state.status,
       lastDeliveryAt: lastDeliveryAt === undefined ? undefined : new Date(lastDeliveryAt),
       inFlight,
       error:
-        (this.#state.status === 'closed' ? this.#state.error?.message : undefined) ?? this.#guard?.obstacle,
+        (this.#state.status === 'closed' ? this.#state.error?.message : undefined) ??
+        this.#guard?.obstacle ??
+        obstacle,
     };
   }
 

@@ -105,7 +105,8 @@ export class MessagePipeline {
     const common = {
       tracer,
       buffer: this.#buffer,
-      admit: (message: ReceivedMessage) => this.#validator.admit(message),
+      admit: (message: ReceivedMessage) =>
+        !this.#settlement.settleGivenUp(message) && this.#validator.admit(message),
     };
     if (work) {
       const onFailed = (message: ReceivedMessage, error: unknown) => {
@@ -135,6 +136,11 @@ export class MessagePipeline {
 
   get inFlight(): number {
     return this.#worker.inFlight;
+  }
+
+  /** Why the dead letters of messages that are kept here cannot be placed now. */
+  get obstacle(): string | undefined {
+    return this.#settlement.obstacle;
   }
 
   /** Milliseconds since 1970. */

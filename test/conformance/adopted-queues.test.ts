@@ -51,6 +51,63 @@ for (const type of ['quorum', 'classic'] as const) {
   }
 }
 
+suite('a message that is out of attempts, whose dead-letter queue is gone', {
+  'is kept and never handled again, which is told, and placed as soon as there is a queue': async (bench) => {
+    const broker = await bench.connect();
+    await broker.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
+    await broker.declare(queue('invoices', Invoice, { deadLetter: false, retry: false }));
+    const adopted = queue('invoices', Invoice, { declare: false, deadLetter: 'graveyard', retry });
+    const events = recordEvents(broker);
+    let runs = 0;
+    const consumer = broker.consumer(adopted, () => {
+      runs++;
+      throw new Error('out of paper');
+    });
+    await consumer.ready;
+    await broker.delete(queue('graveyard', z.unknown(), { declare: false }));
+    await broker.producer(adopted).send({ number: 17 });
+    await until(() => events.of('dead-letter-failed').length >= 2);
+    expect(events.of('dead-letter-failed')[0]).toMatchObject({
+      queue: 'invoices',
+      deadLetterQueue: 'graveyard',
+      attempt: 2,
+      error: { code: 'NOT_FOUND' },
+    });
+    expect(broker.health()).toMatchObject({
+      status: 'degraded',
+      consumers: [{ queue: 'invoices', error: expect.stringContaining('graveyard') }],
+    });
+    await broker.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
+    await until(() => consumer.stats.deadLettered === 1);
+    expect(runs).toBe(2);
+    expect(broker.health().status).toBe('up');
+    expect(await broker.stats('graveyard')).toMatchObject({ messages: 1 });
+  },
+
+  'is not handled again either when its connection is lost meanwhile': async (bench) => {
+    await using breakable = await bench.target.breakable();
+    const [broker, other] = [await bench.connect({}, breakable.url), await bench.connect()];
+    await other.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
+    await other.declare(queue('invoices', Invoice, { deadLetter: false, retry: false }));
+    const adopted = queue('invoices', Invoice, { declare: false, deadLetter: 'graveyard', retry });
+    const events = recordEvents(broker);
+    let runs = 0;
+    const consumer = broker.consumer(adopted, () => {
+      runs++;
+      throw new Error('out of paper');
+    });
+    await consumer.ready;
+    await other.delete(queue('graveyard', z.unknown(), { declare: false }));
+    await other.producer(adopted).send({ number: 17 });
+    await until(() => events.of('dead-letter-failed').length > 0);
+    breakable.cut();
+    await until(() => events.of('disconnected').length > 0);
+    await other.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
+    await until(() => consumer.stats.deadLettered === 1);
+    expect(runs).toBe(2);
+  },
+});
+
 suite('the dead letters of one queue that are the work of another', {
   'can be declared by either program first, by contract or by name': async (bench) => {
     const repairs = queue('repairs', Invoice, { retry: { attempts: 2 } });

@@ -10,6 +10,7 @@ const names = [
   'invalid-message',
   'handler-error',
   'dead-lettered',
+  'dead-letter-failed',
 ] as const satisfies readonly BrokerEvent[];
 
 /** What a broker has told its listeners so far. */

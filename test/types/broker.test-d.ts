@@ -37,6 +37,7 @@ describe('broker.on', () => {
       | 'invalid-message'
       | 'handler-error'
       | 'dead-lettered'
+      | 'dead-letter-failed'
       | 'outbox-stuck'
       | 'duplicate'
       | 'no-message-id'
@@ -68,7 +69,7 @@ describe('broker.on', () => {
       })
       .on('dead-lettered', (event) => {
         expectTypeOf(event).toEqualTypeOf<BrokerEvents['dead-lettered']>();
-        expectTypeOf(event.deadLetterQueue).toEqualTypeOf<string>();
+        expectTypeOf(event.deadLetterQueue).toEqualTypeOf<string | undefined>();
         // @ts-expect-error an event is read-only
         event.queue = 'other';
       });

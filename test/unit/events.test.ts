@@ -43,6 +43,18 @@ const table: { event: BrokerEvent; level: keyof Logger; details: object }[] = [
     details: { queue: 'q', deadLetterQueue: 'q.dead', messageId: 'm', attempt: 5, error: reason },
   },
   {
+    event: 'dead-letter-failed',
+    level: 'warn',
+    details: {
+      queue: 'q',
+      deadLetterQueue: 'q.dead',
+      messageId: 'm',
+      attempt: 5,
+      error: reason,
+      delayMs: 1_000,
+    },
+  },
+  {
     event: 'outbox-stuck',
     level: 'warn',
     details: { table: 't', id: '1', messageId: 'm', contract: 'queue:q', attempts: 5, error: reason },

@@ -7,6 +7,7 @@ import type { Clock, Timer } from '../../util/clock.js';
 import type { DuplicateFilter } from '../delivery/duplicate-filter.js';
 import type { ReceivedMessage, Settler, Verdict } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
+import { GivenUpMessages } from './given-up.js';
 import { decide, isGivenUp } from './retry-decision.js';
 
 /** How long a message rests whose copy could not be published, before it goes back: a bare requeue would spin. */
@@ -58,6 +59,7 @@ export interface SettlementCounts {
 export class Settlement implements Settler {
   readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
   readonly #settings: SettlementSettings;
+  readonly #givenUp: GivenUpMessages;
   /** Messages that wait in this process, unacknowledged, because they can not wait on the server. */
   readonly #resting = new Map<ReceivedMessage, { readonly timer: Timer; readonly then: () => void }>();
   readonly #publishing = new Set<Promise<void>>();
@@ -65,6 +67,18 @@ export class Settlement implements Settler {
 
   constructor(settings: SettlementSettings) {
     this.#settings = settings;
+    this.#givenUp = new GivenUpMessages(settings.clock);
+  }
+
+  /** Why dead letters cannot be placed now. */
+  get obstacle(): string | undefined {
+    return this.#givenUp.obstacle;
+  }
+
+  /** Settles a message that was given up before and has come again. False for any other. */
+  settleGivenUp(message: ReceivedMessage): boolean {
+    const known = this.#givenUp.errorOf(message);
+    return known !== undefined && message.settle({ kind: 'dead-letter', error: known.error });
   }
 
   settle(message: ReceivedMessage, verdict: Verdict): boolean {
@@ -234,7 +248,7 @@ export class Settlement implements Settler {
   }
 
   #deadLetter(message: ReceivedMessage, error: unknown): void {
-    const { contract, republisher, clock, events, answerFailure } = this.#settings;
+    const { contract, events, answerFailure } = this.#settings;
     const { deadLetter } = contract;
     if (answerFailure) {
       this.#answered(message, answerFailure(message, error), 'failed', error);
@@ -243,21 +257,73 @@ export class Settlement implements Settler {
     this.#tell(message, 'dead-lettered', error);
     if (deadLetter === undefined) {
       this.counts.deadLettered++;
-      done(message, message.session.drop(message.delivery.deliveryTag));
-      return;
-    }
-    const published = republisher.deadLetter(message, contract, error, new Date(clock.wallNow()));
-    this.#publish(message, published, () => {
-      this.counts.deadLettered++;
       const { id, attempt } = message;
       events.emit('dead-lettered', {
         queue: contract.name,
-        deadLetterQueue: deadLetter,
+        deadLetterQueue: undefined,
         messageId: id,
         attempt,
         error,
       });
+      done(message, message.session.drop(message.delivery.deliveryTag));
+      return;
+    }
+    this.#place(message, error, deadLetter);
+  }
+
+  /** Places the dead letter, and acknowledges once it is confirmed. */
+  #place(message: ReceivedMessage, error: unknown, deadLetterQueue: string): void {
+    const { contract, republisher, events, memory, noAck } = this.#settings;
+    const { failedAt } = this.#givenUp.failedAt(message);
+    const placed = () => {
+      this.counts.deadLettered++;
+      this.#givenUp.forget(message);
+      const { session, delivery, verdictTrace, id, attempt } = message;
+      events.emit('dead-lettered', {
+        queue: contract.name,
+        deadLetterQueue,
+        messageId: id,
+        attempt,
+        error,
+      });
+      // Remembered as done: should the acknowledgement be lost, there is nothing left to do with it.
+      if (session.ack(delivery.deliveryTag)) {
+        if (!noAck) memory.acked(delivery);
+        if (verdictTrace) session.traceAck(verdictTrace);
+        return;
+      }
+      if (!noAck) memory.stale(delivery);
+      done(message, false);
+      this.#stale();
+    };
+    const published = republisher.deadLetter(message, contract, error, failedAt);
+    const settled = published
+      .then(placed, (reason: unknown) => this.#notPlaced(message, error, deadLetterQueue, reason))
+      .finally(() => this.#publishing.delete(settled));
+    this.#publishing.add(settled);
+  }
+
+  /** Keeps the message, whose handler is not to run again, and tries again after a pause. */
+  #notPlaced(message: ReceivedMessage, error: unknown, deadLetterQueue: string, given: unknown): void {
+    const { contract, events } = this.#settings;
+    const reason = given instanceof Error ? given : new Error(String(given));
+    const { failedAt, keptMs } = this.#givenUp.failedAt(message);
+    const delayMs = this.#givenUp.notPlaced(message, error, failedAt, reason);
+    const { id, attempt, session, delivery, verdictTrace } = message;
+    verdictTrace?.fail(reason);
+    events.emit('dead-letter-failed', {
+      queue: contract.name,
+      deadLetterQueue,
+      messageId: id,
+      attempt,
+      error: reason,
+      delayMs,
     });
+    // The server would soon take the channel away, with everything on it. It is known when it comes again.
+    const isKeptTooLong = keptMs + delayMs > MAX_HOLD_MS * Math.ceil((keptMs + 1) / MAX_HOLD_MS);
+    if (this.#isClosing) session.requeueFailed(delivery.deliveryTag);
+    else if (isKeptTooLong) session.requeueUnseen(delivery.deliveryTag);
+    else this.#rest(message, delayMs, () => this.#place(message, error, deadLetterQueue));
   }
 
   /** Acknowledges once the copy is confirmed; otherwise the message goes back, when it is due and not at once. */

@@ -240,14 +240,25 @@ describe('a message that is hopeless', () => {
     expect([session.log, copies, settlement.counts.deadLettered]).toEqual([['drop 1'], [], 1]);
   });
 
-  it('goes back after a rest when its copy could not be published, and is not counted', async () => {
+  it('is kept when its copy could not be published, and placed again after growing pauses', async () => {
     const settlement = settlementOf();
     message(settlement).deadLetter('hopeless');
     copies[0]?.done.reject(new Error('no connection'));
+    await turn();
+    const told = [settlement.obstacle, settlement.counts.deadLettered];
     await clock.pass(1_000);
+    copies[1]?.done.reject(new Error('no connection'));
+    await turn();
+    await clock.pass(1_999);
+    const early = copies.length;
+    await clock.pass(1);
+    copies[2]?.done.resolve();
+    await turn();
 
-    expect([session.log, settlement.counts.deadLettered, events]).toEqual([['failed 1'], 0, []]);
-    expect(copies[0]?.third).toMatchObject({ name: 'DeadLetter', message: 'hopeless' });
+    expect(told).toEqual(['no connection', 0]);
+    expect([early, copies.length, session.log]).toEqual([2, 3, ['ack 1']]);
+    expect([settlement.obstacle, settlement.counts.deadLettered]).toEqual([undefined, 1]);
+    expect(copies[2]?.third).toMatchObject({ name: 'DeadLetter' });
   });
 
   it('counts as stale when its delivery was lost while its copy was published', async () => {

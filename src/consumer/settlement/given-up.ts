@@ -1,0 +1,70 @@
+import { crc32 } from 'node:zlib';
+import type { Clock } from '../../util/clock.js';
+import type { ReceivedMessage } from '../delivery/message.js';
+
+/** The pause before a dead letter is placed again, doubled each time up to the longest. */
+const FIRST_PAUSE_MS = 1_000;
+const MAX_PAUSE_MS = 60_000;
+
+/** The most messages that are known to be given up: more than any prefetch. */
+const MAX_KNOWN = 10_000;
+
+/** Why a message was given up, and how often its dead letter could not be placed. */
+interface GivenUp {
+  readonly error: unknown;
+  readonly failedAt: Date;
+  readonly since: number;
+  failures: number;
+}
+
+/**
+ * Messages whose handler is not to run again, and whose dead letter has no place yet. They are known by what they are, and not by
+ * their delivery: when the channel is lost, they are delivered again.
+ */
+export class GivenUpMessages {
+  readonly #clock: Clock;
+  readonly #known = new Map<string, GivenUp>();
+  #obstacle: string | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Why dead letters cannot be placed now. */
+  get obstacle(): string | undefined {
+    return this.#known.size > 0 ? this.#obstacle : undefined;
+  }
+
+  /** Why the message was given up before; undefined when it was not. */
+  errorOf(message: ReceivedMessage): { readonly error: unknown } | undefined {
+    return this.#known.size > 0 && message.redelivered ? this.#known.get(keyOf(message)) : undefined;
+  }
+
+  /** When it was given up, and how long it has been kept since. */
+  failedAt(message: ReceivedMessage): { readonly failedAt: Date; readonly keptMs: number } {
+    const known = this.#known.get(keyOf(message));
+    if (known) return { failedAt: known.failedAt, keptMs: this.#clock.now() - known.since };
+    return { failedAt: new Date(this.#clock.wallNow()), keptMs: 0 };
+  }
+
+  /** Its dead letter could not be placed. Returns the pause before the next attempt. */
+  notPlaced(message: ReceivedMessage, error: unknown, failedAt: Date, reason: Error): number {
+    const key = keyOf(message);
+    const known = this.#known.get(key) ?? { error, failedAt, since: this.#clock.now(), failures: 0 };
+    const pauseMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** known.failures++);
+    this.#known.set(key, known);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
+    this.#obstacle = reason.message;
+    return pauseMs;
+  }
+
+  /** Its dead letter has a place, or it goes back to the server for others. */
+  forget(message: ReceivedMessage): void {
+    if (this.#known.size > 0) this.#known.delete(keyOf(message));
+  }
+}
+
+function keyOf({ id, delivery, timestamp }: ReceivedMessage): string {
+  return `${crc32(delivery.content).toString(36)}:${timestamp?.getTime() ?? ''}:${id ?? ''}`;
+}
