@@ -7,9 +7,10 @@ import type { Clock } from '../util/clock.js';
 import { type DelayQueue, digitAt, LEVELS, levelCountOf } from './levels.js';
 import {
   commonSteps,
-  DELIVER,
   type DelayTarget,
   delayQueueSteps,
+  LANDED,
+  landingSteps,
   type PriorityClass,
   targetStep,
 } from './topology.js';
@@ -56,7 +57,7 @@ class DelayDeclarer {
     await this.#declareCommon(levelCountOf(units));
     for (const [at, rest] of this.#missingRests(units, priorities))
       await this.#declareRest(at, rest, priorities);
-    await this.#unlessForgotten(this.#bind(target), () => this.#boundAt.set(keyOf(target), now));
+    await this.#unlessForgotten(this.#open(target), () => this.#boundAt.set(keyOf(target), now));
   }
 
   /** Declares every level. */
@@ -116,10 +117,10 @@ class DelayDeclarer {
     for (const step of steps) await this.#declare(step);
   }
 
-  async #declare(step: TopologyStep): Promise<void> {
+  async #declare(step: TopologyStep, options?: { readonly again: boolean }): Promise<void> {
     const declarer = declarerOf(this.#link);
     try {
-      await declarer.declareAll([step]);
+      await declarer.declareAll([step], options);
     } catch (refusal) {
       // What exists with other arguments would keep messages too long, or for ever: nobody would ever hear of them.
       if (!(refusal instanceof TopologyError) || refusal.code !== 'ACCESS_REFUSED') throw refusal;
@@ -132,6 +133,12 @@ class DelayDeclarer {
         throw missing instanceof TopologyError ? explained(refusal) : missing;
       }
     }
+  }
+
+  /** Opens the way to a target, its end first: what lands has to go on. */
+  async #open(target: DelayTarget): Promise<void> {
+    await this.#bind(target);
+    for (const step of landingSteps(target)) await this.#declare(step, { again: true });
   }
 
   async #bind(target: DelayTarget): Promise<void> {
@@ -192,7 +199,7 @@ function explained(refusal: TopologyError): TopologyError {
 function bindingRefused(refusal: TopologyError, { kind, name }: DelayTarget): TopologyError {
   const { code, target, message } = refusal;
   const advice =
-    `To get delayed messages, the ${kind} '${name}' is bound to '${DELIVER}': ` +
+    `To get delayed messages, the ${kind} '${name}' is bound to '${LANDED}': ` +
     `that needs the permissions to write the first and to read the second`;
   return new TopologyError(code, target, `${message}. ${advice}`, { cause: refusal });
 }

@@ -7,6 +7,7 @@ import {
   delayQueueValue,
   EXCHANGE_HEADER,
   exchangeOf,
+  FORMER_EXCHANGE_HEADER,
   headerOf,
   isDelayName,
   QUEUE_HEADER,
@@ -61,7 +62,10 @@ export function originOf({
     return typeof value === 'string' ? value : undefined;
   };
   return {
-    exchange: text(ORIGIN_HEADERS.exchange) ?? (isDelayed ? text(EXCHANGE_HEADER) : undefined) ?? '',
+    exchange:
+      text(ORIGIN_HEADERS.exchange) ??
+      (isDelayed ? (text(EXCHANGE_HEADER) ?? text(FORMER_EXCHANGE_HEADER)) : undefined) ??
+      '',
     routingKey: text(ORIGIN_HEADERS.routingKey) ?? routingKey,
   };
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { NEVER_REACHED, type TopologyStep } from '../contracts/topology.js';
 import type { BindingDeclaration } from '../transport/port.js';
 import { type DelayQueue, digitAt, LEVELS, type Level, levelCountOf } from './levels.js';
@@ -11,13 +12,23 @@ import { type DelayQueue, digitAt, LEVELS, type Level, levelCountOf } from './le
  * leveret.delay.1s ──1──▶ [leveret.delay.1s] ──┬─expires──▶ leveret.delay.250ms ──1──▶ …
  *                  ──2──▶ [leveret.delay.2s] ──┤                                ──2──▶ …
  *                  ──3──▶ [leveret.delay.3s] ──┤                                ──3──▶ …
- *                  ──0─────────────────────────┘                                ──0──▶ … leveret.delay.deliver ──▶ target
+ *                  ──0─────────────────────────┘                                ──0──▶ … leveret.delay.deliver
+ *
+ * leveret.delay.deliver ──target──▶ [leveret.delay.to.queue.target] ──expires──▶ leveret.delay.landed ──target──▶ target
  * ```
  */
 const PREFIX = 'leveret.delay.';
 
 /** Sends what comes out of the delays to where it belongs. */
 export const DELIVER = `${PREFIX}deliver`;
+
+/**
+ * Sends what has landed on to where it belongs.
+ *
+ * A queue that refuses (full, or limited by a policy) keeps the places of the dead-letter worker that serves it: 32 messages for
+ * 180 s each. So each target has a landing of its own, from which nobody else's messages are served.
+ */
+export const LANDED = `${PREFIX}landed`;
 
 /** The exchange, and the queue, of messages whose queue does not exist any more. */
 export const UNDELIVERED = `${PREFIX}undelivered`;
@@ -26,10 +37,16 @@ export const UNDELIVERED = `${PREFIX}undelivered`;
 const SINK = `${PREFIX}sink`;
 
 /** The header that names the queue which a delayed message is for. */
-export const QUEUE_HEADER = 'leveret-delay-queue';
+export const QUEUE_HEADER = 'leveret-delay-to-queue';
 
 /** The header that names the exchange which a delayed message is for. */
-export const EXCHANGE_HEADER = 'leveret-delay-exchange';
+export const EXCHANGE_HEADER = 'leveret-delay-to-exchange';
+
+/**
+ * The same in messages of versions without landings. Their targets are still bound to {@link DELIVER} by these headers: with others,
+ * what is under way there arrives, and nothing arrives twice.
+ */
+export const FORMER_EXCHANGE_HEADER = 'leveret-delay-exchange';
 
 /** RabbitMQ 4.0 to 4.2 keep two classes of priority in a quorum queue: up to this one, and above. */
 const HIGHEST_LOW_PRIORITY = 4;
@@ -89,7 +106,9 @@ export function commonSteps(levelCount: number): TopologyStep[] {
     // Said, so that no virtual host's default makes another type of it.
     queue(SINK, { 'x-queue-type': 'classic', 'x-max-length': 0 }),
     // No value: the header only has to be there.
-    bind({ kind: 'queue', name: SINK }, DELIVER, { [EXCHANGE_HEADER]: null }),
+    bind({ kind: 'queue', name: SINK }, DELIVER, { [FORMER_EXCHANGE_HEADER]: null }),
+    exchange(LANDED, 'headers', { 'alternate-exchange': UNDELIVERED }),
+    bind({ kind: 'queue', name: SINK }, LANDED, { [EXCHANGE_HEADER]: null }),
   ];
   for (const [at, level] of LEVELS.slice(0, levelCount).entries()) {
     steps.push(exchange(exchangeOf(level), 'headers'));
@@ -124,10 +143,38 @@ export function delayQueueSteps(
   return [queue(name, args), bind({ kind: 'queue', name }, exchangeOf(level), match)];
 }
 
+/** The landing of one queue or exchange, with its binding. What lands goes on at once. */
+export function landingSteps(target: DelayTarget): TopologyStep[] {
+  const name = landingOf(target);
+  const args = {
+    'x-queue-type': 'quorum',
+    'x-message-ttl': 0,
+    'x-dead-letter-exchange': LANDED,
+    'x-dead-letter-strategy': 'at-least-once',
+    'x-overflow': 'reject-publish',
+    'x-delivery-limit': NEVER_REACHED,
+  };
+  return [queue(name, args), bind({ kind: 'queue', name }, DELIVER, matchOf(target))];
+}
+
 /** The way out for the messages of one queue or exchange. */
 export function targetStep(target: DelayTarget): TopologyStep {
-  const header = target.kind === 'queue' ? QUEUE_HEADER : EXCHANGE_HEADER;
-  return bind(target, DELIVER, { 'x-match': 'all', [header]: target.name });
+  return bind(target, LANDED, matchOf(target));
+}
+
+/** The name of a target's landing: with a checksum in place of what does not fit into 255 bytes. */
+export function landingOf({ kind, name }: DelayTarget): string {
+  const whole = `${PREFIX}to.${kind}.${name}`;
+  if (Buffer.byteLength(whole) <= MAX_NAME_BYTES) return whole;
+  const digest = createHash('sha256').update(name).digest('hex');
+  const start = Buffer.from(whole).toString('utf8', 0, MAX_NAME_BYTES - digest.length - 4);
+  return `${start.replace(/\ufffd$/, '')}.${digest}`;
+}
+
+const MAX_NAME_BYTES = 255;
+
+function matchOf({ kind, name }: DelayTarget): Readonly<Record<string, unknown>> {
+  return { 'x-match': 'all', [kind === 'queue' ? QUEUE_HEADER : EXCHANGE_HEADER]: name };
 }
 
 /** The exchange that a level's messages come to. */

@@ -155,6 +155,26 @@ suite('a delayed send', {
   },
 });
 
+suite('a queue that is full', {
+  "delays its own messages and nobody else's": async (bench) => {
+    const broker = await bench.connect();
+    const small = queue('small', z.number(), { maxLength: 1 });
+    await broker.declare(delays(small, notes), small, notes);
+    const toSmall = broker.producer(small);
+    // A quorum queue takes one message more than its limit, or a few.
+    await Promise.allSettled(Array.from({ length: 5 }, (_, at) => toSmall.send(at)));
+    // More than a dead-letter worker has under way at once.
+    await Promise.all(Array.from({ length: 40 }, (_, at) => toSmall.send(100 + at, { delayMs: 500 })));
+    const seen = new Seen<{ text: string }>();
+    await broker.consumer(notes, seen.handler).ready;
+    const toNotes = broker.producer(notes);
+    const sent = Array.from({ length: 10 }, (_, at) => toNotes.send({ text: `${at}` }, { delayMs: 500 }));
+    await Promise.all(sent);
+    await until(() => seen.messages.length === 10);
+    expect(await broker.stats('leveret.delay.500ms')).toMatchObject({ messages: 0 });
+  },
+});
+
 suite('a delayed event', {
   'reaches the queues of its exchange by routing key or headers': async (bench) => {
     const broker = await bench.connect();
@@ -281,7 +301,13 @@ for (const type of ['quorum', 'classic'] as const) {
       broker.consumer(queue('acme.jobs.dead', z.any(), { declare: false, deadLetter: false }), dead.handler);
       await until(() => dead.messages.length === 1);
       const names = Object.keys(dead.messages[0]?.headers ?? {}).toSorted();
-      expect(names).toEqual(['leveret-error', 'leveret-failed-at', 'leveret-queue', 'tenant']);
+      expect(names).toEqual([
+        'leveret-attempt',
+        'leveret-error',
+        'leveret-failed-at',
+        'leveret-queue',
+        'tenant',
+      ]);
     },
   });
 }

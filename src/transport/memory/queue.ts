@@ -2,6 +2,7 @@ import type { Clock } from '../../util/clock.js';
 import type { QueueDeclaration } from '../port.js';
 import { AlarmTimer } from './alarm-timer.js';
 import { Consumers, type QueueConsumer } from './consumers.js';
+import { DeadLetterWorker, keepsDeadLetters } from './dead-letter-worker.js';
 import { type DeathReason, type Entry, propertyBytes, type StoredMessage } from './message.js';
 import { type MemoryQueueType, typeOf } from './queue-arguments.js';
 import { QueueLimits } from './queue-limits.js';
@@ -12,14 +13,15 @@ import type { Behaviour } from './version.js';
 export interface QueueHost {
   readonly behaviour: Behaviour;
   readonly clock: Clock;
-  /** Sends a dead letter on its way. False when it has to be kept for another attempt. */
-  deadLetter(queue: MemoryQueue, entry: Entry, reason: DeathReason): boolean;
+  /**
+   * Sends a dead letter on its way. False when it has to be kept for another attempt.
+   *
+   * @param taken - the queues that have taken it already, to which is added who takes it now
+   */
+  deadLetter(queue: MemoryQueue, entry: Entry, reason: DeathReason, taken?: Set<string>): boolean;
   /** It was not used for as long as its argument says, or its last consumer has left. */
   queueEnded(queue: MemoryQueue): void;
 }
-
-/** How long a dead letter that nobody has taken rests before it is sent again: the server's own limit for a confirm. */
-const DEAD_LETTER_RETRY_MS = 180_000;
 
 /** How a delivered message comes back: with `basic.nack`, with `basic.reject`, or because its channel is gone. */
 export type Return = 'nack' | 'reject' | 'lost';
@@ -38,10 +40,8 @@ export class MemoryQueue {
   readonly #leaving = new Set<QueueConsumer>();
   readonly #expiry: AlarmTimer;
   readonly #disuse: AlarmTimer;
-  readonly #retry: AlarmTimer;
+  readonly #letters: DeadLetterWorker;
   #lastUsedAt: number;
-  /** Dead letters that no queue has taken yet. */
-  #homeless: { readonly entry: Entry; readonly reason: DeathReason }[] = [];
   #sequence = 0;
   #readyBytes = 0;
   #unackedBytes = 0;
@@ -63,7 +63,9 @@ export class MemoryQueue {
     this.consumers = new Consumers(args['x-single-active-consumer'] === true, yields);
     this.#expiry = new AlarmTimer(clock, () => this.#expire());
     this.#disuse = new AlarmTimer(clock, () => this.#checkUse());
-    this.#retry = new AlarmTimer(clock, () => this.#retryHomeless());
+    this.#letters = new DeadLetterWorker(clock, (entry, reason, taken) =>
+      host.deadLetter(this, entry, reason, taken),
+    );
     this.#lastUsedAt = clock.now();
     this.used();
   }
@@ -111,7 +113,7 @@ export class MemoryQueue {
     if (
       this.#limits.refuses(
         this.#ready.length,
-        this.#unacked.size + this.#homeless.length,
+        this.#unacked.size + this.#letters.count,
         this.#readyBytes,
         this.#unackedBytes,
         sizeBytes,
@@ -227,8 +229,8 @@ export class MemoryQueue {
     this.#isDeleted = true;
     this.purge();
     this.#unacked.clear();
-    this.#homeless = [];
-    for (const timer of [this.#expiry, this.#disuse, this.#retry]) timer.clear();
+    this.#letters.clear();
+    for (const timer of [this.#expiry, this.#disuse]) timer.clear();
     this.cancelConsumers();
   }
 
@@ -279,13 +281,8 @@ export class MemoryQueue {
   }
 
   #die(entry: Entry, reason: DeathReason): void {
-    if (this.#host.deadLetter(this, entry, reason)) return;
-    this.#homeless.push({ entry, reason });
-    this.#retry.wakeAt(this.#host.clock.now() + DEAD_LETTER_RETRY_MS);
-  }
-
-  #retryHomeless(): void {
-    for (const { entry, reason } of this.#homeless.splice(0)) this.#die(entry, reason);
+    if (keepsDeadLetters(this.declaration)) this.#letters.add(entry, reason);
+    else this.#host.deadLetter(this, entry, reason);
   }
 
   #checkUse(): void {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../util/clock.js';
 import type { BindingDeclaration, OutgoingMessage, QueueDeclaration, Role } from '../port.js';
 import { deadLetterOf, isCycle } from './dead-letter.js';
+import { keepsDeadLetters } from './dead-letter-worker.js';
 import type { AnyQueue } from './exchange.js';
 import { Exchanges } from './exchanges.js';
 import { copyTable, type DeathReason, type Entry, keysIn, type StoredMessage } from './message.js';
@@ -155,7 +156,7 @@ export class MemoryServer implements QueueHost {
     return this.#distribute(message);
   }
 
-  deadLetter(queue: MemoryQueue, entry: Entry, reason: DeathReason): boolean {
+  deadLetter(queue: MemoryQueue, entry: Entry, reason: DeathReason, taken?: Set<string>): boolean {
     const { arguments: args } = queue.declaration;
     const targetExchange = args['x-dead-letter-exchange'] as string | undefined;
     if (targetExchange === undefined) return true;
@@ -171,13 +172,11 @@ export class MemoryServer implements QueueHost {
       },
       this.behaviour,
     );
-    const isKept =
-      args['x-dead-letter-strategy'] === 'at-least-once' && args['x-overflow'] === 'reject-publish';
-    if (!isKept) {
+    if (!keepsDeadLetters(queue.declaration)) {
       this.#later(() => this.#distribute(message, reason));
       return true;
     }
-    const { wasRouted, wasAccepted } = this.#distribute(message, reason);
+    const { wasRouted, wasAccepted } = this.#distribute(message, reason, taken);
     return wasRouted && wasAccepted;
   }
 
@@ -187,15 +186,20 @@ export class MemoryServer implements QueueHost {
     for (const queue of [...this.#queues.values()]) if (queue.owner === link) this.queueEnded(queue);
   }
 
-  #distribute(message: StoredMessage, reason?: DeathReason): Published {
+  #distribute(message: StoredMessage, reason?: DeathReason, taken?: Set<string>): Published {
     let wasRouted = false;
     let wasAccepted = true;
     this.#distributing++;
     for (const queue of this.exchanges.route(message)) {
       wasRouted = true;
       if (reason !== undefined && isCycle(queue.name, reason, message)) continue;
-      if (!queue.enqueue(message)) wasAccepted = false;
-      else this.observer?.onEnqueued?.(queue.name, message);
+      if (taken?.has(queue.name)) continue;
+      if (!queue.enqueue(message)) {
+        wasAccepted = false;
+        continue;
+      }
+      taken?.add(queue.name);
+      this.observer?.onEnqueued?.(queue.name, message);
     }
     this.#distributing--;
     if (this.#distributing === 0) for (const next of this.#afterwards.splice(0)) next();

@@ -83,7 +83,7 @@ describe('a user without the right to declare the delays', () => {
     await expect(user.broker.producer(existing).send('a', { delayMs: 60_000 })).rejects.toMatchObject({
       code: 'ACCESS_REFUSED',
       message: expect.stringMatching(
-        /'tasks' is bound to 'leveret\.delay\.deliver'.*write the first.*read the second/,
+        /'tasks' is bound to 'leveret\.delay\.landed'.*write the first.*read the second/,
       ),
     });
   });

@@ -9,7 +9,7 @@ const toQueue: OutgoingMessage = {
   routingKey: 'acme.sales',
   mandatory: false,
   content: Buffer.from('a'),
-  properties: { messageId: 'm', headers: { tenant: 'a', 'leveret-delay-exchange': 'forged' } },
+  properties: { messageId: 'm', headers: { tenant: 'a', 'leveret-delay-to-exchange': 'forged' } },
 };
 
 const afterDelay = (headers: Readonly<Record<string, unknown>> | undefined, routingKey: string) =>
@@ -26,7 +26,7 @@ describe('a delayed message', () => {
         messageId: 'm',
         headers: {
           tenant: 'a',
-          'leveret-delay-queue': 'acme.sales',
+          'leveret-delay-to-queue': 'acme.sales',
           'leveret-delay-1s': 1,
           'leveret-delay-250ms': 1,
           'leveret-delay-63ms': 1,
@@ -42,7 +42,7 @@ describe('a delayed message', () => {
     );
     expect([exchange, routingKey]).toEqual(['leveret.delay.4s', 'eu.de']);
     expect(properties.headers).toEqual({
-      'leveret-delay-exchange': 'orders',
+      'leveret-delay-to-exchange': 'orders',
       'leveret-delay-4s': 2,
       'leveret-delay-1s': 0,
       'leveret-delay-250ms': 0,
