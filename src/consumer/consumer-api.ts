@@ -23,6 +23,8 @@ export interface ConsumerStats {
   readonly inFlight: number;
   /** Messages delivered ahead, which nobody has looked at. */
   readonly waiting: number;
+  /** How many messages the server may deliver ahead now: with `prefetch: 'auto'` it changes with the speed of the handler. */
+  readonly prefetch: number;
 }
 
 /** Consumes one queue. Made by `broker.consumer(…)`; starts by itself. */

@@ -109,7 +109,7 @@ export class QueueConsumer implements Consumer {
   }
 
   get stats(): ConsumerStats {
-    return this.#pipeline.stats;
+    return { ...this.#pipeline.stats, prefetch: this.#session?.prefetch ?? this.#options.prefetch };
   }
 
   get health() {

@@ -8,6 +8,7 @@ import type { Republisher } from '../producer/republisher.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { Delivery } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
+import { AdaptivePrefetch } from './adaptive-prefetch.js';
 import type { ConsumerStats } from './consumer-api.js';
 import { DuplicateFilter } from './delivery/duplicate-filter.js';
 import { InboundValidator } from './delivery/inbound-validator.js';
@@ -67,9 +68,9 @@ export class MessagePipeline {
   ) {
     const { connection, clock, events, republisher, maxBodyBytes, onOutcome, answerFailure } = host;
     this.#clock = clock;
-    const { noAck, prefetch } = options;
+    const { noAck, concurrency, prefetch, maxPrefetch } = options;
     const windowMs = HEARTBEATS_TO_LOSS * host.heartbeatSeconds * 1_000;
-    const memory = new DuplicateFilter({ capacity: prefetch, windowMs, clock });
+    const memory = new DuplicateFilter({ capacity: maxPrefetch, windowMs, clock });
     this.#memory = memory;
     this.#validator = new InboundValidator({ contract, memory, maxBodyBytes, events });
     const isStream = contract.type === 'stream';
@@ -102,9 +103,14 @@ export class MessagePipeline {
       park: (message, delayMs) => this.#parking?.park(message, delayMs),
       answerFailure,
     });
+    const onTooMuch = (session: Session, kept: number) => void this.#giveBackBeyond(session, kept);
     const common = {
       tracer,
       buffer: this.#buffer,
+      meter:
+        maxPrefetch > prefetch
+          ? new AdaptivePrefetch({ clock, concurrency, maxPrefetch, onTooMuch })
+          : undefined,
       admit: (message: ReceivedMessage) =>
         !this.#settlement.settleGivenUp(message) && this.#validator.admit(message),
     };
@@ -124,7 +130,7 @@ export class MessagePipeline {
     }
   }
 
-  get stats(): ConsumerStats {
+  get stats(): Omit<ConsumerStats, 'prefetch'> {
     return {
       ...this.#settlement.counts,
       ...this.#validator.counts,
@@ -186,7 +192,7 @@ export class MessagePipeline {
   /** Begins nothing new before {@link release}: what is delivered meanwhile waits here, as far as the prefetch lets it. */
   hold(): void {
     this.#buffer.hold();
-    for (const message of [...this.#takenAhead()].reverse()) this.#buffer.putBack(message);
+    this.#collect();
   }
 
   release(): void {
@@ -206,6 +212,16 @@ export class MessagePipeline {
       await this.#worker.idle();
       await this.settled();
     } while (this.#worker.inFlight > 0);
+  }
+
+  /** Leaves all but so many of the oldest to other workers. */
+  async #giveBackBeyond(session: Session, kept: number): Promise<void> {
+    // Not before: what is given back would come here again.
+    await session.shrink().catch(() => {});
+    if (!session.isLive) return;
+    this.#collect();
+    this.#buffer.giveBack(kept);
+    this.fill();
   }
 
   /** Begins nothing new, and resolves when what is at work has ended. */
@@ -237,6 +253,11 @@ export class MessagePipeline {
   abort(reason: Error): void {
     this.#worker.abort(reason);
     this.#settlement.abandon();
+  }
+
+  /** Puts what was taken ahead of its turn back where it was. */
+  #collect(): void {
+    for (const message of [...this.#takenAhead()].reverse()) this.#buffer.putBack(message);
   }
 
   #takenAhead(): readonly ReceivedMessage[] {

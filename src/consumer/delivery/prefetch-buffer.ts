@@ -43,10 +43,17 @@ export class PrefetchBuffer {
     this.#messages = new Fifo([...this.#messages].filter((message) => message.session !== session));
   }
 
-  /** Gives every message back. */
-  giveBack(): void {
+  /** Gives every message back but so many of the oldest. */
+  giveBack(kept = 0): void {
+    const stay: ReceivedMessage[] = [];
+    while (stay.length < kept) {
+      const message = this.#messages.shift();
+      if (!message) break;
+      stay.push(message);
+    }
     for (let message = this.#messages.shift(); message; message = this.#messages.shift()) {
       message.session.requeueUnseen(message.delivery.deliveryTag);
     }
+    if (kept > 0) this.#messages = new Fifo(stay);
   }
 }

@@ -25,8 +25,14 @@ export interface ConsumerOptions {
    */
   readonly concurrency?: number | undefined;
   /**
-   * How many messages the server may deliver ahead, 1 to 65 535, and at least `concurrency`. `'auto'` is 50, or twice the
-   * concurrency when that is more. On a queue with `singleActiveConsumer` at most 20. @defaultValue 'auto'
+   * How many messages the server may deliver ahead, 1 to 65 535, and at least `concurrency`.
+   *
+   * `'auto'` begins with one more than the concurrency, and grows when the server uses that up and the handlers are quick: about
+   * 200 ms of their work waits here, at most 1 000 messages. So slow handlers leave messages to other workers. It grows by a
+   * further consumer on the same channel, which the server counts, so that `broker.stats(queue).consumers` and the management UI
+   * show more than one for a quick consumer. When a handler becomes so slow that more than two seconds of work wait, what waits goes back.
+   * Of an exclusive consumer and of a stream it is 50, or twice the concurrency when that is more, and on a queue with
+   * `singleActiveConsumer` 20, which is also the most there. `consumer.stats.prefetch` tells what it is now. @defaultValue 'auto'
    */
   readonly prefetch?: number | 'auto' | undefined;
   /**
@@ -87,7 +93,10 @@ export interface HandlerOptions<Body = unknown> extends ConsumerOptions {
 /** {@link ConsumerOptions} with every default filled in. */
 export interface ResolvedConsumerOptions {
   readonly concurrency: number;
+  /** What it begins with. */
   readonly prefetch: number;
+  /** How far it may grow. */
+  readonly maxPrefetch: number;
   readonly handlerTimeoutMs: number;
   readonly signal: AbortSignal | undefined;
   readonly priority: number | undefined;
@@ -102,7 +111,11 @@ export interface ResolvedConsumerOptions {
 /** The most that `basic.qos` of AMQP 0-9-1 can say: its prefetch-count has 16 bits. */
 export const MAX_PREFETCH = 65_535;
 
-const AUTO_PREFETCH = 50;
+/** Where it does not adapt. */
+const STEADY_PREFETCH = 50;
+
+/** How far it grows by itself. */
+const MAX_AUTO_PREFETCH = 1_000;
 
 /**
  * The most that is delivered ahead to a single active consumer. It leaves by closing its channel, and what it has not handled
@@ -149,10 +162,11 @@ export function resolveConsumerOptions(
     );
   }
   checkStreamOptions(contract, options);
-  const { concurrency = 1 } = options;
+  const { concurrency = 1, prefetch = 'auto' } = options;
+  const adapts = prefetch === 'auto' && !options.exclusive && !options.noAck;
   return {
     concurrency,
-    prefetch: resolvePrefetch(contract, concurrency, options.prefetch ?? 'auto'),
+    ...resolvePrefetch(contract, concurrency, prefetch, adapts),
     handlerTimeoutMs: options.handlerTimeoutMs ?? 20 * 60_000,
     signal: options.signal,
     priority: options.priority,
@@ -163,7 +177,12 @@ export function resolveConsumerOptions(
   };
 }
 
-function resolvePrefetch(contract: QueueContract, concurrency: number, prefetch: number | 'auto'): number {
+function resolvePrefetch(
+  contract: QueueContract,
+  concurrency: number,
+  prefetch: number | 'auto',
+  adapts: boolean,
+): { readonly prefetch: number; readonly maxPrefetch: number } {
   const refused = (option: string, why: string) =>
     new ConfigurationError(option, `consumer of the queue '${contract.name}': ${why}`);
   const isSingle = isSingleActive(contract);
@@ -174,7 +193,11 @@ function resolvePrefetch(contract: QueueContract, concurrency: number, prefetch:
       'concurrency',
       `option 'concurrency' must be at most ${most} ${because}, got ${concurrency}`,
     );
-  if (prefetch === 'auto') return Math.min(most, Math.max(AUTO_PREFETCH, 2 * concurrency));
+  if (adapts && !isSingle && contract.type !== 'stream') {
+    const first = concurrency + 1;
+    return { prefetch: first, maxPrefetch: Math.max(MAX_AUTO_PREFETCH, first) };
+  }
+  if (prefetch === 'auto') return steady(Math.min(most, Math.max(STEADY_PREFETCH, 2 * concurrency)));
   if (because && prefetch > most)
     throw refused('prefetch', `option 'prefetch' must be at most ${most} ${because}, got ${prefetch}`);
   if (prefetch < concurrency)
@@ -183,5 +206,7 @@ function resolvePrefetch(contract: QueueContract, concurrency: number, prefetch:
       `option 'prefetch' must be at least 'concurrency', here ${concurrency}, got ${prefetch}: ` +
         'no more handlers can run than messages are delivered',
     );
-  return prefetch;
+  return steady(prefetch);
 }
+
+const steady = (prefetch: number) => ({ prefetch, maxPrefetch: prefetch });

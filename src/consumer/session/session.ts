@@ -11,6 +11,7 @@ import type { Clock, Timer } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
 import { realTimers } from '../../util/timers.js';
 import { AckWindow } from './ack-window.js';
+import { Consumption } from './consumption.js';
 import { DeliveryRing } from './delivery-ring.js';
 import { offsetIn, type StreamPosition } from './stream-position.js';
 
@@ -45,8 +46,8 @@ export class Session {
   #channel!: Channel;
   #window!: AckWindow;
   readonly #unsettled: DeliveryRing;
-  #consumerTag: string | undefined;
-  #resuming: Promise<void> | undefined;
+  #consumption!: Consumption;
+  #wasFull = false;
   /** It consumes, or is about to. */
   #isWanted = false;
   #isLive = true;
@@ -70,10 +71,11 @@ export class Session {
   static async open(link: Link, options: SessionOptions, paused: boolean): Promise<Session> {
     const session = new Session(options);
     const channel = await session.#openChannel(link);
+    session.#consumption = session.#consume(channel);
     // In order, what is acknowledged of a stream never gets further ahead of what is not than the prefetch.
     session.#window = new AckWindow(channel, { inOrder: options.position !== undefined });
     try {
-      if (!options.consume.noAck) await channel.setPrefetch(options.prefetch);
+      await session.#consumption.prepare();
       if (!paused) await session.resume();
       return session;
     } catch (error) {
@@ -113,7 +115,7 @@ export class Session {
   }
 
   get isConsuming(): boolean {
-    return this.#consumerTag !== undefined;
+    return this.#consumption.isActive;
   }
 
   /** It was closed after {@link leave}: nothing was lost. */
@@ -126,38 +128,68 @@ export class Session {
     return this.#unsettled;
   }
 
+  get unsettledCount(): number {
+    return this.#unsettled.size;
+  }
+
+  /** How many messages the server may deliver ahead. */
+  get prefetch(): number {
+    return this.#consumption.prefetch;
+  }
+
+  get hasGrown(): boolean {
+    return this.#consumption.hasGrown;
+  }
+
+  /** The server has delivered as much as it may, since it may so much. */
+  get wasFull(): boolean {
+    return this.#wasFull;
+  }
+
   /** Consumes, again after `pause`. */
   async resume(): Promise<void> {
     this.#isWanted = true;
-    this.#resuming = this.#consume();
-    await this.#resuming;
-  }
-
-  async #consume(): Promise<void> {
-    const { queue, consume, position } = this.#options;
-    const args = position && { ...consume.arguments, 'x-stream-offset': position.argument };
-    position?.begun();
-    this.#consumerTag = await this.#channel.consume(
-      queue,
-      args ? { ...consume, arguments: args } : consume,
-      (delivery) => {
-        if (delivery) this.#deliver(delivery);
-        // The queue is gone, its leader has moved, or the server waited too long for an acknowledgement. In the last case 4.3
-        // answers a late one with a delivery to the cancelled consumer: nothing more may be sent on this channel.
-        else this.end(new TransportError('the server cancelled the consumer'));
-      },
-    );
+    await this.#consumption.start();
   }
 
   /** Stops deliveries; those that came can still be settled. */
   async pause(): Promise<void> {
     this.#isWanted = false;
-    // Messages come before the answer that says how to stop them.
-    await this.#resuming?.catch(() => {});
-    const tag = this.#consumerTag;
-    this.#consumerTag = undefined;
+    const stopped = this.#consumption.stop();
     if (this.#delayedFlush) this.flush();
-    if (tag !== undefined && this.#isLive) await this.#channel.cancel(tag);
+    await stopped;
+  }
+
+  /** Lets the server deliver more ahead. */
+  grow(prefetch: number): void {
+    this.#wasFull = false;
+    this.#consumption.grow(prefetch).catch((error: TransportError) => this.end(error));
+  }
+
+  /** Goes back to the prefetch that it began with. Rejects when the channel is gone. */
+  async shrink(): Promise<void> {
+    this.#wasFull = false;
+    await this.#consumption.shrink();
+  }
+
+  #consume(channel: Channel): Consumption {
+    const { queue, consume, position, prefetch } = this.#options;
+    return new Consumption({
+      channel,
+      queue,
+      prefetch,
+      options: () =>
+        position
+          ? { ...consume, arguments: { ...consume.arguments, 'x-stream-offset': position.argument } }
+          : consume,
+      onBegin: () => position?.begun(),
+      onDelivery: (delivery) => {
+        if (delivery) this.#deliver(delivery);
+        // The queue is gone, its leader has moved, or the server waited too long for an acknowledgement. In the last case 4.3
+        // answers a late one with a delivery to the cancelled consumer: nothing more may be sent on this channel.
+        else this.end(new TransportError('the server cancelled the consumer'));
+      },
+    });
   }
 
   /**
@@ -197,8 +229,8 @@ export class Session {
 
   /** False when what is acknowledged must not wait: the server soon delivers no more without it. */
   #delayFlush(): boolean {
-    const { ackDelay, prefetch } = this.#options;
-    if (!ackDelay || ackDelay.ms === 0 || this.#window.span * 2 >= prefetch) return false;
+    const { ackDelay } = this.#options;
+    if (!ackDelay || ackDelay.ms === 0 || this.#window.span * 2 >= this.prefetch) return false;
     this.#delayedFlush ??= ackDelay.clock.setTimeout(() => this.flush(), ackDelay.ms);
     return true;
   }
@@ -272,6 +304,8 @@ export class Session {
     if (!this.#options.consume.noAck) {
       this.#window.delivered(delivery.deliveryTag);
       this.#unsettled.add(delivery);
+      // Of a handler that ends at once only the acknowledgements are still to come.
+      if (this.#window.span >= this.#consumption.prefetch) this.#wasFull = true;
     }
     const { position } = this.#options;
     if (position?.delivered(this.#offset(delivery.deliveryTag), this) === false)

@@ -9,7 +9,7 @@ import { SlotList } from '../../util/slot-list.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
-import type { Worker } from './worker.js';
+import type { Meter, Worker } from './worker.js';
 
 export interface HandlerWorkerSettings {
   readonly handler: (message: Message) => unknown;
@@ -22,6 +22,8 @@ export interface HandlerWorkerSettings {
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
   /** A run has failed: tells of it, and lets the retry policy decide unless the message has a verdict. */
   readonly onFailed: (message: ReceivedMessage, error: unknown) => void;
+  /** What measures the runs. */
+  readonly meter?: Meter | undefined;
   /** Its place is free, whether it has ended or not. */
   readonly onLeft?: (message: ReceivedMessage) => void;
 }
@@ -112,6 +114,7 @@ export class HandlerWorker implements Worker {
     this.#deadlines.add(message, clock.now() + handlerTimeoutMs);
     const run = tracer?.run(message);
     message.run = run;
+    this.#settings.meter?.begun(message);
     let result: unknown;
     try {
       result = run ? run.run(() => handler(message)) : handler(message);
@@ -160,6 +163,7 @@ export class HandlerWorker implements Worker {
     this.#deadlines.remove(message);
     // It was the only one.
     this.#isAlone = false;
+    this.#settings.meter?.ended(message);
     this.#settings.onLeft?.(message);
     if (this.#active.size === 0) {
       this.#idle?.resolve();

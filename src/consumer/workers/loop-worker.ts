@@ -3,13 +3,15 @@ import { type Deferred, deferred } from '../../util/deferred.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
-import type { Worker } from './worker.js';
+import type { Meter, Worker } from './worker.js';
 
 export interface LoopWorkerSettings {
   readonly buffer: PrefetchBuffer;
   /** Decodes and validates; false when the message is settled already. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
   readonly tracer?: ConsumerTracer | undefined;
+  /** What measures how long messages are in hand. */
+  readonly meter?: Meter | undefined;
   /** The first loop begins, after there was none. */
   readonly onFirst: () => void;
   /** The last loop was left: stops deliveries, and then has the message in hand given back, lest it come here again. */
@@ -52,7 +54,10 @@ export class LoopWorker implements Worker {
       this.#waiting = this.#waiting.filter((waiting) => waiting.loop !== loop);
       const giveBack = () => {
         // Left with a message in hand: whether it was handled, nobody can say.
-        for (const message of loop.inHand.splice(0)) message.settle({ kind: 'reject' });
+        for (const message of loop.inHand.splice(0)) {
+          this.#settings.meter?.ended(message);
+          message.settle({ kind: 'reject' });
+        }
       };
       const isLast = this.#loops.delete(loop) && this.#loops.size === 0;
       if (isLast && !this.#end) await this.#settings.onLast(giveBack);
@@ -140,7 +145,10 @@ export class LoopWorker implements Worker {
   }
 
   #settle(loop: Loop): void {
-    for (const message of loop.inHand.splice(0)) message.settle({ kind: 'ack' });
+    for (const message of loop.inHand.splice(0)) {
+      message.settle({ kind: 'ack' });
+      this.#settings.meter?.ended(message);
+    }
     this.#checkIdle();
   }
 
@@ -186,6 +194,7 @@ export class LoopWorker implements Worker {
     message.loopRun = run;
     // The body of the loop is not called from here: nothing can be bound to it.
     run?.run(() => {});
+    this.#settings.meter?.begun(message);
     next.result.resolve(message);
   }
 }

@@ -31,7 +31,7 @@ export function guardOf(work: Work): HandlerGuard | undefined {
 }
 
 export interface WorkerSettings
-  extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock' | 'tracer'> {
+  extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock' | 'tracer' | 'meter'> {
   readonly buffer: PrefetchBuffer;
   readonly isHeld: (message: ReceivedMessage) => boolean;
 }

@@ -1,6 +1,12 @@
 import type { ReceivedMessage } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 
+/** What measures how long messages are worked on. */
+export interface Meter {
+  begun(message: ReceivedMessage): void;
+  ended(message: ReceivedMessage): void;
+}
+
 /** What takes the messages out of a consumer's buffer: its handler, or the loops over it. */
 export interface Worker {
   /** Messages that it works on. */

@@ -1,0 +1,110 @@
+import type { Channel, ConsumeOptions, Delivery } from '../../transport/port.js';
+
+export interface ConsumptionSettings {
+  readonly channel: Channel;
+  readonly queue: string;
+  /** How many messages the server may deliver ahead at first. */
+  readonly prefetch: number;
+  /** Asked for each time that it begins. */
+  readonly options: () => ConsumeOptions;
+  /** It begins, or begins again. */
+  readonly onBegin: () => void;
+  readonly onDelivery: (delivery: Delivery | undefined) => void;
+}
+
+/**
+ * What a channel consumes of one queue. It grows by a further `basic.consume` beside those that go on, each with a prefetch of its
+ * own: replaced by another one, it would have messages delivered twice and out of order. The server counts each as a consumer.
+ */
+export class Consumption {
+  readonly #settings: ConsumptionSettings;
+  /** In the order in which they began. */
+  #tags: string[] = [];
+  #prefetch: number;
+  /** What `basic.qos` has told the channel, for the consumers that begin from now on. */
+  #said: number | undefined;
+  /** One command at a time: each takes a round trip. */
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(settings: ConsumptionSettings) {
+    this.#settings = settings;
+    this.#prefetch = settings.prefetch;
+  }
+
+  get isActive(): boolean {
+    return this.#tags.length > 0;
+  }
+
+  /** How many messages the server may deliver ahead. */
+  get prefetch(): number {
+    return this.#prefetch;
+  }
+
+  get hasGrown(): boolean {
+    return this.#prefetch > this.#settings.prefetch;
+  }
+
+  /** Tells the channel the first prefetch. */
+  prepare(): Promise<void> {
+    return this.#say(this.#settings.prefetch);
+  }
+
+  start(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#say(this.#settings.prefetch);
+      await this.#begin();
+    });
+  }
+
+  /** Stops deliveries. They begin again with the first prefetch. */
+  stop(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#prefetch = this.#settings.prefetch;
+      await this.#cancel(0);
+    });
+  }
+
+  /** Lets the server deliver more ahead, while it consumes. */
+  grow(prefetch: number): Promise<void> {
+    return this.#inTurn(async () => {
+      const more = prefetch - this.#prefetch;
+      if (!this.isActive || more <= 0) return;
+      await this.#say(more);
+      await this.#begin();
+      this.#prefetch = prefetch;
+    });
+  }
+
+  /** Goes back to the first prefetch. What has been delivered stays. */
+  shrink(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#prefetch = this.#settings.prefetch;
+      await this.#cancel(1);
+    });
+  }
+
+  async #say(prefetch: number): Promise<void> {
+    if (this.#settings.options().noAck || this.#said === prefetch) return;
+    this.#said = prefetch;
+    await this.#settings.channel.setPrefetch(prefetch);
+  }
+
+  async #begin(): Promise<void> {
+    const { channel, queue, options, onBegin, onDelivery } = this.#settings;
+    const its = options();
+    onBegin();
+    this.#tags.push(await channel.consume(queue, its, onDelivery));
+  }
+
+  /** @param kept - so many of the first go on */
+  async #cancel(kept: number): Promise<void> {
+    const tags = this.#tags.splice(kept);
+    for (const tag of tags) if (this.#settings.channel.isOpen) await this.#settings.channel.cancel(tag);
+  }
+
+  #inTurn(command: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(command);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+}
