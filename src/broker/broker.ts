@@ -53,7 +53,7 @@ export class Broker implements AsyncDisposable {
   /**
    * Makes a broker without any I/O; {@link Broker.connect} and the first use connect it.
    *
-   * @param url - `amqp:` or `amqps:`, or a list of them: the hosts of a cluster, tried in random order. `memory:` is a broker
+   * @param args - the URL and the options. The URL: `amqp:` or `amqps:`, or a list of them: the hosts of a cluster, tried in random order. `memory:` is a broker
    * inside this process, of this `Broker` alone; `memory://name` one that all of this process share, for as long as it lives.
    * With `?as=3.13` or `?as=4.0` it behaves as that version of RabbitMQ instead of 4.3, and with
    * `?defaultQueueType=quorum` as a virtual host with that default. A malformed URL is reported by the promise of `connect`
@@ -69,7 +69,7 @@ export class Broker implements AsyncDisposable {
   /**
    * Makes a broker and connects it. Keeps trying for `startupTimeoutMs`, and rejects at once where trying again can not help.
    *
-   * @param url - `amqp:` or `amqps:`, or a list of them; `amqp://localhost` by default
+   * @param args - the URL and the options. The URL: `amqp:` or `amqps:`, or a list of them; `amqp://localhost` by default
    * @throws ConnectionError naming every host that was tried and why it failed: CONNECTION_FAILED after the time is over;
    * ACCESS_REFUSED, VHOST_NOT_FOUND, TLS_REFUSED or INVALID_URL at once
    * @throws ConfigurationError for an unknown option or a value out of range; the reason of the `signal` when that aborts

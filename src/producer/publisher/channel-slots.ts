@@ -105,7 +105,10 @@ export class ChannelSlots {
   }
 
   #arm(ms: number): void {
-    this.#timer ??= this.#clock.setTimeout(() => this.#sweep(), ms);
+    if (this.#timer) return;
+    this.#timer = this.#clock.setTimeout(() => this.#sweep(), ms);
+    // An idle channel is no reason for a process to go on.
+    this.#timer.unref();
   }
 
   #disarm(): void {

@@ -149,7 +149,7 @@ describe('a message of another client', () => {
     expect((await other.channel.checkQueue('copies')).messageCount).toBe(0);
   });
 
-  it('that has no id gets one as a dead letter', async () => {
+  it('that has no id has none as a dead letter either', async () => {
     await using vhost = await createVhost();
     await using other = await otherClient(vhost.url);
     await using broker = await Broker.connect(vhost.url);
@@ -157,6 +157,6 @@ describe('a message of another client', () => {
       throw new Error('for good');
     }).ready;
     await other.put('greetings', body);
-    expect((await other.take('greetings.dead')).properties.messageId).toMatch(/^[0-9a-f-]{36}$/);
+    expect((await other.take('greetings.dead')).properties.messageId).toBeUndefined();
   });
 });

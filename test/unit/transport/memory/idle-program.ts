@@ -16,6 +16,8 @@ const brokers: Broker[] = [];
 for (const url of ['memory:', 'memory://shared', 'memory://shared']) {
   const broker = await Broker.connect(url);
   brokers.push(broker);
+  // Otherwise the process warns of it.
+  broker.on('handler-error', () => {});
   let handled = 0;
   broker.consumer(numbers, ({ attempt }) => {
     handled++;
