@@ -155,7 +155,7 @@ describe('a start that can not succeed is rejected at once', () => {
     'amqp://127.0.0.1:99999',
     'amqp://guest:%zz@127.0.0.1',
     'amqp://127.0.0.1/a/b',
-    'amqp://127.0.0.1?heartbeat=5',
+    'amqp://127.0.0.1?heartbeat=0',
   ])('for the malformed URL %j', async (url) => {
     const { error, afterMs } = await failedStart(url, longTime);
     expect(error).toMatchObject({ code: 'INVALID_URL', retryable: false });
