@@ -185,7 +185,7 @@ describe('a queue that is not declared', () => {
     const got: string[] = [];
     await broker.consumer(foreign, ({ body }) => void got.push(body.text)).ready;
     await expect.poll(() => got).toEqual(['hello']);
-    expect((await vhost.management.queues()).map(({ name }) => name)).toEqual(['foreign']);
+    expect((await vhost.management.queues()).map(({ name }) => name)).toEqual(['foreign', 'foreign.dead']);
   });
 
   it('takes an exchange that is there, and misses one that is not', async () => {
