@@ -46,7 +46,9 @@ describe('a broker whose connections are lost', () => {
       },
     ]);
     expect(events.of('connected')).toEqual([{ address: expect.stringContaining(`127.0.0.1:${proxy.port}`) }]);
-    expect(events.of('consumer-recovered')).toEqual([{ queue: 'numbers', downMs: expect.any(Number), reason: expect.any(String) }]);
+    expect(events.of('consumer-recovered')).toEqual([
+      { queue: 'numbers', downMs: expect.any(Number), reason: expect.any(String) },
+    ]);
     expect(proxy.accepted).toBe(4);
   });
 
