@@ -324,7 +324,7 @@ export function messageOf(error: unknown): string {
     const { message } = Object(error) as { readonly message?: unknown };
     return typeof message === 'string' ? message : String(error instanceof Error ? message : error);
   } catch {
-    return 'an error that can not be shown';
+    return 'an error that cannot be shown';
   }
 }
 

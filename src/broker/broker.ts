@@ -37,7 +37,7 @@ const SLOW_START_MS = 2_000;
 
 /**
  * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never
- * stops acknowledgements. Each is opened when it is needed, and again for ever after it was lost.
+ * stops acknowledgements. Each is opened when it is needed, and again forever after it was lost.
  *
  * @example
  * ```ts
@@ -67,7 +67,7 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Makes a broker and connects it. Keeps trying for `startupTimeoutMs`, and rejects at once where trying again can not help.
+   * Makes a broker and connects it. Keeps trying for `startupTimeoutMs`, and rejects at once where trying again cannot help.
    *
    * @param args - the URL and the options. The URL: `amqp:` or `amqps:`, or a list of them; `amqp://localhost` by default
    * @throws ConnectionError naming every host that was tried and why it failed: CONNECTION_FAILED after the time is over;
@@ -304,7 +304,7 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Removes every message that is ready for delivery. Resolves with their number. A stream can not be emptied.
+   * Removes every message that is ready for delivery. Resolves with their number. A stream cannot be emptied.
    *
    * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError
    */

@@ -33,7 +33,7 @@ export interface BrokerOptions {
   readonly name?: string | undefined;
   /** How often both sides show that they live, in seconds, 1 to 3600; after two to three of them without a sign the connection counts as lost. @defaultValue 10 */
   readonly heartbeatSeconds?: number | undefined;
-  /** How long the first connection is tried for, in milliseconds, 1 or more, or `Infinity`. Later ones are tried for ever. @defaultValue 30000 */
+  /** How long the first connection is tried for, in milliseconds, 1 or more, or `Infinity`. Later ones are tried forever. @defaultValue 30000 */
   readonly startupTimeoutMs?: number | undefined;
   /** How long to wait between attempts to connect, the first ones included. */
   readonly reconnect?: ReconnectOptions | undefined;

@@ -25,7 +25,7 @@ export const contractOptions = {
 /**
  * Every contract among the exports of modules, each once.
  *
- * @throws CommandFailure for a module that can not be loaded, or none of which has a contract
+ * @throws CommandFailure for a module that cannot be loaded, or none of which has a contract
  */
 export async function loadContracts(files: readonly string[]): Promise<readonly AnyContract[]> {
   const found = new Set<AnyContract>();
@@ -60,7 +60,7 @@ async function load(file: string): Promise<object> {
         ? '. This Node does not read TypeScript by itself: build it, or give a loader, such as NODE_OPTIONS="--import tsx"'
         : '';
     const [reason = ''] = String(message ?? error).split('\n');
-    throw usageError(`${shown(file)} can not be loaded: ${printable(reason)}${hint}`);
+    throw usageError(`${shown(file)} cannot be loaded: ${printable(reason)}${hint}`);
   }
 }
 

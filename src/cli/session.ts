@@ -51,7 +51,7 @@ export async function withBroker<T>(
   }
 }
 
-/** @throws CommandFailure where the virtual host can not be used */
+/** @throws CommandFailure where the virtual host cannot be used */
 export function requireVhost({ label }: Where, { vhost }: Greeting): void {
   if (vhost.status === 'open') return;
   throw noConnection(`could not connect to ${label}: ${printable(vhost.reason)}`);

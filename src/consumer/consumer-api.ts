@@ -30,7 +30,7 @@ export interface ConsumerStats {
 /** Consumes one queue. Made by `broker.consumer(…)`; starts by itself. */
 export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable<Message<Body>> {
   /**
-   * Resolves when the server delivers to it. Rejects when it can not start for a reason that lasts: `TopologyError`,
+   * Resolves when the server delivers to it. Rejects when it cannot start for a reason that lasts: `TopologyError`,
    * `ConnectionError`, or `ClosedError` when it is closed, or its only loop left, before. Need not be awaited.
    */
   readonly ready: Promise<void>;

@@ -243,7 +243,7 @@ export class MessagePipeline {
     return this.#settlement.finish();
   }
 
-  /** The consumer can not go on: loops throw the error, handlers are aborted with it. */
+  /** The consumer cannot go on: loops throw the error, handlers are aborted with it. */
   fail(error: Error): void {
     if (this.#loops) void this.#loops.finish(error);
     else this.#worker.abort(error);

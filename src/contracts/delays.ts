@@ -16,7 +16,7 @@ export interface DelaysContract {
  * needed. Declare it ahead where the program itself has no permission to.
  *
  * @param contracts - the queues and exchanges that get delayed messages, or whose consumers try again after a delay
- * @throws ConfigurationError for anything else, and for an exclusive queue, which can not get delayed messages
+ * @throws ConfigurationError for anything else, and for an exclusive queue, which cannot get delayed messages
  *
  * @example
  * ```ts

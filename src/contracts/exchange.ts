@@ -211,7 +211,7 @@ function checkExchangeOptions(
   checkBindings(where, options.bindings);
   for (const { exchange } of options.bindings ?? []) {
     if ((typeof exchange === 'string' ? exchange : exchange.name) === name)
-      throw new ConfigurationError('bindings', `${where}: an exchange can not be bound to itself`);
+      throw new ConfigurationError('bindings', `${where}: an exchange cannot be bound to itself`);
   }
 }
 

@@ -167,7 +167,7 @@ function checkCombination(where: string, type: QueueType, options: AnyQueueOptio
     if (value !== undefined && !harmless.includes(value)) {
       throw new ConfigurationError(
         key,
-        `${where}: a ${type} queue can not have '${key}: ${String(value)}'. ${ADVICE}`,
+        `${where}: a ${type} queue cannot have '${key}: ${String(value)}'. ${ADVICE}`,
       );
     }
   }

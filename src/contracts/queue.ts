@@ -97,7 +97,7 @@ export function makeQueue(name: string, schema: Schema, given: object): QueueCon
     arguments: {},
   };
   if (contract.deadLetter === name) {
-    throw new ConfigurationError('deadLetter', `${where}: a queue can not be its own dead-letter queue`);
+    throw new ConfigurationError('deadLetter', `${where}: a queue cannot be its own dead-letter queue`);
   }
   if (contract.deadLetter !== undefined && !contract.deadLetterContract)
     checkName('dead-letter queue', contract.deadLetter, contract.declare);

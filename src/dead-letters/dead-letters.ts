@@ -51,7 +51,7 @@ export interface DeadLetters<S extends Schema = Schema> {
    * the letters is lost, the replay rejects. `broker.close()` ends it after the letters in hand.
    *
    * @throws RejectedError, UnroutableError, TopologyError, TimeoutError: a letter could not be put back; it stays
-   * @throws ConnectionError the letters can not be read any more; ClosedError the broker was closed
+   * @throws ConnectionError the letters cannot be read any more; ClosedError the broker was closed
    * @throws ConfigurationError; what `filter` or `onProgress` throw; the reason of the `signal` when that aborts
    */
   replay(options?: ReplayOptions<InputOf<S>>): Promise<ReplayResult>;

@@ -17,7 +17,7 @@ export interface DeadLetterEntry<Body = unknown> {
   /** The id that its sender gave it; undefined when there is none. */
   readonly id: string | undefined;
   /**
-   * The body as it was sent: what the schema takes, as far as it fits the schema. Undefined when it can not be decoded; see `raw`.
+   * The body as it was sent: what the schema takes, as far as it fits the schema. Undefined when it cannot be decoded; see `raw`.
    */
   readonly body: Body;
   /** The bytes of the body as they came. */

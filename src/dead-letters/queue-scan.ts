@@ -10,7 +10,7 @@ import { onAbort } from '../util/on-abort.js';
 /** What a look through a dead-letter queue needs. */
 export interface QueueScanSettings {
   readonly contract: QueueContract;
-  /** The one that consumes: an alarm can not stop it. */
+  /** The one that consumes: an alarm cannot stop it. */
   readonly connection: Connection;
   readonly clock: Clock;
   /** Stops it. */
@@ -119,7 +119,7 @@ export class QueueScan {
     this.#keptSince ??= this.#settings.clock.now();
   }
 
-  /** It is done with. Throws a `TransportError` when that can not be told to the server any more. */
+  /** It is done with. Throws a `TransportError` when that cannot be told to the server any more. */
   remove({ deliveryTag }: Delivery): void {
     if (this.#error) throw this.#error;
     this.#channel.ack(deliveryTag, false);

@@ -122,9 +122,9 @@ class DelayDeclarer {
     try {
       await declarer.declareAll([step], options);
     } catch (refusal) {
-      // What exists with other arguments would keep messages too long, or for ever: nobody would ever hear of them.
+      // What exists with other arguments would keep messages too long, or forever: nobody would ever hear of them.
       if (!(refusal instanceof TopologyError) || refusal.code !== 'ACCESS_REFUSED') throw refusal;
-      // Not allowed: what exists can be used. A binding can not be looked for: it was made with its queue or exchange.
+      // Not allowed: what exists can be used. A binding cannot be looked for: it was made with its queue or exchange.
       const check = checkOf(step);
       if (!check) return;
       try {
@@ -149,7 +149,7 @@ class DelayDeclarer {
         throw bindingRefused(error, target);
       // An exclusive queue of another connection.
       if (error instanceof TransportError && error.replyCode === 405) {
-        const message = `The ${target.kind} '${target.name}' can not get delayed messages: ${error.message}`;
+        const message = `The ${target.kind} '${target.name}' cannot get delayed messages: ${error.message}`;
         throw new TopologyError('ACCESS_REFUSED', target.name, message, { cause: error });
       }
       throw error;

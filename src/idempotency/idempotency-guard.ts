@@ -79,7 +79,7 @@ export class IdempotencyGuard implements HandlerGuard {
     await this.#runUnder(claim.token, key, message, held);
   }
 
-  /** Tries again as long as the store can not be reached; undefined when that was for nothing. */
+  /** Tries again as long as the store cannot be reached; undefined when that was for nothing. */
   async #claim(message: ReceivedMessage, key: string): Promise<ClaimResult | undefined> {
     const { signal } = message;
     let pauseMs = FIRST_PAUSE_MS;

@@ -97,7 +97,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
     }
   }
 
-  /** Tries again as long as the database can not be reached. Rejects when the handler, or the commit, has failed. */
+  /** Tries again as long as the database cannot be reached. Rejects when the handler, or the commit, has failed. */
   async #untilHandled(
     message: ReceivedMessage,
     held: HeldVerdict,

@@ -20,7 +20,7 @@ export interface InboxEngine<Tx> {
    * does not run; where another transaction has recorded it and has not ended, it waits for that.
    *
    * Rejects with what the work rejects with, or with what the commit failed with: then everything is rolled back. Rejects
-   * before the work began when the database can not be reached.
+   * before the work began when the database cannot be reached.
    */
   run(
     entry: InboxEntry | undefined,

@@ -39,7 +39,7 @@ const MAX_SHORT_TEXT_BYTES = 255;
 
 /** What to leave out of a copy. */
 export interface CopyOptions {
-  /** Leaves out the sender's headers, since they can not be encoded again. */
+  /** Leaves out the sender's headers, since they cannot be encoded again. */
   readonly withoutHeaders: boolean;
 }
 

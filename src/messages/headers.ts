@@ -174,7 +174,7 @@ function tableSize(
 }
 
 function nameProblem(name: string, value: unknown, depth: number): string | undefined {
-  if (!isWellFormed(name)) return 'a name without lone surrogates, which UTF-8 can not carry';
+  if (!isWellFormed(name)) return 'a name without lone surrogates, which UTF-8 cannot carry';
   if (mayPollute(name, value)) return 'left out: it reaches prototypes';
   // amqplib's way to choose the type of a value.
   return name === '!' && depth > 0
@@ -195,7 +195,7 @@ function valueSize(value: unknown, path: string, depth: number, source: Source):
   switch (typeof value) {
     case 'string':
       if (!isWellFormed(value))
-        return { path, expected: 'text without lone surrogates, which UTF-8 can not carry' };
+        return { path, expected: 'text without lone surrogates, which UTF-8 cannot carry' };
       return { sizeBytes: 4 + Buffer.byteLength(value) };
     case 'boolean':
       return { sizeBytes: 1 };

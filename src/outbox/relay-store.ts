@@ -60,7 +60,7 @@ export interface StoreStats {
   readonly stuck: number;
 }
 
-/** A row that can not be sent as things are. */
+/** A row that cannot be sent as things are. */
 export interface StuckRow {
   readonly id: string;
   readonly messageId: string;
@@ -75,7 +75,7 @@ export interface StuckRow {
 
 /**
  * The table of an outbox. What rejects with a `ConfigurationError` will not mend itself; with anything else, the database
- * can not be reached now.
+ * cannot be reached now.
  */
 export interface RelayStore {
   /** How the table is called. */

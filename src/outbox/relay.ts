@@ -17,8 +17,8 @@ export interface RelayStats extends StoreStats {
 }
 
 /**
- * What a relay is doing. `starting`: it looks for its table; `running`; `waiting`: the database can not be reached; `closing`;
- * `closed`; `failed`: it can not go on.
+ * What a relay is doing. `starting`: it looks for its table; `running`; `waiting`: the database cannot be reached; `closing`;
+ * `closed`; `failed`: it cannot go on.
  */
 export type RelayStatus = 'starting' | 'running' | 'waiting' | 'closing' | 'closed' | 'failed';
 
@@ -44,7 +44,7 @@ export interface Relay extends AsyncDisposable {
   readonly closed: Promise<Error | undefined>;
   readonly stats: RelayStats;
   /**
-   * Rows that can not be sent as things are, oldest first: those whose last error will not mend itself, and those of a
+   * Rows that cannot be sent as things are, oldest first: those whose last error will not mend itself, and those of a
    * contract that the outbox of this relay lacks.
    *
    * @param options - `limit`: the most rows, 1 to 10 000; 100 by default

@@ -125,8 +125,7 @@ function checkContracts(where: string, contracts: unknown): ReadonlyMap<string, 
       refuse('contracts made by queue() or exchange()', contract);
       continue;
     }
-    if (contract.name.includes('\0'))
-      refuse('names without U+0000, which PostgreSQL can not store', contract);
+    if (contract.name.includes('\0')) refuse('names without U+0000, which PostgreSQL cannot store', contract);
     const label = labelOf(contract);
     if (known.has(label) && known.get(label) !== contract)
       throw new ConfigurationError(

@@ -150,7 +150,7 @@ function toStoredRow(row: Row): StoredRow {
  */
 function statementsOf(table: string) {
   const slot = `(hashtext(key) & ${SLOTS - 1})`;
-  /** Another row has to be sent before it, and can not be sent now. */
+  /** Another row has to be sent before it, and cannot be sent now. */
   const isHeldBack = `exists (
         select 1 from ${table} as e
         where e.key = t.key and e.id < t.id

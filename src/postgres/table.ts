@@ -112,7 +112,7 @@ function wrongVersion(table: Table, oid: unknown, version: unknown): Configurati
 }
 
 function denied({ name }: Table, reason: string, cause?: unknown): ConfigurationError {
-  const message = `The table '${name}' can not be used: ${reason}. Grant it to the user of 'db'`;
+  const message = `The table '${name}' cannot be used: ${reason}. Grant it to the user of 'db'`;
   return new ConfigurationError('db', message, cause === undefined ? {} : { cause });
 }
 

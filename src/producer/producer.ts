@@ -46,7 +46,7 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
    * message twice, and never loses one that this promise resolved for.
    *
    * @throws ValidationError, MessageTooLargeError, ConfigurationError: nothing was sent
-   * @throws UnroutableError no queue took it; RejectedError the server refused it; TopologyError its queue can not be declared
+   * @throws UnroutableError no queue took it; RejectedError the server refused it; TopologyError its queue cannot be declared
    * @throws TimeoutError, ClosedError with `maybeDelivered`: false when it is sure that nothing was sent
    * @throws BufferFullError too much waits already; the reason of the `signal` when that aborts
    */
@@ -55,7 +55,7 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
    * Sends everything that an iterable gives, as many at once as `maxInFlight` allows. Resolves when all are settled, with
    * those that failed. Rejects with what the iterable itself or `onProgress` throws, after what was begun is settled.
    *
-   * @throws ConfigurationError for an unknown option, or for bodies that can not be iterated: nothing was sent
+   * @throws ConfigurationError for an unknown option, or for bodies that cannot be iterated: nothing was sent
    */
   sendAll(
     bodies: Iterable<InputOf<C['schema']>> | AsyncIterable<InputOf<C['schema']>>,

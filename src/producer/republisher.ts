@@ -52,7 +52,7 @@ export class Republisher {
 }
 
 /**
- * Publishes a copy of a message, without its sender's headers when it can not be with them. Resolves when it is confirmed.
+ * Publishes a copy of a message, without its sender's headers when it cannot be with them. Resolves when it is confirmed.
  *
  * @param dueAt - when it is to be delivered; undefined: at once
  */

@@ -133,7 +133,7 @@ export async function sendAll<Body>(
       await underWayAtMost(maxUnderWay - 1);
       // Sends that fail at once give the event loop no turn: nobody could abort, and nothing be confirmed.
       if (index % TURN_EVERY === 0) await nextTurn();
-      // Of a list, all are accounted for. A source without an end would fail for ever.
+      // Of a list, all are accounted for. A source without an end would fail forever.
       if (isClosed && total === undefined) break;
     }
   } finally {

@@ -32,7 +32,7 @@ export function checkDelay(contract: Contract, target: string, options: AnySendO
   if (contract.kind === 'queue' && contract.exclusive)
     refuse(
       'delayMs',
-      'an exclusive queue can not get delayed messages: it belongs to the connection of its consumer',
+      'an exclusive queue cannot get delayed messages: it belongs to the connection of its consumer',
     );
 }
 

@@ -34,7 +34,7 @@ export interface HandledMessage<Body = unknown> {
 
 /** A message that went to the dead-letter queue. */
 export interface DeadLetteredMessage<Body = unknown> {
-  /** As it was sent; undefined when it can not be decoded. */
+  /** As it was sent; undefined when it cannot be decoded. */
   readonly body: Body;
   readonly id: string | undefined;
   /** Why: the code and the message of the error, or the server's own reason, such as `expired`. */

@@ -168,7 +168,7 @@ export class TestBroker extends Broker {
   /**
    * Drops the connections, as a failing network does. They come back with the usual delay: advance the time.
    *
-   * @param options - `for`: how long the server can not be reached
+   * @param options - `for`: how long the server cannot be reached
    */
   async disconnect(options: { readonly for?: Duration } = {}): Promise<void> {
     if (options.for !== undefined) {

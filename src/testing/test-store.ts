@@ -112,7 +112,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    rule: 'a lease that has ended can not be renewed, done or released, also when nobody has claimed the key since',
+    rule: 'a lease that has ended cannot be renewed, done or released, also when nobody has claimed the key since',
     async check(store, key) {
       const [renewed, done, released] = [key(), key(), key()];
       const tokens = await Promise.all(
@@ -159,7 +159,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    rule: 'a key that is done can not be renewed, done again or released',
+    rule: 'a key that is done cannot be renewed, done again or released',
     async check(store, key) {
       const mine = key();
       const token = tokenOf(await store.claim(mine, LONG_MS));

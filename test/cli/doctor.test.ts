@@ -180,7 +180,7 @@ describe('leveret doctor', { timeout: 240_000 }, () => {
     });
   });
 
-  it('skips what it can not look at, and says why', async () => {
+  it('skips what it cannot look at, and says why', async () => {
     await using vhost = await createVhost(server);
     const { checks } = await doctor(vhost.url, '--management-url', 'http://127.0.0.1:1');
     const skipped = checks.filter(({ status }) => status === 'skipped');

@@ -232,7 +232,7 @@ for (const contract of [jobs, classic]) {
   });
 }
 
-suite('a consumer that can not go on', {
+suite('a consumer that cannot go on', {
   'is seen in the health of its broker until another one takes its place': async (bench) => {
     const broker = await bench.connect();
     await broker.declare(jobs);

@@ -259,7 +259,7 @@ suite('a message that a consumer gives up', {
     ]);
   },
 
-  'says what it can of an error that can not be read, and the next message is handled': async (bench) => {
+  'says what it can of an error that cannot be read, and the next message is handled': async (bench) => {
     const broker = await bench.connect();
     const jobs = queue('jobs', Job, { retry: false });
     const thrown = unreadable();
@@ -270,9 +270,9 @@ suite('a message that a consumer gives up', {
     const letters = await lettersOf(broker, jobs, thrown.length);
     expect(letters.map(({ body, error }) => `${body.n} ${error.code}: ${error.message}`).sort()).toEqual([
       '0 Error: no code',
-      '1 Error: an error that can not be shown',
+      '1 Error: an error that cannot be shown',
       '2 Error: no name',
-      '3 Error: an error that can not be shown',
+      '3 Error: an error that cannot be shown',
     ]);
   },
 });

@@ -23,7 +23,7 @@ async function fail(
     { each: ({ n }) => ({ messageId: `id-${n}`, headers }) },
   );
   const consumer = broker.consumer(contract, ({ body }) => {
-    throw new TypeError(`can not do ${body.n}`);
+    throw new TypeError(`cannot do ${body.n}`);
   });
   await consumer.ready;
   await until(
@@ -108,7 +108,7 @@ suite('a list of dead letters', {
       headers: { tenant: 'acme' },
       exchange: '',
       routingKey: 'jobs',
-      error: { code: 'TypeError', message: 'can not do 7' },
+      error: { code: 'TypeError', message: 'cannot do 7' },
       attempt: 1,
       queue: 'jobs',
       failedAt: expect.any(Date),
@@ -134,7 +134,7 @@ suite('a list of dead letters', {
     expect(numbersOf(await broker.deadLetters(jobs).list())).toEqual(upTo(100));
   },
 
-  'has the issues of a body that does not fit, and none that can not be decoded': async (bench) => {
+  'has the issues of a body that does not fit, and none that cannot be decoded': async (bench) => {
     const broker = await bench.connect();
     await broker.declare(jobs);
     await using peer = new Peer(bench.target);

@@ -16,7 +16,7 @@ export class Seen<Body> {
 export { gate } from '../helpers/gate.js';
 export { until } from './port/peer.js';
 
-/** What a handler may throw, too: errors whose code, message, name or prototype can not be read. */
+/** What a handler may throw, too: errors whose code, message, name or prototype cannot be read. */
 export function unreadable(): unknown[] {
   const refuse = () => {
     throw new Error('not readable');

@@ -72,7 +72,7 @@ for (const contract of [steps, classic]) {
       expect(begun).toEqual(['a1', 'a2']);
     },
 
-    'takes a key that can not be told for a failure of the message': async (bench) => {
+    'takes a key that cannot be told for a failure of the message': async (bench) => {
       const broker = await bench.connect();
       await broker.producer(contract).sendAll(stepsOf('a1 b1'));
       const consumer = broker.consumer(contract, () => undefined, {

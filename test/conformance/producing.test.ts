@@ -147,7 +147,7 @@ suite('a producer', {
     expect(await broker.stats(notes)).toMatchObject({ messages: 0 });
   },
 
-  'can not use a queue that exists as another one': async (bench) => {
+  'cannot use a queue that exists as another one': async (bench) => {
     const broker = await bench.connect();
     await broker.declare(queue('q', z.string(), { deliveryLimit: 10 }));
     await expect(

@@ -345,7 +345,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       heldBy: [
         rabbitmq(
           'producer/refused-by-server',
-          'of type %s rejects what it can not take, and takes it when there is room',
+          'of type %s rejects what it cannot take, and takes it when there is room',
         ),
       ],
     },
@@ -466,7 +466,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'copy-fails',
-      fault: 'A message failed for good, and its dead letter can not be published',
+      fault: 'A message failed for good, and its dead letter cannot be published',
       promise: 'It stays where it is and rests before it is tried again: nothing spins',
       heldBy: [
         rabbitmq(
@@ -573,7 +573,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
         rabbitmq('consumer/other-clients', 'keeps its headers of every type'),
         rabbitmq(
           'consumer/other-clients',
-          'whose headers can not be copied is dead-lettered without them, and says so',
+          'whose headers cannot be copied is dead-lettered without them, and says so',
         ),
       ],
     },
@@ -582,7 +582,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       fault: 'Headers named `__proto__`, `CC`, `BCC`, `x-…` from outside',
       promise: 'They reach no prototype, and route nothing when a message is republished',
       heldBy: [
-        rabbitmq('consumer/other-clients', 'can not reach a prototype with a header'),
+        rabbitmq('consumer/other-clients', 'cannot reach a prototype with a header'),
         rabbitmq(
           'consumer/other-clients',
           'is not routed again by the CC headers and server headers of its dead letter',
@@ -603,7 +603,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
         rabbitmq('broker/passwords', 'is not seen when the server refuses it, by either way in'),
         rabbitmq('broker/passwords', 'is not seen while a peer says nothing, nor when it says nonsense'),
         rabbitmq('broker/passwords', 'is not seen when TLS is refused, nor is the key of the client'),
-        rabbitmq('broker/passwords', 'is not seen when a key can not be read'),
+        rabbitmq('broker/passwords', 'is not seen when a key cannot be read'),
         rabbitmq('broker/passwords', 'is not seen in options that are wrong'),
         rabbitmq('broker/passwords', 'is not seen in a URL that is wrong: %#'),
         rabbitmq('broker/passwords', 'is not seen when work goes wrong on a connection that it has opened'),
@@ -621,7 +621,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
         rabbitmq('broker/close', 'closes its consumers and producers, and nothing can be begun afterwards'),
         rabbitmq(
           'misuse/handlers-and-listeners',
-          'may close it from inside of a handler and of an event, without waiting for themselves for ever',
+          'may close it from inside of a handler and of an event, without waiting for themselves forever',
         ),
         rabbitmq(
           'misuse/handlers-and-listeners',
@@ -672,7 +672,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'user-many',
       fault: 'It makes thousands of consumers, more than a connection has channels',
-      promise: 'They share the messages; those beyond say why they can not start',
+      promise: 'They share the messages; those beyond say why they cannot start',
       heldBy: [
         rabbitmq('misuse/many-consumers', 'all start, share the messages, and go in one close'),
         rabbitmq(

@@ -63,7 +63,7 @@ function node(n: number): PrivateServer {
   return nodes[n] as PrivateServer;
 }
 
-/** A refused port instead of a proxy that accepts and can not go on. */
+/** A refused port instead of a proxy that accepts and cannot go on. */
 async function hide(n: number): Promise<void> {
   await proxies[n]?.refuse(true);
   proxies[n]?.cutAll();

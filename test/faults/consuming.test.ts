@@ -160,7 +160,7 @@ describe('a message that kills its worker each time', () => {
   });
 });
 
-describe('a message that the decoder can not read', () => {
+describe('a message that the decoder cannot read', () => {
   it('costs a connection each time, at a pace that slows down', { timeout: 90_000 }, async ({ task }) => {
     await using vhost = await createVhost(server);
     await using proxy = await TcpProxy.listen(vhost.url);

@@ -58,7 +58,7 @@ describe('the code of an error', () => {
     >();
   });
 
-  it('can not be compared with a code that does not exist', () => {
+  it('cannot be compared with a code that does not exist', () => {
     const error = {} as LeveretError;
     // @ts-expect-error there is no such code
     if (error.code === 'OOPS') return;

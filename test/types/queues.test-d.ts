@@ -64,7 +64,7 @@ describe('the options of a queue', () => {
     queue('q', counted, { retry: { retryIf: (_, { body }) => body.missing === 1 } });
   });
 
-  it('of a quorum queue exclude what it can not be', () => {
+  it('of a quorum queue exclude what it cannot be', () => {
     // @ts-expect-error never exclusive
     queue('q', schema, { exclusive: true });
     // @ts-expect-error never deleted by itself

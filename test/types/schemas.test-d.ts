@@ -87,7 +87,7 @@ describe('a schema whose input is JSON', () => {
   });
 });
 
-describe('a schema whose input JSON can not carry', () => {
+describe('a schema whose input JSON cannot carry', () => {
   it('does not compile at queue()', () => {
     // @ts-expect-error a Date becomes a string
     queue('q', z.date());

@@ -30,7 +30,7 @@ async function write(file: string, text: string): Promise<void> {
     await writeFile(file, text);
   } catch (error) {
     const { code } = error as { readonly code?: string };
-    throw usageError(`${shown(file)} can not be written${code === undefined ? '' : ` (${code})`}`);
+    throw usageError(`${shown(file)} cannot be written${code === undefined ? '' : ` (${code})`}`);
   }
 }
 

@@ -27,7 +27,7 @@ export async function run({ positionals, terminal }: Invocation): Promise<ExitCo
   return EXIT.done;
 }
 
-/** What the scripts call: the names of the queues, one a line. Silent when it can not tell. */
+/** What the scripts call: the names of the queues, one a line. Silent when it cannot tell. */
 export async function printQueueNames(
   env: Invocation['env'],
   terminal: Terminal,
@@ -38,7 +38,7 @@ export async function printQueueNames(
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(LOOK_UP_MS)]);
     const client = new Management(where.management, deadline, LOOK_UP_MS);
     const rows = await client.get<{ name: string }[]>(['queues', where.vhost], '?disable_stats=true');
-    // A name with a control character can not be completed.
+    // A name with a control character cannot be completed.
     await terminal.print(
       ...rows
         .map(({ name }) => name)

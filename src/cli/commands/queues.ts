@@ -86,7 +86,7 @@ async function live(invocation: Invocation, stats: readonly QueueStats[]): Promi
     return await withBroker(invocation, async ({ broker }) => {
       const counted: QueueRow[] = [];
       for (const [at, row] of rows.entries()) {
-        // A stream has no ready messages, and a queue that belongs to another connection can not be asked about.
+        // A stream has no ready messages, and a queue that belongs to another connection cannot be asked about.
         const canAsk = row.type !== 'stream' && !stats[at]?.exclusive;
         const counts = canAsk ? await countsOf(broker, row.name) : undefined;
         counted.push(counts ? { ...row, ready: counts.messages, consumers: counts.consumers } : row);

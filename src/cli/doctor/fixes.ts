@@ -100,7 +100,7 @@ function givesPlace({ remedy }: IdentifiedDraft): boolean {
   return remedy?.kind === 'queue' && remedy.change.deadLetters === true;
 }
 
-/** A queue that is there can not be declared anew on the way; one that is only planned can. */
+/** A queue that is there cannot be declared anew on the way; one that is only planned can. */
 function canApply({ remedy }: IdentifiedDraft, { queues }: Operations): boolean {
   return remedy?.kind === 'queue' && (!isAnew(remedy.change) || queues.has(remedy.queue.name));
 }
@@ -110,7 +110,7 @@ function isAnew(change: QueueChange): boolean {
   return change.as !== undefined || change.gone === true || Object.keys(change.arguments ?? {}).length > 0;
 }
 
-/** A queue that belongs to a connection, or whose messages can not be counted. */
+/** A queue that belongs to a connection, or whose messages cannot be counted. */
 function isFixed({ exclusive, type }: Queue): boolean {
   return exclusive || type === 'stream';
 }
@@ -121,7 +121,7 @@ function obstacleTo(
   canBeAnew: boolean,
   vhost: string,
 ): string | undefined {
-  if (!isPlainName(queue.name) || !isPlainName(vhost)) return 'Its name can not stand in a shell line.';
+  if (!isPlainName(queue.name) || !isPlainName(vhost)) return 'Its name cannot stand in a shell line.';
   if (queue.exclusive) return 'It belongs to one connection: change the program that declares it.';
   if (isAnew(change) && !canBeAnew) {
     return 'It is in use, or holds messages: stop its consumers, move its messages, delete it, and let it be declared again.';
@@ -198,7 +198,7 @@ function changedPolicy(
   return {
     name: planned?.name ?? policyName(queue.name, topology),
     pattern: exactly(queue.name),
-    // A policy can not be empty: this one says what is so already.
+    // A policy cannot be empty: this one says what is so already.
     definition: merged.length > 0 ? Object.fromEntries(merged) : { overflow: overflowOf(queue) },
     priority: planned?.priority ?? (queue.policy?.priority ?? 0) + 1,
     applyTo: 'queues',

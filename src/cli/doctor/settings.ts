@@ -15,7 +15,7 @@ export function limitOf(queue: Queue, key: Limit): number | undefined {
   return values.length === 0 ? undefined : Math.min(...values);
 }
 
-/** How often a message may come back; undefined: for ever, as for any queue that is no quorum queue. Negative: for ever, too. */
+/** How often a message may come back; undefined: forever, as for any queue that is no quorum queue. Negative: forever, too. */
 export function deliveryLimitOf(queue: Queue, version: string): number | undefined {
   if (queue.type !== 'quorum') return undefined;
   const values = [argument(queue, 'delivery-limit'), queue.applied['delivery-limit']].filter(

@@ -30,7 +30,7 @@ export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency
   readonly size?: number | undefined;
   /**
    * How long the first message of a batch waits for the others, in milliseconds, 0 or more; then the handler gets what there is. An empty
-   * batch waits for ever. @defaultValue 1000
+   * batch waits forever. @defaultValue 1000
    */
   readonly maxWaitMs?: number | undefined;
   /**

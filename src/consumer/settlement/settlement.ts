@@ -60,7 +60,7 @@ export class Settlement implements Settler {
   readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
   readonly #settings: SettlementSettings;
   readonly #givenUp: GivenUpMessages;
-  /** Messages that wait in this process, unacknowledged, because they can not wait on the server. */
+  /** Messages that wait in this process, unacknowledged, because they cannot wait on the server. */
   readonly #resting = new Map<ReceivedMessage, { readonly timer: Timer; readonly then: () => void }>();
   readonly #publishing = new Set<Promise<void>>();
   #isClosing = false;
@@ -362,7 +362,7 @@ export class Settlement implements Settler {
     else then();
   }
 
-  /** What can not be published, goes back. */
+  /** What cannot be published, goes back. */
   #whenPublished(
     message: ReceivedMessage,
     published: Promise<void>,

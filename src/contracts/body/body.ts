@@ -59,7 +59,7 @@ export function encodeBody(
     function keep(it: Validation<unknown>): Buffer {
       if (it.ok) return content;
       const note = {
-        message: 'JSON can not carry this body as it is: what would arrive does not fit the schema',
+        message: 'JSON cannot carry this body as it is: what would arrive does not fit the schema',
         path: [],
       };
       throw new ValidationError(target, [note, ...it.issues].slice(0, MAX_ISSUES));

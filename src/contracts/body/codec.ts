@@ -34,7 +34,7 @@ const json: Codec = {
   encode(body) {
     try {
       const text = JSON.stringify(body) as string | undefined;
-      if (text === undefined) return problem(`${show(body)} can not be encoded as JSON`);
+      if (text === undefined) return problem(`${show(body)} cannot be encoded as JSON`);
       const pollution = mayPollute(text) && findPollution(body);
       if (pollution) return { issue: pollutionIssue(pollution) };
       const exact = isPlainJson(body);
@@ -43,7 +43,7 @@ const json: Codec = {
       return { content: Buffer.from(text), exact };
     } catch (error) {
       // A bigint, a circular or far too deep structure, or a toJSON that throws.
-      return problem(`can not be encoded as JSON: ${messageOf(error)}`);
+      return problem(`cannot be encoded as JSON: ${messageOf(error)}`);
     }
   },
   decode(content, contentType, contentEncoding, accepted) {
@@ -67,7 +67,7 @@ const text: Codec = {
   contentType: 'text/plain',
   encode(body) {
     if (typeof body !== 'string') return problem(`must be a string for the codec 'text', got ${typeof body}`);
-    if (!isWellFormed(body)) return problem('has a lone surrogate, which UTF-8 can not carry');
+    if (!isWellFormed(body)) return problem('has a lone surrogate, which UTF-8 cannot carry');
     return { content: Buffer.from(body), exact: true };
   },
   decode(content, contentType, contentEncoding, accepted) {
@@ -102,7 +102,7 @@ function decodeUtf8(content: Buffer): string | undefined {
   return isUtf8(content) ? content.toString('utf8') : undefined;
 }
 
-/** Why a message can not be read by this codec, going by what it says of itself. Many clients say nothing: that is fine. */
+/** Why a message cannot be read by this codec, going by what it says of itself. Many clients say nothing: that is fine. */
 function refusal(
   contentType: unknown,
   encoding: unknown,
@@ -112,7 +112,7 @@ function refusal(
   if (accepted === 'any') return undefined;
   const fits = (type: string) => isOwn(type) || accepted?.includes(type) === true;
   if (encoding !== undefined && encoding !== '' && !READABLE_ENCODING.test(String(encoding))) {
-    return `has the content encoding '${String(encoding)}', which can not be read`;
+    return `has the content encoding '${String(encoding)}', which cannot be read`;
   }
   if (contentType === undefined || contentType === '' || contentType === json.contentType) {
     return contentType && !fits(contentType as string)
@@ -125,7 +125,7 @@ function refusal(
     .map((parameter) => CHARSET.exec(parameter)?.[1])
     .find((name) => name !== undefined);
   if (charset !== undefined && !READABLE_CHARSET.test(charset))
-    return `has the charset '${charset}', which can not be read`;
+    return `has the charset '${charset}', which cannot be read`;
   return undefined;
 }
 

@@ -6,7 +6,7 @@ import { types } from 'node:util';
 export type CodecName = 'json' | 'text' | 'bytes';
 
 /**
- * A type that `T` fits when JSON can carry it; `never` stands wherever it can not. `unknown` and `any` pass: what they hold
+ * A type that `T` fits when JSON can carry it; `never` stands wherever it cannot. `unknown` and `any` pass: what they hold
  * is checked when it is sent.
  */
 export type JsonOf<T> = 0 extends 1 & T

@@ -226,7 +226,7 @@ export class Publisher implements SlotHolder {
         state.channel.publish(this.#delays.wrap(pending));
       } catch (error) {
         if (!state.channel.isOpen) return;
-        const reason = `${this.#settings.target}: the message can not be encoded: ${(error as Error).message}`;
+        const reason = `${this.#settings.target}: the message cannot be encoded: ${(error as Error).message}`;
         this.#sends.fail(pending, new ConfigurationError('headers', reason, { cause: error }));
         continue;
       }
@@ -304,7 +304,7 @@ export class Publisher implements SlotHolder {
 
   /** Fails those that the server's reason for closing the channel is about: sent again, they would close it again. */
   #refuse(unconfirmed: readonly PendingSend[], error: TransportError): void {
-    // Until the exchange is declared again, or can not be, the sends are unknown.
+    // Until the exchange is declared again, or cannot be, the sends are unknown.
     if (error.replyCode === 404 && this.#demand.shouldRedeclare(error)) return;
     for (const pending of unconfirmed) {
       const reason = this.#errors.refusal(pending, error);

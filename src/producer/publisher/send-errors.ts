@@ -50,7 +50,7 @@ export class SendErrors {
 
   rejected(): RejectedError {
     return new RejectedError(
-      `The server refused the message for ${this.#target} (basic.nack): the queue is full or can not store it`,
+      `The server refused the message for ${this.#target} (basic.nack): the queue is full or cannot store it`,
     );
   }
 

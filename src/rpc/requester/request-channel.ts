@@ -68,7 +68,7 @@ export class RequestChannel {
     return this.#channel.isOpen && this.#link.blocked === undefined;
   }
 
-  /** Publishes. Throws when the channel is gone, or the message can not be encoded. */
+  /** Publishes. Throws when the channel is gone, or the message cannot be encoded. */
   publish(message: OutgoingMessage, request: PendingRequest): void {
     this.#channel.publish(message);
     if (this.#confirms) this.#unconfirmed.set(++this.#published, request);

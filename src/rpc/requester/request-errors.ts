@@ -60,12 +60,12 @@ export function unroutableError({ procedure }: PendingRequest, replyText: string
 
 export function rejectedError({ procedure }: PendingRequest): RejectedError {
   return new RejectedError(
-    `The server refused the request to ${targetOf(procedure)} (basic.nack): the queue is full or can not store it`,
+    `The server refused the request to ${targetOf(procedure)} (basic.nack): the queue is full or cannot store it`,
   );
 }
 
 export function encodingError({ procedure }: PendingRequest, cause: Error): ConfigurationError {
-  const message = `${targetOf(procedure)}: the request can not be encoded: ${cause.message}`;
+  const message = `${targetOf(procedure)}: the request cannot be encoded: ${cause.message}`;
   return new ConfigurationError('headers', message, { cause });
 }
 

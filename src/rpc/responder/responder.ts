@@ -64,7 +64,7 @@ export class ResponderWork {
     );
   };
 
-  /** Resolves when the answer that says why is confirmed, or can not be given; undefined when nothing is to be waited for. */
+  /** Resolves when the answer that says why is confirmed, or cannot be given; undefined when nothing is to be waited for. */
   readonly answerFailure = (message: ReceivedMessage, error: unknown): Promise<void> | undefined =>
     this.#publish(message, failureAnswer(error));
 

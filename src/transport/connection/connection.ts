@@ -39,7 +39,7 @@ export interface ConnectionSettings {
 }
 
 /**
- * One of a broker's connections: dials when it is first needed, and again after each loss, for ever. Everything that uses
+ * One of a broker's connections: dials when it is first needed, and again after each loss, forever. Everything that uses
  * it asks for the current link, sets itself up on it, and comes back when the link is gone.
  */
 export class Connection {

@@ -17,7 +17,7 @@ import type { OwnFrames } from './frames/own-frames.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
 import { PublicApiPath } from './public-api-path.js';
 
-/** How long the server may take to answer one request. amqplib itself waits for ever. */
+/** How long the server may take to answer one request. amqplib itself waits forever. */
 const ROUND_TRIP_MS = 15_000;
 
 /** How long a goodbye may take before the socket is dropped. */

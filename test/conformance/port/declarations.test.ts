@@ -8,7 +8,7 @@ type Declared = readonly [
   flags?: { durable?: boolean; exclusive?: boolean; autoDelete?: boolean },
 ];
 
-/** What a queue can not be, and what the server says to it. */
+/** What a queue cannot be, and what the server says to it. */
 const invalid: readonly (readonly [...Declared, string | undefined, string])[] = [
   [{ ...quorum, 'x-max-priority': 5 }, {}, 'x-max-priority', ' of queue type rabbit_quorum_queue'],
   [{ 'x-delivery-limit': 5 }, {}, 'x-delivery-limit', ' of queue type rabbit_classic_queue'],

@@ -48,7 +48,7 @@ suite('streams', {
     expect(probe.error).toBeUndefined();
   },
 
-  'refuse what they can not do': async (peer, { family }) => {
+  'refuse what they cannot do': async (peer, { family }) => {
     const link = await peer.link();
     const declaring = await peer.channel(link);
     await declaring.queue('s', stream);

@@ -44,7 +44,7 @@ suite('a responder', {
     expect(await broker.stats(echo)).toEqual({ messages: 0, consumers: 1 });
   },
 
-  'that throws what can not be read answers all the same': async (bench) => {
+  'that throws what cannot be read answers all the same': async (bench) => {
     const broker = await bench.connect();
     const thrown = unreadable();
     const responder = broker.responder(echo, ({ body }) => {

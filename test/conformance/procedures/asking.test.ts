@@ -154,7 +154,7 @@ suite('a request', {
     expect(answers).toEqual(numbers.map((n) => ({ n })));
   },
 
-  'can not have the correlation id of one that waits': async (bench) => {
+  'cannot have the correlation id of one that waits': async (bench) => {
     const broker = await bench.connect();
     await broker.declare(quote);
     const options = { correlationId: 'same', timeoutMs: 500 };

@@ -35,7 +35,7 @@ export const rules = {
     }
   },
 
-  *'what can not be handled is a dead letter'({ leftovers }, { messages }) {
+  *'what cannot be handled is a dead letter'({ leftovers }, { messages }) {
     const dead = new Set(leftovers.deadLetters);
     for (const [k, { kind, settled, runs }] of messages) {
       const isHopeless = kind === 'stubborn' || kind === 'dead' || kind === 'invalid';

@@ -89,7 +89,7 @@ describe('the administration of a broker', () => {
     await broker.declare(numbers);
   });
 
-  it('fails with what went wrong when the server can not be reached', async () => {
+  it('fails with what went wrong when the server cannot be reached', async () => {
     await using broker = new Broker('amqp://127.0.0.1:1', { startupTimeoutMs: 100 });
     await expect(broker.declare(numbers)).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
     await expect(broker.stats(numbers)).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });

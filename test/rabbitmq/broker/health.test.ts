@@ -104,7 +104,7 @@ describe('the health of a broker', () => {
     await expect.poll(() => broker.health().status, { timeout: 5_000 }).toBe('up');
   });
 
-  it('is degraded while a consumer can not consume', async () => {
+  it('is degraded while a consumer cannot consume', async () => {
     await using vhost = await createVhost();
     await using broker = await Broker.connect(vhost.url);
     const passive = queue('checked', z.string(), { declare: 'passive', type: 'classic', deadLetter: false });

@@ -143,7 +143,7 @@ describe('a password that must not be seen', () => {
     await clear.broker.close();
   });
 
-  it('is not seen when a key can not be read', async () => {
+  it('is not seen when a key cannot be read', async () => {
     const tls = { key: `-----BEGIN PRIVATE KEY-----\n${canary}\n-----END PRIVATE KEY-----`, cert: canary };
     const it = listenedTo(`amqps://127.0.0.1:${await freePort()}`, { tls, startupTimeoutMs: 200 });
     it.expectNoSecret(await failureOf(it.broker.connect()));

@@ -99,7 +99,7 @@ describe('a start that fails', () => {
   });
 });
 
-describe('a start that can not succeed is rejected at once', () => {
+describe('a start that cannot succeed is rejected at once', () => {
   const longTime = { startupTimeoutMs: 30_000 };
   const atOnceMs = 2_000;
 

@@ -126,7 +126,7 @@ describe('what a handler throws', () => {
   it.each([
     ['undefined', undefined, 'Error: undefined'],
     ['a string', 'plain text', 'Error: plain text'],
-    ['an object that can not be shown', Object.create(null), /an error that can not be shown/],
+    ['an object that cannot be shown', Object.create(null), /an error that cannot be shown/],
     [
       'an error with a code',
       Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }),

@@ -71,8 +71,8 @@ describe('a number that is sent', () => {
 
   it.each([
     ['a bigint', 9007199254740993n, /BigInt/],
-    ['Infinity', Number.POSITIVE_INFINITY, /JSON can not carry this body/],
-    ['not a number', Number.NaN, /JSON can not carry this body/],
+    ['Infinity', Number.POSITIVE_INFINITY, /JSON cannot carry this body/],
+    ['not a number', Number.NaN, /JSON cannot carry this body/],
   ])('is refused before it is sent where JSON would lose it: %s', async (_what, value, reason) => {
     await using vhost = await createVhost();
     await using broker = await Broker.connect(vhost.url);

@@ -210,7 +210,7 @@ describe('a consumer that is closed', () => {
   });
 });
 
-describe('a consumer that can not start', () => {
+describe('a consumer that cannot start', () => {
   it('rejects ready, resolves closed with the reason, and makes no noise when nobody asks', async () => {
     await using broker = new Broker(`amqp://127.0.0.1:${await freePort()}`, { startupTimeoutMs: 100 });
     const consumer = broker.consumer(numbers, () => undefined);

@@ -95,7 +95,7 @@ describe('a message of another client', () => {
       expect(message).toMatchObject({ id: 'm-1', correlationId: 'c-1' });
     }));
 
-  it('can not reach a prototype with a header', () => {
+  it('cannot reach a prototype with a header', () => {
     const headers = JSON.parse(
       '{"__proto__": {"admin": true}, "constructor": "x", "toString": "y", "fine": 1}',
     );
@@ -113,7 +113,7 @@ describe('a message of another client', () => {
       expect({ ...message.headers }).toEqual({});
     }));
 
-  it('whose headers can not be copied is dead-lettered without them, and says so', async () => {
+  it('whose headers cannot be copied is dead-lettered without them, and says so', async () => {
     await using vhost = await createVhost();
     await using other = await otherClient(vhost.url);
     await using broker = await Broker.connect(vhost.url);

@@ -117,7 +117,7 @@ describe('a verdict', () => {
       await using broker = await Broker.connect(proxy.via(vhost.url));
       const results: unknown[] = [];
       const consumer = broker.consumer(tasks, (message) => {
-        // Those that bring it back are not to go round for ever.
+        // Those that bring it back are not to go round forever.
         if (message.redelivered || message.attempt > 1) return;
         results.push(give(message), ...verdicts.map(([, other]) => other(message)));
       });

@@ -45,7 +45,7 @@ const { value: headerValue } = fc.letrec<{ value: unknown; table: Record<string,
   value: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
     fc.string({ unit: 'binary' }),
-    // amqplib can not write every number: no fraction from 2⁵⁰ on, nor whole ones from 2⁶³ on.
+    // amqplib cannot write every number: no fraction from 2⁵⁰ on, nor whole ones from 2⁶³ on.
     fc.double({ min: -1e14, max: 1e14, noNaN: true }),
     fc.integer(),
     fc.maxSafeInteger(),

@@ -88,7 +88,7 @@ describe('a loop over a consumer ends', () => {
     for await (const message of broker.consumer(numbers, { signal: abort.signal })) expect.fail(message.id);
   });
 
-  it('with the error when the consumer can not go on', async () => {
+  it('with the error when the consumer cannot go on', async () => {
     await using vhost = await createVhost();
     await using other = await otherClient(vhost.url);
     await using proxy = await TcpProxy.listen(vhost.url);

@@ -81,7 +81,7 @@ describe('listeners that throw, reject, and close the broker', () => {
     expect(await broker.close()).toEqual({ clean: true });
   });
 
-  it('may close it from inside of a handler and of an event, without waiting for themselves for ever', async () => {
+  it('may close it from inside of a handler and of an event, without waiting for themselves forever', async () => {
     await using vhost = await createVhost();
     const broker = await Broker.connect(vhost.url);
     let closed: Promise<{ readonly clean: boolean }> | undefined;

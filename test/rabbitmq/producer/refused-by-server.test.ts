@@ -134,7 +134,7 @@ describe('a missing exchange', () => {
 
 describe('a queue that is full', () => {
   it.each(['quorum', 'classic'] as const)(
-    'of type %s rejects what it can not take, and takes it when there is room',
+    'of type %s rejects what it cannot take, and takes it when there is room',
     async (type) => {
       await using vhost = await createVhost();
       await using broker = await Broker.connect(vhost.url);

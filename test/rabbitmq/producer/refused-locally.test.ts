@@ -70,7 +70,7 @@ describe('a send that is refused before anything is sent', () => {
     ['a circle', circle()],
     ['nothing', undefined],
     ['a key that reaches prototypes', JSON.parse('{"__proto__": {"admin": true}}')],
-  ])('can not carry %s as JSON', async (_what, body: unknown) => {
+  ])('cannot carry %s as JSON', async (_what, body: unknown) => {
     await using it = await untouched();
     const anything = queue('anything', z.unknown() as z.ZodType<unknown, unknown>);
     expect(await failure(it.broker.producer(anything).send(body))).toBeInstanceOf(ValidationError);

@@ -75,7 +75,7 @@ describe('a user without the right to declare the delays', () => {
     await expect.poll(() => admin.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
   });
 
-  it('is told when its queue can not be bound', async () => {
+  it('is told when its queue cannot be bound', async () => {
     await using vhost = await createVhost();
     await using admin = await Broker.connect(vhost.url);
     await admin.declare(tasks, delays());

@@ -102,7 +102,7 @@ describe('a queue that exists otherwise', () => {
     const right = queue('taken', note, { type: 'classic', maxLength: 5, deadLetter: false });
     await broker.producer(right).send({ text: 'hello' });
     await vhost.management.deleteQueue('taken');
-    // Not refused for ever: the next send finds it gone, and declares it.
+    // Not refused forever: the next send finds it gone, and declares it.
     await wrong.send({ text: 'at last' });
     expect(await vhost.management.queue('taken')).toMatchObject({ type: 'quorum' });
   });

@@ -190,7 +190,7 @@ describe('the lines of the doctor', () => {
     const [hidden] = await fixesOf(declared([queueStep('a\nb', { 'x-max-length': 1 })]));
     expect(hidden).toMatchObject({
       fix: [],
-      message: expect.stringContaining('can not stand in a shell line'),
+      message: expect.stringContaining('cannot stand in a shell line'),
     });
   });
 });

@@ -9,7 +9,7 @@ const refused = [
   ['a date', new Date(0)],
 ] as const;
 
-describe.each(refused)('%s, which can not be encoded', (_what, value) => {
+describe.each(refused)('%s, which cannot be encoded', (_what, value) => {
   it('is refused as an argument of a queue', () => {
     const make = () => queue('emails', z.string(), { arguments: { 'x-custom': value } });
     expect(make).toThrow(/option 'arguments' must be an object whose 'x-custom' is /);

@@ -64,7 +64,7 @@ describe('queue()', () => {
     ],
     ['no dead letters', { deadLetter: false }, { 'x-queue-type': 'quorum', 'x-delivery-limit': 20 }],
     [
-      'drop-head, which can not dead-letter at least once',
+      'drop-head, which cannot dead-letter at least once',
       { overflow: 'drop-head', deliveryLimit: 3, deadLetter: 'lost' },
       {
         'x-queue-type': 'quorum',
@@ -132,7 +132,7 @@ describe('queue()', () => {
     expect(make(nothing)).toEqual(queue('q', schema));
   });
 
-  it('can not be changed', () => {
+  it('cannot be changed', () => {
     const contract = queue('q', schema);
     expect(() => Object.assign(contract, { name: 'other' })).toThrow(TypeError);
     expect(() => Object.assign(contract.arguments, { 'x-custom': 1 })).toThrow(TypeError);

@@ -113,7 +113,7 @@ describe('a letter', () => {
     for (const unreadable of ['[{', '{}', 5, undefined]) expect(withIssues(unreadable)).toBeUndefined();
   });
 
-  it('has no body when it can not be decoded', () => {
+  it('has no body when it cannot be decoded', () => {
     expect(describeDeadLetter(jobs, letter(byConsumer, 'no json')).body).toBeUndefined();
     expect(describeDeadLetter(jobs, letter(byConsumer, '{"n":"any JSON"}')).body).toEqual({ n: 'any JSON' });
   });

@@ -98,12 +98,12 @@ const breaches: readonly (readonly [RuleName, string, Change])[] = [
     { runs: [{ endedAt: undefined, how: undefined }], verdicts: [] },
   ],
   [
-    'what can not be handled is a dead letter',
+    'what cannot be handled is a dead letter',
     'was given up and is nobody’s dead letter',
     { message: { kind: 'dead' } },
   ],
   [
-    'what can not be handled is a dead letter',
+    'what cannot be handled is a dead letter',
     'is invalid and was handled',
     { message: { kind: 'invalid' }, run: { leftovers: { queued: [], deadLetters: ['m'] } } },
   ],
@@ -236,7 +236,7 @@ const breaches: readonly (readonly [RuleName, string, Change])[] = [
   ],
   ['every process ends by itself, without an error', 'is still there', { consumer: { exit: undefined } }],
   ['one socket for each role', 'holds three', { run: { mostSockets: new Map([['consumer-1', 3]]) } }],
-  ['attempts to connect are bounded', 'dials for ever', { accepted: 5_000 }],
+  ['attempts to connect are bounded', 'dials forever', { accepted: 5_000 }],
   [
     'attempts to connect are bounded',
     'fails to connect all the time',

@@ -197,7 +197,7 @@ describe('the error of a dead letter', () => {
     ['one that has only a name', { name: 'Abort', message: 'stop' }, 'Abort: stop'],
     ['an error of another realm', runInNewContext('new TypeError("far")'), 'TypeError: far'],
     ['nothing', null, 'Error: null'],
-    ['what can not be shown', Object.create(null), 'Error: an error that can not be shown'],
+    ['what cannot be shown', Object.create(null), 'Error: an error that cannot be shown'],
   ])('names %s', (_, error, text) => {
     expect(errorText(error)).toBe(text);
   });

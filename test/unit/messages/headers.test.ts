@@ -55,7 +55,7 @@ describe('headers to be sent', () => {
       'h.constructor: left out: it reaches prototypes',
     ],
     ['33 levels', nested(33), `h${'.0.a'.repeat(16)}: at most 32 levels`],
-  ])('can not hold %s', (_, value, problem) => {
+  ])('cannot hold %s', (_, value, problem) => {
     const [path = '', ...rest] = problem.split(': ');
     const expected = rest.join(': ');
     const checked = checkHeaders({ h: value });
@@ -77,7 +77,7 @@ describe('headers to be sent', () => {
   });
 
   it.each(['x-death', 'x-delivery-count', 'x-acquired-count', 'x-first-death-queue', 'x-last-death-reason'])(
-    'can not be called %s, which belongs to the server',
+    'cannot be called %s, which belongs to the server',
     (name) => {
       expect(sizeOf({ [name]: 1 })).toBe(`${name}: left out: it belongs to the server`);
       expect(sizeOf({ inner: { [name]: 1 } })).toBeTypeOf('number');

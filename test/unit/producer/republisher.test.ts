@@ -111,7 +111,7 @@ describe('a copy of a message', () => {
     expect(published.error).toMatchObject({ code: 'TIMEOUT' });
   });
 
-  it("goes without its sender's headers when they can not be encoded, and says so", async () => {
+  it("goes without its sender's headers when they cannot be encoded, and says so", async () => {
     await deadLetter(message({}, 'first'));
     bench.channel.onPublish = ({ properties }) => {
       if (properties.headers && 'odd' in properties.headers) throw new TypeError('unknown type of header');

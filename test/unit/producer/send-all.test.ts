@@ -103,7 +103,7 @@ describe('sendAll', () => {
     expect(sends.options).toEqual([each, each]);
   });
 
-  it('counts a body whose options can not be made as failed', async () => {
+  it('counts a body whose options cannot be made as failed', async () => {
     const bug = new Error('a bug');
     const each = (body: string) => {
       if (body === 'b') throw bug;

@@ -75,7 +75,7 @@ function allows(expression: string, name: string): boolean {
   try {
     return new RegExp(expression, 'u').test(name);
   } catch {
-    // Erlang knows more than JavaScript does: what can not be read is taken for right.
+    // Erlang knows more than JavaScript does: what cannot be read is taken for right.
     return true;
   }
 }

@@ -173,7 +173,7 @@ describe('a subscription', () => {
   });
 });
 
-describe('a subscription that can not begin', () => {
+describe('a subscription that cannot begin', () => {
   it.each([
     [
       'a queue with other arguments',

@@ -71,7 +71,7 @@ describe('a session', () => {
     ]);
   });
 
-  it('that can not be opened rejects, and leaves no channel behind', async () => {
+  it('that cannot be opened rejects, and leaves no channel behind', async () => {
     link.onRequest = (request) => {
       if (request.startsWith('consume')) throw new TransportError('NOT_FOUND', { replyCode: 404 });
     };

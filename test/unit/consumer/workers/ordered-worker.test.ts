@@ -150,7 +150,7 @@ describe('a handler with a key', () => {
     expect(bench.started).toEqual(['1/1', '1/2', '2/1']);
   });
 
-  it('fails when its key can not be told, and so does each further attempt', () => {
+  it('fails when its key cannot be told, and so does each further attempt', () => {
     const bench = new OrderedBench('!a');
     bench.deliver([1, 2]);
     bench.clock.advance(RETRY_MS);

@@ -37,9 +37,9 @@ describe('encoding a body', () => {
     expect(error).toMatchObject({ code: 'INVALID_BODY', issues: [{ path: ['a', 'b'] }] });
   });
 
-  it('refuses what the codec can not encode, and says why', () => {
+  it('refuses what the codec cannot encode, and says why', () => {
     expect(refusal(z.any(), undefined).issues).toEqual([
-      { message: 'undefined can not be encoded as JSON', path: [] },
+      { message: 'undefined cannot be encoded as JSON', path: [] },
     ]);
   });
 
@@ -65,7 +65,7 @@ describe('encoding a body', () => {
     const [note, ...issues] = refusal(schema, body).issues;
 
     expect(note).toEqual({
-      message: 'JSON can not carry this body as it is: what would arrive does not fit the schema',
+      message: 'JSON cannot carry this body as it is: what would arrive does not fit the schema',
       path: [],
     });
     expect(issues).not.toHaveLength(0);

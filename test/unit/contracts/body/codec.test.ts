@@ -116,15 +116,11 @@ describe('the codec json', () => {
   });
 
   it.each<[string, unknown, string]>([
-    ['undefined', undefined, 'undefined can not be encoded as JSON'],
-    ['a function', () => 1, 'a function can not be encoded as JSON'],
-    ['a symbol', Symbol('s'), 'a symbol can not be encoded as JSON'],
-    [
-      'an object that is nothing in JSON',
-      { toJSON: () => undefined },
-      'an object can not be encoded as JSON',
-    ],
-    ['a bigint', { n: 1n }, 'can not be encoded as JSON: Do not know how to serialize a BigInt'],
+    ['undefined', undefined, 'undefined cannot be encoded as JSON'],
+    ['a function', () => 1, 'a function cannot be encoded as JSON'],
+    ['a symbol', Symbol('s'), 'a symbol cannot be encoded as JSON'],
+    ['an object that is nothing in JSON', { toJSON: () => undefined }, 'an object cannot be encoded as JSON'],
+    ['a bigint', { n: 1n }, 'cannot be encoded as JSON: Do not know how to serialize a BigInt'],
     [
       'a toJSON that throws',
       {
@@ -132,18 +128,18 @@ describe('the codec json', () => {
           throw new Error('a bug');
         },
       },
-      'can not be encoded as JSON: a bug',
+      'cannot be encoded as JSON: a bug',
     ],
     [
-      'a toJSON that throws what can not be shown',
+      'a toJSON that throws what cannot be shown',
       {
         toJSON: () => {
           throw Object.create(null);
         },
       },
-      'can not be encoded as JSON: an error that can not be shown',
+      'cannot be encoded as JSON: an error that cannot be shown',
     ],
-    ['an object within itself', circle(), expect.stringMatching(/^can not be encoded as JSON: .*circular/)],
+    ['an object within itself', circle(), expect.stringMatching(/^cannot be encoded as JSON: .*circular/)],
   ])('refuses to encode %s', (_, body, message) => {
     expect(json.encode(body)).toEqual({ issue: { message, path: [] } });
   });
@@ -163,7 +159,7 @@ describe('the codec json', () => {
     const depth = 200_000;
     let body: unknown = 'proto';
     for (let level = 0; level < depth; level++) body = [body];
-    expect(json.encode(body)).toEqual(issue(/can not be encoded/));
+    expect(json.encode(body)).toEqual(issue(/cannot be encoded/));
     const decoded = decodeJson(`${'['.repeat(depth)}"proto"${']'.repeat(depth)}`);
     expect(decoded).toHaveProperty('issue');
   });
@@ -290,7 +286,7 @@ describe('the codec text', () => {
     }
   });
 
-  it('refuses what is no text, and what UTF-8 can not carry', () => {
+  it('refuses what is no text, and what UTF-8 cannot carry', () => {
     expect(text.encode(5)).toEqual(issue(/must be a string/));
     expect(text.encode({})).toEqual(issue(/must be a string/));
     expect(text.encode('a\ud800')).toEqual(issue(/lone surrogate/));

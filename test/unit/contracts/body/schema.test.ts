@@ -86,7 +86,7 @@ describe('validating', () => {
     ['an error', new Error('a bug'), 'a bug'],
     ['a text', 'a bug', 'a bug'],
     ['nothing', undefined, 'undefined'],
-    ['what has no text', Object.create(null), 'an error that can not be shown'],
+    ['what has no text', Object.create(null), 'an error that cannot be shown'],
     [
       'what fails to be shown',
       {
@@ -94,7 +94,7 @@ describe('validating', () => {
           throw new Error('no');
         },
       },
-      'an error that can not be shown',
+      'an error that cannot be shown',
     ],
   ])('takes a schema that throws %s for a refusal', async (_, error, reason) => {
     const refused = { ok: false, issues: [{ message: `The schema threw: ${reason}`, path: [] }] };
@@ -196,7 +196,7 @@ describe('validating', () => {
     });
   });
 
-  it('goes by what a zod schema says of a body, whatever can not be followed in it', async () => {
+  it('goes by what a zod schema says of a body, whatever cannot be followed in it', async () => {
     const endless = (): z.ZodType => z.object({ next: z.lazy(() => endless()).optional() });
     const missing = (): never => {
       throw new Error('not yet');

@@ -88,7 +88,7 @@ describe('a delayed send', () => {
     expect([a.state, bench.channel.ids]).toEqual(['resolved', ['a', 'a']]);
   });
 
-  it('fails when its levels can not be declared, and no other send with it', async () => {
+  it('fails when its levels cannot be declared, and no other send with it', async () => {
     const bench = PublisherBench.connected();
     bench.link.onRequest = (request) => {
       if (request.includes('leveret.delay')) throw new TransportError('NO', { replyCode: 403 });

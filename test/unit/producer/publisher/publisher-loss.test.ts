@@ -214,7 +214,7 @@ describe('when the server closes the channel, an publisher', () => {
   });
 });
 
-describe('when it can not open its channel, an publisher', () => {
+describe('when it cannot open its channel, an publisher', () => {
   it('fails what waits when the declaration is refused, and asks again for the next send', async () => {
     const bench = PublisherBench.connected();
     const words =

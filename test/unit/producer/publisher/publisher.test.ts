@@ -84,7 +84,7 @@ describe('an publisher', () => {
     expect(sends.a?.error).toMatchObject({ message: expect.stringContaining("the queue 'emails'") });
   });
 
-  it('sends again what a queue refuses that can not be full: it has no leader yet', async () => {
+  it('sends again what a queue refuses that cannot be full: it has no leader yet', async () => {
     const bench = PublisherBench.connected();
     const { a } = await bench.sendAll('a');
     bench.channel.refuse(1);
@@ -138,7 +138,7 @@ describe('an publisher', () => {
     expect([during, bench.channel.ids]).toEqual([['a'], ['a', 'b']]);
   });
 
-  it('fails a message that can not be encoded, and sends the others', async () => {
+  it('fails a message that cannot be encoded, and sends the others', async () => {
     const bench = PublisherBench.connected();
     await bench.sendAll('first');
     bench.channel.onPublish = ({ properties }) => {

@@ -57,7 +57,7 @@ describe('a connection', () => {
     expect(connection.state).not.toHaveProperty('blocked');
   });
 
-  it('dials again after each loss, by itself and for ever', async () => {
+  it('dials again after each loss, by itself and forever', async () => {
     const bench = new ConnectionBench({ isEstablished: true });
     bench.transport.rule = () => new FakeLink();
     const { connection } = bench;
@@ -155,7 +155,7 @@ describe('a start', () => {
     expect(bench.transport.dials.length).toBeGreaterThan(4);
   });
 
-  it('may last for ever', async () => {
+  it('may last forever', async () => {
     const bench = new ConnectionBench({ startupTimeoutMs: Number.POSITIVE_INFINITY });
     bench.transport.rule = () => REFUSED;
     const linking = track(bench.connection.link());

@@ -59,10 +59,10 @@ describe('the renewal of a password', () => {
   });
 
   it('ends with a password that does not expire', async () => {
-    renew(() => ({ username: 'ada', password: 'for ever' }));
+    renew(() => ({ username: 'ada', password: 'forever' }));
     await clock.pass(10 ** 9);
 
-    expect([asked, link.secrets, clock.armed]).toEqual([1, ['for ever'], 0]);
+    expect([asked, link.secrets, clock.armed]).toEqual([1, ['forever'], 0]);
   });
 
   it('of one that is over already is made soon, and not at once over and over', async () => {
@@ -147,7 +147,7 @@ describe('what a credentials function answers', () => {
     { mechanism: 'PLAIN', username: 'ada', password: 'canary' },
     { username: 'ada', password: 'canary', expiresAt: '2030-01-01' },
     { username: 'ada', password: 'canary', expiresAt: new Date(Number.NaN) },
-  ])('can not be %o, and is not shown', (answer) => {
+  ])('cannot be %o, and is not shown', (answer) => {
     const error = thrownBy(() => checkCredentials(answer));
 
     expect(error).toBeInstanceOf(ConfigurationError);
