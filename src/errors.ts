@@ -1,8 +1,7 @@
 /**
- * Every error that Leveret makes: one branded base, literal codes, causes kept.
+ * Every error that Leveret creates: one branded base class, literal codes, and the cause preserved.
  *
- * The brand is a registered symbol, so an error made by the CommonJS copy of the package is recognised by the ESM copy
- * and the other way round.
+ * The brand is a registered symbol, so the ESM copy of the package recognises errors of the CommonJS copy and vice versa.
  */
 
 const BRAND = Symbol.for('leveret.error');
@@ -38,19 +37,19 @@ export type ConfigurationErrorCode = 'INVALID_OPTION' | 'SCHEMA_VERSION';
 /** Every value of {@link TopologyError.code}. */
 export type TopologyErrorCode = 'MISMATCH' | 'NOT_FOUND' | 'ACCESS_REFUSED';
 
-/** One complaint of a schema about a body. */
+/** One problem that a schema found in a body. */
 export interface Issue {
   /** What is wrong, in the schema's words. */
   readonly message: string;
-  /** Where: the keys from the body's root. Empty for the body as a whole. */
+  /** The path of keys from the body's root. Empty for the body as a whole. */
   readonly path: readonly (string | number)[];
 }
 
-/** The base of every error that Leveret rejects with or throws. */
+/** The base class of every error that Leveret throws or rejects with. */
 export abstract class LeveretError extends Error {
-  /** What went wrong, as a literal that a program can switch on. */
+  /** What went wrong, as a literal to switch on. */
   abstract readonly code: ErrorCode;
-  /** True when the same call may succeed later without a change in the program or on the server's configuration. */
+  /** True when the same call may succeed later without a change to the program or to the server's configuration. */
   readonly retryable: boolean;
 
   /** @internal */
@@ -61,7 +60,7 @@ export abstract class LeveretError extends Error {
     Object.defineProperty(this, BRAND, { value: true });
   }
 
-  /** `instanceof` that also holds between the ESM and the CommonJS copy of the package. */
+  /** `instanceof` also works between the ESM and the CommonJS copy of the package. */
   static override [Symbol.hasInstance](
     this: { prototype: unknown; className?: string },
     value: unknown,
@@ -76,7 +75,7 @@ export abstract class LeveretError extends Error {
   static readonly className: string = 'LeveretError';
 }
 
-/** Every class of error that Leveret makes. Its `code` tells them apart. */
+/** Every error class of Leveret. Their `code` tells them apart. */
 export type AnyLeveretError =
   | ValidationError
   | MessageTooLargeError
@@ -107,19 +106,19 @@ export function isLeveretError(value: unknown): value is AnyLeveretError {
   try {
     return typeof value === 'object' && value !== null && BRAND in value;
   } catch {
-    // A proxy that refuses to be asked.
+    // A proxy whose traps throw.
     return false;
   }
 }
 
 /**
- * The body does not fit the contract's schema, or is not JSON: nothing was sent. INVALID_KEY: a message has an id that an inbox
- * or an idempotency store cannot keep.
+ * The body does not match the contract's schema, or is not JSON: nothing was sent. INVALID_KEY: a message's id cannot be
+ * stored by the inbox or the idempotency store.
  */
 export class ValidationError extends LeveretError {
   static override readonly className = 'ValidationError';
   readonly code: ValidationErrorCode;
-  /** What the schema complained about: 20 at most. */
+  /** The problems that the schema reported, 20 at most. */
   readonly issues: readonly Issue[];
 
   /** @internal */
@@ -136,13 +135,13 @@ export class ValidationError extends LeveretError {
   }
 }
 
-/** The encoded body, or the headers, are larger than allowed, here or by the server. No queue has the message. */
+/** The encoded body, or the headers, exceed a limit of this program or of the server. The message is in no queue. */
 export class MessageTooLargeError extends LeveretError {
   static override readonly className = 'MessageTooLargeError';
   readonly code = 'MESSAGE_TOO_LARGE' as const;
-  /** The size found, in bytes. */
+  /** The actual size, in bytes. */
   readonly sizeBytes: number;
-  /** The size allowed, in bytes. */
+  /** The limit, in bytes. */
   readonly limitBytes: number;
 
   /** @internal */
@@ -153,13 +152,13 @@ export class MessageTooLargeError extends LeveretError {
   }
 }
 
-/** No queue took the message: the server returned it. */
+/** No queue received the message: the server returned it. */
 export class UnroutableError extends LeveretError {
   static override readonly className = 'UnroutableError';
   readonly code = 'UNROUTABLE' as const;
-  /** The exchange it was sent to; empty for the default exchange. */
+  /** The exchange that the message was sent to; empty for the default exchange. */
   readonly exchange: string;
-  /** The routing key it was sent with; for the default exchange, the queue's name. */
+  /** The routing key that the message was sent with; for the default exchange, the queue's name. */
   readonly routingKey: string;
 
   /** @internal */
@@ -170,7 +169,7 @@ export class UnroutableError extends LeveretError {
   }
 }
 
-/** The server refused the message with `basic.nack`: its queue is full, or could not store it. */
+/** The server refused the message with `basic.nack`: the queue is full, or could not store the message. */
 export class RejectedError extends LeveretError {
   static override readonly className = 'RejectedError';
   readonly code = 'REJECTED' as const;
@@ -181,11 +180,11 @@ export class RejectedError extends LeveretError {
   }
 }
 
-/** A limit in time passed before the work was done. */
+/** The operation did not finish before its deadline. */
 export class TimeoutError extends LeveretError {
   static override readonly className = 'TimeoutError';
   readonly code = 'TIMEOUT' as const;
-  /** For a send or a request: false when it is sure that nothing of the message reached the server. */
+  /** For a send or a request: false when no part of the message can have reached the server. */
   readonly maybeDelivered: boolean;
 
   /** @internal */
@@ -199,7 +198,7 @@ export class TimeoutError extends LeveretError {
 export class ClosedError extends LeveretError {
   static override readonly className = 'ClosedError';
   readonly code = 'CLOSED' as const;
-  /** For a send or a request: false when it is sure that nothing of the message reached the server. */
+  /** For a send or a request: false when no part of the message can have reached the server. */
   readonly maybeDelivered: boolean;
 
   /** @internal */
@@ -209,7 +208,7 @@ export class ClosedError extends LeveretError {
   }
 }
 
-/** Too many messages, or too many bytes, already wait to be sent. This one was not accepted. */
+/** The buffer already holds too many messages, or too many bytes. This message was not accepted. */
 export class BufferFullError extends LeveretError {
   static override readonly className = 'BufferFullError';
   readonly code = 'BUFFER_FULL' as const;
@@ -221,8 +220,8 @@ export class BufferFullError extends LeveretError {
 }
 
 /**
- * An option or a contract is wrong: unknown, out of range, or in conflict with another one. SCHEMA_VERSION: a table in the
- * database is missing or of another version.
+ * An option or a contract is wrong: unknown, out of range, or in conflict with another one. SCHEMA_VERSION: a database table
+ * is missing or has another version.
  */
 export class ConfigurationError extends LeveretError {
   static override readonly className = 'ConfigurationError';
@@ -243,13 +242,13 @@ export class ConfigurationError extends LeveretError {
   }
 }
 
-/** The connection could not be made, or was refused. Never contains a password. */
+/** The connection could not be opened, or was refused. The message never contains a password. */
 export class ConnectionError extends LeveretError {
   static override readonly className = 'ConnectionError';
   readonly code: ConnectionErrorCode;
-  /** Every address that was tried, with the reason why it failed. */
+  /** Every address that was tried, and why it failed. */
   readonly attempts: readonly { readonly address: string; readonly reason: string }[];
-  /** For a request: true when it was sent, so that a responder may have worked on it. */
+  /** For a request: true when the request was sent, so a responder may have processed it. */
   readonly maybeDelivered: boolean;
 
   /** @internal */
@@ -273,9 +272,9 @@ export class ConnectionError extends LeveretError {
 export class TopologyError extends LeveretError {
   static override readonly className = 'TopologyError';
   readonly code: TopologyErrorCode;
-  /** The name of the queue or exchange in question; of a binding, of the one that is bound. */
+  /** The name of the queue or exchange; for a binding, the name of the bound one. */
   readonly target: string;
-  /** For MISMATCH: the argument that differs, when the server names it. */
+  /** For MISMATCH: the argument that differs, if the server names it. */
   readonly argument: string | undefined;
   /** For MISMATCH: the value that this program declares. */
   readonly declared: string | undefined;
@@ -299,15 +298,15 @@ export class TopologyError extends LeveretError {
 }
 
 /**
- * A responder failed: the request did not fit its schema, its handler threw, or its answer was invalid. `message` is that of
- * the error on its side; there is no stack of it.
+ * A responder failed: the request did not match its schema, its handler threw, or its response was invalid. `message` is the
+ * message of the responder's error; its stack is not transferred.
  */
 export class RemoteError extends LeveretError {
   static override readonly className = 'RemoteError';
   readonly code = 'REMOTE' as const;
   /**
-   * The code of the error on the responder's side: its `code`, or its name where it has none. `INVALID_BODY` when the request
-   * or the answer did not fit its schema.
+   * The `code` of the responder's error, or its name if it has no code. `INVALID_BODY` when the request or the response did
+   * not match its schema.
    */
   readonly remoteCode: string;
 
@@ -318,7 +317,7 @@ export class RemoteError extends LeveretError {
   }
 }
 
-/** @internal What an error says, whatever was thrown. Never throws. */
+/** @internal The message of an error, whatever was thrown. Never throws. */
 export function messageOf(error: unknown): string {
   try {
     const { message } = Object(error) as { readonly message?: unknown };

@@ -8,35 +8,35 @@ import { show } from './util/checks.js';
 import { realTimers } from './util/timers.js';
 import { Warnings } from './util/warnings.js';
 
-/** What a broker tells its listeners, by the event's name. */
+/** The events of a broker and their payloads, by name. */
 export interface BrokerEvents {
-  /** Every connection that is needed is open: once at the start, and after each outage. */
+  /** All connections in use are open: emitted once at the start, and after each outage. */
   connected: { readonly address: string };
-  /** A connection was lost: once per outage. The next attempt follows after `delayMs`. */
+  /** A connection was lost: emitted once per outage. The next attempt follows after `delayMs`. */
   disconnected: { readonly connection: Role; readonly error: Error; readonly delayMs: number };
-  /** An attempt to connect failed. The next one follows after `delayMs`. */
+  /** An attempt to connect failed. The next attempt follows after `delayMs`. */
   'connect-failed': {
     readonly connection: Role;
     readonly error: Error;
     readonly attempt: number;
     readonly delayMs: number;
   };
-  /** The server has raised an alarm: sends wait, consumers go on. */
+  /** The server has raised a resource alarm: sends wait, consumers continue. */
   blocked: { readonly reason: string };
-  /** The alarm is over. */
+  /** The resource alarm is over. */
   unblocked: Record<string, never>;
-  /** A consumer consumes again after its channel, its connection or its queue was lost. */
+  /** A consumer is consuming again after it lost its channel, connection or queue. */
   'consumer-recovered': {
     readonly queue: string;
     readonly downMs: number;
-    /** Why it had stopped, such as a lost connection or a queue that was deleted. */
+    /** Why the consumer had stopped, such as a lost connection or a deleted queue. */
     readonly reason: string;
   };
-  /** A consumer cannot go on: it is closed, and its queue has one consumer less. */
+  /** A consumer failed permanently: it is closed, and its queue has one consumer fewer. */
   'consumer-failed': { readonly queue: string; readonly error: Error };
-  /** A queue or exchange that had vanished was declared again. This broker's consumers are bound to the exchange again. */
+  /** A queue or exchange that had disappeared was declared again. This broker's consumers are bound to the exchange again. */
   'topology-restored': { readonly kind: 'queue' | 'exchange'; readonly name: string };
-  /** A message could not be decoded or does not fit the schema. Its handler did not see it. */
+  /** A message could not be decoded or does not match the schema. The handler did not see it. */
   'invalid-message': {
     readonly queue: string;
     readonly messageId: string | undefined;
@@ -49,26 +49,29 @@ export interface BrokerEvents {
     readonly attempt: number;
     readonly error: unknown;
   };
-  /** A message is in its dead-letter queue, or was dropped for want of one. */
+  /** A message is in its dead-letter queue, or was dropped because there is none. */
   'dead-lettered': {
     readonly queue: string;
-    /** Undefined with `deadLetter: false`: then the message goes where the server sends it, or nowhere. */
+    /** Undefined with `deadLetter: false`: the message then goes to the dead-letter target that the server knows, if any. */
     readonly deadLetterQueue: string | undefined;
     readonly messageId: string | undefined;
     readonly attempt: number;
     readonly error: unknown;
   };
-  /** A dead letter could not be placed. Its message is kept, without another run of its handler, and placed again after `delayMs`. */
+  /**
+   * A dead letter could not be published. Its message is kept, the handler does not run again, and publishing is retried
+   * after `delayMs`.
+   */
   'dead-letter-failed': {
     readonly queue: string;
     readonly deadLetterQueue: string;
     readonly messageId: string | undefined;
     readonly attempt: number;
-    /** Why it could not be placed. */
+    /** Why the dead letter could not be published. */
     readonly error: Error;
     readonly delayMs: number;
   };
-  /** A row of an outbox could not be sent, and will not be as things are. It is tried again all the same. */
+  /** A row of an outbox cannot be sent in the present state of things. The relay still retries it. */
   'outbox-stuck': {
     readonly table: string;
     readonly id: string;
@@ -79,13 +82,13 @@ export interface BrokerEvents {
     readonly attempts: number;
     readonly error: Error;
   };
-  /** A message was handled before, as an inbox or an idempotency store knows. It was acknowledged, and its handler did not run. */
+  /** The inbox or the idempotency store has seen this message before. It was acknowledged, and its handler did not run. */
   duplicate: { readonly queue: string; readonly messageId: string | undefined };
-  /** A message has no id, so that an inbox or an idempotency store cannot know it again. Once for each consumer. */
+  /** A message has no id, so an inbox or an idempotency store cannot detect duplicates of it. Emitted once per consumer. */
   'no-message-id': { readonly queue: string };
 }
 
-/** The payloads of the plain channels: what `broker.on` tells, and of which broker. */
+/** The payloads of the plain channels: the events of `broker.on`, with the broker's name. */
 export type EventPayloads = {
   [E in keyof BrokerEvents as `leveret:${E}`]: BrokerEvents[E] & { readonly broker: string | undefined };
 };
@@ -116,15 +119,15 @@ export type BrokerEvent = keyof BrokerEvents;
 /** A listener of one event. */
 export type BrokerListener<E extends BrokerEvent> = (event: BrokerEvents[E]) => void;
 
-/** Log functions in the shape of pino and of most loggers: an object first, then a text. */
+/** Log functions in the shape of pino and of most loggers: first an object, then a text. */
 export interface Logger {
-  /** For those who look for a fault in Leveret itself. */
+  /** For debugging Leveret itself. */
   debug(details: object, message: string): void;
   /** Connected again, recovered, unblocked. */
   info(details: object, message: string): void;
-  /** A lost connection, an alarm, a message that failed. An error stands under `err`. */
+  /** A lost connection, an alarm, a failed message. The error is under `err`. */
   warn(details: object, message: string): void;
-  /** A mistake of the program around Leveret, such as a listener that throws. */
+  /** A mistake in the program around Leveret, such as a listener that throws. */
   error(details: object, message: string): void;
 }
 
@@ -149,12 +152,15 @@ const LEVELS: Readonly<Record<BrokerEvent, keyof Logger>> = {
   'no-message-id': 'warn',
 };
 
-/** How often a failed attempt to connect is logged at most, in milliseconds. */
+/** The shortest time between two log entries about failed connection attempts, in milliseconds. */
 const ATTEMPT_LOG_INTERVAL_MS = 10_000;
 
 const NAMES = Object.keys(LEVELS) as BrokerEvent[];
 
-/** Hands events to diagnostics channels, from which the log takes them, and to listeners. Neither can break anything here. */
+/**
+ * Publishes events to diagnostics channels, which feed the log, and to listeners. A failing listener or logger breaks nothing
+ * here.
+ */
 export class Events {
   readonly #listeners = new Map<BrokerEvent, Set<(event: never) => unknown>>();
   readonly #logger: Logger;
@@ -199,7 +205,7 @@ export class Events {
     for (const listener of [...(listeners ?? [])]) {
       try {
         const result = (listener as BrokerListener<E>)(details) as unknown;
-        // An async listener: its rejection is its own affair too.
+        // An async listener: its rejection must not escape either.
         onRejection(result, (error) => this.#listenerFailed(event, error));
       } catch (error) {
         this.#listenerFailed(event, error);
@@ -212,13 +218,13 @@ export class Events {
     this.#channels.close();
   }
 
-  /** Tells of something without an event of its own, where no logger is given. */
+  /** Reports a problem that has no event of its own. A process warning, if no logger is given. */
   warn(code: `LEVERET_${string}`, subject: string, text: string): void {
     if (this.#logger === silentLogger) this.#warnings.once(code, subject, text);
     else this.#log('warn', { code }, text);
   }
 
-  /** True when neither a logger nor a listener of the event hears of it. */
+  /** True when neither a logger nor a listener receives the event. */
   isUnheard(event: BrokerEvent): boolean {
     return this.#logger === silentLogger && !this.#listeners.get(event)?.size;
   }
@@ -228,7 +234,7 @@ export class Events {
       this.#log(LEVELS[event], details, event);
       return;
     }
-    // An outage fails many attempts a second, all for the same reason.
+    // During an outage many attempts fail each second, all for the same reason.
     const now = realTimers.now();
     if (now - this.#attemptLoggedAt < ATTEMPT_LOG_INTERVAL_MS) return;
     this.#attemptLoggedAt = now;
@@ -254,12 +260,12 @@ export class Events {
   }
 }
 
-/** Without somebody who looks at it, a rejection ends the process. */
+/** Handles the rejection of a listener's promise, which would otherwise end the process. */
 function onRejection(result: unknown, listener: (error: unknown) => void): void {
   if (isThenable(result)) Promise.resolve(result).catch(listener);
 }
 
-/** Tells of a message that failed, where neither a listener nor a logger does. */
+/** Warns of a failed message if neither a listener nor a logger does. */
 function warnOf<E extends BrokerEvent>(warnings: Warnings, event: E, details: BrokerEvents[E]): void {
   if (event === 'handler-error') {
     const { queue, error } = details as BrokerEvents['handler-error'];

@@ -11,10 +11,10 @@ import { expectName, show } from '../util/checks.js';
 import { type Clock, withDeadline } from '../util/clock.js';
 import type { Connections } from './connections.js';
 
-/** How long one operation may take in all, reconnects included. */
+/** The time limit of one operation, reconnects included. */
 const TIMEOUT_MS = 30_000;
 
-/** Declares, counts, purges and deletes on behalf of a broker. All of it can be repeated without harm. */
+/** Declares, counts, purges and deletes for a broker. All operations are idempotent. */
 export class Administration {
   readonly #connections: Connections;
   readonly #clock: Clock;
@@ -25,7 +25,7 @@ export class Administration {
     this.#clock = clock;
   }
 
-  /** Begins nothing new; what was begun goes on as long as the connections do. */
+  /** Accepts no new operation. Running ones continue as long as the connections do. */
   close(): void {
     this.#isClosed = true;
   }
@@ -75,12 +75,13 @@ export class Administration {
     for (const link of this.#connections.links()) declarerOf(link).forget();
   }
 
-  /** Does something on a live connection, and once more on the next one when it is lost meanwhile. */
+  /** Performs an operation on an open connection, and once more on the next one if the connection is lost meanwhile. */
   async #perform<T>(subject: Contract | string, action: (declarer: Declarer) => Promise<T>): Promise<T> {
     if (this.#isClosed) throw new ClosedError('The broker is closed');
     const target = typeof subject === 'string' ? subject : subject.name;
     const connections = this.#connections;
-    // An exclusive queue belongs to the connection that declares it: the consumer's, or nobody can consume from it.
+    // An exclusive queue belongs to the connection that declares it. That must be the consuming connection, or the queue
+    // cannot be consumed from.
     const belongsToConsumer = isQueue(subject) && subject.exclusive;
     const late = () => new TimeoutError(`'${target}': the server did not answer within ${TIMEOUT_MS} ms`);
     let isOver = false;
@@ -90,12 +91,12 @@ export class Administration {
         const usual = belongsToConsumer ? connections.consume : connections.forAdministration();
         const connection = isExhausted ? connections.publish : usual;
         const link = await connection.link();
-        // Told that it failed, the caller does not expect a purge or a delete to happen after all.
+        // The caller was told that the operation failed, and does not expect a purge or a delete to happen after all.
         if (isOver) throw late();
         try {
           return await action(declarerOf(link));
         } catch (error) {
-          // Consumers have taken every channel: producers leave some.
+          // Consumers may use up all channels of their connection; producers leave some free.
           const mayBorrow =
             isOutOfChannels(error) && !belongsToConsumer && connection !== connections.publish;
           if (mayBorrow) isExhausted = true;
@@ -113,7 +114,7 @@ export class Administration {
   }
 }
 
-/** @throws ConfigurationError for anything that was not made by `queue()` or `exchange()` */
+/** @throws ConfigurationError for anything that was not created by `queue()` or `exchange()` */
 export function checkContract(what: string, value: unknown): asserts value is Contract {
   if (isQueue(value) || isExchange(value)) return;
   const expected = 'a contract made by queue() or exchange()';

@@ -39,7 +39,7 @@ export interface Assembly {
   readonly producers: Producers;
 }
 
-/** Makes the parts of a broker and wires them. No I/O. */
+/** Creates the parts of a broker and wires them. No I/O. */
 export function assemble(
   url: string | readonly string[] | undefined,
   given: BrokerOptions | undefined,
@@ -110,7 +110,10 @@ export function assemble(
   };
 }
 
-/** Ends the parts in order, or at the deadline at once. False: not everything was done. Never rejects. */
+/**
+ * Closes the parts in order, or all at once at the deadline. Resolves with false if some work was not finished. Never
+ * rejects.
+ */
 export async function shutDown(
   { registry, administration, connections, closeClock }: Assembly,
   timeoutMs: number,

@@ -32,12 +32,12 @@ import type { BrokerState } from './state.js';
 
 const DEFAULT_URL = 'amqp://localhost';
 
-/** After how long without a connection a start is told of. */
+/** A start without a connection is reported after this time. */
 const SLOW_START_MS = 2_000;
 
 /**
  * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never
- * stops acknowledgements. Each is opened when it is needed, and again forever after it was lost.
+ * stops acknowledgements. Each opens on first use and then reconnects indefinitely.
  *
  * @example
  * ```ts
@@ -51,12 +51,13 @@ export class Broker implements AsyncDisposable {
   #closing: Promise<{ clean: boolean }> | undefined;
 
   /**
-   * Makes a broker without any I/O; {@link Broker.connect} and the first use connect it.
+   * Creates a broker without any I/O; {@link Broker.connect} or the first use connects it.
    *
-   * @param args - the URL and the options. The URL: `amqp:` or `amqps:`, or a list of them: the hosts of a cluster, tried in random order. `memory:` is a broker
-   * inside this process, of this `Broker` alone; `memory://name` one that all of this process share, for as long as it lives.
-   * With `?as=3.13` or `?as=4.0` it behaves as that version of RabbitMQ instead of 4.3, and with
-   * `?defaultQueueType=quorum` as a virtual host with that default. A malformed URL is reported by the promise of `connect`
+   * @param args - the URL and the options. The URL: `amqp:` or `amqps:`, or a list of them: the hosts of a cluster, tried in
+   * random order. `memory:` is a broker inside this process, private to this `Broker`; `memory://name` is one that the whole
+   * process shares for its lifetime. With `?as=3.13` or `?as=4.0` it behaves as that version of RabbitMQ instead of 4.3, and
+   * with `?defaultQueueType=quorum` as a virtual host with that default. A malformed URL is reported by the promise of
+   * `connect`
    * @throws ConfigurationError for an unknown option or a value out of range
    */
   constructor(...args: [url?: string | readonly string[] | undefined, options?: BrokerOptions | undefined]) {
@@ -67,10 +68,11 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Makes a broker and connects it. Keeps trying for `startupTimeoutMs`, and rejects at once where trying again cannot help.
+   * Creates a broker and connects it. Keeps trying for `startupTimeoutMs`, and rejects at once if another attempt cannot
+   * help.
    *
    * @param args - the URL and the options. The URL: `amqp:` or `amqps:`, or a list of them; `amqp://localhost` by default
-   * @throws ConnectionError naming every host that was tried and why it failed: CONNECTION_FAILED after the time is over;
+   * @throws ConnectionError that names every host that was tried and why it failed: CONNECTION_FAILED after the time limit;
    * ACCESS_REFUSED, VHOST_NOT_FOUND, TLS_REFUSED or INVALID_URL at once
    * @throws ConfigurationError for an unknown option or a value out of range; the reason of the `signal` when that aborts
    */
@@ -88,9 +90,9 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Connects. Resolves when the first connection is open; at once when it is already. Can be called again after it has failed.
+   * Connects. Resolves when the first connection is open, or at once if it is already. May be called again after it failed.
    *
-   * @throws ClosedError after `close`; the others as {@link Broker.connect}
+   * @throws ClosedError after `close`; otherwise as {@link Broker.connect}
    */
   async connect(): Promise<void> {
     const { signal } = this.#parts.options;
@@ -104,39 +106,40 @@ export class Broker implements AsyncDisposable {
     }
   }
 
-  /** What the broker is doing. */
+  /** What the broker is doing at the moment. */
   get state(): BrokerState {
     return this.#parts.connections.state(this.#life);
   }
 
   /**
-   * Calls the listener for each event of this name. What a listener throws is logged and breaks nothing.
+   * Adds a listener for an event. An error thrown by a listener is logged and has no other effect.
    *
-   * @throws ConfigurationError for an unknown event, or a listener that is no function
+   * @throws ConfigurationError for an unknown event, or a listener that is not a function
    */
   on<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): this {
     this.#parts.events.on(event, listener);
     return this;
   }
 
-  /** Calls the listener no more. */
+  /** Removes a listener. */
   off<E extends BrokerEvent>(event: E, listener: BrokerListener<E>): this {
     this.#parts.events.off(event, listener);
     return this;
   }
 
-  /** How everything is. Cheap; never throws. */
+  /** A snapshot of connections, consumers and producers. Cheap; never throws. */
   health(): BrokerHealth {
     const { consumerHealth, producerHealth, relayHealth } = this.#parts.registry;
     return healthOf(this.#parts.connections.observe(), consumerHealth, producerHealth, relayHealth);
   }
 
   /**
-   * A producer for a queue or an exchange. Does no I/O; the first send declares what the contract says. It is a light handle:
-   * make one in each request, or keep it. Those of one contract share their channel, window, buffer and options. Made after the
-   * broker was closed, it rejects every send with `ClosedError`.
+   * Creates a producer for a queue or an exchange. Does no I/O; the first send declares the contract. A producer is a light
+   * handle: create one per request, or keep it. All producers of one contract share their channel, window, buffer and
+   * options. Created after the broker was closed, it rejects every send with `ClosedError`.
    *
-   * @throws ConfigurationError for a wrong contract or option, or an option with another value than one of the same contract has
+   * @throws ConfigurationError for a wrong contract or option, or an option whose value differs from that of another producer
+   * of the contract
    */
   producer<C extends Contract>(contract: C, options: ProducerOptions = {}): Producer<C> {
     checkContract('producer', contract);
@@ -145,8 +148,9 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * A consumer of a queue, or of a private subscription to an exchange, with a handler: a message is acknowledged after the
-   * handler's promise resolves. When it rejects, the contract's retry policy decides. Starts by itself.
+   * Creates a consumer of a queue, or of a private subscription to an exchange, with a handler. A message is acknowledged
+   * after the handler's promise resolves. If the promise rejects, the contract's retry policy decides. The consumer starts by
+   * itself.
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
@@ -156,8 +160,9 @@ export class Broker implements AsyncDisposable {
     options?: HandlerOptions<BodyOf<C>> & WithoutGuard,
   ): Consumer<BodyOf<C>>;
   /**
-   * A consumer whose handler runs inside a transaction that first records the message, and gets that transaction: what it
-   * writes through it is written once. The message is acknowledged after the commit, and rolled back when the handler fails.
+   * Creates a consumer whose handler runs inside a database transaction. The transaction first records the message, and the
+   * handler receives it: what the handler writes through it is written once. The message is acknowledged after the commit; if
+   * the handler fails, the transaction is rolled back.
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
@@ -167,8 +172,8 @@ export class Broker implements AsyncDisposable {
     options: InboxConsumerOptions<S, Tx>,
   ): Consumer<OutputOf<S>>;
   /**
-   * A consumer with a handler, and a store that remembers which messages were handled: one that comes again does not run
-   * again, unless the process crashed between its effect and the note of it.
+   * Creates a consumer with a handler and a store that remembers handled messages: a message that is delivered again is not
+   * handled again, unless the process crashed after the handler's effect and before the store recorded it.
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
@@ -178,9 +183,9 @@ export class Broker implements AsyncDisposable {
     options: IdempotentConsumerOptions<S>,
   ): Consumer<OutputOf<S>>;
   /**
-   * A consumer of a queue for `for await` loops: each message is acknowledged when the loop asks for the next one. Leaving the
-   * loop gives the message in hand back, as a failed attempt unless it has a verdict, and the unseen ones uncounted. Starts by
-   * itself.
+   * Creates a consumer of a queue for `for await` loops: each message is acknowledged when the loop asks for the next one.
+   * Leaving the loop requeues the current message as a failed attempt, unless it has been settled, and prefetched ones
+   * without counting an attempt. The consumer starts by itself.
    *
    * @throws ConfigurationError for a wrong contract or option
    */
@@ -199,10 +204,10 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * A consumer whose handler gets many messages at once: up to `size`, and fewer when no more have come within `maxWaitMs` of
-   * the first. They are acknowledged together after the handler's promise resolves, but those that it gave a verdict of their
-   * own. When it rejects, the retry policy decides about each message without a verdict. Invalid messages never reach it. When
-   * the consumer closes, running batches end, and one that is still being gathered goes back to the queue.
+   * Creates a consumer whose handler receives many messages at once: up to `size`, or fewer if no more have arrived within
+   * `maxWaitMs` of the first. They are acknowledged together once the handler resolves, except those that it settled itself.
+   * If the handler rejects, the retry policy decides for each message that it has not settled. Invalid messages never reach
+   * the handler. When the consumer closes, running batches finish, and an incomplete one is requeued.
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
@@ -231,7 +236,7 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * The messages of a queue that could not be handled: look at them, put them back, remove them. Does no I/O.
+   * The dead letters of a queue: list, replay or remove them. Does no I/O.
    *
    * @throws ConfigurationError for anything but a queue's contract, or for one with `deadLetter: false`
    */
@@ -240,13 +245,15 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Answers the requests of a procedure: each is validated, and what the handler returns is validated too, published to the
-   * requester and confirmed; then the request is acknowledged. Declares the procedure's queue. Starts by itself.
+   * Answers the requests of a procedure. Each request is validated. The handler's result is validated too, published to the
+   * requester and confirmed; then the request is acknowledged. Declares the procedure's queue. The responder starts by
+   * itself.
    *
-   * A handler that throws, takes too long or returns what does not fit the schema answers with an error, which the requester
-   * gets as `RemoteError`: message and code, no stack. So do a request that does not fit its schema, and `DeadLetter` and
-   * `RetryLater` (there is no dead-letter queue, and it is the requester who tries again). A request without a `replyTo` is
-   * handled and not answered. When this process dies in mid-work, another responder gets the request.
+   * If the handler throws, times out or returns a value that does not match the schema, the requester gets a `RemoteError`
+   * with a message and a code, but no stack. The same happens for a request that does not match its schema, and for
+   * `DeadLetter` and `RetryLater`: there is no dead-letter queue, and retrying is up to the requester. A request without a
+   * `replyTo` is handled and not answered. If this process dies while it handles a request, another responder receives the
+   * request.
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
@@ -259,7 +266,7 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Asks a responder, and resolves with its validated answer. The request is sent once: it is for the caller to decide
+   * Sends a request and resolves with the validated response. The request is sent once: retrying is up to the decide
    * whether to ask again.
    *
    * @throws ValidationError, MessageTooLargeError, ConfigurationError: nothing was sent
@@ -283,17 +290,18 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Declares what the contracts say, ahead of use. Safe to repeat. `delays(…)` stands for what delayed messages need.
+   * Declares the contracts on the server, ahead of their first use. Safe to repeat. `delays(…)` stands for everything that
+   * delayed messages need.
    *
-   * @throws TopologyError naming the argument that differs; ConnectionError, TimeoutError (30 s), ClosedError
+   * @throws TopologyError that names the argument that differs; ConnectionError, TimeoutError (30 s), ClosedError
    */
   declare(...contracts: readonly (Contract | ProcedureContract | DelaysContract)[]): Promise<void> {
     return this.#parts.administration.declare(contracts);
   }
 
   /**
-   * How many messages of a queue are ready for delivery, and how many consumers it has; of a stream RabbitMQ
-   * tells those that it keeps, some seconds late, and no consumers.
+   * Counts the messages of a queue that are ready for delivery, and its consumers. For a stream RabbitMQ reports all stored
+   * messages, a few seconds late, and no consumers.
    *
    * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError
    */
@@ -304,7 +312,8 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Removes every message that is ready for delivery. Resolves with their number. A stream cannot be emptied.
+   * Removes every message that is ready for delivery. Resolves with the number of removed messages. A stream cannot be
+   * purged.
    *
    * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError
    */
@@ -313,8 +322,8 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Deletes a queue, also that of a procedure, with its messages, or an exchange. Its dead-letter queue stays. Harmless when
-   * it does not exist.
+   * Deletes a queue (also that of a procedure) with its messages, or an exchange. The dead-letter queue stays. Does nothing
+   * if it does not exist.
    *
    * @throws TopologyError when the server refuses; ConnectionError, TimeoutError (30 s), ClosedError
    */
@@ -323,10 +332,11 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Ends everything in order: stops deliveries, gives back unseen messages, lets running handlers end, flushes their
-   * acknowledgements, settles pending sends, closes the connections. At the deadline it aborts the handlers' signals, settles
-   * the sends with `ClosedError` and drops the sockets. Resolves also then; never rejects. The same promise each time. Nothing
-   * keeps the process alive afterwards. A handler that awaits it waits for itself, up to the deadline: call it without `await`.
+   * Shuts down in order: stops deliveries, requeues unseen messages, lets running handlers finish, flushes their
+   * acknowledgements, settles pending sends and closes the connections. At the deadline it aborts the handlers' signals,
+   * settles the sends with `ClosedError` and drops the sockets. It resolves in that case, too; it never rejects. Every call
+   * returns the same promise. Nothing keeps the process alive afterwards. A handler that awaits `close` waits for itself, up
+   * to the deadline: call it without `await`.
    *
    * @throws ConfigurationError at once, for an unknown option or a value out of range
    */
@@ -336,7 +346,7 @@ export class Broker implements AsyncDisposable {
     return this.#closing;
   }
 
-  /** The same as {@link Broker.close}, at the end of an `await using` block. */
+  /** Calls {@link Broker.close} at the end of an `await using` block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

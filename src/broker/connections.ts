@@ -13,11 +13,11 @@ export interface ConnectionsSettings {
   readonly options: ResolvedBrokerOptions;
   readonly clock: Clock;
   readonly events: Events;
-  /** The alarm that stopped publishing is over. */
+  /** The resource alarm that blocked publishing is over. */
   readonly onUnblocked: () => void;
 }
 
-/** A broker's two connections, as one thing to its users: one state, and one event for each outage. */
+/** A broker's two connections, presented as one: one state, and one event per outage. */
 export class Connections {
   readonly publish: Connection;
   readonly consume: Connection;
@@ -51,19 +51,19 @@ export class Connections {
     return [this.publish.current, this.consume.current].filter((link) => link !== undefined);
   }
 
-  /** The one that no alarm can block, when it is open; otherwise the one that is open from the start. */
+  /** The consuming connection, which no alarm can block, if it is open; otherwise the one that is open from the start. */
   forAdministration(): Connection {
     const isBlocked = this.publish.current?.blocked !== undefined;
     return this.consume.current || isBlocked ? this.consume : this.publish;
   }
 
-  /** Says goodbye on both, and dials no more. Bounded in time; never rejects. */
+  /** Closes both connections with a handshake, and dials no more. Bounded in time; never rejects. */
   async close(): Promise<void> {
     this.#isClosing = true;
     await Promise.all([this.publish.close(), this.consume.close()]);
   }
 
-  /** Drops both at once, without a goodbye. */
+  /** Drops both connections at once, without a handshake. */
   async destroy(reason: Error): Promise<void> {
     this.#isClosing = true;
     this.publish.destroy(reason);

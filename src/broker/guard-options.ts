@@ -15,36 +15,37 @@ import { type Check, checkOptions, expectFunction, expectInteger, show } from '.
 export interface InboxConsumerOptions<S extends Schema, Tx>
   extends Omit<HandlerOptions<OutputOf<S>>, 'noAck'> {
   /**
-   * Runs the handler inside a transaction that first records the message, and gives it that transaction as its second argument:
-   * what it writes through it is written once, however often the message comes. Acknowledged after the commit.
+   * Runs the handler inside a transaction that first records the message, and passes that transaction as the second argument.
+   * What the handler writes through it is written once, however often the message is delivered. The message is acknowledged
+   * after the commit.
    *
-   * The queue has to outlive the consumer. Not together with `idempotency`.
+   * The queue has to outlive the consumer. Cannot be combined with `idempotency`.
    */
   readonly inbox: Inbox<Tx>;
-  /** The id that a message is told apart by: 1 to 1 000 bytes of UTF-8. @defaultValue the message's own id */
+  /** The id that identifies a message: 1 to 1 000 bytes of UTF-8. @defaultValue the message's own id */
   readonly idempotencyKey?: ((message: Message<OutputOf<S>>) => string) | undefined;
   readonly idempotency?: never;
   readonly noAck?: false | undefined;
 }
 
-/** The options of `broker.consumer(…)` with a handler whose effects are outside of a database. */
+/** The options of `broker.consumer(…)` with a handler whose effects lie outside of a database. */
 export interface IdempotentConsumerOptions<S extends Schema>
   extends Omit<HandlerOptions<OutputOf<S>>, 'noAck'> {
   /**
-   * Remembers which messages were handled: one that comes again is acknowledged, and does not run. **At least once, not
-   * once**: a crash between the effect and the note of it runs the message again. For what a handler writes to a database,
-   * `inbox` promises more.
+   * Remembers which messages were handled: a message that is delivered again is acknowledged without running the handler.
+   * **At least once, not exactly once**: if the process crashes between the effect and its record, the message is handled
+   * again. For effects in a database, `inbox` promises more.
    *
-   * The queue has to outlive the consumer. Not together with `inbox`.
+   * The queue has to outlive the consumer. Cannot be combined with `inbox`.
    */
   readonly idempotency: IdempotencyOptions;
-  /** The id that a message is told apart by: 1 to 1 000 bytes of UTF-8. @defaultValue the message's own id */
+  /** The id that identifies a message: 1 to 1 000 bytes of UTF-8. @defaultValue the message's own id */
   readonly idempotencyKey?: ((message: Message<OutputOf<S>>) => string) | undefined;
   readonly inbox?: never;
   readonly noAck?: false | undefined;
 }
 
-/** The options of a consumer with a plain handler: TypeScript tells it from the others by these. */
+/** The options of a consumer with a plain handler. These properties let TypeScript tell it from the others. */
 export interface WithoutGuard {
   readonly inbox?: never | undefined;
   readonly idempotency?: never | undefined;
@@ -75,9 +76,9 @@ const DAY_MS = 24 * 60 * 60_000;
 const DEFAULT_IDLE_MS = 60_000;
 
 /**
- * Checks what goes around a handler. Undefined: nothing does.
+ * Checks the options that wrap a handler. Returns undefined if there are none.
  *
- * @throws ConfigurationError for what does not go together
+ * @throws ConfigurationError for a combination that is not allowed
  */
 export function resolveGuard(
   contract: QueueContract,

@@ -3,55 +3,55 @@ import type { RelayHealth } from '../outbox/relay.js';
 import type { ConnectionState } from '../transport/connection/connection-state.js';
 import type { Role } from '../transport/port.js';
 
-/** How a broker is, for a liveness endpoint. */
+/** A snapshot of a broker, for a liveness endpoint. */
 export interface BrokerHealth {
-  /** `degraded`: something waits or recovers, or a consumer could not go on. `down`: there is no connection. */
+  /** `degraded`: something is waiting or recovering, or a consumer has failed. `down`: no connection is open. */
   readonly status: 'up' | 'degraded' | 'down';
   readonly connections: readonly ConnectionHealth[];
   /**
-   * Also those that ended with an error, as `closed`, until another consumer of the queue, or of the same private subscription,
-   * takes their place.
+   * Includes consumers that ended with an error, as `closed`, until another consumer of the same queue, or of the same
+   * private subscription, replaces them.
    */
   readonly consumers: readonly ConsumerHealth[];
   readonly producers: readonly ProducerHealth[];
-  /** Relays that are open, and those that could not go on. */
+  /** Relays that are open, and those that failed. */
   readonly relays: readonly RelayHealth[];
 }
 
-/** How one connection is. */
+/** A snapshot of one connection. */
 export interface ConnectionHealth {
   readonly role: Role;
   readonly status: ConnectionState['status'];
-  /** The server it is connected to. */
+  /** The server that the connection leads to. */
   readonly address: string | undefined;
-  /** The reason of the server's alarm, while there is one. */
+  /** The reason of the server's resource alarm, while there is one. */
   readonly blocked: string | undefined;
-  /** Why it is not open. */
+  /** Why the connection is not open. */
   readonly error: string | undefined;
 }
 
-/** How one consumer is. */
+/** A snapshot of one consumer. */
 export interface ConsumerHealth {
   readonly queue: string;
   readonly state: ConsumerState['status'];
   readonly lastDeliveryAt: Date | undefined;
-  /** Why no message can be handled now; never with a password. */
+  /** Why no message can be handled now; never contains a password. */
   readonly error: string | undefined;
-  /** Messages whose handler, or loop body, is at work. */
+  /** Messages whose handler, or loop body, is running. */
   readonly inFlight: number;
 }
 
-/** How one producer is. */
+/** A snapshot of one producer. */
 export interface ProducerHealth {
-  /** The queue or exchange that it sends to. */
+  /** The queue or exchange that the producer sends to. */
   readonly target: string;
   /** Sends that are not settled. */
   readonly pending: number;
-  /** Messages that are published and not confirmed. */
+  /** Messages that are published but not confirmed. */
   readonly inFlight: number;
 }
 
-/** Puts the parts together. */
+/** Combines the parts into one snapshot. */
 export function healthOf(
   observed: readonly { readonly role: Role; readonly state: ConnectionState }[],
   consumers: readonly ConsumerHealth[],
@@ -70,7 +70,7 @@ export function healthOf(
   return { status: isOpen ? (isUp ? 'up' : 'degraded') : 'down', connections, consumers, producers, relays };
 }
 
-/** A row that waits longer waits for something else than its turn. */
+/** A row that waits longer is waiting for more than its turn. */
 const LONG_WAIT_MS = 60_000;
 
 function isWell({ state, error, oldestMs, stuck }: RelayHealth): boolean {

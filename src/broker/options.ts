@@ -15,15 +15,21 @@ import {
   show,
 } from '../util/checks.js';
 
-/** How long to wait between attempts to connect. */
+/** The delays between attempts to connect. */
 export interface ReconnectOptions {
   /** The upper bound of the first delay, in milliseconds, 1 or more. @defaultValue 100 */
   readonly initialDelayMs?: number | undefined;
-  /** Where nobody listens, another attempt is made within this many milliseconds, 1 or more. @defaultValue 1000 */
+  /**
+   * If the port refuses the connection, another attempt follows within this time, in milliseconds, 1 or more. @defaultValue
+   * 1000
+   */
   readonly refusedMaxDelayMs?: number | undefined;
-  /** Where a server answers and then fails: the upper bound of the delay, in milliseconds, 1 or more. @defaultValue 30000 */
+  /**
+   * If a server accepts the connection and then fails: the upper bound of the delay, in milliseconds, 1 or more.
+   * @defaultValue 30000
+   */
   readonly maxDelayMs?: number | undefined;
-  /** What the bound is multiplied with after each failure, 1 to 100. @defaultValue 2 */
+  /** The factor by which the bound grows after each failure, 1 to 100. @defaultValue 2 */
   readonly factor?: number | undefined;
 }
 
@@ -31,22 +37,30 @@ export interface ReconnectOptions {
 export interface BrokerOptions {
   /** Shown beside each connection in the server's management page. */
   readonly name?: string | undefined;
-  /** How often both sides show that they live, in seconds, 1 to 3600; after two to three of them without a sign the connection counts as lost. @defaultValue 10 */
+  /**
+   * The heartbeat interval in seconds, 1 to 3600. After two to three intervals without a sign of life the connection counts
+   * as lost. @defaultValue 10
+   */
   readonly heartbeatSeconds?: number | undefined;
-  /** How long the first connection is tried for, in milliseconds, 1 or more, or `Infinity`. Later ones are tried forever. @defaultValue 30000 */
+  /**
+   * The time limit for the first connection, in milliseconds, 1 or more, or `Infinity`. Later ones are tried indefinitely.
+   * @defaultValue 30000
+   */
   readonly startupTimeoutMs?: number | undefined;
-  /** How long to wait between attempts to connect, the first ones included. */
+  /** The delays between attempts to connect, the first ones included. */
   readonly reconnect?: ReconnectOptions | undefined;
   /**
-   * Asked before every attempt to connect, instead of the URL's user and password. With `expiresAt` the server gets the next
-   * password when 80 % of the time has passed.
+   * Called before every attempt to connect, instead of using the URL's user and password. With `expiresAt`, the connection
+   * gets a new password when 80 % of the time has passed.
    */
   readonly credentials?: (() => Credentials | Promise<Credentials>) | undefined;
   /** For `amqps:` URLs: certificates and keys as Node's `tls.connect` takes them. The server's certificate is verified. */
   readonly tls?: TlsOptions | undefined;
   /** The largest body that is sent or handled, in bytes, 1 to 128 MiB. @defaultValue 1048576 (1 MiB) */
   readonly maxBodyBytes?: number | undefined;
-  /** Where events are logged: anything with `debug`, `info`, `warn` and `error` in pino's shape. @defaultValue nothing is logged */
+  /**
+   * The logger for events: anything with `debug`, `info`, `warn` and `error` in pino's shape. @defaultValue nothing is logged
+   */
   readonly logger?: Logger | undefined;
   /** Closes the broker, also while it is connecting. */
   readonly signal?: AbortSignal | undefined;
@@ -55,11 +69,11 @@ export interface BrokerOptions {
 /** The options of `broker.close()`. */
 export interface CloseOptions {
   /**
-   * How long running handlers and pending sends may take, in milliseconds, 0 or more. The default is under the 30 s that
-   * Kubernetes gives a process between SIGTERM and SIGKILL. @defaultValue 25000
+   * The time limit for running handlers and pending sends, in milliseconds, 0 or more. The default is below the 30 s that
+   * Kubernetes leaves between SIGTERM and SIGKILL. @defaultValue 25000
    */
   readonly timeoutMs?: number | undefined;
-  /** Ends the wait as the deadline does. */
+  /** Ends the wait in the same way as the deadline. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -87,7 +101,7 @@ const isLogger: Check = (value) =>
 const MAX_NAME_BYTES = 1_000;
 
 const brokerChecks: Readonly<Record<string, Check>> = {
-  // It travels in the frame that opens a connection, which holds 4 096 bytes at least.
+  // The name travels in the frame that opens a connection, which is only guaranteed to hold 4 096 bytes.
   name: (value) =>
     typeof value === 'string' && Buffer.byteLength(value) <= MAX_NAME_BYTES
       ? undefined
@@ -132,14 +146,14 @@ export function resolveBrokerOptions(options: BrokerOptions = {}): ResolvedBroke
   };
 }
 
-/** Stands for a URL that was given and is undefined. */
+/** Stands for a URL that was passed as undefined. */
 export const UNDEFINED_URL = 'undefined';
 
-/** The URLs to connect to. A wrong scheme or syntax is found when they are dialled. */
+/** The URLs to connect to. A wrong scheme or syntax is detected on dialling. */
 export function resolveUrls(url: string | readonly string[] | undefined): readonly string[] {
-  // Found out when it is dialled, as any URL that is wrong.
+  // Detected on dialling, like any other wrong URL.
   if (url === undefined) return [UNDEFINED_URL];
-  // A copy, since `every` passes over the holes of a list, and a proxy or the caller may change it later.
+  // A copy, since `every` skips the holes of a list, and a proxy or the caller may change it later.
   const urls = typeof url === 'string' ? [url] : Array.isArray(url) ? [...url] : [];
   if (urls.length > 0 && urls.every((it) => typeof it === 'string')) return urls;
   throw new ConfigurationError('url', `Broker: expected a URL or a list of at least one, got ${show(url)}`);

@@ -6,38 +6,38 @@ import type { TableRelay } from '../outbox/table-relay.js';
 import type { Producers } from '../producer/producers.js';
 import type { ConsumerHealth, ProducerHealth } from './health.js';
 
-/** Something else that publishes for a broker, such as its dead letters. */
+/** Another part that publishes for a broker, such as its dead letters. */
 export interface BackgroundPublisher {
-  /** Takes no more and waits for what is under way. */
+  /** Accepts nothing new and waits for what is in progress. */
   close(): Promise<void>;
-  /** Takes no more and gives up what is under way. */
+  /** Accepts nothing new and abandons what is in progress. */
   abort(): void;
-  /** Publishes what an alarm held back. */
+  /** Publishes what a resource alarm has held back. */
   flush(): void;
 }
 
-/** The most consumers that are remembered after they failed. */
+/** The most failed consumers that are remembered. */
 const MAX_FAILED = 100;
 
-/** Everything that works for one broker, and the order in which it ends. */
+/** Every part that works for one broker, and the order in which they close. */
 export class Registry {
   readonly #consumers = new Set<QueueConsumer>();
-  /** Those of them that were not set up yet. */
+  /** The consumers that were not set up yet. */
   readonly #settingUp = new Set<QueueConsumer>();
   #producers: Producers | undefined;
-  /** Closed before everything else: they only begin work. */
+  /** Closed before everything else: relays only start work. */
   readonly #relays = new Set<TableRelay>();
-  /** Told to end at once, since nobody waits for them. */
+  /** Closed first, because nothing else depends on them. */
   readonly #tasks: BackgroundPublisher[] = [];
-  /** Closed after the consumers, whose last handlers may need them. */
+  /** Closed after the consumers, whose last handlers may still need them. */
   readonly #publishers: BackgroundPublisher[] = [];
-  /** Consumers that their loops have left, as long as somebody else holds them. */
+  /** Consumers without a loop, weakly held: the program may use them again. */
   #idleConsumers: WeakRef<QueueConsumer>[] = [];
-  /** Consumers that could not go on, until another one takes their place. */
+  /** Failed consumers, until another one replaces them. */
   readonly #failed = new Map<string, ConsumerHealth>();
   #isClosing = false;
 
-  /** Nothing new begins to work. */
+  /** True once no new work may begin. */
   get isClosing(): boolean {
     return this.#isClosing;
   }
@@ -67,7 +67,7 @@ export class Registry {
     this.#publishers.push(publisher);
   }
 
-  /** Something that is to end first when the broker closes. */
+  /** Adds a part that closes first when the broker closes. */
   addTask<T extends BackgroundPublisher>(task: T): T {
     this.#tasks.push(task);
     return task;
@@ -91,7 +91,7 @@ export class Registry {
     return [...this.#consumers].filter(({ contract }) => sourcesOf(contract).has(exchange));
   }
 
-  /** Resolves when the consumers on an exchange that were made before are set up. Undefined when all are. */
+  /** Resolves when the earlier consumers on an exchange are set up. Undefined when all are. */
   setUpOn(exchange: string): Promise<void> | undefined {
     if (this.#settingUp.size === 0) return undefined;
     const starting = [...this.#settingUp].filter(({ contract }) => sourcesOf(contract).has(exchange));
@@ -99,7 +99,7 @@ export class Registry {
     return Promise.all(starting.map(({ setUp }) => setUp)).then(() => undefined);
   }
 
-  /** It is closed, or was left by its last loop and may be used again. */
+  /** The consumer is closed, or its last loop has left it and may come back. */
   consumerIdle(consumer: QueueConsumer): void {
     this.#consumers.delete(consumer);
     const { state, health } = consumer;
@@ -112,7 +112,7 @@ export class Registry {
     if (state.status === 'idle') this.#idleConsumers.push(new WeakRef(consumer));
   }
 
-  /** Lets all work end: first what consumes, then what publishes. Takes as long as the handlers do. */
+  /** Lets all work finish: first the consumers, then the publishers. Takes as long as the handlers do. */
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#failed.clear();
@@ -141,14 +141,14 @@ export class Registry {
     if (this.#failed.size > MAX_FAILED && oldest !== undefined) this.#failed.delete(oldest);
   }
 
-  /** Publishes what an alarm held back. */
+  /** Publishes what a resource alarm has held back. */
   flush(): void {
     this.#producers?.flush();
     for (const it of [...this.#tasks, ...this.#publishers]) it.flush();
   }
 }
 
-/** What a consumer is there for: its queue, or what is bound to it where each consumer has a queue of its own. */
+/** Identifies what a consumer serves: its queue, or the bindings where each consumer has a queue of its own. */
 function placeOf({ name, exclusive, bindings }: QueueContract): string {
   if (!exclusive || bindings.length === 0) return name;
   return JSON.stringify(

@@ -5,8 +5,9 @@ import type { Connections } from './connections.js';
 import type { Registry } from './registry.js';
 
 /**
- * A queue or exchange that had vanished was declared again. An exchange comes back without its bindings: this broker's consumers
- * are bound to it again. Never rejects: a consumer whose queue cannot be declared has a reason of its own.
+ * Reacts to a queue or exchange that had disappeared and was declared again. An exchange comes back without its bindings, so
+ * this broker's consumers are bound to it again. Never rejects: a consumer whose queue cannot be declared reports its own
+ * reason.
  */
 export async function restoreTopology(
   { kind, name }: Contract,
@@ -15,7 +16,7 @@ export async function restoreTopology(
   events: Events,
 ): Promise<void> {
   const link = connections.consume.current;
-  // Without a link, they declare everything on the next one.
+  // Without a link, the consumers declare everything on the next one.
   if (kind === 'exchange' && link) {
     const declarer = declarerOf(link);
     const restored = registry

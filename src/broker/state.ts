@@ -1,6 +1,6 @@
 import type { ConnectionState } from '../transport/connection/connection-state.js';
 
-/** What a broker is doing, over both of its connections. */
+/** What a broker is doing, derived from both of its connections. */
 export type BrokerState =
   | { readonly status: 'idle' }
   | { readonly status: 'connecting'; readonly attempt: number; readonly error?: Error }
@@ -11,18 +11,18 @@ export type BrokerState =
   | { readonly status: 'closing' }
   | { readonly status: 'closed' };
 
-/** A connection, and whether it has been open before. */
+/** A connection's state, and whether it has been open before. */
 export interface ObservedConnection {
   readonly state: ConnectionState;
   readonly hasBeenOpen: boolean;
 }
 
-/** True while a connection that was open is not. One that is opened for the first time is no outage. */
+/** True while a connection that was once open is not. A connection that opens for the first time is not an outage. */
 export function isDown({ state, hasBeenOpen }: ObservedConnection): boolean {
   return hasBeenOpen && state.status !== 'open';
 }
 
-/** The state of the broker as a whole. The worst connection decides. */
+/** The state of the broker as a whole. The connection in the worse state decides. */
 export function summarise(
   connections: readonly ObservedConnection[],
   life: 'open' | 'closing' | 'closed',

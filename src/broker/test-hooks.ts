@@ -5,10 +5,10 @@ import type { Transport } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import type { BrokerOptions } from './options.js';
 
-/** What became of a message that a handler, or a loop, has seen. `failed`: a request that was answered with an error. */
+/** The outcome of a message that a handler or a loop has seen. `failed`: a request that was answered with an error. */
 export type Outcome = 'acked' | 'retried' | 'dead-lettered' | 'requeued' | 'failed';
 
-/** Told of each verdict on a message. */
+/** Called with each verdict on a message. */
 export type OutcomeListener = (
   contract: QueueContract,
   message: ReceivedMessage,
@@ -16,23 +16,26 @@ export type OutcomeListener = (
   error: unknown,
 ) => void;
 
-/** What the testing kit puts into a broker in place of the real thing. Not a part of the public API. */
+/** What the testing kit injects into a broker in place of the real parts. Not part of the public API. */
 export interface TestHooks {
   readonly clock: Clock;
-  /** Measures the deadlines of `close`; the broker's own clock by default. */
+  /** Measures the deadline of `close`; the broker's own clock by default. */
   readonly closeClock?: Clock;
   readonly transport: Transport;
   readonly onOutcome: OutcomeListener;
   /** A dead letter is about to be put back into its queue, under this id. */
   onReplay?(messageId: string | undefined): void;
-  /** A relay has begun to work. */
+  /** A relay has started. */
   onRelay(relay: TableRelay): void;
-  /** Around a handler that runs inside of something: its crash has to end that too. */
+  /**
+   * Wraps a handler that runs inside a transaction or an idempotency guard: a simulated crash of the handler has to end the
+   * guard, too.
+   */
   wrapGuarded<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown;
   wrapHandler<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown;
 }
 
-/** Under a symbol that nobody else has, options carry more than their type says. */
+/** A private symbol, under which options carry more than their type says. */
 const TEST_HOOKS = Symbol('leveret.test-hooks');
 
 export function withTestHooks(options: BrokerOptions, testHooks: TestHooks): BrokerOptions {

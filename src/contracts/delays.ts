@@ -3,10 +3,10 @@ import { show } from '../util/checks.js';
 import { isExchange, isQueue } from './guards.js';
 import type { Contract } from './topology.js';
 
-/** What delayed messages need on the server, as data. Make it with {@link delays}. */
+/** Everything that delayed messages need on the server, as data. Create it with {@link delays}. */
 export interface DelaysContract {
   readonly kind: 'delays';
-  /** The queues and exchanges that get delayed messages. */
+  /** The queues and exchanges that receive delayed messages. */
   readonly contracts: readonly Contract[];
 }
 

@@ -25,12 +25,12 @@ import {
 } from './queue-checks.js';
 import type { Binding, ClassicQueueOptions, QueueOptions } from './queue-options.js';
 
-/** The kinds of exchange: by pattern, by exact key, to everybody, by headers. */
+/** The exchange types: routing by pattern, by exact key, to every bound queue, or by headers. */
 export type ExchangeType = 'topic' | 'direct' | 'fanout' | 'headers';
 
 /** The options of {@link exchange}. */
 export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extends CodecName = 'json'> {
-  /** How it chooses the queues for a message. @defaultValue 'topic' */
+  /** How the exchange selects the queues for a message. @defaultValue 'topic' */
   readonly type?: T | undefined;
   /** Survives a restart of the server. @defaultValue true */
   readonly durable?: boolean | undefined;
@@ -38,24 +38,31 @@ export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extend
   readonly autoDelete?: boolean | undefined;
   /** Takes messages from other exchanges only. @defaultValue false */
   readonly internal?: boolean | undefined;
-  /** The exchange that gets the messages which no queue of this one takes: its contract or its name. */
+  /** The exchange that receives messages which no queue of this one takes: its contract or its name. */
   readonly alternateExchange?: ExchangeContract | string | undefined;
   /**
-   * Exchanges that this one gets messages from, beside what is published to it: a message that a binding matches goes on as if
-   * it had been published here. Their bodies must fit this exchange's schema, since its consumers check them.
+   * Exchanges that this one receives messages from, in addition to direct publishes: a message that matches a binding
+   * continues as if it had been published here. Their bodies must match this exchange's schema, since its consumers validate
+   * them.
    */
   readonly bindings?: readonly Binding[] | undefined;
-  /** How the body travels: JSON, UTF-8 text or bytes. @defaultValue 'json' */
+  /** How bodies are encoded: JSON, UTF-8 text or bytes. @defaultValue 'json' */
   readonly codec?: C | undefined;
-  /** Which content types of other clients are read as this codec, by the queues of this exchange too; see {@link QueueOptions}. */
+  /**
+   * Which content types of other clients are decoded with this codec, also by the queues of this exchange; see {@link
+   * QueueOptions}.
+   */
   readonly contentTypes?: 'any' | readonly string[] | undefined;
-  /** `true` declares it when it is first used; `'passive'` only checks that it is there; `false` uses it as it is. @defaultValue true */
+  /**
+   * `true` declares the exchange on first use; `'passive'` only checks that it exists; `false` uses it as it is.
+   * @defaultValue true
+   */
   readonly declare?: boolean | 'passive' | undefined;
-  /** Further arguments for the server, as they are. */
+  /** Further arguments for the server, passed unchanged. */
   readonly arguments?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** The options of a queue that gets its schema and codec from its exchange. */
+/** The options of a queue that takes its schema and codec from its exchange. */
 export type BoundQueueOptions<Body = unknown> =
   QueueOptions<'json', Body> extends infer O
     ? O extends unknown
@@ -69,18 +76,18 @@ export interface SubscriptionOptions<Body = unknown>
     ClassicQueueOptions<'json', Body>,
     'arguments' | 'maxLength' | 'maxLengthBytes' | 'messageTtlMs' | 'overflow' | 'retry'
   > {
-  /** The name of a queue for messages that failed for good; `false` drops them. @defaultValue false */
+  /** The name of a queue for messages that have failed permanently; `false` drops them. @defaultValue false */
   readonly deadLetter?: string | false | undefined;
 }
 
-/** What stands between the queue's name and its options: a routing key where the exchange looks at one. */
+/** The arguments between the queue's name and its options: a routing key if the exchange type uses one. */
 export type BindingArguments<T extends ExchangeType, O = BoundQueueOptions> = T extends 'fanout'
   ? [options?: O]
   : T extends 'headers'
     ? [match: Readonly<Record<string, unknown>>, options?: O]
     : [routingKey: string | readonly string[], options?: O];
 
-/** What each of its consumers gets a queue of its own for. Make one with `exchange.subscription(…)`. */
+/** A private subscription: each of its consumers gets a queue of its own. Create one with `exchange.subscription(…)`. */
 export interface SubscriptionContract<S extends Schema = Schema> {
   readonly kind: 'subscription';
   readonly exchange: string;
@@ -89,7 +96,7 @@ export interface SubscriptionContract<S extends Schema = Schema> {
   toQueue(): QueueContract<S>;
 }
 
-/** An exchange, as data. Make one with {@link exchange}. */
+/** An exchange, as data. Create one with {@link exchange}. */
 export interface ExchangeContract<S extends Schema = Schema, T extends ExchangeType = ExchangeType> {
   readonly kind: 'exchange';
   readonly name: string;
@@ -108,15 +115,15 @@ export interface ExchangeContract<S extends Schema = Schema, T extends ExchangeT
    * Describes a queue that is bound to this exchange: durable, shared by all its consumers, with the exchange's schema.
    *
    * @param name - the queue's name
-   * @param args - the routing key (topic: a pattern; several: an array), for a headers exchange what to match, for a fanout
-   * exchange nothing; then the queue's options
+   * @param args - the routing key (topic: a pattern; several: an array), for a headers exchange the headers to match, for a
+   * fanout exchange nothing; then the queue's options
    */
   queue(name: string, ...args: BindingArguments<T, BoundQueueOptions<OutputOf<S>>>): QueueContract<S>;
   /**
-   * Describes a private subscription: each consumer of it gets an exclusive queue of its own, which exists while it is
-   * connected, and so every message that is published meanwhile.
+   * Describes a private subscription: each consumer gets an exclusive queue of its own, which exists while the consumer is
+   * connected and receives every message that is published meanwhile.
    *
-   * @param args - as for `queue`; a message that failed for good is dropped unless `deadLetter` names a queue
+   * @param args - as for `queue`; a message that has failed permanently is dropped unless `deadLetter` names a queue
    */
   subscription(...args: BindingArguments<T, SubscriptionOptions<OutputOf<S>>>): SubscriptionContract<S>;
 }
@@ -181,7 +188,7 @@ export function exchange<
       const { deadLetter = false } = rest as SubscriptionOptions;
       const given = { ...rest, ...PRIVATE, deadLetter, codec, contentTypes, bindings };
       const toQueue = () => makeQueue(privatePrefix(name) + randomUUID(), schema, given) as QueueContract<S>;
-      // Finds now what is wrong with the options.
+      // Reports wrong options now rather than at first use.
       toQueue();
       return Object.freeze({ kind: 'subscription', exchange: name, schema, toQueue });
     },
@@ -215,7 +222,7 @@ function checkExchangeOptions(
   }
 }
 
-/** The values are checked when the queue is made, but for the one that would leave a queue behind for each consumer. */
+/** The values are checked when the queue is created, except the option that would leave a queue behind for each consumer. */
 const subscriptionChecks: Readonly<Record<string, Check>> = {
   ...Object.fromEntries(
     ['arguments', 'maxLength', 'maxLengthBytes', 'messageTtlMs', 'overflow', 'retry'].map((key) => [
@@ -226,7 +233,7 @@ const subscriptionChecks: Readonly<Record<string, Check>> = {
   deadLetter: either(expectName, expectOneOf(false)),
 };
 
-/** @throws ConfigurationError for an option that the exchange decides about */
+/** @throws ConfigurationError for an option that the exchange determines */
 function checkBoundOptions(where: string, options: object): void {
   const [key] =
     Object.entries(options).find(([name, value]) => Object.hasOwn(DECIDED, name) && value !== undefined) ??
@@ -242,12 +249,12 @@ const DECIDED = {
   bindings: "it is bound to the exchange by what stands before the options; queue() takes more 'bindings'",
 };
 
-/** Gone with the connection that made it. */
+/** Deleted together with the connection that declared it. */
 const PRIVATE = { type: 'classic', durable: false, exclusive: true, autoDelete: true } as const;
 
 /**
- * @internal The exchange whose subscription the queue was made for; undefined for any other queue. By its shape: another copy of
- * the package may have made it.
+ * @internal The exchange of the subscription that the queue belongs to; undefined for any other queue. Checks the shape,
+ * since another copy of the package may have created it.
  */
 export function subscribedExchangeOf({
   name,
@@ -262,8 +269,8 @@ export function subscribedExchangeOf({
 const PRIVATE_NAME = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
- * The exchange's name, cut to leave room within 255 bytes for what no other consumer has. Without the server's own prefix, which
- * no queue that is declared may have.
+ * The exchange's name, cut to leave room within 255 bytes for a unique suffix. Without the server's own prefix, which no
+ * declared queue may have.
  */
 function privatePrefix(exchange: string): string {
   return `${Buffer.from(exchange.replace(/^(?:amq\.)+/, ''))

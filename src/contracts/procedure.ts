@@ -8,13 +8,22 @@ import type { ClassicQueueOptions, QuorumQueueOptions } from './queue-options.js
 
 /** The two schemas of a procedure. */
 export interface ProcedureSchemas<Request extends Schema, Response extends Schema, C extends CodecName> {
-  /** What a request takes, and what a responder's handler gets of it. Its input must be JSON (or as `codec` says). */
+  /**
+   * The schema of the requests: its input is what `request` takes, its output what the responder's handler receives. The
+   * input must be JSON (or as `codec` says).
+   */
   readonly request: Request & Travelling<InputOf<Request>, C>;
-  /** What a responder's handler answers, and what the requester gets of it. Its input must be JSON (or as `codec` says). */
+  /**
+   * The schema of the responses: its input is what the handler returns, its output what the requester receives. The input
+   * must be JSON (or as `codec` says).
+   */
   readonly response: Response & Travelling<InputOf<Response>, C>;
 }
 
-/** What a queue of requests has no use for: a failed request is answered with an error, and the requester decides. */
+/**
+ * Options that make no sense for a queue of requests: a failed request is answered with an error, and retrying is up to the
+ * requester.
+ */
 type WithoutPolicy<O> = Omit<O, 'bindings' | 'deadLetter' | 'exclusive' | 'messageTtlMs' | 'retry' | 'type'>;
 
 /**
@@ -28,15 +37,17 @@ export type ProcedureOptions<C extends CodecName = 'json'> =
   | (WithoutPolicy<ClassicQueueOptions<C>> & { readonly type?: 'classic' | undefined })
   | (WithoutPolicy<QuorumQueueOptions<C>> & { readonly type: 'quorum' });
 
-/** A request and its answer, as data: a name and two schemas. Make one with {@link procedure}; share it between programs. */
+/**
+ * A request and its response, as data: a name and two schemas. Create one with {@link procedure}; share it between programs.
+ */
 export interface ProcedureContract<Request extends Schema = Schema, Response extends Schema = Schema> {
   readonly kind: 'procedure';
-  /** The name of its queue, too. */
+  /** The name of the procedure, and of its queue. */
   readonly name: string;
   readonly request: Request;
   readonly response: Response;
   readonly codec: CodecName;
-  /** The queue where requests wait for a responder. */
+  /** The queue in which requests wait for a responder. */
   readonly queue: QueueContract<Request>;
 }
 
@@ -82,7 +93,7 @@ function makeProcedure(name: string, given: unknown): ProcedureContract {
   const isLimited = options.maxLength !== undefined || options.maxLengthBytes !== undefined;
   const queue = makeQueue(name, request, {
     type: 'classic',
-    // Dropped silently, the oldest request would time out; refused, the newest fails at once.
+    // If the oldest request were dropped silently, its requester would time out. A refused request fails at once.
     ...(isLimited ? { overflow: 'reject-publish' } : undefined),
     ...defined(options),
     retry: false,
@@ -92,7 +103,7 @@ function makeProcedure(name: string, given: unknown): ProcedureContract {
   return Object.freeze({ kind: 'procedure', name, request, response, codec, queue });
 }
 
-/** An option that is there and undefined counts as absent. */
+/** An option that is present but undefined counts as absent. */
 function defined(options: object): object {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

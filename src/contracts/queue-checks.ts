@@ -66,7 +66,7 @@ const queueChecks: Readonly<Record<string, Check>> = {
   arguments: expectTable,
 };
 
-/** The options that each kind of queue refuses, with the values that are harmless. RabbitMQ answers these with an error. */
+/** The options that each queue type refuses, with the values that are harmless. RabbitMQ responds to these with an error. */
 const refusedBy: Readonly<Record<QueueType, Readonly<Record<string, readonly unknown[]>>>> = {
   quorum: { durable: [true], exclusive: [false], autoDelete: [false], maxPriority: [] },
   classic: { deliveryLimit: [] },
@@ -84,7 +84,7 @@ const refusedBy: Readonly<Record<QueueType, Readonly<Record<string, readonly unk
   },
 };
 
-/** Every option of any kind of queue, before it is known which fit together. */
+/** Every option of any queue type, before the combination is checked. */
 export interface AnyQueueOptions {
   type?: QueueType | undefined;
   codec?: CodecName | undefined;
@@ -108,7 +108,7 @@ export interface AnyQueueOptions {
 }
 
 /**
- * Checks everything that was given to `queue()`.
+ * Checks all options passed to `queue()`.
  *
  * @throws ConfigurationError
  */
@@ -136,7 +136,7 @@ export const expectBindingList: Check = (value) =>
 
 /**
  * @internal
- * @param declare - as the contract says: names that the server made can be used, and never be declared
+ * @param declare - the contract's `declare`: a name that the server generated can be used, but never declared
  */
 export function checkName(what: string, name: unknown, declare: unknown = true): asserts name is string {
   const expected = expectName(name);
@@ -179,7 +179,7 @@ function checkCombination(where: string, type: QueueType, options: AnyQueueOptio
   }
   const maxAge = options.arguments?.['x-max-age'];
   if (type === 'stream' && maxAge !== undefined && !/^\d+[YMDhms]$/.test(String(maxAge))) {
-    // Before 4.3 the server closes the whole connection over it.
+    // Servers before 4.3 close the whole connection over it.
     throw new ConfigurationError(
       'arguments',
       `${where}: 'x-max-age' must be a number and one of the units Y, M, D, h, m, s, such as '7D', got ${show(maxAge)}`,

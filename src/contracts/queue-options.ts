@@ -2,39 +2,42 @@ import type { CodecName } from './body/json.js';
 import type { ExchangeContract } from './exchange.js';
 import type { QueueContract } from './queue.js';
 
-/** The kinds of queue that RabbitMQ has. */
+/** The queue types of RabbitMQ. */
 export type QueueType = 'quorum' | 'classic' | 'stream';
 
-/** A message whose handler failed, as `retryIf` gets it. */
+/** A message whose handler failed, as passed to `retryIf`. */
 export interface FailedMessage<Body = unknown> {
-  /** The id that its sender gave it; undefined when there is none. */
+  /** The id that the sender assigned; undefined if there is none. */
   readonly id: string | undefined;
-  /** Which run of the handler has failed, from 1. */
+  /** Which run of the handler failed, from 1. */
   readonly attempt: number;
-  /** What the schema made of the body. */
+  /** The body, after the schema was applied. */
   readonly body: Body;
-  /** The headers of its sender. */
+  /** The sender's headers. */
   readonly headers: Readonly<Record<string, unknown>>;
 }
 
-/** A method, whose parameter may be narrower than the one of the contract that it is given to. */
+/** A method, so that its parameter may be narrower than the contract's. */
 interface RetryIf<Body> {
   retryIf(error: unknown, message: FailedMessage<Body>): boolean;
 }
 
-/** What to do with a message whose handler failed. */
+/** How failed messages are retried. */
 export interface RetryOptions<Body = unknown> {
   /** How many times the handler runs in all before the message goes to the dead-letter queue. 1 to 10 000. @defaultValue 5 */
   readonly attempts?: number | undefined;
   /** The delay before the second attempt, in milliseconds, up to 60 days; rounded up by 63 ms at most. @defaultValue 1000 */
   readonly initialDelayMs?: number | undefined;
-  /** What the delay is multiplied with for each further attempt, 1 to 100. @defaultValue 2 */
+  /** The factor by which the delay grows with each attempt, 1 to 100. @defaultValue 2 */
   readonly factor?: number | undefined;
   /** The longest delay, in milliseconds, up to 60 days. @defaultValue 60000 */
   readonly maxDelayMs?: number | undefined;
-  /** Draws each delay at random between nothing and its full length, so that failures do not return in step. @defaultValue true */
+  /**
+   * Draws each delay at random between 0 and its full length, so that failed messages do not return in step. @defaultValue
+   * true
+   */
   readonly jitter?: boolean | undefined;
-  /** Says whether another attempt makes sense. `false` sends the message to the dead-letter queue at once. */
+  /** Decides whether another attempt makes sense. `false` sends the message to the dead-letter queue at once. */
   readonly retryIf?: RetryIf<Body>['retryIf'] | undefined;
 }
 
@@ -81,18 +84,18 @@ interface CommonQueueOptions<C extends CodecName, Body> {
    * @defaultValue true
    */
   readonly declare?: boolean | 'passive' | undefined;
-  /** Further `x-` arguments for the server, as they are. */
+  /** Further `x-` arguments for the server, passed unchanged. */
   readonly arguments?: Readonly<Record<string, unknown>> | undefined;
 }
 
 interface LimitedQueueOptions {
   /** How long a message may wait in the queue, in milliseconds, 0 to 4 294 967 295; then it is dead-lettered. */
   readonly messageTtlMs?: number | undefined;
-  /** After how many milliseconds without a consumer or another use the server deletes the queue, 1 to 4 294 967 295. */
+  /** The server deletes the queue after this many milliseconds without a consumer or other use, 1 to 4 294 967 295. */
   readonly expiresMs?: number | undefined;
-  /** The most messages it holds; see `overflow`. */
+  /** The most messages that the queue holds; see `overflow`. */
   readonly maxLength?: number | undefined;
-  /** The most bytes of bodies it holds; see `overflow`. */
+  /** The most bytes of bodies that the queue holds; see `overflow`. */
   readonly maxLengthBytes?: number | undefined;
   /** Delivers to one consumer at a time; the others stand by. @defaultValue false */
   readonly singleActiveConsumer?: boolean | undefined;
@@ -107,13 +110,13 @@ export interface QuorumQueueOptions<C extends CodecName = 'json', Body = unknown
   readonly exclusive?: false | undefined;
   readonly autoDelete?: false | undefined;
   /**
-   * What happens to a message for a full queue: the send is refused (`RejectedError`), or the oldest message is dropped to
-   * the dead-letter queue. With `'drop-head'` the server dead-letters at most once: what it moves while it fails, or while the
-   * dead-letter queue is away, is lost. With `'reject-publish'` it keeps each message until its dead letter is confirmed
-   * (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering). @defaultValue 'reject-publish'
+   * What happens to a message for a full queue: either the send is refused (`RejectedError`), or the oldest message is moved
+   * to the dead-letter queue. With `'drop-head'` the server dead-letters at most once: it loses a message if it fails while
+   * moving it, or if the dead-letter queue is unavailable. With `'reject-publish'` it keeps each message until its dead
+   * letter is confirmed (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering). @defaultValue 'reject-publish'
    */
   readonly overflow?: 'reject-publish' | 'drop-head' | undefined;
-  /** How often a message may come back before the server itself dead-letters it, 0 to 1 000 000. @defaultValue 20 */
+  /** How often a message may be redelivered before the server itself dead-letters it, 0 to 1 000 000. @defaultValue 20 */
   readonly deliveryLimit?: number | undefined;
   readonly maxPriority?: never | undefined;
 }
@@ -125,32 +128,32 @@ export interface ClassicQueueOptions<C extends CodecName = 'json', Body = unknow
   readonly type: 'classic';
   /** Survives a restart of the server. @defaultValue true */
   readonly durable?: boolean | undefined;
-  /** Belongs to the connection that declares it and is deleted with it. @defaultValue false */
+  /** Belongs to the connection that declares it, and is deleted with that connection. @defaultValue false */
   readonly exclusive?: boolean | undefined;
   /** Deleted when its last consumer leaves. @defaultValue false */
   readonly autoDelete?: boolean | undefined;
   /**
-   * What happens to a message for a full queue: `'drop-head'` moves the oldest to the dead-letter queue, `'reject-publish'` refuses
-   * the send (`RejectedError`), `'reject-publish-dlx'` refuses it and puts the message into the dead-letter queue all the same. A
-   * classic queue dead-letters at most once: a server that fails at that moment loses the letter. @defaultValue 'drop-head', the
-   * server's own
+   * What happens to a message for a full queue: `'drop-head'` moves the oldest to the dead-letter queue, `'reject-publish'`
+   * refuses the send (`RejectedError`), `'reject-publish-dlx'` refuses the send and still puts the message into the
+   * dead-letter queue. A classic queue dead-letters at most once: a server that fails at that moment loses the dead letter.
+   * @defaultValue 'drop-head', the server's own
    */
   readonly overflow?: 'drop-head' | 'reject-publish' | 'reject-publish-dlx' | undefined;
-  /** The highest priority that it keeps apart, 1 to 255; more than 10 is wasteful. */
+  /** The highest priority that the queue distinguishes, 1 to 255; more than 10 is wasteful. */
   readonly maxPriority?: number | undefined;
   readonly deliveryLimit?: never | undefined;
 }
 
 /**
- * A log that keeps its messages after they are read. Each of its consumers reads all of it, from the `offset` of its options
- * on, and keeps its own place: see `ConsumerOptions`.
+ * A log that keeps its messages after they are read. Each consumer reads all of it, from the `offset` in its options onwards,
+ * and keeps its own position: see `ConsumerOptions`.
  *
- * A stream takes nothing back. A failed message runs again in its place, after the delay of the retry policy: with a
- * `concurrency` of 1 all others wait for it, with more those that are delivered go by. When it is out of attempts, is given up
- * or is invalid, a copy of it goes to the dead-letter queue (with `deadLetter: false` nowhere), and the consumer goes on. The
- * attempts are counted by the consumer, also over reconnects; they begin at 1 again with another one.
+ * A stream cannot requeue. A failed message is handled again in place, after the delay of the retry policy: with a
+ * `concurrency` of 1 all others wait for it; with a higher one, those already delivered overtake it. When a message is out of
+ * attempts, given up on or invalid, a copy of it goes to the dead-letter queue (with `deadLetter: false` nowhere), and the
+ * consumer continues. The consumer counts the attempts, also across reconnects; a new consumer starts again at 1.
  *
- * Age and segments are bounded by `arguments`, such as `{ 'x-max-age': '7D' }`: a number and Y, M, D, h, m or s.
+ * Age and segments are limited through `arguments`, such as `{ 'x-max-age': '7D' }`: a number and Y, M, D, h, m or s.
  */
 export interface StreamQueueOptions<C extends CodecName = 'json', Body = unknown>
   extends CommonQueueOptions<C, Body> {
@@ -158,7 +161,10 @@ export interface StreamQueueOptions<C extends CodecName = 'json', Body = unknown
   readonly durable?: true | undefined;
   readonly exclusive?: false | undefined;
   readonly autoDelete?: false | undefined;
-  /** The most bytes it keeps; the oldest go first, in whole segments, of 500 MB unless `arguments` say otherwise. */
+  /**
+   * The most bytes that the stream keeps. The oldest messages go first, in whole segments of 500 MB unless `arguments` say
+   * otherwise.
+   */
   readonly maxLengthBytes?: number | undefined;
   readonly maxLength?: never | undefined;
   readonly messageTtlMs?: never | undefined;

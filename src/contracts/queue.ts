@@ -6,35 +6,35 @@ import { type AnyQueueOptions, checkName, checkQueueOptions, checkSchema } from 
 import type { Binding, FailedMessage, QueueOptions, QueueType, RetryOptions } from './queue-options.js';
 import { deadLetterNameOf } from './topology.js';
 
-/** The failure policy of a queue with every default filled in. */
+/** The retry policy of a queue with every default filled in. */
 export interface RetryPolicy {
-  /** How many times the handler runs in all. */
+  /** How many times the handler runs in total. */
   readonly attempts: number;
   readonly initialDelayMs: number;
   readonly factor: number;
   readonly maxDelayMs: number;
   readonly jitter: boolean;
-  /** Says whether another attempt makes sense; undefined: it always does. */
+  /** Decides whether another attempt makes sense; undefined: it always does. */
   readonly retryIf: ((error: unknown, message: Pick<FailedMessage, 'id' | 'attempt'>) => boolean) | undefined;
 }
 
-/** A queue, as data: its name, its schema and how it is declared. Make one with {@link queue}; share it between programs. */
+/** A queue, as data: its name, its schema and how it is declared. Create one with {@link queue}; share it between programs. */
 export interface QueueContract<S extends Schema = Schema> {
   readonly kind: 'queue';
   readonly name: string;
   readonly schema: S;
   readonly type: QueueType;
   readonly codec: CodecName;
-  /** Content types of other clients that are read as this codec. */
+  /** Content types of other clients that are decoded with this codec. */
   readonly contentTypes: ContentTypes;
   readonly durable: boolean;
   readonly exclusive: boolean;
   readonly autoDelete: boolean;
   readonly bindings: readonly Binding[];
   readonly retry: RetryPolicy;
-  /** The name of the dead-letter queue; undefined when there is none. */
+  /** The name of the dead-letter queue; undefined if there is none. */
   readonly deadLetter: string | undefined;
-  /** The contract of the dead-letter queue, where it was given as one. */
+  /** The contract of the dead-letter queue, if it was given as a contract. */
   readonly deadLetterContract: QueueContract | undefined;
   readonly deliveryLimit: number | undefined;
   readonly declare: boolean | 'passive';
@@ -66,7 +66,7 @@ export function queue<S extends Schema, C extends CodecName = 'json'>(
   return makeQueue(name, schema, options ?? {}) as QueueContract<S>;
 }
 
-/** How many times a message may come back before the server dead-letters it, unless told otherwise: RabbitMQ 4's default. */
+/** How often a message may be redelivered before the server dead-letters it, by default: RabbitMQ 4's own default. */
 const DEFAULT_DELIVERY_LIMIT = 20;
 
 /** @internal {@link queue} without its types: checks everything and fills in the defaults. */
@@ -104,7 +104,7 @@ export function makeQueue(name: string, schema: Schema, given: object): QueueCon
   return Object.freeze({ ...contract, arguments: Object.freeze(argumentsOf(contract, options)) });
 }
 
-/** @internal The option `declare` of what may not be options at all. */
+/** @internal The option `declare` of a value that may not be an options object at all. */
 export function declareOf(given: unknown): unknown {
   return (given as { readonly declare?: unknown } | null | undefined)?.declare;
 }
@@ -135,8 +135,8 @@ function argumentsOf(contract: QueueContract, options: AnyQueueOptions): Record<
   // Quorum queues dead-letter at least once only together with reject-publish: https://www.rabbitmq.com/docs/quorum-queues
   const overflow = options.overflow ?? (type === 'quorum' && deadLetter ? 'reject-publish' : undefined);
   const all: Record<string, unknown> = {
-    // A virtual host's `default_queue_type` applies to queues that can be replicated. For the others, saying nothing is what
-    // other clients do.
+    // A virtual host's `default_queue_type` applies to queues that can be replicated. For the others, other clients pass no
+    // type.
     'x-queue-type': type !== 'classic' || (durable && !exclusive && !autoDelete) ? type : undefined,
     'x-delivery-limit': contract.deliveryLimit,
     'x-message-ttl': options.messageTtlMs,

@@ -2,15 +2,15 @@ import type { BindingDeclaration, ExchangeDeclaration, QueueDeclaration } from '
 import type { ExchangeContract } from './exchange.js';
 import type { QueueContract } from './queue.js';
 
-/** Anything that a broker declares. */
+/** Anything that a broker can declare. */
 export type Contract = QueueContract | ExchangeContract;
 
-/** One thing to ask of the server, in an order in which each finds what it needs. */
+/** One operation on the server. In a list of steps, each finds what it needs. */
 export type TopologyStep =
   | {
       readonly kind: 'queue';
       readonly queue: QueueDeclaration;
-      /** A dead-letter queue: taken as it is when it exists with other arguments, or when this user may not declare it. */
+      /** A dead-letter queue that is used as it is if it exists with other arguments, or if this user may not declare it. */
       readonly lenient?: boolean;
     }
   | { readonly kind: 'exchange'; readonly exchange: ExchangeDeclaration }
@@ -18,26 +18,26 @@ export type TopologyStep =
   | {
       readonly kind: 'check-queue';
       readonly name: string;
-      /** The queue whose dead letters it takes. */
+      /** The queue whose dead letters it receives. */
       readonly deadLetterOf?: string;
     }
   | { readonly kind: 'check-exchange'; readonly name: string };
 
-/** A delivery limit that is as good as none. −1, no limit, is only understood from 4.0. */
+/** Effectively no delivery limit. RabbitMQ understands −1, no limit, only since 4.0. */
 export const NEVER_REACHED = 1_000_000;
 
-/** What to declare so that the contract can be used. */
+/** The steps that make the contract usable. */
 export function topologyOf(contract: Contract): TopologyStep[] {
   return contract.kind === 'queue' ? queueSteps(contract) : exchangeSteps(contract);
 }
 
-/** What to declare so that the contract's messages can be consumed: those that fail for good need a place, too. */
+/** The steps that make the contract's messages consumable, including a place for those that fail permanently. */
 export function consumedTopologyOf(contract: QueueContract): TopologyStep[] {
   const isDeclared = contract.declare === true && !mayDeadLettersWait(contract);
   return isDeclared ? topologyOf(contract) : [...topologyOf(contract), ...deadLetterTopologyOf(contract)];
 }
 
-/** The exchanges that a contract gets messages of: those that it is bound to, and where these get theirs, as far as is known. */
+/** The exchanges that feed a contract: those that it is bound to, and those that feed them, as far as contracts tell. */
 export function sourcesOf({ bindings }: Contract, found: Set<string> = new Set()): ReadonlySet<string> {
   for (const { exchange } of bindings) {
     const name = typeof exchange === 'string' ? exchange : exchange.name;
@@ -48,31 +48,32 @@ export function sourcesOf({ bindings }: Contract, found: Set<string> = new Set()
   return found;
 }
 
-/** What to declare so that the contract's dead letters have a place. */
+/** The steps that give the contract's dead letters a place. */
 export function deadLetterTopologyOf(contract: QueueContract): TopologyStep[] {
   const { name, declare, deadLetter, deadLetterContract } = contract;
   if (deadLetter === undefined) return [];
   if (deadLetterContract) return topologyOf(deadLetterContract);
-  // `<queue>.dead` belongs to the dead letters, whoever owns the queue. Any other name may be the work queue of another program.
+  // `<queue>.dead` is reserved for dead letters, whatever program owns the queue. Any other name may be the work queue of
+  // another program.
   if (declare !== true && !hasOwnDeadLetterQueue(contract))
     return [{ kind: 'check-queue', name: deadLetter, deadLetterOf: name }];
   return [{ kind: 'queue', queue: deadLetterQueue(deadLetter), lenient: true }];
 }
 
-/** True when the dead letters have a queue of their own, which is named after the queue that they come from. */
+/** True when the dead letters have a queue of their own, named after the queue that they come from. */
 export function hasOwnDeadLetterQueue({ name, deadLetter }: QueueContract): boolean {
   return deadLetter === deadLetterNameOf(name);
 }
 
-/** The name of the dead-letter queue, unless the contract says another one. */
+/** The name of the dead-letter queue, unless the contract names another one. */
 export function deadLetterNameOf(queue: string): string {
   return `${queue}.dead`;
 }
 
 /**
- * True when the dead-letter queue is not declared together with its queue. One that is given by name may have an owner that has
- * not started yet, whose own declaration would then be refused. A consumer declares it; until then the server keeps its own dead
- * letters, if it dead-letters at least once.
+ * True when the dead-letter queue is not declared together with its queue. A dead-letter queue that is given by name may have
+ * an owner that has not started yet, whose own declaration would then be refused. A consumer declares it; until then the
+ * server keeps its own dead letters, if it dead-letters at least once.
  */
 function mayDeadLettersWait(contract: QueueContract): boolean {
   const { type, deadLetterContract, arguments: args } = contract;
@@ -84,7 +85,7 @@ function queueSteps(contract: QueueContract): TopologyStep[] {
   const { name } = contract;
   if (contract.declare === false) return [];
   if (contract.declare === 'passive') return [{ kind: 'check-queue', name }];
-  // First, so that the queue never has a dead-letter target that is not there.
+  // The dead-letter queue comes first, so that the queue never has a dead-letter target that does not exist.
   const steps = mayDeadLettersWait(contract) ? [] : deadLetterTopologyOf(contract);
   steps.push(...sourceSteps(contract));
   steps.push({
@@ -101,7 +102,7 @@ function queueSteps(contract: QueueContract): TopologyStep[] {
   return steps;
 }
 
-/** The exchanges that something is bound to. */
+/** The steps that declare the exchanges that a contract is bound to. */
 function sourceSteps({ bindings }: Contract): TopologyStep[] {
   return bindings.flatMap(({ exchange }) => (typeof exchange === 'string' ? [] : exchangeSteps(exchange)));
 }
@@ -144,14 +145,14 @@ function exchangeSteps(contract: ExchangeContract): TopologyStep[] {
   ];
 }
 
-/** Kept on several servers, never expiring, never full: the last place of a message. */
+/** Replicated, never expiring, never full: the last place of a message. */
 function deadLetterQueue(name: string): QueueDeclaration {
   return {
     name,
     durable: true,
     exclusive: false,
     autoDelete: false,
-    // Looking at dead letters gives them back, which counts before 4.3: the server would drop them in the end.
+    // Listing dead letters requeues them, which counts towards the limit before 4.3: the server would finally drop them.
     arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED },
   };
 }

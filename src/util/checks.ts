@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../errors.js';
 
-/** Says what was expected when the value is wrong, and nothing when it is right. */
+/** Returns what was expected if the value is wrong, and undefined if it is right. */
 export type Check = (value: unknown) => string | undefined;
 
 export const expectBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
@@ -14,13 +14,13 @@ export const expectDate: Check = (value) =>
 
 export const expectRecord: Check = (value) => (isPlainRecord(value) ? undefined : 'an object');
 
-/** By its shape: test runners and polyfills bring classes of their own. */
+/** Checks the shape, since test runners and polyfills bring classes of their own. */
 export const expectSignal: Check = (value) =>
   isPlainRecord(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'
     ? undefined
     : 'an AbortSignal';
 
-/** A whole number in a range. */
+/** Expects an integer in a range. */
 export function expectInteger(min: number, max: number = Number.MAX_SAFE_INTEGER): Check {
   const upper = max === Number.MAX_SAFE_INTEGER ? ' or more' : ` to ${max}`;
   return (value) =>
@@ -29,7 +29,7 @@ export function expectInteger(min: number, max: number = Number.MAX_SAFE_INTEGER
       : `a whole number, ${min}${upper}`;
 }
 
-/** A number in a range, whole or not. */
+/** Expects a number in a range, integer or not. */
 export function expectNumber(min: number, max: number, { infinity = false } = {}): Check {
   return (value) => {
     if (typeof value === 'number' && value >= min && (value <= max || (infinity && value === Infinity)))
@@ -38,18 +38,18 @@ export function expectNumber(min: number, max: number, { infinity = false } = {}
   };
 }
 
-/** A duration: a number of milliseconds that a timer can hold. */
+/** Expects a duration: a number of milliseconds that a timer can hold. */
 export function expectDuration(min: number, { infinity = false } = {}): Check {
   return expectNumber(min, 2 ** 31 - 1, { infinity });
 }
 
-/** One of a few literals. */
+/** Expects one of a few literals. */
 export function expectOneOf(...allowed: readonly unknown[]): Check {
   const list = allowed.map(show).join(' or ');
   return (value) => (allowed.includes(value) ? undefined : list);
 }
 
-/** Either of two. */
+/** Expects that one of the two checks passes. */
 export function either(first: Check, second: Check): Check {
   return (value) => {
     const one = first(value);
@@ -62,10 +62,10 @@ export function either(first: Check, second: Check): Check {
 export const isWellFormed = (value: string): boolean =>
   (value as string & { isWellFormed(): boolean }).isWellFormed();
 
-/** A name or another text that travels as an AMQP short string: at most 255 bytes of UTF-8 (AMQP 0-9-1, 4.2.5.3). */
+/** Expects a name or another text that AMQP encodes as a short string: at most 255 bytes of UTF-8 (AMQP 0-9-1, 4.2.5.3). */
 export function expectShortString({ empty = false } = {}): Check {
   return (value) => {
-    // Lone surrogates would come back as another string: what is matched by it would be lost sight of.
+    // A lone surrogate would come back as another character, and a lookup by this string would then fail.
     const isText = typeof value === 'string' && isWellFormed(value);
     if (isText && (empty || value !== '') && Buffer.byteLength(value) <= 255) return undefined;
     const without = typeof value === 'string' && !isText ? ', without lone surrogates' : '';
@@ -74,18 +74,18 @@ export function expectShortString({ empty = false } = {}): Check {
 }
 
 /**
- * The name of a queue, an exchange or a procedure. RabbitMQ strips line ends from names, but only where it declares them
- * (`rabbit_channel:strip_cr_lf`): what is published or consumed under the full name would not be found.
+ * Expects the name of a queue, an exchange or a procedure. RabbitMQ strips line ends from names, but only when it declares
+ * them (`rabbit_channel:strip_cr_lf`): publishing or consuming by the full name would not find the queue.
  */
 export const expectName: Check = (value) =>
   expectShortString()(value) ??
   (/[\r\n]/.test(value as string) ? 'a non-empty string of at most 255 bytes, without line ends' : undefined);
 
 /**
- * Checks an options object: an unknown key, or a value that its check refuses, throws. A key with the value `undefined`
- * counts as absent.
+ * Checks an options object. Throws for an unknown key, and for a value that its check refuses. A key whose value is
+ * `undefined` counts as absent.
  *
- * @param where - how the options are called in messages, such as `consumer(…)`
+ * @param where - the name of the options in messages, such as `consumer(…)`
  */
 export function checkOptions(where: string, options: unknown, checks: Readonly<Record<string, Check>>): void {
   if (options === undefined) return;
@@ -109,7 +109,7 @@ export function checkOptions(where: string, options: unknown, checks: Readonly<R
   }
 }
 
-/** Options that hold secrets when they are right, and so perhaps also when they are wrong. */
+/** Options that contain secrets, and may contain them when they are invalid, too. */
 const SECRETS: ReadonlySet<string> = new Set(['credentials', 'tls']);
 
 /**
@@ -136,7 +136,7 @@ function isPlainRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** True when the two names differ in case, or by one missing, added, wrong or swapped letter. */
+/** True when the two names differ only in case, or by one missing, added, wrong or swapped letter. */
 function isNear(name: string, other: string): boolean {
   const a = name.toLowerCase();
   const b = other.toLowerCase();

@@ -1,17 +1,17 @@
 import { onAbort } from './on-abort.js';
 import { realTimers } from './timers.js';
 
-/** Time and chance, injected so that tests and the embedded broker can own them. */
+/** Time and randomness, injected so that tests and the embedded broker can control them. */
 
 /** An armed timer. */
 export interface Timer {
-  /** Lets the process exit although the timer is armed. */
+  /** Lets the process exit while the timer is armed. */
   unref(): unknown;
 }
 
-/** Where Leveret takes its time and its randomness from. */
+/** The source of time and randomness for all of Leveret. */
 export interface Clock {
-  /** Milliseconds on a clock that never goes back. */
+  /** Milliseconds on a monotonic clock. */
   now(): number;
   /** Milliseconds since 1970. */
   wallNow(): number;
@@ -30,7 +30,7 @@ export const systemClock: Clock = {
   random: () => Math.random(),
 };
 
-/** The longest delay that Node's timers take: beyond it they fire at once. */
+/** The longest delay that Node's timers support: longer ones fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Resolves after `delayMs`, or as soon as the signal aborts. Never rejects. */
@@ -48,8 +48,8 @@ export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promi
 }
 
 /**
- * Settles as `promise` does, or rejects with what `onTimeout` makes once `timeoutMs` have passed. The promise's own later
- * outcome is then ignored. `Infinity` never passes.
+ * Settles as `promise` does, or rejects with the result of `onTimeout` once `timeoutMs` have passed. A later outcome of the
+ * promise is then ignored. `Infinity` never times out.
  */
 export function withDeadline<T>(
   clock: Clock,
@@ -76,14 +76,14 @@ export function withDeadline<T>(
   });
 }
 
-/** Settles as `promise` does, or rejects with the signal's reason when that aborts first. */
+/** Settles as `promise` does, or rejects with the signal's reason if the signal aborts first. */
 export function raceAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error);
     const unsubscribe = onAbort(signal, abort);
     if (signal.aborted) abort();
-    // Also when it is too late, so that a rejection of the promise is always somebody's.
+    // Also after an abort, so that a late rejection of the promise is always handled.
     promise.then(resolve, reject).finally(unsubscribe);
   });
 }

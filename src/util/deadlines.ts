@@ -1,8 +1,8 @@
 import type { Clock, Timer } from './clock.js';
 
-/** Something with a deadline, kept by {@link Deadlines}. The fields belong to it. */
+/** An item with a deadline, tracked by {@link Deadlines}, which owns these fields. */
 export interface Deadlined {
-  /** @internal where it is kept */
+  /** @internal the bucket that holds it */
   bucket: Bucket | undefined;
   /** @internal its place in the bucket */
   slot: number;
@@ -13,12 +13,12 @@ interface Bucket {
   readonly items: Deadlined[];
 }
 
-/** How coarse deadlines are: they fire up to this much late, never early. */
+/** The granularity of deadlines: they fire at most this much late, never early. */
 const TICK_MS = 20;
 
 /**
- * Many deadlines behind one timer. Adding and removing are O(1) and make no timer of their own, since a timer per message
- * costs more than everything else that is kept about it.
+ * Many deadlines behind one timer. Adding and removing take O(1) and create no timer, because a timer per message would cost
+ * more than everything else that is kept about the message.
  */
 export class Deadlines<T extends Deadlined> {
   readonly #clock: Clock;
@@ -32,7 +32,7 @@ export class Deadlines<T extends Deadlined> {
     this.#onExpired = onExpired;
   }
 
-  /** Calls `onExpired(item)` once `at` (the clock's time) has passed, unless it is removed before. */
+  /** Calls `onExpired(item)` once the clock has passed `at`, unless the item is removed first. */
   add(item: T, at: number): void {
     if (at === Number.POSITIVE_INFINITY) return;
     const tick = Math.ceil(at / TICK_MS);
@@ -46,7 +46,7 @@ export class Deadlines<T extends Deadlined> {
     item.slot = bucket.items.push(item) - 1;
   }
 
-  /** Forgets the item. Harmless when it is not kept. */
+  /** Removes the item. Does nothing if it is not tracked. */
   remove(item: T): void {
     const { bucket, slot } = item;
     if (!bucket) return;
@@ -60,7 +60,7 @@ export class Deadlines<T extends Deadlined> {
     }
   }
 
-  /** Forgets everything and disarms the timer. */
+  /** Removes all items and disarms the timer. */
   clear(): void {
     this.#buckets.clear();
     this.#disarm();
@@ -71,7 +71,7 @@ export class Deadlines<T extends Deadlined> {
     this.#timerTick = tick;
     const delayMs = Math.max(1, Math.ceil(tick * TICK_MS - this.#clock.now()));
     this.#timer = this.#clock.setTimeout(() => this.#fire(), delayMs);
-    // What has a deadline here also holds a connection or the timer of the next attempt, which keep the process alive.
+    // Every item with a deadline also holds a connection, or the timer of the next attempt, and these keep the process alive.
     this.#timer.unref();
   }
 

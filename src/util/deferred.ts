@@ -1,4 +1,4 @@
-/** A promise with its two ends in hand. A rejection that nobody waits for is not an unhandled one. */
+/** A promise with its resolvers. Its rejection is handled in advance, so an unawaited one is not "unhandled". */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T) => void;

@@ -1,4 +1,7 @@
-/** A queue in memory: cheap at both ends, and orderly in between. */
+/**
+ * An in-memory FIFO: `push` and `shift` take O(1); `unshift` takes O(1) in the room that `shift` has left, and O(n)
+ * otherwise.
+ */
 export class Fifo<T> {
   readonly #items: T[];
   #head = 0;
@@ -33,13 +36,13 @@ export class Fifo<T> {
     return item;
   }
 
-  /** Puts it before all others. */
+  /** Puts the item before all others. */
   unshift(item: T): void {
     if (this.#head === 0) this.#items.unshift(item);
     else this.#items[--this.#head] = item;
   }
 
-  /** Puts it before the first item that is to come after it. Cheap at the end. */
+  /** Inserts the item before the first one that has to come after it. Cheap near the end. */
   insert(item: T, comesAfter: (other: T) => boolean): void {
     let at = this.#items.length;
     while (at > this.#head && comesAfter(this.#items[at - 1] as T)) at--;

@@ -1,8 +1,8 @@
 const waiters = new WeakMap<AbortSignal, Waiters>();
 
 /**
- * Calls back when the signal aborts, unless it has already; the function that it returns calls it off. However many wait for
- * one signal, it carries one listener: Node takes more than ten for a leak, and warns of it.
+ * Calls back when the signal aborts, unless the returned function unsubscribes first. However many callbacks wait for a
+ * signal, the signal carries one listener: Node reports more than ten as a possible leak.
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   let waiting = waiters.get(signal);
@@ -13,7 +13,7 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   return waiting.add(callback);
 }
 
-/** Those who wait for one signal. */
+/** The callbacks that wait for one signal. */
 class Waiters {
   readonly #signal: AbortSignal;
   readonly #callbacks = new Set<() => void>();
@@ -24,7 +24,7 @@ class Waiters {
   }
 
   add(callback: () => void): () => void {
-    // Not the callback itself: it may wait twice.
+    // A new function, since the same callback may be waiting twice.
     const call = () => callback();
     this.#callbacks.add(call);
     return () => {

@@ -1,12 +1,13 @@
-/** What can be kept in a {@link SlotList}, in one at a time. */
+/** An item that can be in a {@link SlotList}, in at most one at a time. */
 export interface Slotted {
-  /** @internal its place in the list; -1: in none */
+  /** @internal its index in the list; -1 when it is in none */
   listSlot: number;
 }
 
 /**
- * What is under way, in no order. A `Set` that is filled and emptied once per message makes a new table again and again, and its
- * dead ones keep what they held alive until the next full collection; here each item knows its own place.
+ * An unordered set of items in progress. A `Set` that is filled and emptied once per message allocates a new table again and
+ * again, and its old tables keep their items alive until the next full collection. Here each item knows its own index
+ * instead.
  */
 export class SlotList<T extends Slotted> implements Iterable<T> {
   readonly #items: T[] = [];
@@ -23,7 +24,7 @@ export class SlotList<T extends Slotted> implements Iterable<T> {
     item.listSlot = this.#items.push(item) - 1;
   }
 
-  /** False when it is not in the list. */
+  /** Returns false when the item is not in the list. */
   delete(item: T): boolean {
     const { listSlot } = item;
     if (this.#items[listSlot] !== item) return false;
@@ -35,7 +36,7 @@ export class SlotList<T extends Slotted> implements Iterable<T> {
     return true;
   }
 
-  /** Those that are in it now, whatever is done to it meanwhile. */
+  /** Iterates over the items that are in the list now, whatever is done to the list meanwhile. */
   [Symbol.iterator](): ArrayIterator<T> {
     return [...this.#items].values();
   }

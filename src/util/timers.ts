@@ -6,15 +6,15 @@ import {
 } from 'node:timers';
 
 /**
- * The timers of Node as they were when this module was loaded. Test runners put fakes into their place, which would stop a
- * consumer in the middle of its work: its acknowledgements wait for the next turn of the event loop.
+ * Node's timers as they were when this module was loaded. Test runners replace them with fakes, which would stop a consumer
+ * in the middle of its work, because its acknowledgements wait for the next turn of the event loop.
  */
 export const realTimers = {
   setTimeout: startTimer,
   clearTimeout: clearTimer,
   setImmediate: onNextTurn,
   queueMicrotask: globalThis.queueMicrotask,
-  /** Milliseconds on a clock that never goes back. */
+  /** Milliseconds on a monotonic clock. */
   now: performance.now.bind(performance),
 } as const;
 

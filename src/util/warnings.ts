@@ -1,10 +1,10 @@
-/** Warnings of the process for what would otherwise fail without a word: each once for each subject. */
+/** Process warnings for what would otherwise fail silently: each code once per subject. */
 export class Warnings {
   readonly #told = new Set<string>();
 
   /**
-   * @param code - `LEVERET_…`, by which `process.on('warning')` tells them apart
-   * @param subject - what it is about, such as a queue's name
+   * @param code - `LEVERET_…`, by which a listener of `process.on('warning')` tells the warnings apart
+   * @param subject - what the warning is about, such as a queue's name
    */
   once(code: `LEVERET_${string}`, subject: string, text: string): void {
     const key = `${code} ${subject}`;
@@ -14,5 +14,5 @@ export class Warnings {
   }
 }
 
-/** The most subjects that are told of: names of queues may come without end. */
+/** The most subjects that are remembered, because queue names may be generated without end. */
 const MAX_TOLD = 1_000;

@@ -4,7 +4,7 @@ import type { ContentTypes } from './content-types.js';
 import type { CodecName } from './json.js';
 import { isThenable, MAX_ISSUES, type Schema, type Validation, validate } from './schema.js';
 
-/** What a body is checked against: a queue's or an exchange's contract. */
+/** What a body is validated against: a queue's or an exchange's contract. */
 export interface BodyContract {
   readonly schema: Schema;
   readonly codec: CodecName;
@@ -12,10 +12,10 @@ export interface BodyContract {
 }
 
 /**
- * Validates a body and encodes it. What is sent is the body itself, not what the schema makes of it: the consumer's schema
- * takes it from there. Answers at once unless the schema is asynchronous.
+ * Validates a body and encodes it. The body itself is sent, not the schema's output; the consumer's schema produces the
+ * output there. Returns at once unless the schema is asynchronous.
  *
- * @param onValidating - told, when the schema is asynchronous, how many bytes are kept meanwhile
+ * @param onValidating - called, when the schema is asynchronous, with the number of bytes that are kept meanwhile
  * @throws ValidationError or MessageTooLargeError; an asynchronous schema rejects with them
  */
 export function encodeBody(
@@ -28,7 +28,7 @@ export function encodeBody(
   const codec = codecs[contract.codec];
   const checked = validate(contract.schema, body);
   if (!isThenable(checked)) return take(checked, () => codec.encode(body));
-  // The caller may change its object while the schema is at work: what is sent is the body as it was given.
+  // The caller may change its object while the schema runs: the body is sent as it was given.
   const given = codec.encode(body);
   if ('content' in given) onValidating?.(given.content.length);
   return Promise.resolve(checked).then((result) =>
@@ -48,8 +48,8 @@ export function encodeBody(
   }
 
   /**
-   * JSON changed the value (a Date became a string, NaN became null), or the caller did after it was given: would the consumer
-   * still take it?
+   * JSON changed the value (a Date became a string, NaN became null), or the caller changed it later. Would the consumer
+   * still accept it?
    */
   function checkAsDecoded(content: Buffer): Buffer | Promise<Buffer> {
     const result = decodeBody(contract, content, undefined, undefined);
@@ -67,12 +67,12 @@ export function encodeBody(
   }
 }
 
-/** True when the body encodes as it did before. */
+/** True when the body still encodes to the same bytes. */
 function isStill(before: Encoded, now: Encoded): boolean {
   return 'content' in before && 'content' in now && before.content.equals(now.content);
 }
 
-/** Decodes a body and validates it. Never throws. Answers at once unless the schema is asynchronous. */
+/** Decodes a body and validates it. Never throws. Returns at once unless the schema is asynchronous. */
 export function decodeBody(
   contract: BodyContract,
   content: Buffer,

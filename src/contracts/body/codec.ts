@@ -5,21 +5,21 @@ import type { ContentTypes } from './content-types.js';
 import { type CodecName, findEmptied, findPollution, isPlainJson } from './json.js';
 
 /**
- * An encoded body. `exact` says that decoding it gives the same value again, so that what the producer's validation
- * accepted the consumer's will accept too; when it is false the value has to be validated once more as decoded.
+ * An encoded body. `exact` says that decoding gives the same value again, so that the consumer's validation accepts what the
+ * producer's did. If it is false, the decoded value has to be validated once more.
  */
 export type Encoded = { readonly content: Buffer; readonly exact: boolean } | { readonly issue: Issue };
 
-/** A decoded body, or why it is none. */
+/** A decoded body, or why it cannot be decoded. */
 export type Decoded = { readonly value: unknown } | { readonly issue: Issue };
 
-/** How a body becomes bytes and back. */
+/** Converts a body to bytes and back. */
 export interface Codec {
   readonly name: CodecName;
-  /** What a message says of itself. */
+  /** The content type of its messages. */
   readonly contentType: string;
   encode(body: unknown): Encoded;
-  /** @param accepted - content types that are read like this codec's own */
+  /** @param accepted - content types that are decoded like this codec's own */
   decode(
     content: Buffer,
     contentType: unknown,
@@ -42,7 +42,7 @@ const json: Codec = {
       if (emptied) return { issue: emptiedIssue(emptied.value, emptied.path) };
       return { content: Buffer.from(text), exact };
     } catch (error) {
-      // A bigint, a circular or far too deep structure, or a toJSON that throws.
+      // A bigint, a circular or too deeply nested structure, or a toJSON that throws.
       return problem(`cannot be encoded as JSON: ${messageOf(error)}`);
     }
   },
@@ -94,15 +94,18 @@ const bytes: Codec = {
 export const codecs: Readonly<Record<CodecName, Codec>> = { json, text, bytes };
 
 /**
- * The bytes as text, or undefined when they are not UTF-8. `Buffer.toString` would put U+FFFD where the bytes are wrong and
- * so hide a damaged message.
+ * Decodes the bytes as text; undefined when they are not UTF-8. `Buffer.toString` would insert U+FFFD for wrong bytes and so
+ * hide a damaged message.
  */
 function decodeUtf8(content: Buffer): string | undefined {
   if (isAscii(content)) return content.toString('latin1');
   return isUtf8(content) ? content.toString('utf8') : undefined;
 }
 
-/** Why a message cannot be read by this codec, going by what it says of itself. Many clients say nothing: that is fine. */
+/**
+ * Why this codec cannot decode a message, according to its content type and encoding. Many clients set neither, which is
+ * fine.
+ */
 function refusal(
   contentType: unknown,
   encoding: unknown,
@@ -138,7 +141,7 @@ const isJsonType = (type: string) =>
   type === 'application/json' || type === 'text/json' || type.endsWith('+json');
 const isTextType = (type: string) => type.startsWith('text/');
 
-/** A quick look that lets almost every body pass without a walk through it. */
+/** A quick test that spares almost every body a full walk. */
 const mayPollute = (source: string) => /proto|\\u/.test(source);
 
 const pollutionIssue = (path: (string | number)[]): Issue => ({ message: 'this key is not allowed', path });

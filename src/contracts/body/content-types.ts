@@ -1,8 +1,8 @@
 import type { Check } from '../../util/checks.js';
 
 /**
- * Content types of other clients that are read as a contract's codec, in lower case and without parameters. `'any'`: whatever a
- * message says of itself, its body alone decides.
+ * Content types of other clients that are decoded with a contract's codec, in lower case and without parameters. `'any'`: the
+ * body alone decides, whatever the message declares.
  */
 export type ContentTypes = 'any' | readonly string[];
 

@@ -1,13 +1,13 @@
 import { types } from 'node:util';
 
-/** What of JSON the type checker and the run time must agree on. */
+/** The rules of JSON that the type checker and the run time must agree on. */
 
-/** How a body travels: as JSON, as plain UTF-8 text, or as the bytes themselves. */
+/** How a body is encoded: as JSON, as plain UTF-8 text, or as the bytes themselves. */
 export type CodecName = 'json' | 'text' | 'bytes';
 
 /**
- * A type that `T` fits when JSON can carry it; `never` stands wherever it cannot. `unknown` and `any` pass: what they hold
- * is checked when it is sent.
+ * A type that `T` satisfies when JSON can carry it; `never` stands wherever JSON cannot. `unknown` and `any` pass: their
+ * values are checked when they are sent.
  */
 export type JsonOf<T> = 0 extends 1 & T
   ? T
@@ -39,7 +39,7 @@ type NotJson =
   | ArrayBuffer
   | ArrayBufferView;
 
-/** True when values of type `T` can travel with the codec. */
+/** True when the codec can carry values of type `T`. */
 type Travels<T, C extends CodecName> = 0 extends 1 & T
   ? true
   : unknown extends T
@@ -59,16 +59,18 @@ type Travels<T, C extends CodecName> = 0 extends 1 & T
             : false;
 
 /**
- * The compile-time check of a contract's schema: `unknown`, which every schema fits, or a type that none fits and whose
- * properties say why. A schema that is still a type parameter, as in a user's own generic function, passes: its caller is checked.
+ * The compile-time check of a contract's schema: `unknown`, which every schema satisfies, or a type that none satisfies and
+ * whose properties say why. A schema that is still a type parameter, as in a user's own generic function, passes: its caller
+ * is checked.
  */
 export type Travelling<T, C extends CodecName> = [Unfit<T, C>] extends [never]
   ? unknown
   : { readonly [K in Complaint<T, C>]: never };
 
 /**
- * `never` for what can travel, `any` for what cannot. While `T` is a type parameter TypeScript takes the branch that is not `any`
- * for the constraint of the whole, and so lets a deferred check pass. With any other type in its place it would refuse the schema.
+ * `never` for what the codec can carry, `any` for what it cannot. While `T` is a type parameter, TypeScript takes the branch
+ * that is not `any` as the constraint of the whole, and so lets a deferred check pass. With any other type in its place it
+ * would refuse the schema.
  */
 type Unfit<T, C extends CodecName> = Travels<T, C> extends true ? never : Anything;
 
@@ -83,7 +85,7 @@ type Complaint<T, C extends CodecName> = C extends 'text'
       ? "the schema's input may be undefined, which is not JSON: for no value use z.null(), for an optional one z.nullable()"
       : Remedy<Offence<T>>;
 
-/** What to write in place of what was found. */
+/** The advice for the kind of value that was found. */
 type Remedy<Found extends string> = [Found] extends [never]
   ? Remedies['other']
   : Found extends keyof Remedies
@@ -99,7 +101,7 @@ interface Remedies {
   readonly other: "the schema's input is not JSON: no Date, bigint, Map, Set, function or bytes (for dates use z.iso.datetime(), for bytes the codec 'bytes')";
 }
 
-/** The kinds of value that JSON cannot carry, as far as four levels deep: types that contain themselves have no end. */
+/** The kinds of value that JSON cannot carry, up to four levels deep, because recursive types have no end. */
 type Offence<T, Depth extends readonly unknown[] = []> = 0 extends 1 & T
   ? never
   : unknown extends T
@@ -155,13 +157,13 @@ export function isPlainJson(value: unknown): boolean {
     if (!isPlainJson((value as Record<string, unknown>)[key])) return false;
     keys++;
   }
-  // One that is not enumerable is seen by a schema and not by JSON.
+  // A schema sees a property that is not enumerable; JSON does not.
   return Object.getOwnPropertyNames(value).length === keys;
 }
 
 /**
- * The path of a key that could reach an object's prototype when the body is copied by careless code: `__proto__`, or
- * `prototype` inside `constructor`. Undefined when there is none.
+ * The path of a key that could reach an object's prototype if careless code copies the body: `__proto__`, or `prototype`
+ * inside `constructor`. Undefined when there is none.
  */
 export function findPollution(
   value: unknown,
@@ -187,14 +189,15 @@ export function findPollution(
 }
 
 /**
- * The first object within a value that `JSON.stringify` would write without what it holds, and its path: a `Map` becomes `{}`, an
- * error loses its message. Undefined when there is none. Only for what JSON can encode, which is neither circular nor too deep.
+ * The first object within a value that `JSON.stringify` would write without its contents, and its path: a `Map` becomes `{}`,
+ * an error loses its message. Undefined when there is none. Only for values that JSON can encode, which are neither circular
+ * nor too deep.
  */
 export function findEmptied(
   value: unknown,
   path: readonly (string | number)[] = [],
 ): { readonly value: object; readonly path: (string | number)[] } | undefined {
-  // One with a `toJSON` says itself what is written of it.
+  // An object with a `toJSON` defines its own encoding.
   if (typeof value !== 'object' || value === null || 'toJSON' in value) return undefined;
   if (isEmptied(value)) return { value, path: [...path] };
   const keys = Array.isArray(value) ? value.keys() : Object.keys(value);
@@ -207,10 +210,10 @@ export function findEmptied(
 
 function isEmptied(value: object): boolean {
   if (Array.isArray(value) || types.isBoxedPrimitive(value)) return false;
-  // Its bytes would become an object with a key for each.
+  // Its bytes would become an object with a key for each byte.
   if (value instanceof Error || types.isNativeError(value) || ArrayBuffer.isView(value)) return true;
   const prototype: unknown = Object.getPrototypeOf(value);
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
-  // What a class keeps to itself, as all built-in ones do.
+  // Private state of a class, as in all built-in ones.
   return types.isMap(value) || types.isSet(value) || (!isPlain && Object.keys(value).length === 0);
 }

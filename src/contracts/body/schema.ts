@@ -5,20 +5,20 @@ import { ask } from './zod.js';
  * The part of Standard Schema v1 that Leveret uses (https://standardschema.dev). Zod 3.24+, zod 4, valibot 1 and arktype 2
  * schemas have this shape.
  *
- * @typeParam Input - what the schema takes
- * @typeParam Output - what it makes of it
+ * @typeParam Input - the type that the schema accepts
+ * @typeParam Output - the type that it returns
  */
 export interface Schema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1;
     readonly vendor: string;
-    /** Takes a value and answers with what it made of it, or with issues. */
+    /** Validates a value: returns the schema's output, or issues. */
     readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
     readonly types?: { readonly input: Input; readonly output: Output } | undefined;
   };
 }
 
-/** What a schema answers: a value, or issues. */
+/** The result of a schema: a value, or issues. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
@@ -29,27 +29,27 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** What a producer passes to `send`: the schema's input. */
+/** The input of a schema: what a producer passes to `send`. */
 export type InputOf<S extends Schema> = NonNullable<S['~standard']['types']>['input'];
 
-/** What a handler gets: the schema's output. */
+/** The output of a schema: what a handler receives. */
 export type OutputOf<S extends Schema> = NonNullable<S['~standard']['types']>['output'];
 
-/** What a handler gets of a contract's messages: the output of its schema; of several contracts, the union. */
+/** What a handler receives for a contract's messages: the output of its schema; for several contracts, the union. */
 export type BodyOf<C extends { readonly schema: Schema }> = C extends unknown ? OutputOf<C['schema']> : never;
 
-/** Issues kept of one failed validation. A schema can report one for each element of a large array. */
+/** How many issues of one failed validation are kept. A schema can report one for each element of a large array. */
 export const MAX_ISSUES = 20;
 
-/** What {@link validate} found: the output, or the issues, never both. */
+/** The result of {@link validate}: either the output or the issues. */
 export type Validation<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly issues: readonly Issue[] };
 
 /**
- * Runs a schema. Answers at once for a synchronous schema and with a promise for an asynchronous one; waits for nothing
- * that is not a promise. Never throws or rejects: a schema that does (zod's `safeParse` throws when a refinement throws, and
- * on very deep bodies) has refused the body.
+ * Runs a schema. Returns at once for a synchronous schema, and a promise for an asynchronous one; it awaits nothing that is
+ * not a promise. Never throws or rejects: a schema that throws (zod's `safeParse` throws when a refinement throws, and for
+ * very deep bodies) has refused the body.
  */
 export function validate<T>(
   schema: Schema<unknown, T>,
@@ -70,7 +70,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   );
 }
 
-/** True for what a contract takes as its schema. */
+/** True for a value that a contract accepts as its schema. */
 export function isSchema(value: unknown): value is Schema {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
   const standard = (value as Partial<Schema>)['~standard'];
@@ -87,7 +87,7 @@ function refused(error: unknown): { ok: false; issues: readonly Issue[] } {
 }
 
 function toIssue(issue: SchemaIssue): Issue {
-  // A plain array: arktype's paths are not, and print a cache of theirs.
+  // A plain array, because arktype's paths are not plain, and print an internal cache.
   const path = Array.from(issue.path ?? [], (segment) => {
     const key = typeof segment === 'object' ? segment.key : segment;
     return typeof key === 'number' ? key : String(key);

@@ -1,13 +1,13 @@
 import type { Schema, SchemaIssue, SchemaResult } from './schema.js';
 
-/** The part of a zod schema that asks nothing twice. */
+/** The part of a zod schema that validates without calling a function twice. */
 interface ZodSchema<T> extends Schema<unknown, T> {
   safeParseAsync(
     value: unknown,
   ): Promise<{ success: true; data: T } | { success: false; error: { issues: readonly SchemaIssue[] } }>;
 }
 
-/** The part of a zod 4 schema that runs it once, and answers with a promise only where one of its functions does. */
+/** The part of a zod 4 schema that runs it once, and returns a promise only if one of its functions does. */
 interface Runnable {
   readonly _zod: { run(payload: Payload, context: { readonly async: true }): Payload | Promise<Payload> };
 }
@@ -17,15 +17,16 @@ interface Payload {
   readonly issues: readonly unknown[];
 }
 
-/** How a schema is asked: it answers at once; one of its functions may answer later; or one has. */
+/** How a schema is called: all of its functions are synchronous; one of them may be asynchronous; or one was. */
 type Manner = 'at once' | 'unknown' | 'later';
 
 const manners = new WeakMap<Schema, Manner>();
 
 /**
- * Asks a schema about a value. Zod tries every schema without waiting first, drops the promise on which that fails, and begins
- * again: an asynchronous function would be called twice, and one that rejects would end the process with an unhandled rejection
- * (`standardProps` of zod 4, `~validate` of zod 3). A schema with a function of its user is therefore never asked that way.
+ * Validates a value with a zod schema. Zod tries every schema synchronously first. If that fails on a promise, zod drops the
+ * promise and starts again: an asynchronous function would be called twice, and one that rejects would end the process with
+ * an unhandled rejection (`standardProps` of zod 4, `~validate` of zod 3). A schema with user functions is therefore never
+ * called that way.
  */
 export function ask<T>(
   schema: Schema<unknown, T>,
@@ -49,7 +50,7 @@ function runOnce<T>(
 ): SchemaResult<T> | Promise<SchemaResult<T>> {
   const result = schema._zod.run({ value, issues: [] }, { async: true });
   if (!(result instanceof Promise)) {
-    // Its functions answer at once, so that the texts of its issues can be had by asking again.
+    // Its functions are synchronous, so calling the schema again is safe, and yields the texts of the issues.
     return result.issues.length === 0 ? { value: result.value as T } : schema['~standard'].validate(value);
   }
   manners.set(schema, 'later');
@@ -75,17 +76,17 @@ function isZod<T>(schema: Schema<unknown, T>): schema is ZodSchema<T> {
 }
 
 /**
- * The most parts of a schema that are looked at. Its lazy parts are made when they are asked for, and so may be new each time and
- * have no end.
+ * The most parts of a schema that are inspected. Lazy parts are created on access, so they may be new each time and have no
+ * end.
  */
 const MAX_PARTS = 5_000;
 
 /**
- * True when a zod schema runs a function of its user, which may answer with a promise whether or not it is written as `async`
- * (memoized, bound, compiled for ES2016), or when it is too large to tell. Never throws.
+ * True when a zod schema runs a user function, which may return a promise whether or not it is written as `async` (memoized,
+ * bound, compiled for ES2016), or when the schema is too large to tell. Never throws.
  */
 function mayWait(schema: object): boolean {
-  // Grows while it is walked through.
+  // Grows during the walk.
   const parts = new Set<unknown>([schema]);
   for (const part of parts) {
     if (parts.size > MAX_PARTS) return true;
@@ -93,13 +94,13 @@ function mayWait(schema: object): boolean {
       if (runsUserFunction(part)) return true;
       for (const inner of within(part)) if (Object(inner) === inner) parts.add(inner);
     } catch {
-      // What throws here, such as a lazy part that is not there yet, need not throw when a body is looked at.
+      // A part that throws here, such as a lazy part that is not defined yet, need not throw when a body is validated.
     }
   }
   return false;
 }
 
-/** True for a definition of zod 4 (refine, check, transform, codec) or zod 3 (an effect) that holds a function of its user. */
+/** True for a definition of zod 4 (refine, check, transform, codec) or zod 3 (an effect) that holds a user function. */
 function runsUserFunction(part: unknown): boolean {
   if (typeof part === 'function') return Object.prototype.toString.call(part) === '[object AsyncFunction]';
   const { check, type, transform, reverseTransform, effect } = part as Definition;
@@ -109,7 +110,7 @@ function runsUserFunction(part: unknown): boolean {
   );
 }
 
-/** What a schema, a check or a definition is made of. */
+/** The parts of a schema, a check or a definition. */
 function within(part: unknown): readonly unknown[] {
   const { _zod: inner, _def: def3, type, typeName, getter, shape } = part as Definition;
   if (inner) return [inner.check, inner.def];
@@ -118,13 +119,13 @@ function within(part: unknown): readonly unknown[] {
   if (typeof shape === 'function') return [shape()];
   const prototype: unknown = Object.getPrototypeOf(part);
   if (!Array.isArray(part) && prototype !== Object.prototype && prototype !== null) return [];
-  // A default is a value, and the function that makes it may count.
+  // A default is a value, and the function that creates it may count its calls.
   return Object.keys(part as object).flatMap((key) =>
     key === 'defaultValue' ? [] : [(part as Readonly<Record<string, unknown>>)[key]],
   );
 }
 
-/** What zod 4 keeps in `_zod`, zod 3 in `_def`, and both in what those hold. */
+/** The property in which zod 4 (`_zod`) or zod 3 (`_def`) keeps its definition, or what both keep inside it. */
 interface Definition {
   readonly _zod?: { readonly def?: unknown; readonly check?: unknown };
   readonly _def?: unknown;
