@@ -2,44 +2,44 @@ import type { Clock } from '../util/clock.js';
 import type { ReceivedMessage } from './delivery/message.js';
 import type { Session } from './session/session.js';
 
-/** How much work is to wait here, and from how much on what waits does more harm than good. */
+/** How much work should wait here, and from which amount on it should rather go to other consumers. */
 const WAITING_MS = 200;
 const TOO_MUCH_MS = 2_000;
 
-/** So many runs are looked at before anything is changed. */
+/** The number of runs that are observed before the prefetch changes. */
 const ENOUGH_RUNS = 8;
 
-/** Grown to less than so many times as much, it would only grow again. */
+/** The smallest factor of a growth, because it would only grow again soon. */
 const MIN_GROWTH = 2;
 
-/** After it had to shrink, it does not grow for so long: what it gives back is delivered again. */
+/** After it had to shrink, the prefetch does not grow for this long: what it requeues is redelivered. */
 const REST_MS = 30_000;
 
-/** How much the last run counts for the average. */
+/** The weight of the last run in the average. */
 const WEIGHT = 0.3;
 
-/** Of runs that take no time, one in so many is measured. */
+/** Of runs that take no measurable time, one in this many is measured. */
 const MAX_SKIPPED = 15;
 
 export interface AdaptivePrefetchSettings {
   readonly clock: Clock;
   readonly concurrency: number;
   readonly maxPrefetch: number;
-  /** The handler has become slow: all but so many of the messages that wait are to go back to the queue. */
+  /** The handler has become slow: all but this many of the waiting messages should be requeued. */
   readonly onTooMuch: (session: Session, kept: number) => void;
 }
 
 /**
- * Keeps about 200 ms of work waiting beside what is at work. Quick handlers get the throughput of a large prefetch, slow ones leave
- * their messages to other workers. It measures one run at a time, and lets the session grow when the server has used up its
- * prefetch.
+ * Keeps about 200 ms of work waiting beside the running handlers. Quick handlers get the throughput of a large prefetch, slow
+ * ones leave their messages to other workers. It measures one run at a time, and lets the session grow when the server has
+ * used up its prefetch.
  */
 export class AdaptivePrefetch {
   readonly #settings: AdaptivePrefetchSettings;
-  /** The run that is measured. */
+  /** The message whose run is measured. */
   #message: ReceivedMessage | undefined;
   #startedAt = 0;
-  /** Runs that are not measured before the next one is. */
+  /** How many more runs are skipped before the next one is measured. */
   #skipped = 0;
   #runs = 0;
   #averageMs = 0;
@@ -50,14 +50,14 @@ export class AdaptivePrefetch {
     this.#settings = settings;
   }
 
-  /** Its handler begins, or a loop takes it. */
+  /** The message's handler begins, or a loop takes it. */
   begun(message: ReceivedMessage): void {
     if (this.#message !== undefined || this.#skipped-- > 0) return;
     this.#message = message;
     this.#startedAt = this.#settings.clock.now();
   }
 
-  /** Its place is free. */
+  /** The message's place is free. */
   ended(message: ReceivedMessage): void {
     if (message !== this.#message) return;
     this.#message = undefined;
@@ -65,13 +65,13 @@ export class AdaptivePrefetch {
     const tookMs = now - this.#startedAt;
     this.#skipped = this.#runs < ENOUGH_RUNS ? 0 : Math.min(MAX_SKIPPED, Math.floor(1 / tookMs));
     this.#averageMs = this.#runs++ === 0 ? tookMs : this.#averageMs + WEIGHT * (tookMs - this.#averageMs);
-    // A single long one may be a pause of the whole process.
+    // A single long run may be a pause of the whole process.
     const surelyMs = tookMs > TOO_MUCH_MS ? tookMs : Math.min(tookMs, this.#lastMs);
     this.#lastMs = tookMs;
     this.#adapt(message.session, surelyMs, now);
   }
 
-  /** @param surelyMs - so long a run takes now, at least */
+  /** @param surelyMs - the time that a run takes now, at least */
   #adapt(session: Session, surelyMs: number, now: number): void {
     const { concurrency, maxPrefetch, onTooMuch } = this.#settings;
     const waiting = Math.max(1, Math.floor((concurrency * WAITING_MS) / this.#averageMs));

@@ -7,8 +7,8 @@ interface Closable {
 const forgotten = new FinalizationRegistry<() => void>((unsubscribe) => unsubscribe());
 
 /**
- * Closes a consumer when its signal aborts; the function that it returns calls that off. The signal may live as long as the
- * program, and does not hold a consumer that its last loop has left and nobody will use again.
+ * Closes a consumer when its signal aborts; the returned function unsubscribes. The signal may live as long as the program,
+ * and it does not retain a consumer that its last loop has left for good.
  */
 export function closeOnAbort(consumer: Closable, signal: AbortSignal): () => void {
   const reference = new WeakRef(consumer);

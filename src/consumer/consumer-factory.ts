@@ -10,7 +10,7 @@ import type { BatchConsumerOptions } from './options/batch-options.js';
 import type { HandlerOptions, ResolvedConsumerOptions } from './options/consumer-options.js';
 import type { BatchWork, Work } from './workers/make-worker.js';
 
-/** Makes the consumers of a broker. */
+/** Creates the consumers of a broker. */
 export class ConsumerFactory {
   readonly #host: ConsumerHost;
   readonly #testHooks: TestHooks | undefined;
@@ -22,7 +22,7 @@ export class ConsumerFactory {
     this.#isClosing = isClosing;
   }
 
-  /** @throws ConfigurationError naming the argument that is wrong */
+  /** @throws ConfigurationError that names the wrong argument */
   consumer(
     givenContract: QueueContract | SubscriptionContract,
     ...rest: [
@@ -37,7 +37,7 @@ export class ConsumerFactory {
     return this.make(contract, { guard }, options);
   }
 
-  /** @throws ConfigurationError naming the argument that is wrong */
+  /** @throws ConfigurationError that names the wrong argument */
   batchConsumer<Body>(
     given: QueueContract | SubscriptionContract,
     handler: BatchWork['onBatch'],
@@ -48,12 +48,12 @@ export class ConsumerFactory {
     return this.make(contract, wrapped, options) as Consumer as Consumer<Body>;
   }
 
-  /** The handler as it runs: the testing kit puts something around it. */
+  /** The handler as it runs: the testing kit may wrap it. */
   wrap<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown {
     return this.#testHooks?.wrapHandler(handler) ?? handler;
   }
 
-  /** @param answerFailure - of a responder: answers a request that failed */
+  /** @param answerFailure - for a responder: answers a request that failed */
   make(
     contract: QueueContract,
     work: Work,

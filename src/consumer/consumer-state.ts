@@ -33,7 +33,7 @@ export type ConsumerEvent =
   | { readonly type: 'close' }
   | { readonly type: 'closed'; readonly error?: Error };
 
-/** The state after an event: the same value when the event does not concern it. */
+/** The state after an event: the same object if the event changes nothing. */
 export function transition(state: ConsumerState, event: ConsumerEvent): ConsumerState {
   if (state.status === 'closed') return state;
   if (event.type === 'closed')
@@ -58,7 +58,7 @@ export function transition(state: ConsumerState, event: ConsumerEvent): Consumer
   }
 }
 
-/** True when nothing is to be delivered, now or once it has recovered. */
+/** True when nothing should be delivered, now or after recovery. */
 export function isPaused(state: ConsumerState): boolean {
   return (
     state.status === 'paused' ||

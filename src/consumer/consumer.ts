@@ -19,19 +19,19 @@ import type { Session } from './session/session.js';
 import { StreamPosition } from './session/stream-position.js';
 import { guardOf, type Work } from './workers/make-worker.js';
 
-/** What a consumer needs of its broker. */
+/** What a consumer needs from its broker. */
 export interface ConsumerHost extends PipelineHost {
   readonly connection: Connection;
   /** Measures the deadline of `close`. */
   readonly closeClock: Clock;
   readonly resolveGuard: ResolveGuard;
-  /** It uses the broker: from the start, and again when a loop over it begins. */
+  /** The consumer uses the broker: from its start, and again when a loop over it begins. */
   onConsumerActive(consumer: QueueConsumer): void;
-  /** It does not any more: closed, or left by its last loop. */
+  /** The consumer does not use the broker any more: it is closed, or its last loop has left. */
   onConsumerIdle(consumer: QueueConsumer): void;
 }
 
-/** Under the 30 s that Kubernetes gives a process between SIGTERM and SIGKILL. */
+/** Below the 30 s that Kubernetes leaves between SIGTERM and SIGKILL. */
 export const DEFAULT_CLOSE_TIMEOUT_MS = 25_000;
 
 /** The consumer behind {@link Consumer}, without its types. */
@@ -41,11 +41,11 @@ export class QueueConsumer implements Consumer {
   readonly #host: ConsumerHost;
   readonly #pipeline: MessagePipeline;
   readonly #pauseControl: PauseControl;
-  /** Ends the wait for the signal. */
+  /** Removes the listener on the signal. */
   readonly #unsubscribe: (() => void) | undefined;
-  /** Of a stream, however many sessions read it. */
+  /** The position in a stream, shared by all sessions that read it. */
   readonly #position: StreamPosition | undefined;
-  /** What is around the handler: it has to be there before the consumer is ready. */
+  /** Wraps the handler, and has to be ready before the consumer is. */
   readonly #guard: HandlerGuard | undefined;
   readonly #ready = deferred<void>();
   readonly #setUp = deferred<void>();
@@ -56,7 +56,7 @@ export class QueueConsumer implements Consumer {
   #session: Session | undefined;
   #wasOpen = false;
   #lost: { readonly at: number; readonly reason: Error } | undefined;
-  /** Its program has asked how it ends. */
+  /** True once the program has asked how the consumer ends. */
   #isWatched = false;
   #closing: Promise<{ clean: boolean }> | undefined;
 
@@ -79,17 +79,17 @@ export class QueueConsumer implements Consumer {
     else this.#begin();
   }
 
-  /** It leaves its queue to the next single active consumer. */
+  /** True if a pause passes the queue on to the next single active consumer. */
   get #passesOn(): boolean {
     return isSingleActive(this.contract);
   }
 
-  /** False until it was set up once: its queue is there and bound, so that no event can pass it by. */
+  /** False until the consumer was set up once: its queue then exists and is bound, so that no event can miss it. */
   get isSetUp(): boolean {
     return this.#isSetUp;
   }
 
-  /** Resolves when it was set up once, or will not be. */
+  /** Resolves when the consumer was set up once, or never will be. */
   get setUp(): Promise<void> {
     return this.#setUp.promise;
   }
@@ -142,16 +142,16 @@ export class QueueConsumer implements Consumer {
     return this.#closing;
   }
 
-  /** Stops at once: aborts the work, and leaves the channel to the closing connection. */
+  /** Stops at once: aborts the running work, and leaves the channel to the closing connection. */
   abort(reason: Error): void {
     this.#recoveryLoop?.stop();
     this.#pipeline.abort(reason);
-    // What still waits to be acknowledged together with others is done.
+    // Sends the acknowledgements that are still waiting to be sent together.
     this.#session?.flush();
     this.#session?.end(new TransportError(reason.message));
   }
 
-  /** Ends for good: its loops throw the error. */
+  /** Ends permanently: the loops throw the error. */
   fail(error: Error): void {
     this.#tellOfFailure(error);
     this.#recoveryLoop?.stop();
@@ -190,7 +190,7 @@ export class QueueConsumer implements Consumer {
         clock,
         position: this.#position,
         isPaused: () => isPaused(this.#state),
-        // A stream's consumer begins where it consumes, which may be with the next message.
+        // A consumer of a stream starts when it consumes, which may be with the next message.
         onDeclared: () => contract.type !== 'stream' && this.#nowSetUp(),
         onDelivery: (delivery, session) => {
           this.#pipeline.deliver(delivery, session);
@@ -233,10 +233,10 @@ export class QueueConsumer implements Consumer {
 
   #sessionLost(reason: Error, session: Session | undefined): void {
     let isReplaced = false;
-    // It has passed its queue on, and the next session is to begin paused.
+    // The session has passed its queue on, and the next one begins paused.
     const hasLeft = session?.hasLeft === true;
     if (session) {
-      // A loop that was left and begun again has another one already.
+      // A loop that was left and restarted has another session already.
       isReplaced = this.#session !== undefined && this.#session !== session;
       if (!isReplaced) this.#session = undefined;
       this.#pipeline.sessionLost(session, reason);
@@ -272,22 +272,22 @@ export class QueueConsumer implements Consumer {
     const finished = this.#pipeline.finishWork();
     await this.#stopDeliveries(session);
     if (!this.#passesOn) this.#pipeline.giveBackUnseen();
-    // Not before: as long as it consumes, this consumer would get them itself.
+    // Not earlier: as long as this consumer consumes, the requeued messages would come back to it.
     const settled = this.#pipeline.settleAll();
     await finished;
     await settled;
-    // What the last handlers left.
+    // What the last handlers have left.
     await this.#pipeline.settleAll();
     await session?.close();
   }
 
-  /** Of a queue with a single active consumer they stop with the channel. */
+  /** Stops deliveries. A queue with a single active consumer stops them by closing the channel. */
   async #stopDeliveries(session: Session | undefined): Promise<void> {
     if (this.#passesOn) session?.leave();
     else await session?.pause().catch(() => {});
   }
 
-  /** A broker that closes ends its consumers on purpose. */
+  /** Reports the failure. A broker that closes ends its consumers on purpose. */
   #tellOfFailure(error: Error): void {
     if (error instanceof ClosedError || this.#state.status === 'closed') return;
     const { events } = this.#host;
@@ -314,7 +314,7 @@ export class QueueConsumer implements Consumer {
     this.#host.onConsumerIdle(this);
   }
 
-  /** A loop begins over a consumer that its last loop had left. */
+  /** A loop begins over a consumer whose last loop had left. */
   #attach(): void {
     if (this.#state.status !== 'idle') return;
     this.#apply({ type: 'attach' });
@@ -322,7 +322,7 @@ export class QueueConsumer implements Consumer {
     this.#subscribe();
   }
 
-  /** The last loop was left: gives everything back and holds nothing on the server, for nobody may ever look again. */
+  /** The last loop was left: requeues everything and holds nothing on the server, because the program may never loop again. */
   async #detach(giveBack: () => void): Promise<void> {
     const session = this.#session;
     this.#apply({ type: 'detach' });
@@ -333,14 +333,14 @@ export class QueueConsumer implements Consumer {
     this.#recoveryLoop?.stop();
     this.#nowSetUp();
     this.#lost = undefined;
-    // Nobody starts it any more, unless another loop does.
+    // The consumer starts again only for another loop.
     this.#ready.reject(
       new ClosedError(`The loop over the queue '${this.contract.name}' was left before its consumer started`),
     );
     await this.#stopDeliveries(session);
     giveBack();
     if (!this.#passesOn) this.#pipeline.giveBackUnseen();
-    // The verdict on the message in hand, given before the loop was left, may still be under way.
+    // The verdict on the current message, given before the loop was left, may still be in progress.
     await this.#pipeline.settled();
     await session?.close();
     if (this.#state.status === 'idle') this.#host.onConsumerIdle(this);

@@ -3,37 +3,37 @@ import type { Events } from '../events.js';
 import type { Message, ReceivedMessage } from './delivery/message.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
 
-/** Something around each run of a handler, which keeps a message from running twice: an inbox, or a store of claims. */
+/** Wraps each run of a handler to keep a message from being handled twice: an inbox, or a store of claims. */
 export interface HandlerGuard {
-  /** Messages that were handled before. */
+  /** Messages that were already handled. */
   readonly duplicates: number;
-  /** Why no message can be handled now; undefined when nothing is known of that. */
+  /** Why no message can be handled now; undefined if no reason is known. */
   readonly obstacle: string | undefined;
-  /** Resolves when it works. Rejects with what will not mend itself. Waits for anything else. */
+  /** Resolves when the guard is ready. Rejects for a permanent reason. Waits out everything else. */
   start(): Promise<void>;
-  /** Runs the handler, or does not, and settles the message where it is not simply to be acknowledged. */
+  /** Runs the handler or not, and settles the message unless a plain acknowledgement is enough. */
   handle(message: ReceivedMessage): Promise<void>;
-  /** Lets go of timers. */
+  /** Disarms its timers. */
   stop(): void;
 }
 
-/** The options that ask for something around a handler, before they are checked. */
+/** The options that ask for a guard around a handler, before they are checked. */
 export interface GivenGuardOptions {
   readonly inbox?: unknown;
   readonly idempotency?: unknown;
   readonly idempotencyKey?: unknown;
 }
 
-/** Makes what is around a handler. */
+/** Creates the guard around a handler. */
 export type MakeGuard = (
   handler: (message: Message, tx?: unknown) => unknown,
   events: Events,
 ) => HandlerGuard;
 
 /**
- * Checks these options, beside those that are resolved already. Undefined: nothing is around the handler.
+ * Checks these options, beside those that are resolved already. Undefined: the handler has no guard.
  *
- * Throws a `ConfigurationError` for what does not go together.
+ * Throws a `ConfigurationError` for a combination that is not allowed.
  */
 export type ResolveGuard = (
   contract: QueueContract,

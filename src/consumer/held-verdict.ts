@@ -32,7 +32,7 @@ export class HeldVerdict {
     if (this.#state === 'waiting') this.#state = 'running';
   }
 
-  /** The first verdict counts; for a later one it is false. */
+  /** The first verdict counts. Returns false for a later one. */
   take(verdict: Verdict): boolean {
     if (this.#state === 'waiting') return this.#decide({ kind: 'requeue' });
     if (this.#state !== 'running') return false;
@@ -41,7 +41,7 @@ export class HeldVerdict {
     return true;
   }
 
-  /** The handler has failed. That counts also after `ack()`, which has had no effect yet. */
+  /** The handler has failed. That also counts after `ack()`, which has had no effect yet. */
   fail(error: unknown): boolean {
     if (this.#state === 'decided') return false;
     return this.#decide(this.#hasBegun ? { kind: 'retry', error } : { kind: 'requeue' });

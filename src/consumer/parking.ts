@@ -2,12 +2,12 @@ import { systemClock, type Timer } from '../util/clock.js';
 import type { ReceivedMessage } from './delivery/message.js';
 import type { Session } from './session/session.js';
 
-/** How long a message may wait here in all: the server takes it back after 30 minutes. */
+/** How long a message may wait here in total: the server takes it back after 30 minutes. */
 const MAX_PARKED_MS = 20 * 60_000;
 
 /**
- * Messages that have to wait for something outside of this process, unacknowledged and without a place of the concurrency. Each
- * comes back as it was: no attempt is spent. Real time: what they wait for does not follow a virtual clock.
+ * Messages that wait for something outside of this process, unacknowledged and without using up concurrency. Each comes back
+ * unchanged, and without counting an attempt. Uses real time, because what they wait for does not follow a virtual clock.
  */
 export class Parking {
   readonly #onDue: (message: ReceivedMessage, parked: ReceivedMessage) => void;
@@ -43,13 +43,13 @@ export class Parking {
     for (const message of [...this.#timers.keys()]) if (message.session === session) this.#forget(message);
   }
 
-  /** Gives back what waits, and from now on what would. */
+  /** Requeues what is waiting, and from now on whatever would wait. */
   finish(): void {
     this.#isFinishing = true;
     this.giveBack();
   }
 
-  /** Gives back what waits. */
+  /** Requeues what is waiting. */
   giveBack(): void {
     for (const message of [...this.#timers.keys()]) {
       this.#forget(message);

@@ -24,12 +24,12 @@ import { LoopWorker, type LoopWorkerSettings } from './workers/loop-worker.js';
 import { guardOf, makeWorker, type Work } from './workers/make-worker.js';
 import type { Worker } from './workers/worker.js';
 
-/** A connection that is dead counts as lost within so many. */
+/** A dead connection counts as lost within this many heartbeats. */
 const HEARTBEATS_TO_LOSS = 3;
 
-/** What the processing of messages needs of the broker. */
+/** What the message pipeline needs from the broker. */
 export interface PipelineHost {
-  /** The one that consumes. */
+  /** The consuming connection. */
   readonly connection: Pick<Connection, 'origin'>;
   readonly republisher: Republisher;
   readonly clock: Clock;
@@ -37,24 +37,26 @@ export interface PipelineHost {
   readonly maxBodyBytes: number;
   readonly heartbeatSeconds: number;
   readonly onOutcome: OutcomeListener | undefined;
-  /** Of a responder: answers a request that failed. */
+  /** For a responder: answers a request that failed. */
   readonly answerFailure?: (message: ReceivedMessage, error: unknown) => Promise<void> | undefined;
 }
 
-/** A message's way through a consumer, from its delivery to its verdict: buffer, validator, handler or loop, settlement. */
+/**
+ * The way of a message through a consumer, from its delivery to its verdict: buffer, validator, handler or loop, settlement.
+ */
 export class MessagePipeline {
   readonly #buffer = new PrefetchBuffer();
   readonly #memory: DuplicateFilter;
   readonly #validator: InboundValidator;
   readonly #settlement: Settlement;
-  /** Where a failed message runs again here, in its place. */
+  /** For messages that are retried in place, without leaving this process. */
   readonly #held: InPlaceRetries | undefined;
-  /** Where a message waits for something outside of this process. */
+  /** For messages that wait for something outside of this process. */
   readonly #parking: Parking | undefined;
-  /** What is around the handler. */
+  /** The guard around the handler. */
   readonly #guard: HandlerGuard | undefined;
   readonly #worker: Worker;
-  /** The worker, where loops take the messages. */
+  /** The worker, if loops take the messages. */
   readonly #loops: LoopWorker | undefined;
   readonly #clock: Clock;
   #lastDeliveryAt: number | undefined;
@@ -144,7 +146,7 @@ export class MessagePipeline {
     return this.#worker.inFlight;
   }
 
-  /** Why the dead letters of messages that are kept here cannot be placed now. */
+  /** Why the dead letters of messages that are kept here cannot be published now. */
   get obstacle(): string | undefined {
     return this.#settlement.obstacle;
   }
@@ -154,7 +156,7 @@ export class MessagePipeline {
     return this.#lastDeliveryAt;
   }
 
-  /** A new loop; undefined where a handler gets the messages. */
+  /** A new loop; undefined if a handler gets the messages. */
   iterate(): AsyncIterableIterator<Message> | undefined {
     return this.#loops?.iterate();
   }
@@ -167,7 +169,7 @@ export class MessagePipeline {
     this.#buffer.push(new ReceivedMessage(delivery, session, this.#settlement, runs, now));
   }
 
-  /** Begins what there is room for. */
+  /** Starts work on what there is room for. */
   fill(): void {
     this.#worker.fill();
   }
@@ -189,7 +191,7 @@ export class MessagePipeline {
     );
   }
 
-  /** Begins nothing new before {@link release}: what is delivered meanwhile waits here, as far as the prefetch lets it. */
+  /** Starts nothing new before {@link release}: deliveries wait here meanwhile, within the prefetch. */
   hold(): void {
     this.#buffer.hold();
     this.#collect();
@@ -199,24 +201,24 @@ export class MessagePipeline {
     this.#buffer.release();
   }
 
-  /** Gives back what nobody has looked at. */
+  /** Requeues the messages that no handler or loop has seen. */
   giveBackUnseen(): void {
     for (const { session, delivery } of this.#takenAhead()) session.requeueUnseen(delivery.deliveryTag);
     this.#buffer.giveBack();
   }
 
-  /** Resolves when nothing is at work and every verdict is carried out. */
+  /** Resolves when no work is running and every verdict is carried out. */
   async quiet(): Promise<void> {
-    // What is given back here, or fails last, can be work again.
+    // What is requeued here, or fails last, can become work again.
     do {
       await this.#worker.idle();
       await this.settled();
     } while (this.#worker.inFlight > 0);
   }
 
-  /** Leaves all but so many of the oldest to other workers. */
+  /** Leaves all but this many of the oldest messages to other workers. */
   async #giveBackBeyond(session: Session, kept: number): Promise<void> {
-    // Not before: what is given back would come here again.
+    // Not earlier: the requeued messages would come back here.
     await session.shrink().catch(() => {});
     if (!session.isLive) return;
     this.#collect();
@@ -224,7 +226,7 @@ export class MessagePipeline {
     this.fill();
   }
 
-  /** Begins nothing new, and resolves when what is at work has ended. */
+  /** Starts nothing new, and resolves when the running work has finished. */
   finishWork(): Promise<void> {
     return this.#worker.finish();
   }
@@ -236,26 +238,26 @@ export class MessagePipeline {
     return this.#settlement.settled();
   }
 
-  /** The same, and from now on no message rests before its next attempt. */
+  /** Like {@link settled}, and from now on no message is held back before its next attempt. */
   settleAll(): Promise<void> {
     this.#held?.finish();
     this.#parking?.finish();
     return this.#settlement.finish();
   }
 
-  /** The consumer cannot go on: loops throw the error, handlers are aborted with it. */
+  /** The consumer has failed: loops throw the error, and handlers are aborted with it. */
   fail(error: Error): void {
     if (this.#loops) void this.#loops.finish(error);
     else this.#worker.abort(error);
   }
 
-  /** Aborts what is at work, and waits for it no more. */
+  /** Aborts the running work, and does not wait for it any longer. */
   abort(reason: Error): void {
     this.#worker.abort(reason);
     this.#settlement.abandon();
   }
 
-  /** Puts what was taken ahead of its turn back where it was. */
+  /** Puts messages that were taken ahead of their turn back where they were. */
   #collect(): void {
     for (const message of [...this.#takenAhead()].reverse()) this.#buffer.putBack(message);
   }

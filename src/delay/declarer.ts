@@ -15,18 +15,21 @@ import {
   targetStep,
 } from './topology.js';
 
-/** After this time a target is bound again: it may have been deleted and declared anew, by somebody else, without its binding. */
+/**
+ * After this time a target is bound again: it may have been deleted and declared again by another program, without its
+ * binding.
+ */
 const BIND_AGAIN_AFTER_MS = 10_000;
 
 /** What a delayed message needs on the server. */
 export interface DelayNeeds {
   readonly target: DelayTarget;
-  /** How long, in units. 0: only the target. */
+  /** The delay in units. 0: only the target. */
   readonly units: number;
   readonly priorities: PriorityClass;
 }
 
-/** Declares on one link what delayed messages need: only the levels that are used, each once. */
+/** Declares what delayed messages need on one link: only the levels that are used, each once. */
 class DelayDeclarer {
   readonly #link: Link;
   #forgotten: number;
@@ -103,7 +106,7 @@ class DelayDeclarer {
     if (this.#forgotten === before) remember();
   }
 
-  /** Something was deleted: perhaps something that was declared here. */
+  /** Something was deleted, perhaps something that was declared here. */
   #forgetWithLink(): void {
     const { forgotten } = declarerOf(this.#link);
     if (forgotten === this.#forgotten) return;
@@ -122,9 +125,10 @@ class DelayDeclarer {
     try {
       await declarer.declareAll([step], options);
     } catch (refusal) {
-      // What exists with other arguments would keep messages too long, or forever: nobody would ever hear of them.
+      // A queue with other arguments would keep messages too long, or forever, and no error would ever tell.
       if (!(refusal instanceof TopologyError) || refusal.code !== 'ACCESS_REFUSED') throw refusal;
-      // Not allowed: what exists can be used. A binding cannot be looked for: it was made with its queue or exchange.
+      // Not allowed to declare: existing parts can be used. A binding cannot be checked, but it was created with its queue or
+      // exchange.
       const check = checkOf(step);
       if (!check) return;
       try {
@@ -135,7 +139,7 @@ class DelayDeclarer {
     }
   }
 
-  /** Opens the way to a target, its end first: what lands has to go on. */
+  /** Opens the way to a target, its end first: a message that lands has to continue. */
   async #open(target: DelayTarget): Promise<void> {
     await this.#bind(target);
     for (const step of landingSteps(target)) await this.#declare(step, { again: true });
@@ -178,7 +182,7 @@ export async function declareDelays(link: Link, { contracts }: DelaysContract, c
   }
 }
 
-/** Looks for what a step would declare. */
+/** The check that a step's queue or exchange exists. */
 function checkOf(step: TopologyStep): TopologyStep | undefined {
   if (step.kind === 'queue') return { kind: 'check-queue', name: step.queue.name };
   return step.kind === 'exchange' ? { kind: 'check-exchange', name: step.exchange.name } : undefined;

@@ -2,31 +2,31 @@
 export const MAX_DELAY_MS = 60 * 24 * 60 * 60_000;
 
 /**
- * A delay is a number to the base of 4 that counts units of 62.5 ms. Each digit that is not 0 is one rest in a queue: with
- * base 2 there would be fewer queues, and up to twice as many rests, of which each costs its time.
+ * A delay is a base-4 number that counts units of 62.5 ms. Each digit other than 0 is one wait in a queue: base 2 would need
+ * fewer queues, but up to twice as many waits, each of which costs time.
  */
 const UNIT_MS = 62.5;
 const BASE_BITS = 2;
 
 /** One digit of a delay. */
 export interface Level {
-  /** What its exchange and its header are named by: how long its digit 1 takes. */
+  /** The name of the level's exchange and header: the time of its digit 1. */
   readonly label: string;
   /** The digits 1, 2 and 3. */
   readonly rests: readonly DelayQueue[];
 }
 
-/** A place where every message rests for the same time. */
+/** A queue in which every message waits for the same time. */
 export interface DelayQueue {
   readonly digit: number;
   readonly ttlMs: number;
   readonly label: string;
 }
 
-/** From 63 ms up: 14 digits hold 60 days. A delay of 1, 2, 3, 4, 8, 12, 16 … seconds is one rest. */
+/** From 63 ms up: 14 digits hold 60 days. A delay of 1, 2, 3, 4, 8, 12, 16 … seconds is one wait. */
 export const LEVELS: readonly Level[] = Array.from({ length: 14 }, (_, at) => {
   const rests = [1, 2, 3].map((digit) => {
-    // Half a millisecond is rounded up: never early.
+    // Half a millisecond is rounded up: a delay is never early.
     const ttlMs = Math.ceil(UNIT_MS * digit * 2 ** (BASE_BITS * at));
     return { digit, ttlMs, label: ttlMs < 1_000 ? `${ttlMs}ms` : `${ttlMs / 1_000}s` };
   });
@@ -42,7 +42,7 @@ export function unitsOf(delayMs: number): number {
   return Math.max(0, Math.ceil(delayMs / UNIT_MS));
 }
 
-/** How many levels a delay has, from the lowest to that of its first digit that is not 0. */
+/** How many levels a delay has, from the lowest to that of its first digit other than 0. */
 export function levelCountOf(units: number): number {
   return Math.ceil((32 - Math.clz32(units)) / BASE_BITS);
 }

@@ -13,12 +13,12 @@ import {
   QUEUE_HEADER,
 } from './topology.js';
 
-/** Where a message that is sent now would go. */
+/** The target of a message that is sent now. */
 export function targetOf({ exchange, routingKey }: OutgoingMessage): DelayTarget {
   return exchange === '' ? { kind: 'queue', name: routingKey } : { kind: 'exchange', name: exchange };
 }
 
-/** The message on its way through a delay of so many units. It has to come to a queue, also where its target need not. */
+/** The message on its way through a delay of this many units. A queue must receive it, even if its target need not exist. */
 export function delayed(message: OutgoingMessage, units: number): OutgoingMessage {
   const { properties } = message;
   const { kind, name } = targetOf(message);
@@ -28,7 +28,7 @@ export function delayed(message: OutgoingMessage, units: number): OutgoingMessag
     ...properties.headers,
     [kind === 'queue' ? QUEUE_HEADER : EXCHANGE_HEADER]: name,
   };
-  // The other one, if the sender has set it, would lead the message to two places.
+  // The other header, if the sender has set it, would lead the message to two places.
   delete headers[kind === 'queue' ? EXCHANGE_HEADER : QUEUE_HEADER];
   for (const [at, level] of LEVELS.slice(0, levelCount).entries()) {
     const digit = digitAt(units, at);
@@ -43,8 +43,8 @@ export function delayed(message: OutgoingMessage, units: number): OutgoingMessag
 }
 
 /**
- * Where a delivered message was sent to by its sender, whether it comes from there, through the delays, or as a copy for
- * another attempt.
+ * Where the sender sent a delivered message to, whether it came directly, through the delays, or as a copy for another
+ * attempt.
  */
 export function originOf({
   exchange,

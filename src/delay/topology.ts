@@ -19,44 +19,44 @@ import { type DelayQueue, digitAt, LEVELS, type Level, levelCountOf } from './le
  */
 const PREFIX = 'leveret.delay.';
 
-/** Sends what comes out of the delays to where it belongs. */
+/** The exchange that sends messages to their landings after their delay. */
 export const DELIVER = `${PREFIX}deliver`;
 
 /**
- * Sends what has landed on to where it belongs.
+ * The exchange that sends landed messages to their targets.
  *
- * A queue that refuses (full, or limited by a policy) keeps the places of the dead-letter worker that serves it: 32 messages for
- * 180 s each. So each target has a landing of its own, from which nobody else's messages are served.
+ * A queue that refuses (full, or limited by a policy) occupies the places of the dead-letter worker that serves it: 32
+ * messages for 180 s each. So each target has a landing queue of its own, and delays no messages of other targets.
  */
 export const LANDED = `${PREFIX}landed`;
 
 /** The exchange, and the queue, of messages whose queue does not exist any more. */
 export const UNDELIVERED = `${PREFIX}undelivered`;
 
-/** The queue that forgets: it takes a copy of each message for an exchange, where perhaps nobody listens. */
+/** A queue that discards everything: it receives a copy of each message for an exchange, to which perhaps no queue is bound. */
 const SINK = `${PREFIX}sink`;
 
-/** The header that names the queue which a delayed message is for. */
+/** The header that names the queue of a delayed message. */
 export const QUEUE_HEADER = 'leveret-delay-to-queue';
 
-/** The header that names the exchange which a delayed message is for. */
+/** The header that names the exchange of a delayed message. */
 export const EXCHANGE_HEADER = 'leveret-delay-to-exchange';
 
 /**
- * The same in messages of versions without landings. Their targets are still bound to {@link DELIVER} by these headers: with others,
- * what is under way there arrives, and nothing arrives twice.
+ * The same header in messages of versions without landings. Their targets are still bound to {@link DELIVER} by these
+ * headers: with different names, messages already on their way arrive, and none arrives twice.
  */
 export const FORMER_EXCHANGE_HEADER = 'leveret-delay-exchange';
 
 /** RabbitMQ 4.0 to 4.2 keep two classes of priority in a quorum queue: up to this one, and above. */
 const HIGHEST_LOW_PRIORITY = 4;
 
-/** Where a delayed message goes in the end. */
+/** The final target of a delayed message. */
 export type DelayTarget = BindingDeclaration['destination'];
 
 /**
- * Which of two sets of queues: a message of the higher class that is not yet due would hold up the lower class behind it
- * (measured on 4.0; 3.x and 4.3 look at each priority by itself).
+ * Which of two sets of queues a message waits in: a message of the higher class that is not yet due would block the lower
+ * class behind it (measured on 4.0; 3.x and 4.3 look at each priority separately).
  */
 export type PriorityClass = 'low' | 'high';
 
@@ -64,12 +64,12 @@ export function classOf(priority: number | undefined): PriorityClass {
   return (priority ?? 0) > HIGHEST_LOW_PRIORITY ? 'high' : 'low';
 }
 
-/** The value of a level's header that lets a message rest there. */
+/** The value of a level's header that lets a message wait there. */
 export function delayQueueValue(digit: number, priorities: PriorityClass): number {
   return priorities === 'high' ? HIGH + digit : digit;
 }
 
-/** What the digits of the higher class begin after. */
+/** The offset of the digits of the higher class. */
 const HIGH = 10;
 
 export function headerOf({ label }: Level): string {
@@ -80,7 +80,7 @@ export function exchangeOf({ label }: Level): string {
   return `${PREFIX}${label}`;
 }
 
-/** The queue that a message with a delay of so many units comes to first. */
+/** The queue that a message with a delay of this many units comes to first. */
 export function delayQueueName(units: number, priorities: PriorityClass): string {
   const at = levelCountOf(units) - 1;
   return queueNameOf(LEVELS[at]?.rests[digitAt(units, at) - 1]?.label ?? '', priorities);
@@ -95,17 +95,17 @@ export function isDelayName(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** What all delays need, and the exchanges of the lowest levels up to this levelCount. */
+/** What all delays need, and the exchanges of this many of the lowest levels. */
 export function commonSteps(levelCount: number): TopologyStep[] {
   const steps = [
     exchange(UNDELIVERED, 'fanout'),
     queue(UNDELIVERED, { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED }),
     bind({ kind: 'queue', name: UNDELIVERED }, UNDELIVERED, {}),
-    // A message that no queue takes would be sent again every three minutes, and 32 of those stop the whole level.
+    // Without it, an unroutable message would be sent again every three minutes, and 32 of those stop the whole level.
     exchange(DELIVER, 'headers', { 'alternate-exchange': UNDELIVERED }),
-    // Said, so that no virtual host's default makes another type of it.
+    // Explicit, so that no virtual host's default makes it another type.
     queue(SINK, { 'x-queue-type': 'classic', 'x-max-length': 0 }),
-    // No value: the header only has to be there.
+    // No value: the header only has to be present.
     bind({ kind: 'queue', name: SINK }, DELIVER, { [FORMER_EXCHANGE_HEADER]: null }),
     exchange(LANDED, 'headers', { 'alternate-exchange': UNDELIVERED }),
     bind({ kind: 'queue', name: SINK }, LANDED, { [EXCHANGE_HEADER]: null }),
@@ -122,7 +122,7 @@ export function commonSteps(levelCount: number): TopologyStep[] {
   return steps;
 }
 
-/** The queue of one rest, with its binding. */
+/** The steps for one delay queue, with its binding. */
 export function delayQueueSteps(
   at: number,
   { digit, ttlMs, label }: DelayQueue,
@@ -143,7 +143,7 @@ export function delayQueueSteps(
   return [queue(name, args), bind({ kind: 'queue', name }, exchangeOf(level), match)];
 }
 
-/** The landing of one queue or exchange, with its binding. What lands goes on at once. */
+/** The steps for the landing of one queue or exchange, with its binding. A message that lands continues at once. */
 export function landingSteps(target: DelayTarget): TopologyStep[] {
   const name = landingOf(target);
   const args = {
@@ -157,12 +157,12 @@ export function landingSteps(target: DelayTarget): TopologyStep[] {
   return [queue(name, args), bind({ kind: 'queue', name }, DELIVER, matchOf(target))];
 }
 
-/** The way out for the messages of one queue or exchange. */
+/** The step that binds one queue or exchange to its landing. */
 export function targetStep(target: DelayTarget): TopologyStep {
   return bind(target, LANDED, matchOf(target));
 }
 
-/** The name of a target's landing: with a checksum in place of what does not fit into 255 bytes. */
+/** The name of a target's landing, with a checksum in place of what does not fit into 255 bytes. */
 export function landingOf({ kind, name }: DelayTarget): string {
   const whole = `${PREFIX}to.${kind}.${name}`;
   if (Buffer.byteLength(whole) <= MAX_NAME_BYTES) return whole;
@@ -177,7 +177,7 @@ function matchOf({ kind, name }: DelayTarget): Readonly<Record<string, unknown>>
   return { 'x-match': 'all', [kind === 'queue' ? QUEUE_HEADER : EXCHANGE_HEADER]: name };
 }
 
-/** The exchange that a level's messages come to. */
+/** The exchange of the next lower level. */
 function below(at: number): string {
   const lower = LEVELS[at - 1];
   return lower ? exchangeOf(lower) : DELIVER;

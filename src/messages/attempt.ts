@@ -25,17 +25,19 @@ export function attemptOf(
   return Math.max(1, carried) + (redelivered ? failedRuns(headers, queueType) : 0);
 }
 
-/** True when the attempts were those of another queue's handler: of a dead letter, or of a message that the server has moved. */
+/**
+ * True when the attempts were counted for another queue's handler: for a dead letter, or a message that the server has moved.
+ */
 function isOfAnotherQueue(headers: Readonly<Record<string, unknown>>, queue: string): boolean {
   if (Object.hasOwn(headers, FAILED_AT_HEADER)) return true;
   const counted = Object.hasOwn(headers, ATTEMPT_QUEUE_HEADER) ? headers[ATTEMPT_QUEUE_HEADER] : undefined;
   return typeof counted === 'string' && counted !== queue;
 }
 
-/** From so many returns on, a message is suspected of ending whatever process works on it. */
+/** After this many redeliveries, a message is suspected of ending the processes that handle it. */
 const SUSPICIOUS_RETURNS = 3;
 
-/** True for a message that came back so often that it may be the reason. Only quorum queues count. */
+/** True for a message that was redelivered so often that it may be the reason. Only quorum queues count. */
 export function isSuspect({ redelivered, properties }: Delivery, queueType: QueueType): boolean {
   if (!redelivered || queueType !== 'quorum') return false;
   const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;

@@ -26,7 +26,7 @@ import {
 /** The longest text of an error, and of issues, in a header. */
 const MAX_TEXT_BYTES = 2_048;
 
-/** Says that a message had headers that could not be copied, and which. */
+/** Lists headers of the message that could not be copied. */
 const HEADERS_DROPPED = 'leveret-headers-dropped';
 const DROPPED_HEADERS = 'leveret-dropped-headers';
 
@@ -34,16 +34,16 @@ const KEPT_ON_REPLAY: ReadonlySet<string> = new Set([HEADERS_DROPPED, DROPPED_HE
 
 /** How many of the headers that could not be copied are named. */
 const MAX_NAMED = 20;
-/** The most that a property holds, an AMQP short string. */
+/** The most bytes that a property holds, an AMQP short string. */
 const MAX_SHORT_TEXT_BYTES = 255;
 
-/** What to leave out of a copy. */
+/** What a copy leaves out. */
 export interface CopyOptions {
-  /** Leaves out the sender's headers, since they cannot be encoded again. */
+  /** Leaves out the sender's headers, because they cannot be encoded again. */
   readonly withoutHeaders: boolean;
 }
 
-/** The message as a dead letter: body, id and headers as they were, and headers that say why. */
+/** The message as a dead letter: with its body, id and headers, and headers that say why. */
 export function deadLetterCopy(
   message: ReceivedMessage,
   { name, deadLetter = '' }: QueueContract,
@@ -74,11 +74,11 @@ export function retryCopy(
     [ATTEMPT_QUEUE_HEADER]: name,
     ...originHeadersOf(message),
   });
-  // With it, the copy of a dead letter would not count: its attempts were those of another queue's handler.
+  // With this header, the attempts of a dead letter's copy would not count, as they were counted for another queue's handler.
   return without(copy, FAILED_AT_HEADER);
 }
 
-/** Who gets the copy sees where the message was sent to. To the queue itself: that needs no saying. */
+/** Tells the receiver of the copy where the message was sent to. Not needed for one that was sent to the queue itself. */
 function originHeadersOf({ exchange, routingKey }: ReceivedMessage): Record<string, unknown> {
   return exchange === ''
     ? {}
@@ -91,7 +91,7 @@ function without(copy: OutgoingMessage, ...names: readonly string[]): OutgoingMe
   return { ...copy, properties: { ...copy.properties, headers } };
 }
 
-/** A dead letter for another first attempt: without what `deadLetterCopy` added. */
+/** A dead letter for another first attempt: without the headers of `deadLetterCopy`. */
 export function replayCopy(
   delivery: Delivery,
   { name }: QueueContract,
@@ -112,11 +112,11 @@ function copyTo(
   added: Readonly<Record<string, unknown>>,
 ): OutgoingMessage {
   const own = ownHeaders(delivery.properties.headers);
-  // Those of an earlier dead letter that this message was.
+  // The issues belong to an earlier dead letter that this message was.
   if (FAILED_AT_HEADER in added) delete own[ISSUES_HEADER];
   for (const name of [...Object.keys(added), RETURN_ID_HEADER]) delete own[name];
   const properties = sameProperties(delivery.properties);
-  // It is not given an id: its handler would see another one in each attempt.
+  // The message is not given an id: its handler would see another one in each attempt.
   const returnId = properties.messageId === undefined ? { [RETURN_ID_HEADER]: randomUUID() } : undefined;
   const { kept, dropped } = withoutHeaders
     ? { kept: {}, dropped: Object.keys(own) }
@@ -138,7 +138,10 @@ function copyTo(
   };
 }
 
-/** What can be copied, and the names of the rest: what cannot be sent again, and the largest where all together are too large. */
+/**
+ * The headers that can be copied, and the names of the others: those that cannot be sent again, and the largest ones if all
+ * together are too large.
+ */
 function copyable(own: Readonly<Record<string, unknown>>, maxBytes: number) {
   const dropped: string[] = [];
   const sizes: { readonly name: string; readonly sizeBytes: number }[] = [];
@@ -163,7 +166,7 @@ function sizeOf(headers: Readonly<Record<string, unknown>>): number {
   return ('sizeBytes' in checked ? checked.sizeBytes : 0) + DROPPED_BYTES;
 }
 
-/** The room that is kept for the names of what is left out. */
+/** The bytes that are reserved for the names of headers that are left out. */
 const DROPPED_BYTES = MAX_NAMED * 300;
 
 function droppedHeaders(names: readonly string[]): Record<string, unknown> {
@@ -171,10 +174,10 @@ function droppedHeaders(names: readonly string[]): Record<string, unknown> {
   return { [HEADERS_DROPPED]: true, [DROPPED_HEADERS]: named };
 }
 
-/** Expiration and user id are left out: the copy must not expire, and is not sent by that user. */
+/** The copied properties. Expiration and user id are left out: the copy must not expire, and is not sent by that user. */
 function sameProperties(properties: ReceivedMessage['delivery']['properties']): MessageProperties {
   const { priority, timestamp } = properties;
-  // A text that was no UTF-8 has grown, for amqplib has put three bytes where one was wrong: it may not fit any more.
+  // A text that was not valid UTF-8 has grown, because amqplib replaces one wrong byte by three: it may be too long now.
   const text = (value: unknown) =>
     typeof value === 'string' && Buffer.byteLength(value) <= MAX_SHORT_TEXT_BYTES ? value : undefined;
   return {
@@ -202,16 +205,19 @@ function issuesText(issues: readonly Issue[]): string {
   return '[]';
 }
 
-/** The code and the message of an error, as its header has them. */
+/** The code and the message of an error, in the form of its header. */
 export function errorText(error: unknown): string {
   return cut(`${codeOf(error)}: ${messageOf(error)}`);
 }
 
-/** Never throws, whatever was thrown: an error's code can be a getter. What is no string, such as a symbol, is no code. */
+/**
+ * Never throws, whatever was thrown: an error's code can be a getter. A code that is not a string, such as a symbol, does not
+ * count.
+ */
 function codeOf(error: unknown): string {
   try {
     if (isLeveretError(error)) return error.code;
-    // Not only of an `Error`: many clients throw plain objects, and test runners have errors of another realm.
+    // Not only for an `Error`: many clients throw plain objects, and test runners have errors of another realm.
     const { code, name } = Object(error) as { readonly code?: unknown; readonly name?: unknown };
     return [code, name].find((it): it is string => typeof it === 'string' && it !== '') ?? 'Error';
   } catch {
@@ -219,7 +225,7 @@ function codeOf(error: unknown): string {
   }
 }
 
-/** Cuts at a character's border, and replaces halves of characters, which no header can hold. */
+/** Cuts between characters, and replaces lone surrogates, which no header can hold. */
 function cut(text: string, maxBytes = MAX_TEXT_BYTES): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= maxBytes) return bytes.toString();

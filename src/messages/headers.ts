@@ -1,8 +1,8 @@
 import { type Check, isWellFormed } from '../util/checks.js';
 
-/** Message headers: what may be sent, how large it is, and what is copied from one message to the next. */
+/** Message headers: which may be sent, how large they are, and which are copied from one message to the next. */
 
-/** What a header can hold. */
+/** The values that a header can hold. */
 export type HeaderValue =
   | string
   | number
@@ -12,60 +12,66 @@ export type HeaderValue =
   | readonly HeaderValue[]
   | { readonly [key: string]: HeaderValue };
 
-/** The most bytes that all headers of one message may take: all have to fit one frame, and amqplib's table 64 KiB. */
+/** The most bytes of all headers of one message together: they have to fit one frame, and amqplib's table 64 KiB. */
 export const MAX_HEADERS_BYTES = 60 * 1024;
 
-/** The header that says which attempt a message is on that was published again. */
+/** The header with the number of the attempt that a republished message is on. */
 export const ATTEMPT_HEADER = 'leveret-attempt';
 
-/** The header that names the queue whose attempts are counted: those of one queue are not those of another. */
+/** The header that names the queue whose attempts are counted, because each queue counts its own. */
 export const ATTEMPT_QUEUE_HEADER = 'leveret-attempt-queue';
 
 /** The header that every dead letter has, and no other message. */
 export const FAILED_AT_HEADER = 'leveret-failed-at';
 
-/** The header that says why a message is a dead letter, or an answer an error: `CODE: message`. */
+/** The header that says why a message is a dead letter, or why an answer is an error: `CODE: message`. */
 export const ERROR_HEADER = 'leveret-error';
 
-/** The header that names the queue which a dead letter failed in. */
+/** The header that names the queue in which a dead letter failed. */
 export const FAILED_IN_HEADER = 'leveret-queue';
 
-/** The header that lists, as JSON, what a schema complained about. */
+/** The header that lists, as JSON, the issues that a schema reported. */
 export const ISSUES_HEADER = 'leveret-issues';
 
-/** The headers that say where a message was sent to before it was published again for another attempt. */
+/** The headers that say where a message was sent to before it was republished for another attempt. */
 export const ORIGIN_HEADERS = { exchange: 'leveret-exchange', routingKey: 'leveret-routing-key' } as const;
 
-/** What can be sent as a header, or what is wrong with it. */
+/** The size of valid headers, or what is wrong with them. */
 export type HeadersCheck =
   | { readonly sizeBytes: number }
   | { readonly path: string; readonly expected: string };
 
-/** Checks headers and adds up about how many bytes they take. */
+/** Checks headers and estimates their size in bytes. */
 export function checkHeaders(headers: Readonly<Record<string, unknown>>): HeadersCheck {
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined) continue;
     if (SERVER_HEADERS.test(name)) return { path: name, expected: 'left out: it belongs to the server' };
-    // The server closes the channel over any other type, under everything else that is in flight on it.
+    // The server closes the channel over any other type, and everything else in flight on it is lost.
     if ((name === 'CC' || name === 'BCC') && !isTextList(value))
       return { path: name, expected: 'an array of routing keys' };
   }
   return tableSize(headers, '', 0, 'sent');
 }
 
-/** Checks one header of a received message that is to be copied: beside what can be sent, it holds what amqplib marks with its type. */
+/**
+ * Checks one header of a received message that is to be copied: besides what can be sent, it may hold values that amqplib
+ * marks with their type.
+ */
 export function checkReceivedHeader(name: string, value: unknown): HeadersCheck {
   return tableSize({ [name]: value }, '', 0, 'received');
 }
 
-/** What can be sent as the arguments of a declaration. */
+/** Expects a table that can be sent as the arguments of a declaration. */
 export const expectTable: Check = (value) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'an object';
   const checked = tableSize(value as Readonly<Record<string, unknown>>, '', 0, 'sent');
   return 'expected' in checked ? `an object whose '${checked.path}' is ${checked.expected}` : undefined;
 };
 
-/** What the option `headers` can be. A `Map` or a fetch API's `Headers` has no keys of its own: all it holds would be lost. */
+/**
+ * Expects the value of the option `headers`. A `Map` or a fetch API's `Headers` has no keys of its own: all its contents
+ * would be lost.
+ */
 export const expectHeaders: Check = (value) =>
   typeof value === 'object' && value !== null && !(Symbol.iterator in value) ? undefined : 'a plain object';
 
@@ -79,7 +85,7 @@ export function copyHeaders(headers: Readonly<Record<string, unknown>>): Record<
 }
 
 function copyValue(value: unknown): unknown {
-  // Only another client's number gets here that amqplib would take for an integer.
+  // Only a number of another client gets here that amqplib would take for an integer.
   if (typeof value === 'number' && numberProblem(value)) return { '!': 'double', value };
   if (typeof value !== 'object' || value === null) return value;
   if (isBytes(value)) return Buffer.from(value);
@@ -87,16 +93,17 @@ function copyValue(value: unknown): unknown {
 }
 
 /**
- * The headers of a received message that belong to its sender: those of the server (such as `x-death`) and of its delay, and `CC` and
- * `BCC`, which would route a copy again, are left out. No table in the result has a prototype, so that no name can reach one:
- * amqplib makes what stands under `__proto__` in a table the prototype of the object that it decodes the table to.
+ * The headers of a received message that belong to its sender. The headers of the server (such as `x-death`) and of a delay
+ * are left out, and so are `CC` and `BCC`, which would route a copy again. No table in the result has a prototype, so that no
+ * name can reach one: amqplib makes the value of `__proto__` in a table the prototype of the object that it decodes the table
+ * to.
  */
 export function ownHeaders(headers: unknown): Record<string, unknown> {
   if (typeof headers !== 'object' || headers === null) return Object.create(null);
   return ownTable(headers, 0, isForeign);
 }
 
-/** The same without Leveret's own: what a sender, of whatever client, has written. */
+/** The same without Leveret's own headers: what a sender, with any client, has written. */
 export function sendersHeaders(headers: unknown): Record<string, unknown> {
   const own = ownHeaders(headers);
   for (const name of Object.keys(own)) if (name.startsWith('leveret-')) delete own[name];
@@ -114,7 +121,7 @@ function ownTable(
   isLeftOut: (name: string) => boolean,
 ): Record<string, unknown> {
   const own: Record<string, unknown> = Object.create(null);
-  // Too deep to be copied: that it is will be found where somebody tries to.
+  // Too deep to be copied: copying it will report that.
   if (depth > MAX_DEPTH) return own;
   for (const [name, value] of Object.entries(table)) {
     if (!isLeftOut(name) && !mayPollute(name, value)) own[name] = ownValue(value, depth + 1);
@@ -128,7 +135,7 @@ function ownValue(value: unknown, depth: number): unknown {
   return depth > MAX_DEPTH ? [] : value.map((item) => ownValue(item, depth + 1));
 }
 
-/** Names by which code that merges objects carelessly would write into a prototype. */
+/** Names through which careless merging code would write into a prototype. */
 function mayPollute(name: string, value: unknown): boolean {
   if (name === '__proto__') return true;
   return (
@@ -143,10 +150,10 @@ const isBytes = (value: unknown): value is Uint8Array =>
 /** Sent by a client, these would be taken for the server's own, and on 3.x for a dead-letter cycle that ends in a loss. */
 const SERVER_HEADERS = /^x-(?:death|delivery-count|acquired-count|(?:first|last)-death-.*)$/;
 
-/** Where a message has been, in a stream or on its way from another server. */
+/** Headers that record where a message has been, in a stream or on its way from another server. */
 const SERVER_TRACES = new Set(['x-stream-offset', 'x-received-from', 'x-shovelled']);
 
-/** Deeper than any sensible header, and not yet deep enough to exhaust the stack. */
+/** Deeper than any sensible header, but not deep enough to exhaust the stack. */
 const MAX_DEPTH = 32;
 
 /** Where values come from: a caller, or a message that amqplib has decoded. */
@@ -184,7 +191,7 @@ function nameProblem(name: string, value: unknown, depth: number): string | unde
 
 function numberProblem(value: number): string | undefined {
   if (!Number.isFinite(value)) return 'a finite number';
-  // amqplib writes these as integers of 64 bits, and throws where they are none.
+  // amqplib writes these as integers of 64 bits, and throws for those that are no integers.
   const isFraction = Math.abs(value) >= 2 ** 50 && !Number.isInteger(value);
   return value < -(2 ** 63) || isFraction
     ? 'a number that AMQP can carry: -2^63 or more, without a fraction beyond 2^50'
@@ -228,10 +235,10 @@ function valueSize(value: unknown, path: string, depth: number, source: Source):
   return tableSize(value as Record<string, unknown>, path, depth, source);
 }
 
-/** The longest of what amqplib marks with its type. */
+/** The largest value that amqplib marks with its type. */
 const TYPED_BYTES = 8;
 
-/** How amqplib decodes a timestamp or a decimal: it encodes that form again exactly. */
+/** amqplib's decoded form of a timestamp or a decimal, which it encodes again exactly. */
 function isTyped(value: object): boolean {
   const {
     '!': type,

@@ -17,27 +17,31 @@ import { checkDelay, dueAt } from './send-delay.js';
 import { type AnySendOptions, checkSendOptions, type SendArguments } from './send-options.js';
 import type { SharedPublisher } from './shared-publisher.js';
 
-/** The options of `broker.producer(…)`. All producers of one contract share them: given again, they must have the same values. */
+/**
+ * The options of `broker.producer(…)`. All producers of one contract share them: if given again, they must have the same
+ * values.
+ */
 export interface ProducerOptions {
-  /** How many messages may be published and not confirmed, 1 to 65 535. @defaultValue 1000 */
+  /** How many messages may be published but not yet confirmed, 1 to 65 535. @defaultValue 1000 */
   readonly maxInFlight?: number | undefined;
-  /** How many more may wait (64 MiB at most); then `BufferFullError`. 1 to 10 000 000. @defaultValue 10000 */
+  /** How many more messages may wait (64 MiB at most) before `BufferFullError`. 1 to 10 000 000. @defaultValue 10000 */
   readonly maxBuffered?: number | undefined;
-  /** How long each send may take in all, in milliseconds, 1 or more, or `Infinity`. @defaultValue 30000 */
+  /** The time limit of each send, in milliseconds, 1 or more, or `Infinity`. @defaultValue 30000 */
   readonly timeoutMs?: number | undefined;
 }
 
 /**
- * Sends to one queue or exchange. Made by `broker.producer(contract)`. A light handle: all that are made of one contract share
- * one channel, window and buffer. The channel is given back when nothing was sent for a minute, and opened again by the next send.
+ * Sends to one queue or exchange. Created by `broker.producer(contract)`. A producer is a light handle: all producers of one
+ * contract share one channel, window and buffer. The channel is closed after a minute without a send, and the next send opens
+ * another.
  */
 export interface Producer<C extends Contract = Contract> extends AsyncDisposable {
-  /** The queue or exchange that it sends to. */
+  /** The queue or exchange that the producer sends to. */
   readonly contract: C;
   /** Sends of this producer that are not settled yet. */
   readonly pending: number;
   /**
-   * Sends one message. Resolves when the server has confirmed it and some queue took it (an exchange: when it is confirmed,
+   * Sends one message. Resolves when the server has confirmed it and a queue has it (to an exchange: when it is confirmed,
    * and with `mandatory: true` taken; with a delay: when a delay queue took it). Sends are pipelined: start many before you
    * wait for the first. They are published in the order of the calls, also where the schema is asynchronous. A send to an
    * exchange waits until the consumers which this broker made before on that exchange are set up.
@@ -52,8 +56,8 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
    */
   send(body: InputOf<C['schema']>, ...options: SendArguments<C>): Promise<Receipt>;
   /**
-   * Sends everything that an iterable gives, as many at once as `maxInFlight` allows. Resolves when all are settled, with
-   * those that failed. Rejects with what the iterable itself or `onProgress` throws, after what was begun is settled.
+   * Sends every body of an iterable, with up to `maxInFlight` sends in flight. Resolves when all are settled, with those that
+   * failed. Rejects with an error of the iterable itself or of `onProgress`, once the sends in flight are settled.
    *
    * @throws ConfigurationError for an unknown option, or for bodies that cannot be iterated: nothing was sent
    */
@@ -61,20 +65,23 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
     bodies: Iterable<InputOf<C['schema']>> | AsyncIterable<InputOf<C['schema']>>,
     ...options: SendAllArguments<C>
   ): Promise<SendAllResult<InputOf<C['schema']>>>;
-  /** Takes no more and resolves when every pending send of this producer is settled. Safe to call twice. Never rejects. */
+  /**
+   * Stops accepting sends and resolves once every pending send of this producer has settled. Safe to call twice. Never
+   * rejects.
+   */
   close(): Promise<void>;
 }
 
-/** What a producer needs of its broker. */
+/** What a producer needs from its broker. */
 export interface ProducerHost {
   readonly connection: Connection;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
-  /** Resolves when the consumers that were made before on an exchange are set up. Undefined when all are. */
+  /** Resolves when the earlier consumers on an exchange are set up. Undefined when all are. */
   setUpOn(exchange: string): Promise<void> | undefined;
 }
 
-/** Stands for a body that is not there yet. */
+/** A placeholder for a body that is not encoded yet. */
 const NO_CONTENT = Buffer.alloc(0);
 
 /** The producer behind {@link Producer}, without its types. */
@@ -106,7 +113,7 @@ export class QueueProducer implements Producer, SendOwner {
         this.#send(body, traced.options, traced.messageId),
       );
     } catch (error) {
-      // Options that throw where they are read.
+      // Options whose getters throw.
       return Promise.reject(error as Error);
     }
   }
@@ -171,7 +178,7 @@ export class QueueProducer implements Producer, SendOwner {
     await this.#shared.closed();
   }
 
-  /** What is to be published when the schema has answered, and the consumers are set up. */
+  /** Prepares a send that waits for its schema, or for consumers to be set up. */
   #later(
     content: Buffer | Promise<Buffer>,
     sizeBytes: number,
@@ -191,7 +198,7 @@ export class QueueProducer implements Producer, SendOwner {
         () => {},
       );
     }
-    // Of a send that is settled already, nobody hears.
+    // If the send is settled already, a late rejection concerns no caller.
     ready.catch(() => {});
     return {
       content: ready,

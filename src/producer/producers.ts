@@ -5,20 +5,20 @@ import { ChannelSlots } from './publisher/channel-slots.js';
 import { SharedPublisher } from './shared-publisher.js';
 
 export interface ProducersSettings extends ProducerHost {
-  /** The broker begins nothing new. */
+  /** True once the broker accepts no new work. */
   readonly isClosing: () => boolean;
-  /** A queue or exchange that had vanished was declared again. */
+  /** A queue or exchange that had disappeared was declared again. */
   readonly onRestored: (contract: Contract) => Promise<void>;
 }
 
-/** The producers of a broker. Those of one contract share what they publish with, and only while that is used it is kept. */
+/** The producers of a broker. Producers of one contract share a publisher, which is kept only while it is in use. */
 export class Producers {
   readonly #settings: ProducersSettings;
   readonly #slots: ChannelSlots;
   readonly #shared = new WeakMap<Contract, SharedPublisher>();
-  /** Those that have something to send, or a channel. */
+  /** The publishers that have something to send, or a channel. */
   readonly #active = new Set<SharedPublisher>();
-  /** All of them: producers that nobody holds any more need not be closed. */
+  /** All publishers, weakly held: abandoned producers need not be closed. */
   readonly #known = new Set<WeakRef<SharedPublisher>>();
   readonly #collected = new FinalizationRegistry<WeakRef<SharedPublisher>>((ref) => this.#known.delete(ref));
   #isClosed = false;
@@ -28,7 +28,7 @@ export class Producers {
     this.#slots = new ChannelSlots(settings.clock);
   }
 
-  /** Of each contract that has a producer. */
+  /** The health of each contract that has a producer. */
   get health() {
     const known = [...this.#known].map((ref) => ref.deref());
     return known.flatMap((shared) =>
@@ -36,7 +36,7 @@ export class Producers {
     );
   }
 
-  /** @throws ConfigurationError for a wrong option, or one that differs from those of another producer of the contract */
+  /** @throws ConfigurationError for a wrong option, or one whose value differs from that of another producer of the contract */
   producer(contract: Contract, options: ProducerOptions): QueueProducer {
     if (this.#settings.isClosing()) return this.#closedProducer(contract, options);
     const known = this.#shared.get(contract);
@@ -46,24 +46,24 @@ export class Producers {
     return new QueueProducer(shared, this.#settings);
   }
 
-  /** Publishes again what waits, after the server's alarm is over. */
+  /** Publishes what is waiting, after the server's resource alarm is over. */
   flush(): void {
     for (const { publisher } of this.#active) publisher.flush();
   }
 
-  /** Takes no more, and resolves when every send is settled. */
+  /** Accepts no more sends, and resolves when every send is settled. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#active].map(({ publisher }) => publisher.close()));
   }
 
-  /** Settles what is left with a `ClosedError`. */
+  /** Settles the remaining sends with a `ClosedError`. */
   abort(): void {
     this.#isClosed = true;
     for (const { publisher } of this.#active) publisher.abort();
   }
 
-  /** One that refuses every send. */
+  /** A producer that refuses every send. */
   #closedProducer(contract: Contract, options: ProducerOptions): QueueProducer {
     const shared = this.#make(contract);
     shared.configure(options);

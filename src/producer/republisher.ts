@@ -8,10 +8,10 @@ import { declarerOf } from '../transport/declarations/declarer.js';
 import { type OutgoingMessage, RETURN_ID_HEADER } from '../transport/port.js';
 import type { Publisher } from './publisher/publisher.js';
 
-/** How long a copy may take to be confirmed. */
+/** How long the confirm of a copy may take. */
 const TIMEOUT_MS = 30_000;
 
-/** Publishes copies of messages whose work failed, for all consumers of a broker. */
+/** Publishes copies of failed messages, for all consumers of a broker. */
 export class Republisher {
   readonly #publisher: Publisher;
   readonly #connection: Connection;
@@ -21,7 +21,7 @@ export class Republisher {
     this.#connection = connection;
   }
 
-  /** Resolves when the dead letter is confirmed. Rejects when that is not sure. */
+  /** Resolves when the dead letter is confirmed. Rejects when that is uncertain. */
   async deadLetter(
     message: ReceivedMessage,
     contract: QueueContract,
@@ -35,16 +35,16 @@ export class Republisher {
     } catch (reason) {
       const steps = deadLetterTopologyOf(contract);
       if (!(reason instanceof UnroutableError) || steps.length === 0) throw reason;
-      // Somebody deleted the dead-letter queue.
+      // The dead-letter queue was deleted.
       await declarerOf(await this.#connection.link()).declareAll(steps, { again: true });
       await publish();
     }
   }
 
   /**
-   * Resolves when the copy for the next attempt is confirmed. Rejects when that is not sure.
+   * Resolves when the copy for the next attempt is confirmed. Rejects when that is uncertain.
    *
-   * @param dueAt - when it is to be delivered; undefined: at once
+   * @param dueAt - when the copy is to be delivered; undefined: at once
    */
   async retry(message: ReceivedMessage, contract: QueueContract, dueAt: number | undefined): Promise<void> {
     await publishCopy(this.#publisher, (options) => retryCopy(message, contract, options), dueAt);
@@ -52,9 +52,9 @@ export class Republisher {
 }
 
 /**
- * Publishes a copy of a message, without its sender's headers when it cannot be with them. Resolves when it is confirmed.
+ * Publishes a copy of a message, without its sender's headers if they cannot be encoded. Resolves when the copy is confirmed.
  *
- * @param dueAt - when it is to be delivered; undefined: at once
+ * @param dueAt - when the copy is to be delivered; undefined: at once
  */
 export async function publishCopy(
   publisher: Publisher,
@@ -69,7 +69,7 @@ export async function publishCopy(
   try {
     await add(makeCopy({ withoutHeaders: false }));
   } catch (reason) {
-    // Another client's headers can hold what amqplib decodes and does not encode.
+    // Another client's headers may contain values that amqplib decodes but cannot encode.
     if (!(reason instanceof ConfigurationError)) throw reason;
     await add(makeCopy({ withoutHeaders: true }));
   }

@@ -16,27 +16,27 @@ import { nextTurn, realTimers } from '../util/timers.js';
 import type { Receipt } from './publisher/pending-send.js';
 import type { AnySendOptions, SendArguments } from './send-options.js';
 
-/** How far a `sendAll` is. */
+/** The progress of a `sendAll`. */
 export interface SendAllProgress {
   /** Confirmed so far. */
   readonly sent: number;
   /** Failed so far. */
   readonly failed: number;
-  /** How many there are in all, when the iterable knows: an array or a set. */
+  /** The total number, if the iterable knows it: an array or a set. */
   readonly total: number | undefined;
 }
 
-/** The options of one `sendAll`. */
+/** The options of a `sendAll`. */
 export interface SendAllOptions<Body, Each> {
-  /** Called from time to time, at most ten times a second, and once at the end. */
+  /** Called now and then, at most ten times a second, and once at the end. */
   readonly onProgress?: ((progress: SendAllProgress) => void) | undefined;
-  /** Takes no more from the iterable, and gives up what waits. */
+  /** Stops reading the iterable, and abandons the sends that still wait. */
   readonly signal?: AbortSignal | undefined;
   /** The options of each send: an object for all, or a function of the body. */
   readonly each?: (Each | ((body: Body, index: number) => Each)) | undefined;
 }
 
-/** What `sendAll` takes after the bodies: `each` is needed where `send` needs options. */
+/** The arguments of `sendAll` after the bodies: `each` is required where `send` requires options. */
 export type SendAllArguments<C extends Contract> =
   SendArguments<C> extends [options: infer Each]
     ? [
@@ -47,11 +47,11 @@ export type SendAllArguments<C extends Contract> =
       ]
     : [options?: SendAllOptions<InputOf<C['schema']>, NonNullable<SendArguments<C>[0]>>];
 
-/** What became of it all. */
+/** The result of a `sendAll`. */
 export interface SendAllResult<Body> {
-  /** How many were confirmed. */
+  /** How many sends were confirmed. */
   readonly sent: number;
-  /** Those that were not, in the order of their failure. */
+  /** The sends that failed, in order of failure. */
   readonly failed: readonly { readonly index: number; readonly body: Body; readonly error: unknown }[];
 }
 
@@ -63,10 +63,10 @@ const sendAllChecks: Readonly<Record<string, Check>> = {
 
 const PROGRESS_INTERVAL_MS = 100;
 
-/** After so many bodies the rest of the program gets a turn. */
+/** After this many bodies, the rest of the program gets a turn. */
 const TURN_EVERY = 1_000;
 
-/** Sends what the iterable gives, with a bounded number of sends under way. */
+/** Sends the items of the iterable, with a bounded number of sends in flight. */
 export async function sendAll<Body>(
   bodies: Iterable<Body> | AsyncIterable<Body>,
   send: (body: Body, options: AnySendOptions | undefined) => Promise<Receipt>,
@@ -91,7 +91,7 @@ export async function sendAll<Body>(
   const callbackFailed = (error: unknown) => {
     callbackError ??= { error };
   };
-  /** What the last call has answered when it is an async function. */
+  /** The promise of the last call of `onProgress`, if that is an async function. */
   let telling: PromiseLike<unknown> | undefined;
   let reportedAt = performance.now();
 
@@ -131,22 +131,22 @@ export async function sendAll<Body>(
     for await (const body of untilAborted(bodies, signal)) {
       void sendOne(body, index++);
       await underWayAtMost(maxUnderWay - 1);
-      // Sends that fail at once give the event loop no turn: nobody could abort, and nothing be confirmed.
+      // Sends that fail at once give the event loop no turn: the program could not abort, and nothing could be confirmed.
       if (index % TURN_EVERY === 0) await nextTurn();
-      // Of a list, all are accounted for. A source without an end would fail forever.
+      // A list is accounted for in full. A source without an end would fail forever.
       if (isClosed && total === undefined) break;
     }
   } finally {
     await underWayAtMost(0);
   }
   report(true);
-  // One that goes on for longer is not waited for: it may never end.
+  // A slow `onProgress` is not awaited any longer: it may never settle.
   if (telling) await Promise.race([telling, nextTurn()]);
   if (callbackError) throw (callbackError as { readonly error: unknown }).error;
   return { sent, failed };
 }
 
-/** What the source gives until the signal aborts, also while the source is waited for. */
+/** The items of the source until the signal aborts, even while the source is being awaited. */
 async function* untilAborted<Body>(
   bodies: Iterable<Body> | AsyncIterable<Body>,
   signal: AbortSignal | undefined,
@@ -162,11 +162,11 @@ async function* untilAborted<Body>(
   try {
     while (!signal.aborted) {
       const next = Promise.resolve(source.next());
-      // No race with a promise of the signal, which would keep something of every step until the end.
+      // No race with a promise of the signal, which would retain something of every step until the end.
       const step = await new Promise<IteratorResult<Body> | undefined>((resolve, reject) => {
         wake = () => resolve(undefined);
         next.then(resolve, reject);
-        // By the source itself, before there was anybody to wake. What it has given all the same goes first.
+        // The source itself aborted, before there was a listener. An item that it returned all the same goes first.
         if (signal.aborted) realTimers.queueMicrotask(wake);
       });
       isOver = step?.done ?? false;
@@ -178,7 +178,7 @@ async function* untilAborted<Body>(
     throw error;
   } finally {
     unsubscribe();
-    // Not waited for: a source that is stuck in `next` answers this one no sooner.
+    // Not awaited: a source that is stuck in `next` answers `return` no sooner.
     if (!isOver) void Promise.resolve(source.return?.()).catch(() => {});
   }
 }

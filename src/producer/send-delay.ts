@@ -6,7 +6,7 @@ import type { Clock } from '../util/clock.js';
 import type { AnySendOptions } from './send-options.js';
 
 /**
- * Checks what goes together with a delay.
+ * Checks the options that go together with a delay.
  *
  * @throws ConfigurationError
  */
@@ -36,7 +36,7 @@ export function checkDelay(contract: Contract, target: string, options: AnySendO
     );
 }
 
-/** When a message is to be delivered, on the clock that never goes back. Undefined: at once. */
+/** When a message is to be delivered, on the monotonic clock. Undefined: at once. */
 export function dueAt(options: AnySendOptions | undefined, clock: Clock): number | undefined {
   const { delayMs = 0, deliverAt } = options ?? {};
   const aheadMs = deliverAt === undefined ? delayMs : deliverAt.getTime() - clock.wallNow();

@@ -16,15 +16,15 @@ import {
   show,
 } from '../util/checks.js';
 
-/** The options of one `send`. */
+/** The options of a `send`. */
 export interface SendOptions {
   /** The message's id, at most 255 bytes. @defaultValue a new UUID */
   readonly messageId?: string | undefined;
-  /** Ties the message to another one, at most 255 bytes. */
+  /** Relates the message to another one, at most 255 bytes. */
   readonly correlationId?: string | undefined;
-  /** Headers beside the body: together at most 60 KiB. */
+  /** Headers of the message: at most 60 KiB together. */
   readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
-  /** 0 to 255; higher goes first, where the queue keeps priorities. */
+  /** 0 to 255; on a queue with priorities, higher ones are delivered first. */
   readonly priority?: number | undefined;
   /** How long the message may wait in the queue, in milliseconds, 0 to 4 294 967 295; then it is dead-lettered. */
   readonly ttlMs?: number | undefined;
@@ -36,22 +36,24 @@ export interface SendOptions {
    */
   readonly delayMs?: number | undefined;
   /**
-   * The same as `delayMs`, as a date by this computer's clock, at most 60 days ahead; one that has passed means at once. Not
-   * together with that.
+   * Like `delayMs`, but as a date on this computer's clock, at most 60 days ahead; a date in the past means at once. Cannot
+   * be combined with `delayMs`.
    */
   readonly deliverAt?: Date | undefined;
-  /** How long the send may take in all, in milliseconds, 1 or more, or `Infinity`. @defaultValue the producer's, 30 000 */
+  /** The time limit of the send, in milliseconds, 1 or more, or `Infinity`. @defaultValue the producer's, 30 000 */
   readonly timeoutMs?: number | undefined;
-  /** Gives up: the send rejects with the signal's reason. What is already on its way may still arrive. */
+  /** Abandons the send, which rejects with the signal's reason. A message that is already on its way may still arrive. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Whether some queue has to take the message; if none does, the send rejects with `UnroutableError`.
+   * Whether a queue must receive the message; if none does, the send rejects with `UnroutableError`.
    * @defaultValue true for a queue, false for an exchange
    */
   readonly mandatory?: boolean | undefined;
 }
 
-/** What `send` takes after the body: a routing key is needed where the exchange looks at one, and absent elsewhere. */
+/**
+ * The arguments of `send` after the body: a routing key is required if the exchange type uses one, and not allowed otherwise.
+ */
 export type SendArguments<C extends Contract> =
   C extends ExchangeContract<infer _S, infer T>
     ? T extends 'topic' | 'direct'
@@ -73,7 +75,7 @@ const sendChecks: Readonly<Record<string, Check>> = {
   routingKey: expectShortString({ empty: true }),
 };
 
-/** Options of a send as given, routing key and all. */
+/** The options of a send as given, including the routing key. */
 export type AnySendOptions = SendOptions & { readonly routingKey?: string };
 
 /**

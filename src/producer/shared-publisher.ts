@@ -27,20 +27,20 @@ export interface SharedPublisherSettings {
   readonly clock: Clock;
   readonly slots: ChannelSlots;
   readonly onRestored: (contract: Contract) => Promise<void>;
-  /** It has something to send or a channel, or neither any more. */
+  /** Called when the publisher gets something to send or a channel, and when it has neither any more. */
   readonly onActive: (shared: SharedPublisher, isActive: boolean) => void;
-  /** Its last producer was closed. */
+  /** The last producer was closed. */
   readonly onUnused: (shared: SharedPublisher) => void;
 }
 
 /** What all producers of one contract share: a channel, a window, a buffer and the options. */
 export class SharedPublisher {
   readonly contract: Contract;
-  /** How it is called in messages. */
+  /** The name of the target in messages. */
   readonly target: string;
   readonly publisher: Publisher;
   readonly #onUnused: (shared: SharedPublisher) => void;
-  /** What any of its producers was given. */
+  /** The options that any of the producers was given. */
   #options: Partial<Limits> = {};
   #limits: Limits = DEFAULTS;
   #producers = 0;
@@ -62,7 +62,7 @@ export class SharedPublisher {
       target: this.target,
       connection,
       clock,
-      // An exclusive queue belongs to the connection that consumes from it: declared here it would be another one's.
+      // An exclusive queue belongs to the connection that consumes from it. Declared here, it would belong to another one.
       contract: contract.kind === 'queue' && contract.exclusive ? undefined : contract,
       get maxInFlight() {
         return limits().maxInFlight;
@@ -90,9 +90,9 @@ export class SharedPublisher {
   }
 
   /**
-   * Takes the options of one more producer. Those that are not given leave the choice to others.
+   * Adopts the options of one more producer. Options that are not given are left for others to set.
    *
-   * @throws ConfigurationError for a wrong value, or another one than was given before
+   * @throws ConfigurationError for a wrong value, or one that differs from the value given before
    */
   configure(options: ProducerOptions): void {
     const where = `producer of ${this.target}`;
@@ -109,17 +109,17 @@ export class SharedPublisher {
     this.#limits = { ...DEFAULTS, ...this.#options };
   }
 
-  /** A producer of the contract is not closed. */
+  /** True while a producer of the contract is open. */
   get isInUse(): boolean {
     return this.#producers > 0;
   }
 
-  /** One more producer uses it. */
+  /** One more producer uses the publisher. */
   opened(): void {
     this.#producers++;
   }
 
-  /** One fewer does. Without any, the channel is given back at once. */
+  /** One producer fewer uses the publisher. With none left, the channel is closed at once. */
   async closed(): Promise<void> {
     this.#producers--;
     if (this.#producers > 0) return;

@@ -3,29 +3,29 @@ import { ownHeaders } from '../../messages/headers.js';
 import type { Delivery } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';
 
-/** How long after consuming again a message still counts as a redelivery of one that was acknowledged before. */
+/** How long after a recovery a message still counts as a redelivery of one that was acknowledged before. */
 const REMEMBER_MS = 10 * 60_000;
 
 /** The most lost sessions that are remembered. */
 const MAX_BATCHES = 16;
 
-/** So many ids that came last are known, to tell whether one came on several messages. */
+/** How many of the most recent ids are known, to detect an id that several messages carry. */
 const MAX_IDS = 512;
 
-/** The most bytes of bodies that are kept from being collected. */
+/** The most bytes of bodies that are kept in memory. */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 
-/** The messages of one lost session that were handled. */
+/** The handled messages of one lost session. */
 interface Batch {
-  /** What each message is, by its id. */
+  /** A fingerprint of each message, by its id. */
   readonly handled: Map<string, string>;
-  /** Ids that came on more than one message. */
+  /** Ids that more than one message carried. */
   readonly ambiguous: ReadonlySet<string>;
   expiresAt: number;
 }
 
 export interface DuplicateFilterSettings {
-  /** As many messages as can come back: the prefetch. */
+  /** The most messages that can be redelivered: the prefetch. */
   readonly capacity: number;
   /** How long before a loss is noticed an acknowledgement can have been lost, in milliseconds: three heartbeats. */
   readonly windowMs: number;
@@ -57,7 +57,7 @@ export class DuplicateFilter {
     this.#ackedAt = new Float64Array(settings.capacity);
   }
 
-  /** Notes an acknowledgement on the live channel. */
+  /** Records an acknowledgement on the open channel. */
   acked(delivery: Delivery): void {
     if (idOf(delivery) === undefined) return;
     const at = this.#next;
@@ -69,7 +69,7 @@ export class DuplicateFilter {
     while (this.#keptBytes > MAX_KEPT_BYTES && this.#oldest !== at) this.#forgetOldest();
   }
 
-  /** Notes a success that could not be acknowledged, since its channel was gone. */
+  /** Records a success that could not be acknowledged, because its channel was gone. */
   stale(delivery: Delivery): void {
     const id = idOf(delivery);
     if (id === undefined) return;
@@ -77,7 +77,7 @@ export class DuplicateFilter {
     if (!batch.ambiguous.has(id)) batch.handled.set(id, printOf(delivery));
   }
 
-  /** The channel is lost: what was acknowledged last may come back, and what was not acknowledged surely does. */
+  /** The channel is lost: messages that were acknowledged last may be redelivered, and unacknowledged ones will be. */
   channelLost(unsettled: Iterable<Delivery>): void {
     const { clock, windowMs } = this.#settings;
     const since = clock.now() - windowMs;
@@ -94,14 +94,14 @@ export class DuplicateFilter {
     this.#keptBytes = 0;
   }
 
-  /** The consumer consumes again: from now on the memory runs out. */
+  /** The consumer is consuming again: from now on the memory expires. */
   channelOpened(): void {
     const expiresAt = this.#settings.clock.now() + REMEMBER_MS;
     for (const batch of this.#batches)
       if (batch.expiresAt === Number.POSITIVE_INFINITY) batch.expiresAt = expiresAt;
   }
 
-  /** A message has come. True, once, when it is one that was handled already. */
+  /** Checks a delivery. Returns true, once, for a message that was already handled. */
   recognises(delivery: Delivery): boolean {
     const id = idOf(delivery);
     if (id === undefined) return false;
@@ -112,7 +112,7 @@ export class DuplicateFilter {
     const batch = this.#batches.find(({ handled }) => handled.has(id));
     if (!batch) return false;
     if (!delivery.redelivered) {
-      // It is another message than those that were handled, which cannot be told from more of its kind.
+      // The message differs from those that were handled, which cannot be told apart from more of its kind.
       for (const { handled } of this.#batches) handled.delete(id);
       return false;
     }
@@ -136,11 +136,11 @@ export class DuplicateFilter {
 
   #expire(): void {
     const now = this.#settings.clock.now();
-    // Those that were lost first expire first.
+    // The sessions that were lost first expire first.
     while (this.#batches[0] && this.#batches[0].expiresAt <= now) this.#batches.shift();
   }
 
-  /** @param concerned - what was acknowledged last, and what was not */
+  /** @param concerned - the messages that were acknowledged last, and those that were not */
   #newBatch(concerned: readonly Delivery[]): Batch {
     const ids = concerned.map(idOf);
     const ambiguous = new Set([...repeated(ids), ...repeated(this.#ids)]);
@@ -166,7 +166,7 @@ function repeated(ids: readonly (string | undefined)[]): string[] {
   });
 }
 
-/** What a message is beside its id, whatever the server has added to its headers since. */
+/** A fingerprint of a message without its id, whatever headers the server has added since. */
 function printOf({ content, properties }: Delivery): string {
   const about = JSON.stringify([ownHeaders(properties.headers), properties.timestamp]);
   return createHash('sha256').update(about).update('\n').update(content).digest('base64');

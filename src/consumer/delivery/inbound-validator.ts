@@ -13,7 +13,7 @@ export interface InboundValidatorSettings {
   readonly events: Events;
 }
 
-/** Lets through what a handler may see: decoded, valid, and not handled before. Settles the rest. */
+/** Admits messages that a handler may see: decoded, valid, and not handled before. Settles the others. */
 export class InboundValidator {
   readonly counts = { invalid: 0, recognised: 0 };
   readonly #settings: InboundValidatorSettings;
@@ -22,7 +22,10 @@ export class InboundValidator {
     this.#settings = settings;
   }
 
-  /** True when the message has its body; false when it is settled already. A promise only where the schema needs one. */
+  /**
+   * Returns true when the message has its body, and false when it is already settled. A promise only if the schema is
+   * asynchronous.
+   */
   admit(message: ReceivedMessage): boolean | Promise<boolean> {
     const { memory, maxBodyBytes, contract } = this.#settings;
     const { content, properties, problem } = message.delivery;

@@ -17,82 +17,85 @@ import type { Session } from '../session/session.js';
 import { offsetIn } from '../session/stream-position.js';
 import { DeadLetter, RetryLater, retryLaterChecks } from '../settlement/retry-decision.js';
 
-/** A message as a handler, or the body of a `for await` loop, gets it. */
+/** A message as a handler, or the body of a `for await` loop, receives it. */
 export interface Message<Body = unknown> {
   /**
-   * What the schema made of the body. JavaScript reads an integer of JSON beyond 2^53 as the nearest number it has, and so loses
-   * digits without an error (RFC 8259, 6): a schema such as `z.int()` refuses it, {@link Message.raw} has all of them, and a
-   * sender who writes it as a text loses none.
+   * The body, after the schema was applied. JavaScript reads a JSON integer beyond 2^53 as the nearest number it can
+   * represent, and so loses digits without an error (RFC 8259, 6). A schema such as `z.int()` refuses such a number, {@link
+   * Message.raw} has all digits, and a sender that writes the number as a string loses none.
    */
   readonly body: Body;
-  /** The id that its sender gave it; undefined when there is none. */
+  /** The id that the sender assigned; undefined if there is none. */
   readonly id: string | undefined;
   /**
-   * Which run of the handler this is: 1 on the first, 2 on a first redelivery. Counts failed runs and returns as far as the
-   * server tells: RabbitMQ before 4.3 also counts messages that were given back unseen.
+   * Which run of the handler this is: 1 on the first, 2 after a first redelivery. Counts failed runs and redeliveries as far
+   * as the server reports them: RabbitMQ before 4.3 also counts messages that were requeued unseen.
    */
   readonly attempt: number;
-  /** The server has delivered it before, to this consumer or another. */
+  /** The server has delivered the message before, to this consumer or another. */
   readonly redelivered: boolean;
   /**
-   * The headers of its sender; those of the server are left out. Never an object with a prototype. An integer beyond 2^53 has lost
+   * The sender's headers, without those that the server adds. Objects have a null prototype. An integer beyond 2^53 has lost
    * digits, here and in every copy.
    */
   readonly headers: Readonly<Record<string, unknown>>;
   readonly routingKey: string;
-  /** The exchange it was sent to; empty for a message sent to the queue itself. */
+  /** The exchange that the message was sent to; empty for a message sent to the queue itself. */
   readonly exchange: string;
   readonly correlationId: string | undefined;
-  /** Its place in its stream; undefined for a message of another queue. */
+  /** The message's offset in its stream; undefined for a message of any other queue. */
   readonly offset: number | undefined;
-  /** When it was sent, to the second, by the sender's clock; undefined also when that is no date. */
+  /** When the message was sent, to the second, by the sender's clock; undefined also if the value is not a valid date. */
   readonly timestamp: Date | undefined;
   /**
-   * Aborts when there is no more use in going on: the delivery is lost (the server gives the message to somebody again), the
-   * handler's time is over, or the consumer is closed and its deadline has passed.
+   * Aborts once further work is pointless: the delivery was lost (the server will redeliver the message), the handler's time
+   * limit has passed, or the consumer is closed and its deadline has passed.
    */
   readonly signal: AbortSignal;
-  /** The bytes of the body as they came. */
+  /** The bytes of the body as they arrived. */
   readonly raw: Uint8Array;
-  /** Done: removes it from the queue. Each message takes one verdict; a later one does nothing and returns false. */
+  /**
+   * Acknowledges: the message is done and leaves the queue. A message takes one verdict; a later call does nothing and
+   * returns false.
+   */
   ack(): boolean;
   /**
-   * Failed: tries again after a delay, or dead-letters when it was the last attempt. Meanwhile a copy waits on the server; on a
-   * stream the message itself, in its place, here.
+   * Retries after a delay, or dead-letters the message after its last attempt. Meanwhile a copy waits on the server; on a
+   * stream, the message itself waits here in its place.
    *
    * @param options - `delayMs`: 0 to 5 184 000 000 (60 days); the delay of the retry policy by default
    * @throws ConfigurationError for a delay out of range
    */
   retry(options?: { readonly delayMs?: number | undefined }): boolean;
-  /** Hopeless: to the dead-letter queue, with the reason. */
+  /** Moves the message to the dead-letter queue, with the reason. For a message that no retry can help. */
   deadLetter(reason?: string): boolean;
   /**
-   * Gives it back at once, for any consumer to take. Does not count as an attempt where the server can tell (4.3). A stream
-   * takes nothing back: there this consumer gets it again, behind those that have come.
+   * Requeues the message at once, for any consumer to take. Does not count as an attempt if the server can tell (4.3). A
+   * stream cannot requeue: this consumer gets the message again, after those already delivered.
    */
   requeue(): boolean;
 }
 
-/** What is to become of a message. */
+/** What should happen to a message. */
 export type Verdict =
   | { readonly kind: 'ack'; readonly isDuplicate?: boolean }
   | {
       readonly kind: 'retry';
       readonly error: unknown;
       readonly delayMs?: number | undefined;
-      /** What traces say in place of the error. */
+      /** The reason that traces show instead of the error. */
       readonly reason?: undefined;
     }
   | { readonly kind: 'dead-letter'; readonly error: unknown; readonly reason?: string | undefined }
   | { readonly kind: 'requeue' }
-  /** Comes back to this consumer after a while, as it is. */
+  /** Comes back to this consumer after a while, unchanged. */
   | { readonly kind: 'rest'; readonly delayMs: number }
   | { readonly kind: 'reject' }
   | { readonly kind: 'answer'; readonly answered: Promise<void> | undefined };
 
-/** Where verdicts go. */
+/** Carries out verdicts. */
 export interface Settler {
-  /** Carries out the verdict. False when the delivery is stale, so that nothing can be done. */
+  /** Carries out the verdict. Returns false when the delivery is stale, so that nothing can be done. */
   settle(message: ReceivedMessage, verdict: Verdict): boolean;
 }
 
@@ -100,16 +103,16 @@ export interface Settler {
 export class ReceivedMessage implements Message, Deadlined, Slotted {
   readonly delivery: Delivery;
   readonly session: Session;
-  /** How often it has run here since it was delivered. */
+  /** How often the handler has run here since the delivery. */
   readonly #runsHere: number;
   readonly #settler: Settler;
   /** Milliseconds since 1970. */
   readonly deliveredAt: number;
-  /** The run of its handler, while somebody listens to it. */
+  /** The trace of the handler's run, if it has a subscriber. */
   run: RunTrace | undefined;
-  /** The same for the body of a loop: its verdict ends it. */
+  /** The same for the body of a loop: the verdict ends it. */
   loopRun: RunTrace | undefined;
-  /** Its verdict, while somebody listens to it. */
+  /** The trace of the verdict, if it has a subscriber. */
   verdictTrace: VerdictTrace | undefined;
   body: unknown;
   bucket: Deadlined['bucket'];
@@ -130,13 +133,13 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     this.deliveredAt = deliveredAt;
   }
 
-  /** The same delivery once more, as if it had not been looked at. */
+  /** The same delivery once more, as if no handler had seen it. */
   anew(): ReceivedMessage {
     const { delivery, session, deliveredAt } = this;
     return new ReceivedMessage(delivery, session, this.#settler, this.#runsHere, deliveredAt);
   }
 
-  /** The same delivery for another run: with a verdict of its own, and one attempt more. */
+  /** The same delivery for another run: with a verdict of its own, and one more attempt. */
   again(): ReceivedMessage {
     const { delivery, session, deliveredAt } = this;
     return new ReceivedMessage(delivery, session, this.#settler, this.#runsHere + 1, deliveredAt);
@@ -151,7 +154,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     return this.#attempt;
   }
 
-  /** It came back so often that it may be what ends the processes that work on it. */
+  /** True when the message was redelivered so often that it may be what ends the processes that handle it. */
   get isSuspect(): boolean {
     return isSuspect(this.delivery, this.session.queueType);
   }
@@ -163,7 +166,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   get headers(): Readonly<Record<string, unknown>> {
     if (!this.#headers) {
       this.#headers = ownHeaders(this.delivery.properties.headers);
-      // A dead letter shows what was made of it.
+      // A dead letter shows how its message was handled.
       if (!Object.hasOwn(this.#headers, FAILED_AT_HEADER)) delete this.#headers[ATTEMPT_HEADER];
       delete this.#headers[ATTEMPT_QUEUE_HEADER];
       delete this.#headers[RETURN_ID_HEADER];
@@ -195,13 +198,13 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
 
   get timestamp(): Date | undefined {
     const { timestamp } = this.delivery.properties;
-    // The wire carries 64 bits; beyond the last Date there is none.
+    // The wire carries 64 bits, which exceeds the last valid Date.
     return typeof timestamp === 'number' && Math.abs(timestamp) <= MAX_DATE_SECONDS
       ? new Date(timestamp * 1_000)
       : undefined;
   }
 
-  /** Made when it is first asked for: a signal for each message costs more than everything else about it. */
+  /** Created on first access: a signal per message costs more than everything else about it. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
@@ -218,7 +221,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     return this.#verdict !== undefined;
   }
 
-  /** Its handler has acknowledged it by itself. */
+  /** True when the handler has acknowledged the message itself. */
   get isAcknowledged(): boolean {
     return this.#verdict?.kind === 'ack';
   }
@@ -245,7 +248,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     return this.settle({ kind: 'requeue' });
   }
 
-  /** From now on verdicts are kept, until {@link letGo}: something around the handler has to end first. */
+  /** From now on verdicts are kept, until {@link letGo}: the guard around the handler has to end first. */
   hold(): HeldVerdict {
     this.#held = new HeldVerdict();
     return this.#held;
@@ -255,17 +258,17 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     this.#held = undefined;
   }
 
-  /** It waits for something before its handler can begin. */
+  /** True while the message waits for something before its handler can begin. */
   get isHeldBack(): boolean {
     return this.#held?.hasBegun === false;
   }
 
-  /** Its handler has failed, or took too long: the retry policy decides. */
+  /** The handler has failed, or took too long: the retry policy decides. */
   fail(error: unknown): boolean {
     return this.#held ? this.#held.fail(error) : this.settle({ kind: 'retry', error });
   }
 
-  /** The first verdict counts; the others do nothing and return false. */
+  /** The first verdict counts; later ones do nothing and return false. */
   settle(verdict: Verdict): boolean {
     if (this.#held) return this.session.isLive && this.#held.take(verdict);
     if (this.#verdict) return false;
@@ -280,7 +283,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   }
 }
 
-/** ECMAScript's last moment. */
+/** The latest date of ECMAScript. */
 const MAX_DATE_SECONDS = 8.64e12;
 
 function text(value: unknown): string | undefined {

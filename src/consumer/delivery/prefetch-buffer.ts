@@ -2,7 +2,7 @@ import { Fifo } from '../../util/fifo.js';
 import type { Session } from '../session/session.js';
 import type { ReceivedMessage } from './message.js';
 
-/** The messages that came and that nobody has looked at yet, in order. Bounded by the prefetch. */
+/** The delivered messages that no handler or loop has seen yet, in order. Bounded by the prefetch. */
 export class PrefetchBuffer {
   #messages = new Fifo<ReceivedMessage>();
   #isHeld = false;
@@ -20,12 +20,12 @@ export class PrefetchBuffer {
     this.#messages.unshift(message);
   }
 
-  /** The one that {@link take} would take. */
+  /** The message that {@link take} would return. */
   get next(): ReceivedMessage | undefined {
     return this.#messages.first;
   }
 
-  /** Lets nobody take what is here and what comes, until `release`. */
+  /** Hands out no message, present or future, until `release`. */
   hold(): void {
     this.#isHeld = true;
   }
@@ -38,12 +38,12 @@ export class PrefetchBuffer {
     return this.#isHeld ? undefined : this.#messages.shift();
   }
 
-  /** Forgets the messages of a session that is lost: the server delivers them again. */
+  /** Discards the messages of a session that is lost: the server redelivers them. */
   dropSession(session: Session): void {
     this.#messages = new Fifo([...this.#messages].filter((message) => message.session !== session));
   }
 
-  /** Gives every message back but so many of the oldest. */
+  /** Requeues every message except this many of the oldest. */
   giveBack(kept = 0): void {
     const stay: ReceivedMessage[] = [];
     while (stay.length < kept) {

@@ -17,9 +17,9 @@ type Handler = (message: Message, tx?: unknown) => unknown;
 type AnyContract = QueueContract | SubscriptionContract;
 
 /**
- * What `broker.consumer(…)` was called with: a contract, then a handler, options, or both.
+ * Parses the arguments of `broker.consumer(…)`: a contract, then a handler, options, or both.
  *
- * @throws ConfigurationError naming the argument that is wrong
+ * @throws ConfigurationError that names the wrong argument
  */
 export function parseConsumerArguments(
   givenContract: AnyContract,
@@ -28,13 +28,13 @@ export function parseConsumerArguments(
   readonly contract: QueueContract;
   readonly handler: Handler | undefined;
   readonly options: ResolvedConsumerOptions;
-  /** What was given of the options that ask for something around the handler. */
+  /** The options that ask for a guard around the handler. */
   readonly given: GivenGuardOptions;
 } {
   const contract = contractOf('consumer', givenContract);
   const [first, maybeOptions] = rest as [unknown, HandlerOptions | undefined];
   const handler = typeof first === 'function' ? (first as Handler) : undefined;
-  // A handler that is undefined is a slip, such as a circular import: it must not become a loop that never begins.
+  // An undefined handler is a mistake, such as a circular import: it must not become a loop that never begins.
   const isOptions =
     rest.length === 0 || (typeof first === 'object' && first !== null && !Array.isArray(first));
   if (!handler && (maybeOptions !== undefined || !isOptions)) {
@@ -55,7 +55,7 @@ export function parseConsumerArguments(
   return { contract, handler, options: resolved, given: (options ?? {}) as GivenGuardOptions };
 }
 
-/** Resolved elsewhere: here their names are known. */
+/** Resolved elsewhere: only their names are known here. */
 const guardChecks: Readonly<Record<string, Check>> = {
   inbox: () => undefined,
   idempotency: () => undefined,
@@ -63,9 +63,9 @@ const guardChecks: Readonly<Record<string, Check>> = {
 };
 
 /**
- * What `broker.batchConsumer(…)` was called with.
+ * Parses the arguments of `broker.batchConsumer(…)`.
  *
- * @throws ConfigurationError naming the argument that is wrong
+ * @throws ConfigurationError that names the wrong argument
  */
 export function parseBatchArguments(
   given: AnyContract,

@@ -13,7 +13,7 @@ import {
 } from './consumer-options.js';
 
 /**
- * The options of `broker.batchConsumer(…)`: those of a consumer, but that nothing is delivered without acknowledgements.
+ * The options of `broker.batchConsumer(…)`: the consumer options except `noAck`.
  *
  * @example
  * ```ts
@@ -24,24 +24,25 @@ import {
  */
 export interface BatchConsumerOptions extends Omit<ConsumerOptions, 'concurrency' | 'prefetch' | 'noAck'> {
   /**
-   * The most messages of a batch, 1 to 10 000. On a queue with `singleActiveConsumer`, `size` × `concurrency` is at most 20.
+   * The most messages in a batch, 1 to 10 000. On a queue with `singleActiveConsumer`, `size` × `concurrency` is at most 20.
    * @defaultValue 100; 20 with `singleActiveConsumer`
    */
   readonly size?: number | undefined;
   /**
-   * How long the first message of a batch waits for the others, in milliseconds, 0 or more; then the handler gets what there is. An empty
-   * batch waits forever. @defaultValue 1000
+   * How long the first message of a batch waits for others, in milliseconds, 0 or more; then the handler receives what has
+   * arrived. An empty batch waits indefinitely. @defaultValue 1000
    */
   readonly maxWaitMs?: number | undefined;
   /**
-   * How many batches are handled at once, 1 to 1 000. A message that has come back often runs with the others of its batch: a
-   * process that it ends returns all of them. @defaultValue 1
+   * How many batches are handled at once, 1 to 1 000. A message that was redelivered often usually runs with the others of
+   * its batch: if it ends the process, all of them are requeued. @defaultValue 1
    */
   readonly concurrency?: number | undefined;
   /**
    * How many messages the server may deliver ahead; at least `size` × (`concurrency` + 1), so that the next batch can fill
-   * while the others are handled, and at most 65 535. With `singleActiveConsumer` it is `size` × `concurrency` to 20.
-   * @defaultValue that least number
+   * while the others are handled, and at most 65 535. With `singleActiveConsumer` it is between `size` × `concurrency` and
+   * 20.
+   * @defaultValue the smallest allowed number
    */
   readonly prefetch?: number | undefined;
 }
@@ -58,7 +59,7 @@ const batchChecks: Readonly<Record<string, Check>> = {
 
 /** `ahead`: batches that are delivered while others are handled. */
 const shared = { most: MAX_PREFETCH, ahead: 1, defaultSize: 100 } as const;
-/** So little may be delivered ahead there that none is. */
+/** The limit there is so low that no batch is delivered ahead. */
 const singleActive = {
   most: MAX_SINGLE_ACTIVE_PREFETCH,
   ahead: 0,

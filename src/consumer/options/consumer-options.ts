@@ -19,25 +19,27 @@ import { checkStreamOptions, expectStreamOffset, type StreamOffset } from './str
 /** The options of `broker.consumer(…)`. */
 export interface ConsumerOptions {
   /**
-   * How many handlers run at once, 1 to 10 000. With 1 the messages are handled in order. One that has come back three times or
-   * more to its quorum queue runs alone: if it ends the process, no other running message is returned, and counted, with it.
+   * How many handlers run at once, 1 to 10 000. With 1 the messages are handled in order. A message that was redelivered
+   * three times or more by its quorum queue runs alone: if it ends the process, no other running message is requeued, and
+   * counted, with it.
    * @defaultValue 1
    */
   readonly concurrency?: number | undefined;
   /**
    * How many messages the server may deliver ahead, 1 to 65 535, and at least `concurrency`.
    *
-   * `'auto'` begins with one more than the concurrency, and grows when the server uses that up and the handlers are quick: about
-   * 200 ms of their work waits here, at most 1 000 messages. So slow handlers leave messages to other workers. It grows by a
-   * further consumer on the same channel, which the server counts, so that `broker.stats(queue).consumers` and the management UI
-   * show more than one for a quick consumer. When a handler becomes so slow that more than two seconds of work wait, what waits goes back.
-   * Of an exclusive consumer and of a stream it is 50, or twice the concurrency when that is more, and on a queue with
-   * `singleActiveConsumer` 20, which is also the most there. `consumer.stats.prefetch` tells what it is now. @defaultValue 'auto'
+   * `'auto'` begins with one more than the concurrency, and grows when the server uses that up and the handlers are quick:
+   * about 200 ms of work waits here, at most 1 000 messages, so slow handlers leave messages to other workers. It grows by
+   * adding a consumer on the same channel, which the server counts: `broker.stats(queue).consumers` and the management UI
+   * show more than one for a quick consumer. When a handler becomes so slow that more than two seconds of work are waiting,
+   * the waiting messages are requeued. For an exclusive consumer and for a stream, `'auto'` is 50, or twice the concurrency
+   * if that is more; on a queue with `singleActiveConsumer` it is 20, which is also the maximum there.
+   * `consumer.stats.prefetch` is the current value. @defaultValue 'auto'
    */
   readonly prefetch?: number | 'auto' | undefined;
   /**
-   * After how many milliseconds, 1 or more, a handler counts as failed; its signal aborts and the message goes the way of the
-   * retry policy. The server's own limit is 30 minutes. `Infinity` leaves it to that. @defaultValue 1200000 (20 minutes)
+   * A handler counts as failed after this many milliseconds, 1 or more: its signal aborts, and the retry policy decides. The
+   * server's own limit is 30 minutes. `Infinity` leaves it to the server. @defaultValue 1200000 (20 minutes)
    */
   readonly handlerTimeoutMs?: number | undefined;
   /** Closes the consumer. */
@@ -45,20 +47,22 @@ export interface ConsumerOptions {
   /** Consumers with a higher number are served first, -1 000 000 to 1 000 000. @defaultValue the server's: 0 */
   readonly priority?: number | undefined;
   /**
-   * Only this consumer may consume from the queue; while another one does, it waits for its turn. Classic queues only: for a
+   * Only this consumer may consume from the queue; while another one consumes, this one waits. Classic queues only: for a
    * quorum queue set `singleActiveConsumer` on the queue. @defaultValue false
    */
   readonly exclusive?: boolean | undefined;
   /**
-   * **Loses messages.** The server forgets each message as soon as it has written it to the socket: those in flight when this
-   * process or the connection dies are gone, a failed handler has no second attempt, and nothing bounds what is delivered
-   * ahead. What a handler gives up by `DeadLetter`, and what is invalid, is still dead-lettered. @defaultValue false
+   * **Loses messages.** The server forgets each message as soon as it has written it to the socket: messages in flight when
+   * this process or the connection dies are lost, a failed message is not retried, and nothing limits how many messages are
+   * delivered ahead. Messages that the handler gives up on with `DeadLetter`, and invalid ones, are still dead-lettered.
+   * @defaultValue false
    */
   readonly noAck?: boolean | undefined;
   /**
-   * Where to begin, on a stream only. From there on the consumer keeps its own place: after a reconnect, a pause or a loop that
-   * was left, it goes on with the first message that it has not handled. Another consumer, or another process, begins here
-   * again. `'next'` reads what is sent from now on: for everything that is kept say `'first'`. @defaultValue 'next'
+   * Where to begin, on a stream only. From there on the consumer keeps its own position: after a reconnect, a pause or a loop
+   * that was left, it continues with the first message that it has not handled. Another consumer, or another process, begins
+   * at this offset again. `'next'` reads what is sent from now on; for everything that the stream holds, use `'first'`.
+   * @defaultValue 'next'
    */
   readonly offset?: StreamOffset | undefined;
 }
@@ -93,9 +97,9 @@ export interface HandlerOptions<Body = unknown> extends ConsumerOptions {
 /** {@link ConsumerOptions} with every default filled in. */
 export interface ResolvedConsumerOptions {
   readonly concurrency: number;
-  /** What it begins with. */
+  /** The prefetch at the beginning. */
   readonly prefetch: number;
-  /** How far it may grow. */
+  /** The largest prefetch that it may grow to. */
   readonly maxPrefetch: number;
   readonly handlerTimeoutMs: number;
   readonly signal: AbortSignal | undefined;
@@ -104,22 +108,25 @@ export interface ResolvedConsumerOptions {
   readonly noAck: boolean;
   readonly offset: StreamOffset;
   readonly orderBy: ((message: Message) => unknown) | undefined;
-  /** How long an acknowledgement may wait for others to be sent together with; absent: until the end of this turn. */
+  /**
+   * How long an acknowledgement may wait to be sent together with others; absent: until the end of this turn of the event
+   * loop.
+   */
   readonly ackDelayMs?: number | undefined;
 }
 
-/** The most that `basic.qos` of AMQP 0-9-1 can say: its prefetch-count has 16 bits. */
+/** The largest value of `basic.qos` in AMQP 0-9-1: its prefetch-count has 16 bits. */
 export const MAX_PREFETCH = 65_535;
 
-/** Where it does not adapt. */
+/** The prefetch if it does not adapt. */
 const STEADY_PREFETCH = 50;
 
-/** How far it grows by itself. */
+/** The largest prefetch that `'auto'` grows to. */
 const MAX_AUTO_PREFETCH = 1_000;
 
 /**
- * The most that is delivered ahead to a single active consumer. It leaves by closing its channel, and what it has not handled
- * then counts as delivered once more, on 4.3 as failed once more: so few messages may wait here.
+ * The largest prefetch of a single active consumer. It leaves by closing its channel, and its unhandled messages then count
+ * as delivered once more, on 4.3 as failed once more. So only a few messages may wait here.
  */
 export const MAX_SINGLE_ACTIVE_PREFETCH = 20;
 

@@ -3,13 +3,13 @@ import { ConfigurationError } from '../../errors.js';
 import { type Check, expectInteger, show } from '../../util/checks.js';
 
 /**
- * Where a consumer of a stream begins: at the `'first'` message that is kept; with the `'last'` block that was written, one
- * message or some; with the `'next'` message that is sent; at an offset; or with the messages since a time. A time is looked
- * up by blocks, and to the second: some older messages may come with it.
+ * Where a consumer of a stream begins: at the `'first'` message that the stream holds; with the `'last'` block that was
+ * written, which is one message or several; with the `'next'` message that is sent; at an offset; or with the messages since
+ * a time. A time is resolved to a block and to the second, so some older messages may come with it.
  */
 export type StreamOffset = 'first' | 'last' | 'next' | number | Date;
 
-/** What {@link StreamOffset} can be. */
+/** Expects a {@link StreamOffset}. */
 export const expectStreamOffset: Check = (value) => {
   if (value === 'first' || value === 'last' || value === 'next') return undefined;
   if (
@@ -19,7 +19,7 @@ export const expectStreamOffset: Check = (value) => {
   return "'first', 'last', 'next', a whole number from 0, or a Date";
 };
 
-/** The options of a consumer that only a stream takes, and those that it refuses, as measured on 3.10, 4.0 and 4.3. */
+/** Checks the options that only a stream accepts, and those that it refuses, as measured on 3.10, 4.0 and 4.3. */
 export function checkStreamOptions(
   { name, type }: QueueContract,
   options: {

@@ -8,8 +8,8 @@ const ACKED = 1;
 const SETTLED = 2;
 
 /**
- * The deliveries of one channel that are not settled. Acknowledgements are gathered and sent together: those at the head of
- * the window with one `multiple`, which spares the server as much as the client, the others one by one.
+ * The unsettled deliveries of one channel. Acknowledgements are gathered and sent together: those at the head of the window
+ * with one `multiple`, which relieves the server as much as the client, the others one by one.
  *
  * A tag is only ever sent to the channel that delivered it, and only once: the server closes a channel over an unknown tag.
  */
@@ -21,26 +21,26 @@ export class AckWindow {
   #mask = 255;
   #oldest = 1;
   #next = 1;
-  /** Acknowledged and not sent yet. */
+  /** Acknowledged but not sent yet. */
   #acked: number[] = [];
 
-  /** @param options - `inOrder`: sends no acknowledgement before all those of earlier deliveries */
+  /** @param options - `inOrder`: sends no acknowledgement before those of all earlier deliveries */
   constructor(channel: AckChannel, { inOrder = false }: { readonly inOrder?: boolean } = {}) {
     this.#channel = channel;
     this.#inOrder = inOrder;
   }
 
-  /** True when every delivery is settled. Those acknowledged count once that is sent. */
+  /** True when every delivery is settled. Acknowledged ones count once the acknowledgement is sent. */
   get isEmpty(): boolean {
     return this.#oldest === this.#next;
   }
 
-  /** How many deliveries there were since the oldest that is not settled, itself included: at least as many as the server counts. */
+  /** The number of deliveries from the oldest unsettled one on: at least as many as the server counts. */
   get span(): number {
     return this.#next - this.#oldest;
   }
 
-  /** Keeps a delivery. Tags come in order: 1, 2, 3 … */
+  /** Records a delivery. Tags come in order: 1, 2, 3 … */
   delivered(tag: number): void {
     if (tag !== this.#next) throw new RangeError(`delivery tag ${tag} came where ${this.#next} was expected`);
     if (tag - this.#oldest > this.#mask) this.#grow();
@@ -54,14 +54,14 @@ export class AckWindow {
     this.#acked.push(tag);
   }
 
-  /** Notes that the delivery was rejected or given back in its own frame. */
+  /** Records that the delivery was rejected or requeued in a frame of its own. */
   settled(tag: number): void {
     this.#mark(tag, SETTLED);
-    // Also where nothing is ever acknowledged, the ring must not grow.
+    // Even if nothing is ever acknowledged, the ring must not grow.
     while (this.#oldest < this.#next && this.#states[this.#oldest & this.#mask] === SETTLED) this.#oldest++;
   }
 
-  /** Sends what was gathered. Throws when the channel is gone. */
+  /** Sends the gathered acknowledgements. Throws when the channel is gone. */
   flush(): void {
     const acked = this.#acked;
     if (acked.length === 0) return;

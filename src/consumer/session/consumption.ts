@@ -3,25 +3,25 @@ import type { Channel, ConsumeOptions, Delivery } from '../../transport/port.js'
 export interface ConsumptionSettings {
   readonly channel: Channel;
   readonly queue: string;
-  /** How many messages the server may deliver ahead at first. */
+  /** The initial prefetch. */
   readonly prefetch: number;
-  /** Asked for each time that it begins. */
+  /** Called each time that consuming begins. */
   readonly options: () => ConsumeOptions;
-  /** It begins, or begins again. */
+  /** Consuming begins, or begins again. */
   readonly onBegin: () => void;
   readonly onDelivery: (delivery: Delivery | undefined) => void;
 }
 
 /**
- * What a channel consumes of one queue. It grows by a further `basic.consume` beside those that go on, each with a prefetch of its
- * own: replaced by another one, it would have messages delivered twice and out of order. The server counts each as a consumer.
+ * A channel's consumption of one queue. It grows by a further `basic.consume` beside the existing ones, each with a prefetch
+ * of its own: replacing a consumer would deliver messages twice and out of order. The server counts each as a consumer.
  */
 export class Consumption {
   readonly #settings: ConsumptionSettings;
-  /** In the order in which they began. */
+  /** The consumer tags, in the order in which they began. */
   #tags: string[] = [];
   #prefetch: number;
-  /** What `basic.qos` has told the channel, for the consumers that begin from now on. */
+  /** The last prefetch passed to `basic.qos`, for consumers that begin from now on. */
   #said: number | undefined;
   /** One command at a time: each takes a round trip. */
   #last: Promise<void> = Promise.resolve();
@@ -35,7 +35,7 @@ export class Consumption {
     return this.#tags.length > 0;
   }
 
-  /** How many messages the server may deliver ahead. */
+  /** The current prefetch. */
   get prefetch(): number {
     return this.#prefetch;
   }
@@ -44,7 +44,7 @@ export class Consumption {
     return this.#prefetch > this.#settings.prefetch;
   }
 
-  /** Tells the channel the first prefetch. */
+  /** Sets the initial prefetch on the channel. */
   prepare(): Promise<void> {
     return this.#say(this.#settings.prefetch);
   }
@@ -56,7 +56,7 @@ export class Consumption {
     });
   }
 
-  /** Stops deliveries. They begin again with the first prefetch. */
+  /** Stops deliveries. They begin again with the initial prefetch. */
   stop(): Promise<void> {
     return this.#inTurn(async () => {
       this.#prefetch = this.#settings.prefetch;
@@ -64,7 +64,7 @@ export class Consumption {
     });
   }
 
-  /** Lets the server deliver more ahead, while it consumes. */
+  /** Raises the prefetch while consuming. */
   grow(prefetch: number): Promise<void> {
     return this.#inTurn(async () => {
       const more = prefetch - this.#prefetch;
@@ -75,7 +75,7 @@ export class Consumption {
     });
   }
 
-  /** Goes back to the first prefetch. What has been delivered stays. */
+  /** Returns to the initial prefetch. Delivered messages stay. */
   shrink(): Promise<void> {
     return this.#inTurn(async () => {
       this.#prefetch = this.#settings.prefetch;
@@ -96,7 +96,7 @@ export class Consumption {
     this.#tags.push(await channel.consume(queue, its, onDelivery));
   }
 
-  /** @param kept - so many of the first go on */
+  /** @param kept - how many of the first consumers continue */
   async #cancel(kept: number): Promise<void> {
     const tags = this.#tags.splice(kept);
     for (const tag of tags) if (this.#settings.channel.isOpen) await this.#settings.channel.cancel(tag);

@@ -3,9 +3,9 @@ import type { Delivery } from '../../transport/port.js';
 const MIN_PLACES = 64;
 
 /**
- * The deliveries of one channel that have no verdict yet, by tag. Tags come in order, and mostly they are settled in order: each
- * has its place in a ring, and only what is still there when the ring comes round to it moves to a table. A `Map` alone would make
- * a new table again and again, whose dead ones keep the messages alive.
+ * The deliveries of one channel without a verdict, by tag. Tags come in order and are mostly settled in order, so each
+ * delivery has a place in a ring. Only one that is still there when the ring comes round moves to a table. A `Map` alone
+ * would allocate new tables again and again, whose old ones keep the messages alive.
  */
 export class DeliveryRing implements Iterable<Delivery> {
   readonly #ring: (Delivery | undefined)[];
@@ -13,7 +13,7 @@ export class DeliveryRing implements Iterable<Delivery> {
   readonly #slow = new Map<number, Delivery>();
   #size = 0;
 
-  /** @param expected - how many there are at once, as a rule */
+  /** @param expected - the usual number of deliveries at once */
   constructor(expected: number) {
     let places = MIN_PLACES;
     while (places < 2 * expected) places *= 2;

@@ -6,23 +6,25 @@ import type { MessagePipeline } from '../pipeline.js';
 import type { Session } from './session.js';
 
 /**
- * What a pause does with the messages that nobody has looked at.
- *
- * - `give-back`: they go back at once, for other consumers.
- * - `keep`: they wait here, since the queue would go with its last consumer, and they with it.
- * - `pass-on`: the queue has a single active consumer. They wait until running handlers have ended; then the channel is closed,
- *   and the queue passes to the next consumer with all of them, in order.
+ * What a pause does with the messages that no handler has seen.
+ * - `give-back`: they are requeued at once, for other consumers.
+ * - `keep`: they wait here, because the queue would be deleted with its last consumer, and the messages with it.
+ * - `pass-on`: the queue has a single active consumer. They wait until the running handlers have finished; then the channel
+ * is closed, and the queue passes to the next consumer with all of them, in order.
  */
 export type PauseStyle = 'give-back' | 'keep' | 'pass-on';
 
-/** How a consumer of this queue is to pause. */
+/** How a consumer of this queue pauses. */
 export function pauseStyleOf(contract: QueueContract, noAck: boolean): PauseStyle {
   if (isSingleActive(contract)) return 'pass-on';
-  // Without acknowledgements nothing bounds what would have to wait here.
+  // Without acknowledgements, nothing bounds what would have to wait here.
   return contract.autoDelete && !noAck ? 'keep' : 'give-back';
 }
 
-/** Makes the session deliver, or not, as the state of the consumer says. One command at a time: each takes a round trip. */
+/**
+ * Starts or stops the session's deliveries to match the state of the consumer. One command at a time: each takes a round
+ * trip.
+ */
 export class PauseControl {
   readonly #pipeline: MessagePipeline;
   readonly #current: () => { readonly session: Session | undefined; readonly state: ConsumerState };
@@ -39,7 +41,7 @@ export class PauseControl {
     this.#current = current;
   }
 
-  /** Does what the state now asks for. Resolves when that is done, or given up with the session. */
+  /** Applies the current state. Resolves when that is done, or abandoned with the session. */
   reconcile(): Promise<void> {
     this.#commands = this.#commands.then(() => this.#reconcile());
     return this.#commands;
@@ -56,11 +58,11 @@ export class PauseControl {
       if (this.#is('paused')) await this.#pause(session);
       if (this.#is('running')) {
         this.#pipeline.release();
-        // What came while it was paused, and was not given back before it went on: nothing else may ever come.
+        // What arrived during the pause and was not requeued: no other delivery may ever trigger it.
         this.#pipeline.fill();
       }
     } catch (error) {
-      // Started again, it does what the state says.
+      // The next session applies the state.
       session.end(error as TransportError);
     }
   }
@@ -80,7 +82,7 @@ export class PauseControl {
     if (this.#pipeline.inFlight === 0) await passedOn;
   }
 
-  /** Unless it is resumed before: the next session begins paused. */
+  /** Passes the queue on, unless the consumer is resumed before: the next session begins paused. */
   async #passOn(session: Session): Promise<void> {
     await this.#pipeline.quiet();
     const { session: current } = this.#current();

@@ -16,14 +16,14 @@ export interface RecoveryLoopSettings {
   readonly options: ResolvedConsumerOptions;
   readonly connection: Connection;
   readonly clock: Clock;
-  /** Of a stream: where the consumer is. */
+  /** For a stream: the consumer's position. */
   readonly position?: StreamPosition | undefined;
-  /** Whether the next session is to begin without deliveries. */
+  /** Whether the next session begins without deliveries. */
   readonly isPaused: () => boolean;
-  /** The queue is there, and bound. */
+  /** The queue exists and is bound. */
   readonly onDeclared: () => void;
   readonly onDelivery: (delivery: Delivery, session: Session) => void;
-  /** The first message came, before the session counts as open: its handler can already stop everything. */
+  /** Called for the first message, before the session counts as open, because its handler can already stop everything. */
   readonly onDelivering: (session: Session) => void;
   readonly onOpened: (session: Session) => void;
   /** The session is over, or the next one could not be opened yet. */
@@ -33,8 +33,8 @@ export interface RecoveryLoopSettings {
 }
 
 /**
- * Keeps one session open until it is stopped: declares, opens, consumes, and begins again from there after every loss. A
- * recovery is the first start once more, and waits for nothing that a lost session has left behind.
+ * Keeps one session open until it is stopped: declares, opens, consumes, and starts over after every loss. A recovery is the
+ * first start again, and waits for nothing that a lost session has left behind.
  */
 export class RecoveryLoop {
   readonly #settings: RecoveryLoopSettings;
@@ -42,7 +42,7 @@ export class RecoveryLoop {
   readonly #stopping = new AbortController();
   #wasOpen: boolean;
 
-  /** @param wasOpen - the queue was there before, so that a missing one is no mistake of the program */
+  /** @param wasOpen - the queue existed before, so a missing one is not a mistake of the program */
   constructor(settings: RecoveryLoopSettings, wasOpen: boolean) {
     this.#settings = settings;
     this.#backoff = new Backoff(channelBackoff, settings.clock.random);
@@ -50,7 +50,7 @@ export class RecoveryLoop {
     void this.#run();
   }
 
-  /** Opens no further session. The one that is open stays as it is. */
+  /** Opens no further session. The open one stays as it is. */
   stop(): void {
     this.#stopping.abort();
   }
@@ -71,7 +71,7 @@ export class RecoveryLoop {
           return;
         }
         this.#settings.onLost(cause as Error, undefined);
-        // With the whole connection gone there is its own delay to wait for.
+        // If the whole connection is lost, it has its own delay.
         if (link?.isOpen === false) continue;
         const delayMs = this.#backoff.afterFailure({ reachedServer: true });
         await sleep(this.#settings.clock, Math.max(1, delayMs), signal);
@@ -79,7 +79,7 @@ export class RecoveryLoop {
     }
   }
 
-  /** One session from its beginning to its end. Resolves with the delay before the next. */
+  /** Runs one session from beginning to end. Resolves with the delay before the next. */
   async #runOn(link: Link): Promise<number> {
     const { clock, contract, options, isPaused, onDeclared, onDelivery, onDelivering, onOpened, onLost } =
       this.#settings;
@@ -102,7 +102,7 @@ export class RecoveryLoop {
           isReplicated: contract.type === 'quorum' && !isSingleActive(contract),
         },
         declare: async (openChannel) => {
-          // Although it may have been declared on this link: it may be gone since, with its last consumer if with nothing else.
+          // Declares again what was declared on this link: it may be gone since, for instance with its last consumer.
           await declarerOf(link).declareAll(consumedTopologyOf(contract), { again: true, openChannel });
           onDeclared();
         },
@@ -129,7 +129,7 @@ export class RecoveryLoop {
       : 0;
   }
 
-  /** A stream that was deleted begins with its first message again: at an old offset, the server would skip those before it. */
+  /** A stream that was deleted begins at offset 0 again: at an old offset, the server would skip the messages before it. */
   async #checkStream(link: Link): Promise<void> {
     const { contract, position } = this.#settings;
     if (!position) return;
@@ -141,15 +141,15 @@ export class RecoveryLoop {
     }
   }
 
-  /** The error that ends the consumer, or undefined when another attempt may succeed. */
+  /** The error that ends the consumer, or undefined if another attempt may succeed. */
   #refusal(cause: unknown): Error | undefined {
-    // Somebody else consumes exclusively: perhaps our own last connection, until the server notices that it is gone.
+    // Another connection consumes exclusively: perhaps our own last one, until the server notices that it is gone.
     if (cause instanceof TransportError && /in exclusive use/.test(cause.message)) return undefined;
     const { declare, name } = this.#settings.contract;
     if (cause instanceof TransportError && cause.isExhausted && !this.#wasOpen) {
       return new ConnectionError('CONNECTION_FAILED', `The queue '${name}': ${cause.message}`, { cause });
     }
-    // Deleted right after it was declared. A missing exchange comes as a TopologyError of the declaration.
+    // Deleted right after it was declared. A missing exchange is reported as a TopologyError of the declaration.
     if (cause instanceof TransportError && cause.replyCode === 404 && declare === true) return undefined;
     const error = toTopologyError(cause, name, `The queue '${name}'`);
     if (error instanceof TopologyError)
@@ -159,9 +159,10 @@ export class RecoveryLoop {
 }
 
 /**
- * When the process of a classic queue crashes, the channel consumes from the next one by itself, and on 3.10 can lose what that one
- * delivers at once: the server then waits for acknowledgements of what nobody has got. Told to cancel instead, it leaves it to us
- * (rabbit_channel:queue_down_consumer_action). Other types of queues refuse the argument, or do without.
+ * When the process of a classic queue crashes, the channel consumes from the next one by itself. On 3.10 it can lose what
+ * that process delivers at once: the server then waits for acknowledgements of messages that never arrived. With this
+ * argument the server cancels the consumer instead, and we recover (rabbit_channel:queue_down_consumer_action). Other types
+ * of queues refuse the argument, or do without.
  */
 function argumentsOf(
   { type, declare }: QueueContract,

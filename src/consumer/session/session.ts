@@ -15,7 +15,7 @@ import { Consumption } from './consumption.js';
 import { DeliveryRing } from './delivery-ring.js';
 import { offsetIn, type StreamPosition } from './stream-position.js';
 
-/** A larger prefetch has no larger ring of deliveries. */
+/** The ring of deliveries does not grow beyond this, whatever the prefetch. */
 const MAX_EXPECTED = 2_048;
 
 export interface SessionOptions {
@@ -24,22 +24,28 @@ export interface SessionOptions {
   readonly prefetch: number;
   readonly consume: ConsumeOptions;
   readonly onDelivery: (delivery: Delivery, session: Session) => void;
-  /** How long an acknowledgement may wait for others, while the server has room to deliver more; absent: no longer than this turn. */
+  /**
+   * How long an acknowledgement may wait for others while the server has room to deliver more; absent: no longer than this
+   * turn of the event loop.
+   */
   readonly ackDelay?: { readonly clock: Clock; readonly ms: number } | undefined;
-  /** Of a stream: where its consumer is. */
+  /** For a stream: the consumer's position. */
   readonly position?: StreamPosition | undefined;
-  /** Sees to it that the queue is there, on the session's own channel: a refusal closes it, and the next call opens another. */
+  /**
+   * Makes sure that the queue exists, on the session's own channel: a refusal closes the channel, and the next call opens
+   * another.
+   */
   readonly declare?: ((openChannel: () => Promise<Channel>) => Promise<void>) | undefined;
 }
 
 /**
- * One incarnation of a consumer: its channel from opening to closing, and the deliveries that came over it. Settling a
- * delivery after its session has ended is impossible: its tag means another message on the next channel.
+ * One incarnation of a consumer: its channel from opening to closing, and the deliveries on it. A delivery cannot be settled
+ * after its session has ended, because its tag means another message on the next channel.
  */
 export class Session {
   readonly queue: string;
   readonly queueType: QueueType;
-  /** Resolves, with the reason, when nothing will be delivered any more. Never rejects. */
+  /** Resolves, with the reason, when no more messages will be delivered. Never rejects. */
   readonly ended: Promise<TransportError>;
   readonly #options: SessionOptions;
   readonly #end = deferred<TransportError>();
@@ -48,14 +54,17 @@ export class Session {
   readonly #unsettled: DeliveryRing;
   #consumption!: Consumption;
   #wasFull = false;
-  /** It consumes, or is about to. */
+  /** The session consumes, or is about to. */
   #isWanted = false;
   #isLive = true;
   #flushScheduled = false;
   #delayedFlush: Timer | undefined;
-  /** What listens to acknowledgements that are gathered. */
+  /** The traces of gathered acknowledgements. */
   #unwritten: VerdictTrace[] = [];
-  /** While it is leaving: what would go back, and how. It goes with the channel, or when the session stays. */
+  /**
+   * While the session is leaving: what would be requeued, and how. Discarded with the channel, or carried out if the session
+   * stays.
+   */
   #leftBehind: Map<number, () => void> | undefined;
   #hasLeft = false;
 
@@ -67,12 +76,12 @@ export class Session {
     this.ended = this.#end.promise;
   }
 
-  /** Opens a channel and, unless it is to begin paused, consumes. Rejects with a `TransportError`. */
+  /** Opens a channel and consumes, unless it begins paused. Rejects with a `TransportError`. */
   static async open(link: Link, options: SessionOptions, paused: boolean): Promise<Session> {
     const session = new Session(options);
     const channel = await session.#openChannel(link);
     session.#consumption = session.#consume(channel);
-    // In order, what is acknowledged of a stream never gets further ahead of what is not than the prefetch.
+    // In order, a stream's acknowledged messages never get further ahead of the unacknowledged ones than the prefetch.
     session.#window = new AckWindow(channel, { inOrder: options.position !== undefined });
     try {
       await session.#consumption.prepare();
@@ -85,7 +94,7 @@ export class Session {
     }
   }
 
-  /** Opens its channel, and declares. Rejects with a `TransportError`, or a `TopologyError`. */
+  /** Opens the channel, and declares. Rejects with a `TransportError`, or a `TopologyError`. */
   async #openChannel(link: Link): Promise<Channel> {
     let isDeclaring = true;
     let channel: Channel | undefined;
@@ -109,7 +118,7 @@ export class Session {
     }
   }
 
-  /** False once the channel is gone or given up: verdicts on its deliveries have no effect any more. */
+  /** False once the channel is gone or abandoned: verdicts on its deliveries have no effect any more. */
   get isLive(): boolean {
     return this.#isLive;
   }
@@ -118,12 +127,12 @@ export class Session {
     return this.#consumption.isActive;
   }
 
-  /** It was closed after {@link leave}: nothing was lost. */
+  /** True when the session was closed after {@link leave}: nothing was lost. */
   get hasLeft(): boolean {
     return this.#hasLeft;
   }
 
-  /** What was delivered and has no verdict yet. */
+  /** The deliveries without a verdict. */
   get unsettled(): Iterable<Delivery> {
     return this.#unsettled;
   }
@@ -132,7 +141,7 @@ export class Session {
     return this.#unsettled.size;
   }
 
-  /** How many messages the server may deliver ahead. */
+  /** The current prefetch. */
   get prefetch(): number {
     return this.#consumption.prefetch;
   }
@@ -141,18 +150,18 @@ export class Session {
     return this.#consumption.hasGrown;
   }
 
-  /** The server has delivered as much as it may, since it may so much. */
+  /** True when the server has used up the current prefetch at least once. */
   get wasFull(): boolean {
     return this.#wasFull;
   }
 
-  /** Consumes, again after `pause`. */
+  /** Starts deliveries, also again after `pause`. */
   async resume(): Promise<void> {
     this.#isWanted = true;
     await this.#consumption.start();
   }
 
-  /** Stops deliveries; those that came can still be settled. */
+  /** Stops deliveries; messages that have arrived can still be settled. */
   async pause(): Promise<void> {
     this.#isWanted = false;
     const stopped = this.#consumption.stop();
@@ -160,13 +169,13 @@ export class Session {
     await stopped;
   }
 
-  /** Lets the server deliver more ahead. */
+  /** Raises the prefetch. */
   grow(prefetch: number): void {
     this.#wasFull = false;
     this.#consumption.grow(prefetch).catch((error: TransportError) => this.end(error));
   }
 
-  /** Goes back to the prefetch that it began with. Rejects when the channel is gone. */
+  /** Returns to the initial prefetch. Rejects when the channel is gone. */
   async shrink(): Promise<void> {
     this.#wasFull = false;
     await this.#consumption.shrink();
@@ -185,33 +194,34 @@ export class Session {
       onBegin: () => position?.begun(),
       onDelivery: (delivery) => {
         if (delivery) this.#deliver(delivery);
-        // The queue is gone, its leader has moved, or the server waited too long for an acknowledgement. In the last case 4.3
-        // answers a late one with a delivery to the cancelled consumer: nothing more may be sent on this channel.
+        // The queue is gone, its leader has moved, or the server has waited too long for an acknowledgement. In the last case
+        // 4.3 answers a late acknowledgement with a delivery to the cancelled consumer: nothing more may be sent on this
+        // channel.
         else this.end(new TransportError('the server cancelled the consumer'));
       },
     });
   }
 
   /**
-   * Begins to leave a queue with a single active consumer. A `basic.cancel` would pass the queue on at once, beside the handlers
-   * that still run, and what is given back would return behind what the next consumer already has. So nothing is sent but
-   * acknowledgements, until {@link close} closes the channel: the server then puts everything else back in its place.
+   * Begins to leave a queue with a single active consumer. A `basic.cancel` would pass the queue on at once, while handlers
+   * still run, and requeued messages would return behind those that the next consumer already has. So only acknowledgements
+   * are sent until {@link close} closes the channel; the server then puts everything else back in its place.
    */
   leave(): void {
     this.#leftBehind ??= new Map();
   }
 
-  /** Goes on after {@link leave}. */
+  /** Continues after {@link leave}. */
   stay(): void {
     const leftBehind = this.#leftBehind;
     this.#leftBehind = undefined;
     for (const [tag, giveBack] of leftBehind ?? []) this.#settle(tag, giveBack);
   }
 
-  /** Acknowledges with the next flush. False when it is too late. */
+  /** Acknowledges with the next flush. Returns false when it is too late. */
   ack(tag: number): boolean {
     const { position, consume } = this.#options;
-    // Also when it is too late for the server: then it is skipped when it comes again.
+    // Even if it is too late for the server: a redelivery is then skipped.
     position?.handled(this.#offset(tag), this);
     if (!this.#isLive) return false;
     if (!consume.noAck) this.#acknowledge(tag);
@@ -227,7 +237,7 @@ export class Session {
     realTimers.setImmediate(() => this.flush());
   }
 
-  /** False when what is acknowledged must not wait: the server soon delivers no more without it. */
+  /** Returns false when acknowledgements must not wait, because the server will soon stop delivering without them. */
   #delayFlush(): boolean {
     const { ackDelay } = this.#options;
     if (!ackDelay || ackDelay.ms === 0 || this.#window.span * 2 >= this.prefetch) return false;
@@ -235,28 +245,28 @@ export class Session {
     return true;
   }
 
-  /** Gives it back; counts as a failed attempt. */
+  /** Requeues; counts as a failed attempt. */
   requeueFailed(tag: number): boolean {
     this.countRun(tag);
     return this.#giveBack(tag, () => this.#channel.reject(tag, { requeue: true }));
   }
 
-  /** A run of the handler has failed. Of a queue it is the server that counts, when the message goes back. */
+  /** A run of the handler has failed. For a queue the server counts it when the message is requeued. */
   countRun(tag: number): void {
     this.#options.position?.failed(this.#offset(tag));
   }
 
-  /** How often the handler has failed with it before it came, as far as the server does not know. */
+  /** How often the handler failed with this message before its delivery, as far as the server does not know. */
   runsBefore(tag: number): number {
     return this.#options.position?.runsOf(this.#offset(tag)) ?? 0;
   }
 
-  /** Gives it back unseen; 4.3 does not count this as an attempt. */
+  /** Requeues the unseen message; 4.3 does not count this as an attempt. */
   requeueUnseen(tag: number): boolean {
     return this.#giveBack(tag, () => this.#channel.nack(tag, { multiple: false, requeue: true }));
   }
 
-  /** Drops it: to the dead-letter target that the server knows of, if any. */
+  /** Drops the message: to the dead-letter target that the server knows, if any. */
   drop(tag: number): boolean {
     if (this.#options.position) return this.ack(tag);
     return this.#settle(tag, () => this.#channel.reject(tag, { requeue: false }));
@@ -281,7 +291,7 @@ export class Session {
     for (const trace of this.#unwritten.splice(0)) trace.succeed(isWritten);
   }
 
-  /** Ends it, so that its deliveries are stale from now on. */
+  /** Ends the session; its deliveries are stale from now on. */
   end(reason: TransportError): void {
     if (!this.#isLive) return;
     this.#isLive = false;
@@ -291,7 +301,10 @@ export class Session {
     this.#end.resolve(reason);
   }
 
-  /** Sends what is gathered and closes the channel; the server gives unsettled deliveries to others. Never rejects. */
+  /**
+   * Sends the gathered acknowledgements and closes the channel; the server gives unsettled deliveries to other consumers.
+   * Never rejects.
+   */
   async close(): Promise<void> {
     this.flush();
     this.#hasLeft ||= this.#isLive && this.#leftBehind !== undefined;
@@ -304,7 +317,7 @@ export class Session {
     if (!this.#options.consume.noAck) {
       this.#window.delivered(delivery.deliveryTag);
       this.#unsettled.add(delivery);
-      // Of a handler that ends at once only the acknowledgements are still to come.
+      // If a handler finishes at once, only its acknowledgements are outstanding.
       if (this.#window.span >= this.#consumption.prefetch) this.#wasFull = true;
     }
     const { position } = this.#options;
@@ -317,7 +330,7 @@ export class Session {
     return offsetIn(this.#unsettled.get(tag)?.properties.headers) ?? -1;
   }
 
-  /** A stream takes nothing back: it comes again from here, or from where the consumer will go on. */
+  /** A stream cannot requeue: the message is delivered again from here, or from where the consumer will continue. */
   #keep(tag: number): true {
     realTimers.setImmediate(() => {
       const delivery = this.#unsettled.get(tag);
@@ -342,7 +355,7 @@ export class Session {
     if (!this.#isLive) return false;
     if (this.#options.position) return this.#keep(tag);
     if (this.#options.consume.noAck) return true;
-    // In order: what was acknowledged before is sent before.
+    // In order: earlier acknowledgements are sent first.
     this.#window.settled(tag);
     this.#unsettled.delete(tag);
     return this.#write(settle);

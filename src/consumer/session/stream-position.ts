@@ -1,28 +1,30 @@
 import type { StreamOffset } from '../options/stream-offset.js';
 
-/** What delivers a stream: one session of a consumer. */
+/** The session of a consumer that reads a stream. */
 type Reader = object;
 
-/** At work, in the hands of a reader; handled, but behind one that is not; or given back, so that it has to come again. */
+/**
+ * The state of an offset: in progress (by a reader), handled but not yet contiguous, or missing (it must be delivered again).
+ */
 type Fate = Reader | 'handled' | 'missing';
 
 /**
- * How far a consumer has got in its stream. The server keeps no place for it: after a reconnect it begins again where this
- * says, at the first message that is not handled. Those behind it that are, and come again, are skipped.
+ * How far a consumer has read its stream. The server keeps no position for it: after a reconnect the consumer begins again at
+ * the first unhandled message. Handled messages behind that one are skipped when they are delivered again.
  *
  * It remembers no more than the messages from the first unhandled one to the last delivered one. Acknowledgements are sent in
- * order only, so that these are never more than the prefetch (before 4.0, and the rest of one block that the server has stored).
+ * order only, so there are never more of these than the prefetch (before 4.0, plus the rest of one stored block).
  */
 export class StreamPosition {
   readonly #begin: StreamOffset;
   readonly #wallNow: () => number;
   /** By offset, ascending. The first one is not handled. Offsets may have gaps: the server uses some itself. */
   readonly #fates = new Map<number, Fate>();
-  /** How often a message that is not handled has failed. */
+  /** How often an unhandled message has failed. */
   readonly #runs = new Map<number, number>();
   /** Everything below is handled; undefined before the first delivery. */
   #next: number | undefined;
-  /** Milliseconds since 1970, when it first consumed. */
+  /** Milliseconds since 1970, when the consumer first consumed. */
   #since: number | undefined;
   #isFirstOfSession = true;
 
@@ -32,31 +34,31 @@ export class StreamPosition {
     this.#wallNow = wallNow;
   }
 
-  /** What to ask the server for, as the argument `x-stream-offset`. */
+  /** The value of the argument `x-stream-offset`. */
   get argument(): unknown {
     const from = this.#from;
-    // As amqplib writes a timestamp, which is in seconds.
+    // amqplib's form of a timestamp, which is in seconds.
     return from instanceof Date ? { '!': 'timestamp', value: Math.floor(from.getTime() / 1_000) } : from;
   }
 
-  /** Messages that it remembers. */
+  /** The number of messages that it remembers. */
   get size(): number {
     return this.#fates.size;
   }
 
   get #from(): StreamOffset {
     if (this.#next !== undefined) return this.#next;
-    // The next one was the next one then: what was sent since must not be skipped.
+    // `'next'` referred to the time of the first start: messages sent since must not be skipped.
     return this.#begin === 'next' && this.#since !== undefined ? new Date(this.#since) : this.#begin;
   }
 
-  /** It consumes, from now on or again. */
+  /** The consumer consumes, from now on or again. */
   begun(): void {
     this.#since ??= this.#wallNow();
     this.#isFirstOfSession = true;
   }
 
-  /** A message has come. False when it was handled, or is at work for the same reader. */
+  /** Records a delivery. Returns false when the message was handled, or is in progress for the same reader. */
   delivered(offset: number, reader: Reader): boolean {
     if (this.#isFirstOfSession) this.#skipTo(offset);
     this.#next ??= offset;
@@ -66,7 +68,7 @@ export class StreamPosition {
     return true;
   }
 
-  /** Its work is done, perhaps after the reader was lost. */
+  /** The message is handled, perhaps after its reader was lost. */
   handled(offset: number, reader: Reader): void {
     const fate = this.#fates.get(offset);
     if (fate !== reader && fate !== 'missing') return;
@@ -75,7 +77,7 @@ export class StreamPosition {
     this.#trim();
   }
 
-  /** A run of its handler has failed; it is to run again. */
+  /** The handler has failed, and will run again. */
   failed(offset: number): void {
     if (this.#fates.has(offset)) this.#runs.set(offset, this.runsOf(offset) + 1);
   }
@@ -84,12 +86,12 @@ export class StreamPosition {
     return this.#runs.get(offset) ?? 0;
   }
 
-  /** It is not at work any more and has to come again. */
+  /** The message is no longer in progress and must be delivered again. */
   missed(offset: number, reader: Reader): void {
     if (this.#fates.get(offset) === reader) this.#fates.set(offset, 'missing');
   }
 
-  /** The stream is gone. Everything in the next one of its name is new. */
+  /** The stream is gone. Everything in the next stream of its name is new. */
   restart(): void {
     this.#fates.clear();
     this.#runs.clear();
@@ -101,7 +103,7 @@ export class StreamPosition {
     for (const [offset, fate] of this.#fates) if (fate === reader) this.#fates.set(offset, 'missing');
   }
 
-  /** What is missing below the first message that comes is not in the stream any more. */
+  /** Messages missing below the first delivered one are not in the stream any more. */
   #skipTo(offset: number): void {
     this.#isFirstOfSession = false;
     for (const [missing, fate] of this.#fates) {

@@ -2,14 +2,14 @@ import { crc32 } from 'node:zlib';
 import type { Clock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 
-/** The pause before a dead letter is placed again, doubled each time up to the longest. */
+/** The pause before a dead letter is published again, doubled each time up to the longest. */
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
 
-/** The most messages that are known to be given up: more than any prefetch. */
+/** The most given-up messages that are remembered: more than any prefetch. */
 const MAX_KNOWN = 10_000;
 
-/** Why a message was given up, and how often its dead letter could not be placed. */
+/** Why a message was given up on, and how often publishing its dead letter has failed. */
 interface GivenUp {
   readonly error: unknown;
   readonly failedAt: Date;
@@ -18,8 +18,8 @@ interface GivenUp {
 }
 
 /**
- * Messages whose handler is not to run again, and whose dead letter has no place yet. They are known by what they are, and not by
- * their delivery: when the channel is lost, they are delivered again.
+ * Messages whose handler must not run again, and whose dead letter is not published yet. They are identified by their content
+ * rather than their delivery, because they are redelivered when the channel is lost.
  */
 export class GivenUpMessages {
   readonly #clock: Clock;
@@ -30,24 +30,24 @@ export class GivenUpMessages {
     this.#clock = clock;
   }
 
-  /** Why dead letters cannot be placed now. */
+  /** Why dead letters cannot be published now. */
   get obstacle(): string | undefined {
     return this.#known.size > 0 ? this.#obstacle : undefined;
   }
 
-  /** Why the message was given up before; undefined when it was not. */
+  /** Why the message was given up on before; undefined if it was not. */
   errorOf(message: ReceivedMessage): { readonly error: unknown } | undefined {
     return this.#known.size > 0 && message.redelivered ? this.#known.get(keyOf(message)) : undefined;
   }
 
-  /** When it was given up, and how long it has been kept since. */
+  /** When the message was given up on, and how long it has been kept since. */
   failedAt(message: ReceivedMessage): { readonly failedAt: Date; readonly keptMs: number } {
     const known = this.#known.get(keyOf(message));
     if (known) return { failedAt: known.failedAt, keptMs: this.#clock.now() - known.since };
     return { failedAt: new Date(this.#clock.wallNow()), keptMs: 0 };
   }
 
-  /** Its dead letter could not be placed. Returns the pause before the next attempt. */
+  /** The dead letter could not be published. Returns the pause before the next attempt. */
   notPlaced(message: ReceivedMessage, error: unknown, failedAt: Date, reason: Error): number {
     const key = keyOf(message);
     const known = this.#known.get(key) ?? { error, failedAt, since: this.#clock.now(), failures: 0 };
@@ -59,7 +59,7 @@ export class GivenUpMessages {
     return pauseMs;
   }
 
-  /** Its dead letter has a place, or it goes back to the server for others. */
+  /** The dead letter is published, or the message is requeued for others. */
   forget(message: ReceivedMessage): void {
     if (this.#known.size > 0) this.#known.delete(keyOf(message));
   }

@@ -4,20 +4,20 @@ import type { Session } from '../session/session.js';
 
 export interface InPlaceRetriesSettings {
   readonly clock: Clock;
-  /** How long a message may be held here in all, in milliseconds. */
+  /** How long a message may be held here in total, in milliseconds. */
   readonly maxHoldMs: number;
-  /** The delay is over: the message that is to run, and the one whose run has failed. */
+  /** The delay is over: the message to run, and the one whose run failed. */
   readonly onDue: (message: ReceivedMessage, failed: ReceivedMessage) => void;
 }
 
 /**
- * Messages that run again here, without leaving their place: the only way on a stream, which takes nothing back, and the only
- * one that keeps an order. They stay unacknowledged meanwhile, so that a crash delivers them again.
+ * Messages that are retried here without losing their place: the only way on a stream, which cannot requeue, and the only one
+ * that keeps an order. They stay unacknowledged meanwhile, so a crash redelivers them.
  */
 export class InPlaceRetries {
   readonly #settings: InPlaceRetriesSettings;
   readonly #timers = new Map<ReceivedMessage, Timer>();
-  /** When the first run of a delivery failed, for those that run again. */
+  /** When the first run of a delivery failed, for those that are retried. */
   readonly #heldSince = new WeakMap<ReceivedMessage['delivery'], number>();
   #isFinishing = false;
 
@@ -29,7 +29,7 @@ export class InPlaceRetries {
     return this.#timers.has(message);
   }
 
-  /** Runs it again after the delay. False when it has been here too long for that. */
+  /** Retries the message after the delay. Returns false when it has been held here too long for that. */
   hold(failed: ReceivedMessage, delayMs: number): boolean {
     const { clock, maxHoldMs, onDue } = this.#settings;
     const since = this.#heldSince.get(failed.delivery) ?? clock.now();
@@ -53,13 +53,13 @@ export class InPlaceRetries {
     for (const message of [...this.#timers.keys()]) if (message.session === session) this.#forget(message);
   }
 
-  /** Gives back what is held, and from now on what would be. */
+  /** Requeues what is held, and from now on whatever would be. */
   finish(): void {
     this.#isFinishing = true;
     this.giveBack();
   }
 
-  /** Gives back what is held. */
+  /** Requeues what is held. */
   giveBack(): void {
     for (const message of [...this.#timers.keys()]) {
       this.#forget(message);
@@ -73,7 +73,7 @@ export class InPlaceRetries {
   }
 }
 
-/** The server of a queue counts the failed run; that of a stream was counted here. */
+/** A queue's server counts the failed run; that of a stream was counted here. */
 function returnToQueue({ session, delivery }: ReceivedMessage): void {
   if (session.queueType === 'stream') session.requeueUnseen(delivery.deliveryTag);
   else session.requeueFailed(delivery.deliveryTag);

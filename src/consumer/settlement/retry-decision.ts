@@ -16,8 +16,8 @@ const RETRY_LATER = Symbol.for('leveret.retry-later');
  */
 export class DeadLetter extends Error {
   /**
-   * @param reason - what the dead letter says of itself
-   * @param options - `cause`: the error behind it, which stays in this process
+   * @param reason - the reason that the dead letter carries
+   * @param options - `cause`: the underlying error, which stays in this process
    */
   constructor(reason = 'The handler gave the message up', options?: { readonly cause?: unknown }) {
     super(reason, options);
@@ -26,7 +26,7 @@ export class DeadLetter extends Error {
   }
 }
 
-/** Thrown from a handler, at any depth: try again, after a delay of the handler's choice. */
+/** Thrown from a handler, at any depth: retries the message after a delay of the handler's choice. */
 export class RetryLater extends Error {
   /** In milliseconds; undefined: the delay of the retry policy. */
   readonly delayMs: number | undefined;
@@ -44,7 +44,7 @@ export class RetryLater extends Error {
   }
 }
 
-/** What the policy makes of a failed run. */
+/** The policy's decision about a failed run. */
 export type Decision =
   | { readonly kind: 'retry'; readonly delayMs: number }
   | { readonly kind: 'dead-letter'; readonly because: string };
@@ -56,9 +56,9 @@ export const retryLaterChecks: Readonly<Record<string, Check>> = {
 };
 
 /**
- * Decides about a message whose handler failed, or asked for another attempt.
+ * Decides what happens to a message whose handler failed, or asked for another attempt.
  *
- * @param delayMs - the delay that was asked for; undefined: the policy's own
+ * @param delayMs - the requested delay; undefined: the policy's own
  */
 export function decide(
   policy: RetryPolicy,
@@ -89,7 +89,7 @@ export function isGivenUp(error: unknown): boolean {
   return has(error, DEAD_LETTER);
 }
 
-/** True for a {@link DeadLetter} and for a {@link RetryLater}: what is thrown to say what is to become of a message. */
+/** True for a {@link DeadLetter} and for a {@link RetryLater}: both are thrown to say what should happen to the message. */
 export function isThrownVerdict(error: unknown): boolean {
   return has(error, DEAD_LETTER) || has(error, RETRY_LATER);
 }
@@ -103,7 +103,7 @@ function mayRetry(
   try {
     const answer: unknown = retryIf(error, message);
     if (!isThenable(answer)) return Boolean(answer);
-    // It was to answer at once. Nobody waits for it, nor may its rejection end the process.
+    // `retryIf` should have answered synchronously. Its promise is not awaited, and its rejection must not end the process.
     answer.then(undefined, () => {});
     return true;
   } catch {
@@ -111,7 +111,7 @@ function mayRetry(
   }
 }
 
-/** What a handler throws can be a proxy that refuses to be asked. */
+/** A handler may throw a proxy whose traps throw. */
 function has(error: unknown, brand: symbol): boolean {
   try {
     return typeof error === 'object' && error !== null && brand in error;

@@ -10,10 +10,10 @@ import type { Session } from '../session/session.js';
 import { GivenUpMessages } from './given-up.js';
 import { decide, isGivenUp } from './retry-decision.js';
 
-/** How long a message rests whose copy could not be published, before it goes back: a bare requeue would spin. */
+/** How long a message is held here if its copy could not be published, before it is requeued: a bare requeue would spin. */
 const SETBACK_MS = 1_000;
 
-/** How long a message may rest in this process, unacknowledged: the server takes it back after 30 minutes. */
+/** How long a message may be held in this process, unacknowledged: the server takes it back after 30 minutes. */
 export const MAX_HOLD_MS = 20 * 60_000;
 
 export interface SettlementSettings {
@@ -25,17 +25,23 @@ export interface SettlementSettings {
   readonly events: Events;
   readonly clock: Clock;
   readonly onOutcome: OutcomeListener | undefined;
-  /** Runs a message again in its place, after a delay. False, or absent, when it has to leave it. */
+  /** Retries a message in place, after a delay. Returns false, or is absent, when the message has to leave its place. */
   readonly hold?: ((message: ReceivedMessage, delayMs: number) => boolean | undefined) | undefined;
-  /** Keeps a message here for a while, without a place of the concurrency; then it comes back as it was. */
+  /** Keeps a message here for a while, without using up concurrency; then it comes back unchanged. */
   readonly park?: ((message: ReceivedMessage, delayMs: number) => void) | undefined;
-  /** Answers a request that failed, in place of dead-lettering it. Resolves when the answer is confirmed; undefined when it need not be. */
+  /**
+   * Answers a request that failed, instead of dead-lettering it. Resolves when the answer is confirmed; undefined when no
+   * answer is needed.
+   */
   readonly answerFailure?:
     | ((message: ReceivedMessage, error: unknown) => Promise<void> | undefined)
     | undefined;
 }
 
-/** A verdict as it is carried out: of a failed run with what the retry policy makes of it. `forget`: the server has it no more. */
+/**
+ * A verdict as it is carried out: for a failed run, with the retry policy's decision. `forget`: the server does not have the
+ * message any more.
+ */
 type Plan =
   | Exclude<Verdict, { readonly kind: 'retry' }>
   | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs: number }
@@ -53,8 +59,8 @@ export interface SettlementCounts {
 }
 
 /**
- * Carries out verdicts. A message leaves its queue only after its work is done or its copy is confirmed somewhere else; a
- * crash in between delivers it again, and loses nothing.
+ * Carries out verdicts. A message leaves its queue only after its work is done or its copy is confirmed elsewhere; a crash in
+ * between redelivers it and loses nothing.
  */
 export class Settlement implements Settler {
   readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
@@ -70,12 +76,12 @@ export class Settlement implements Settler {
     this.#givenUp = new GivenUpMessages(settings.clock);
   }
 
-  /** Why dead letters cannot be placed now. */
+  /** Why dead letters cannot be published now. */
   get obstacle(): string | undefined {
     return this.#givenUp.obstacle;
   }
 
-  /** Settles a message that was given up before and has come again. False for any other. */
+  /** Settles a message that was given up on before and was redelivered. Returns false for any other. */
   settleGivenUp(message: ReceivedMessage): boolean {
     const known = this.#givenUp.errorOf(message);
     return known !== undefined && message.settle({ kind: 'dead-letter', error: known.error });
@@ -84,7 +90,7 @@ export class Settlement implements Settler {
   settle(message: ReceivedMessage, verdict: Verdict): boolean {
     const plan = this.#plan(message, verdict);
     const { tracer } = this.#settings;
-    // What rests has been looked at by nobody, and comes again as it is.
+    // A message at rest has been seen by no handler, and comes back unchanged.
     if (tracer?.hearsVerdicts && plan.kind !== 'rest') return this.#traced(tracer, message, plan, verdict);
     message.loopRun?.succeed();
     return this.#carryOut(message, plan);
@@ -116,29 +122,29 @@ export class Settlement implements Settler {
     return { verdict: kinds[plan.kind], delayMs: plan.kind === 'retry' ? plan.delayMs : undefined, reason };
   }
 
-  /** What is to be done. A delivery that is stale is not decided about: the message will be delivered again. */
+  /** What has to be done. A stale delivery needs no decision: the message will be redelivered. */
   #plan(message: ReceivedMessage, verdict: Verdict): Plan {
     if (verdict.kind !== 'retry') return verdict;
     const { contract, clock, noAck } = this.#settings;
     const { error, delayMs } = verdict;
     if (!message.session.isLive) return { kind: 'retry', error, delayMs: delayMs ?? 0 };
-    // At most once: the server has forgotten it already. What is given up was handled all the same.
+    // At most once: the server has forgotten the message already. A message that was given up on was handled all the same.
     if (noAck && !isGivenUp(error)) return { kind: 'forget' };
     const decision = decide(contract.retry, message, error, delayMs, clock.random);
     if (decision.kind === 'dead-letter') return { kind: 'dead-letter', error };
     return { kind: 'retry', error, delayMs: decision.delayMs };
   }
 
-  /** False when the delivery is stale. */
+  /** Returns false when the delivery is stale. */
   #carryOut(message: ReceivedMessage, plan: Plan): boolean {
-    // A stale success is remembered, so that the message is not handled again when it comes back.
+    // A stale success is remembered, so that a redelivery is not handled again.
     if (plan.kind === 'ack') {
       const isDone = this.#ack(message);
-      // Of a duplicate no handler has come to an end.
+      // For a duplicate, no handler has finished.
       if (isDone && !plan.isDuplicate) this.#tell(message, 'acked', undefined);
       return isDone;
     }
-    // Also when it is stale: whoever asked waits for the answer, not for the delivery.
+    // Even if the delivery is stale: the requester waits for the answer, not for the delivery.
     if (plan.kind === 'answer') {
       this.#answered(message, plan.answered, 'acked', undefined);
       return true;
@@ -168,7 +174,7 @@ export class Settlement implements Settler {
     }
   }
 
-  /** The deliveries of a session are stale: nothing rests any more that could be given back. */
+  /** The deliveries of a session are stale: none of its messages at rest can be requeued any more. */
   sessionLost(session: Session): void {
     for (const [message, { timer }] of this.#resting) {
       if (message.session !== session) continue;
@@ -178,7 +184,7 @@ export class Settlement implements Settler {
     }
   }
 
-  /** Nothing rests any more, and nothing of it is given back: the channel is about to be closed. */
+  /** Discards the messages at rest without requeueing them: the channel is about to be closed. */
   abandon(): void {
     for (const [message, { timer }] of this.#resting) {
       this.#settings.clock.clearTimeout(timer);
@@ -187,13 +193,13 @@ export class Settlement implements Settler {
     this.#resting.clear();
   }
 
-  /** From now on nothing rests, and {@link settled} awaits what is left. */
+  /** From now on no message rests, and {@link settled} awaits what is left. */
   finish(): Promise<void> {
     this.#isClosing = true;
     return this.settled();
   }
 
-  /** Ends the rest of what rests now, and resolves when every copy is confirmed or given up. */
+  /** Ends the current rests, and resolves when every copy is confirmed or abandoned. */
   async settled(): Promise<void> {
     for (const [message, { timer, then }] of [...this.#resting]) {
       this.#settings.clock.clearTimeout(timer);
@@ -233,11 +239,11 @@ export class Settlement implements Settler {
     else this.#tryAgain(message, delayMs);
   }
 
-  /** A copy that carries the count waits for its time on the server. */
+  /** Retries through a copy on the server, which carries the attempt count and waits there. */
   #tryAgain(message: ReceivedMessage, delayMs: number): void {
     const { contract, republisher, clock } = this.#settings;
     if (contract.exclusive) {
-      // Only its own connection, which does not publish, can bind such a queue; and it dies with that connection.
+      // Only the queue's own connection can bind it, and that one does not publish; it also dies with that connection.
       this.#rest(message, delayMs, () =>
         this.#publish(message, republisher.retry(message, contract, undefined), () => {}),
       );
@@ -271,7 +277,7 @@ export class Settlement implements Settler {
     this.#place(message, error, deadLetter);
   }
 
-  /** Places the dead letter, and acknowledges once it is confirmed. */
+  /** Publishes the dead letter, and acknowledges once that is confirmed. */
   #place(message: ReceivedMessage, error: unknown, deadLetterQueue: string): void {
     const { contract, republisher, events, memory, noAck } = this.#settings;
     const { failedAt } = this.#givenUp.failedAt(message);
@@ -286,7 +292,7 @@ export class Settlement implements Settler {
         attempt,
         error,
       });
-      // Remembered as done: should the acknowledgement be lost, there is nothing left to do with it.
+      // Remembered as done: if the acknowledgement is lost, nothing is left to do for the message.
       if (session.ack(delivery.deliveryTag)) {
         if (!noAck) memory.acked(delivery);
         if (verdictTrace) session.traceAck(verdictTrace);
@@ -303,7 +309,7 @@ export class Settlement implements Settler {
     this.#publishing.add(settled);
   }
 
-  /** Keeps the message, whose handler is not to run again, and tries again after a pause. */
+  /** Keeps the message, whose handler must not run again, and retries after a pause. */
   #notPlaced(message: ReceivedMessage, error: unknown, deadLetterQueue: string, given: unknown): void {
     const { contract, events } = this.#settings;
     const reason = given instanceof Error ? given : new Error(String(given));
@@ -319,14 +325,14 @@ export class Settlement implements Settler {
       error: reason,
       delayMs,
     });
-    // The server would soon take the channel away, with everything on it. It is known when it comes again.
+    // The server would soon close the channel, with everything on it. A redelivery of the message is recognised.
     const isKeptTooLong = keptMs + delayMs > MAX_HOLD_MS * Math.ceil((keptMs + 1) / MAX_HOLD_MS);
     if (this.#isClosing) session.requeueFailed(delivery.deliveryTag);
     else if (isKeptTooLong) session.requeueUnseen(delivery.deliveryTag);
     else this.#rest(message, delayMs, () => this.#place(message, error, deadLetterQueue));
   }
 
-  /** Acknowledges once the copy is confirmed; otherwise the message goes back, when it is due and not at once. */
+  /** Acknowledges once the copy is confirmed; otherwise the message is requeued when its time comes, and not at once. */
   #publish(
     message: ReceivedMessage,
     published: Promise<void>,
@@ -335,7 +341,7 @@ export class Settlement implements Settler {
   ): void {
     const then = () => {
       onPublished();
-      // Not remembered as done: the copy has the same id and body, and would be taken for the original that comes back.
+      // Not remembered as done: the copy has the same id and body, and would be taken for a redelivery of the original.
       const { session, delivery, verdictTrace } = message;
       if (session.ack(delivery.deliveryTag)) {
         if (verdictTrace) session.traceAck(verdictTrace);
@@ -347,7 +353,7 @@ export class Settlement implements Settler {
     this.#whenPublished(message, published, then, dueAt);
   }
 
-  /** Acknowledges a request once its answer is confirmed. It is remembered: answered once, it need not run again. */
+  /** Acknowledges a request once its answer is confirmed. It is remembered: an answered request need not run again. */
   #answered(
     message: ReceivedMessage,
     answered: Promise<void> | undefined,
@@ -362,7 +368,7 @@ export class Settlement implements Settler {
     else then();
   }
 
-  /** What cannot be published, goes back. */
+  /** A message that cannot be published is requeued. */
   #whenPublished(
     message: ReceivedMessage,
     published: Promise<void>,
@@ -403,7 +409,7 @@ export class Settlement implements Settler {
   }
 }
 
-/** The verdict is carried out, or cannot be any more since the delivery is stale. */
+/** The verdict is carried out, or cannot be any more because the delivery is stale. */
 function done(message: ReceivedMessage, isCarriedOut: boolean): boolean {
   message.verdictTrace?.succeed(isCarriedOut);
   return isCarriedOut;

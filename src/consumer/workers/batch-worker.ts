@@ -14,32 +14,32 @@ import type { Worker } from './worker.js';
 
 export interface BatchWorkerSettings {
   readonly handler: (messages: readonly Message[], batch: BatchContext) => unknown;
-  /** The most messages of a batch. */
+  /** The most messages in a batch. */
   readonly size: number;
-  /** How long the first message of a batch waits for the others, in milliseconds. */
+  /** How long the first message of a batch waits for others, in milliseconds. */
   readonly maxWaitMs: number;
-  /** Batches at once. */
+  /** How many batches run at once. */
   readonly concurrency: number;
   readonly handlerTimeoutMs: number;
   readonly buffer: PrefetchBuffer;
   readonly clock: Clock;
   readonly tracer?: ConsumerTracer | undefined;
-  /** Decodes and validates; false when the message is settled already. */
+  /** Decodes and validates; false when the message is already settled. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
-  /** A run has failed: tells of it, and lets the retry policy decide unless the message has a verdict. */
+  /** A run has failed: reports it, and lets the retry policy decide unless the message has a verdict. */
   readonly onFailed: (message: ReceivedMessage, error: unknown) => void;
 }
 
 /**
- * Gathers messages and runs the handler on many of them at once. One batch is gathered ahead while others run, so that the
- * wait of its first message counts from its arrival.
+ * Gathers messages and runs the handler on many of them at once. One batch is gathered ahead while others run, so that its
+ * first message's waiting time counts from its arrival.
  */
 export class BatchWorker implements Worker {
   readonly #settings: BatchWorkerSettings;
   readonly #inOrderValidation: InOrderValidation;
   readonly #running = new Set<Batch>();
   readonly #deadlines: Deadlines<Batch>;
-  /** The batch to be, in order. */
+  /** The next batch, in order. */
   #gathered: ReceivedMessage[] = [];
   /** Runs while the gathered messages may still wait for others. */
   #stallTimeout: Timer | undefined;
@@ -168,7 +168,7 @@ export class BatchWorker implements Worker {
     );
   }
 
-  /** What has a verdict of its own keeps it. */
+  /** Messages that have a verdict of their own keep it. */
   #succeeded(batch: Batch): void {
     batch.run?.succeed();
     for (const message of batch.messages) message.settle({ kind: 'ack' });
@@ -191,7 +191,7 @@ export class BatchWorker implements Worker {
     for (const message of messages) if (!message.hasVerdict) this.#settings.onFailed(message, error);
   }
 
-  /** Frees the place of a handler that still runs; what it returns in the end finds its messages settled or stale. */
+  /** Frees the place of a handler that still runs; when it returns, its messages are already settled or stale. */
   #abandon(batch: Batch, reason: Error): void {
     batch.run?.fail(reason);
     this.#leave(batch);

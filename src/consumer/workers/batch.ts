@@ -2,19 +2,19 @@ import type { RunTrace } from '../../diagnostics/consume.js';
 import type { Deadlined } from '../../util/deadlines.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 
-/** What a handler of batches gets beside the messages. */
+/** What a batch handler receives besides the messages. */
 export interface BatchContext {
   /**
-   * Aborts when there is no more use in going on: the deliveries are lost (the server gives the messages to somebody again),
-   * the handler's time is over, or the consumer is closed and its deadline has passed.
+   * Aborts once further work is pointless: the deliveries were lost (the server will redeliver the messages), the handler's
+   * time limit has passed, or the consumer is closed and its deadline has passed.
    */
   readonly signal: AbortSignal;
 }
 
-/** The messages that one run of the handler gets. All come from one session. */
+/** The messages of one run of the handler. All come from one session. */
 export class Batch implements BatchContext, Deadlined {
   readonly messages: readonly ReceivedMessage[];
-  /** The run of the handler, while somebody listens to it. */
+  /** The trace of the handler's run, if it has a subscriber. */
   run: RunTrace | undefined;
   bucket: Deadlined['bucket'];
   slot = 0;

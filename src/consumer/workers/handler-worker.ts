@@ -18,22 +18,22 @@ export interface HandlerWorkerSettings {
   readonly buffer: Pick<PrefetchBuffer, 'take' | 'next'>;
   readonly clock: Clock;
   readonly tracer?: ConsumerTracer | undefined;
-  /** Decodes and validates; false when the message is settled already. */
+  /** Decodes and validates; false when the message is already settled. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
-  /** A run has failed: tells of it, and lets the retry policy decide unless the message has a verdict. */
+  /** A run has failed: reports it, and lets the retry policy decide unless the message has a verdict. */
   readonly onFailed: (message: ReceivedMessage, error: unknown) => void;
-  /** What measures the runs. */
+  /** Measures the runs. */
   readonly meter?: Meter | undefined;
-  /** Its place is free, whether it has ended or not. */
+  /** The message's place is free, whether its run has ended or not. */
   readonly onLeft?: (message: ReceivedMessage) => void;
 }
 
-/** Runs the handler, on as many messages at once as the concurrency allows. */
+/** Runs the handler on as many messages at once as the concurrency allows. */
 export class HandlerWorker implements Worker {
   readonly #settings: HandlerWorkerSettings;
   readonly #active = new SlotList<ReceivedMessage>();
   readonly #deadlines: Deadlines<ReceivedMessage>;
-  /** A suspect is at work, alone. */
+  /** A suspect message is running, alone. */
   #isAlone = false;
   #isFilling = false;
   #isFinishing = false;
@@ -49,7 +49,7 @@ export class HandlerWorker implements Worker {
   }
 
   fill(): void {
-    // Handlers that return at once come back here from within the loop: it goes on by itself.
+    // Handlers that return at once come back here from within the loop, which continues by itself.
     if (this.#isFilling) return;
     this.#isFilling = true;
     outsideOfContexts(this.#fillUp);
@@ -59,7 +59,8 @@ export class HandlerWorker implements Worker {
   readonly #fillUp = (): void => {
     const { buffer, concurrency } = this.#settings;
     while (!this.#isFinishing && !this.#isAlone && this.#active.size < concurrency) {
-      // Whatever ran beside a message that ends the process would come back with it, until the server has counted too often.
+      // Messages that run beside one that ends the process would be redelivered with it, until the server has counted too
+      // many deliveries.
       const isSuspect = concurrency > 1 && buffer.next?.isSuspect === true;
       if (isSuspect && this.#active.size > 0) break;
       const message = buffer.take();
@@ -99,7 +100,7 @@ export class HandlerWorker implements Worker {
     if (admitted === true) this.#run(message);
     else if (admitted === false) this.#leave(message);
     else {
-      // An asynchronous schema can hang as a handler can.
+      // An asynchronous schema can hang just as a handler can.
       this.#deadlines.add(message, clock.now() + handlerTimeoutMs);
       void admitted.then((isValid) => {
         this.#deadlines.remove(message);
@@ -151,7 +152,7 @@ export class HandlerWorker implements Worker {
     this.#abandon(message, error);
   }
 
-  /** Frees the place of a handler that still runs; what it returns in the end finds its message settled or stale. */
+  /** Frees the place of a handler that still runs; when it returns, its message is already settled or stale. */
   #abandon(message: ReceivedMessage, reason: Error): void {
     message.run?.fail(reason);
     this.#leave(message);
@@ -161,7 +162,7 @@ export class HandlerWorker implements Worker {
   #leave(message: ReceivedMessage): void {
     if (!this.#active.delete(message)) return;
     this.#deadlines.remove(message);
-    // It was the only one.
+    // The suspect message was the only one.
     this.#isAlone = false;
     this.#settings.meter?.ended(message);
     this.#settings.onLeft?.(message);

@@ -8,9 +8,9 @@ export interface InOrderValidationSettings {
   readonly clock: Clock;
   /** How long an asynchronous schema may take, in milliseconds. */
   readonly timeoutMs: number;
-  /** Decodes and validates; false when the message is settled already. */
+  /** Decodes and validates; false when the message is already settled. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
-  /** It has its body, and so has, or is settled, every message that came before it. */
+  /** The message is decoded, and every earlier one is decoded or settled. */
   readonly onAdmitted: (message: ReceivedMessage) => void;
   /** The schema took too long. */
   readonly onFailed: (message: ReceivedMessage, error: unknown) => void;
@@ -19,8 +19,8 @@ export interface InOrderValidationSettings {
 type Fate = 'checking' | 'admitted' | 'out';
 
 /**
- * Admits messages ahead of their turn and lets them through in the order in which they came, however long the schema takes
- * for each.
+ * Validates messages ahead of their turn and passes them on in the order of their arrival, however long the schema takes for
+ * each.
  */
 export class InOrderValidation {
   readonly #settings: InOrderValidationSettings;
@@ -37,7 +37,7 @@ export class InOrderValidation {
     });
   }
 
-  /** Messages that are not through. */
+  /** How many messages are not passed on yet. */
   get length(): number {
     return this.#line.size;
   }
@@ -56,13 +56,13 @@ export class InOrderValidation {
     void admitted.then((isValid) => this.#decide(message, isValid ? 'admitted' : 'out'));
   }
 
-  /** Forgets the messages of a session that is lost: the server delivers them again. */
+  /** Discards the messages of a session that is lost: the server redelivers them. */
   dropSession(session: Session): void {
     for (const message of [...this.#line.keys()])
       if (message.session === session) this.#decide(message, 'out');
   }
 
-  /** Forgets all of them, in order, for somebody else to take. */
+  /** Removes all messages and returns them in order, to be taken elsewhere. */
   drain(): ReceivedMessage[] {
     const messages = [...this.#line.keys()];
     for (const message of messages) this.#deadlines.remove(message);

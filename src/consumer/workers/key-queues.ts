@@ -10,23 +10,23 @@ interface Lane {
 }
 
 /**
- * Puts messages into lanes, one for each key. The first message of each lane is free to run; the next one follows when that
- * has left. So a lane that is held up holds up nobody else.
+ * Puts messages into lanes, one per key. The first message of each lane is free to run; the next one follows when that one
+ * has left. So a blocked lane blocks no other lane.
  */
 export class KeyQueues {
   readonly #keyQueues = new Map<unknown, Lane>();
   readonly #laneOf = new Map<ReceivedMessage, Lane>();
-  /** Free to run, in the order in which they became so. */
+  /** Messages that are free to run, in the order in which they became so. */
   #free = new Fifo<ReceivedMessage>();
   /** Every message that was not taken, in order of arrival. */
   readonly #waiting = new Set<ReceivedMessage>();
 
-  /** Messages that nobody has taken. */
+  /** How many messages were not taken. */
   get length(): number {
     return this.#waiting.size;
   }
 
-  /** @param key - undefined: it has no lane, and waits for nobody */
+  /** @param key - undefined: the message has no lane, and does not wait for others */
   add(message: ReceivedMessage, key: unknown): void {
     this.#waiting.add(message);
     const lane = key === undefined ? undefined : this.#keyQueues.get(key);
@@ -38,19 +38,19 @@ export class KeyQueues {
     this.#free.push(message);
   }
 
-  /** The one that {@link take} would take. */
+  /** The message that {@link take} would return. */
   get next(): ReceivedMessage | undefined {
     return this.#free.first;
   }
 
-  /** The next one that is free to run. It keeps its lane until {@link leave}. */
+  /** The next message that is free to run. It keeps its lane until {@link leave}. */
   take(): ReceivedMessage | undefined {
     const message = this.#free.shift();
     if (message) this.#waiting.delete(message);
     return message;
   }
 
-  /** It is done: the next one of its lane is free. */
+  /** The message is done: the next one in its lane is free. */
   leave(message: ReceivedMessage): void {
     const lane = this.#laneOf.get(message);
     if (!lane) return;
@@ -65,7 +65,7 @@ export class KeyQueues {
     this.#free.push(next);
   }
 
-  /** The same message for another run, before everything else of its lane. False when it has no lane. */
+  /** Puts the same message back for another run, at the head of its lane. Returns false when it has no lane. */
   again(message: ReceivedMessage, before: ReceivedMessage): boolean {
     const lane = this.#laneOf.get(before);
     if (!lane) return false;
@@ -77,12 +77,12 @@ export class KeyQueues {
     return true;
   }
 
-  /** Forgets the messages of a session that is lost, those that were taken too. */
+  /** Discards the messages of a session that is lost, including those that were taken. */
   dropSession(session: Session): void {
     this.#keep((message) => message.session !== session);
   }
 
-  /** Forgets the messages that nobody has taken, in order of arrival, for somebody else to take. */
+  /** Removes the messages that were not taken and returns them in order of arrival, to be taken elsewhere. */
   drain(): ReceivedMessage[] {
     // A message for another run is older than those that came behind it.
     const drained = [...this.#waiting].sort((a, b) => a.delivery.deliveryTag - b.delivery.deliveryTag);
@@ -95,7 +95,7 @@ export class KeyQueues {
     this.#laneOf.set(lane.head, lane);
   }
 
-  /** Builds everything again from what stays. */
+  /** Rebuilds everything from the messages that stay. */
   #keep(stays: (message: ReceivedMessage) => boolean): void {
     const free: ReceivedMessage[] = [...this.#free].filter(stays);
     for (const lane of [...this.#keyQueues.values()]) {

@@ -7,14 +7,16 @@ import type { Meter, Worker } from './worker.js';
 
 export interface LoopWorkerSettings {
   readonly buffer: PrefetchBuffer;
-  /** Decodes and validates; false when the message is settled already. */
+  /** Decodes and validates; false when the message is already settled. */
   readonly admit: (message: ReceivedMessage) => boolean | Promise<boolean>;
   readonly tracer?: ConsumerTracer | undefined;
-  /** What measures how long messages are in hand. */
+  /** Measures how long loops work on a message. */
   readonly meter?: Meter | undefined;
-  /** The first loop begins, after there was none. */
+  /** A loop begins, after there was none. */
   readonly onFirst: () => void;
-  /** The last loop was left: stops deliveries, and then has the message in hand given back, lest it come here again. */
+  /**
+   * The last loop was left: stops deliveries, and then requeues the current message, so that it is not delivered here again.
+   */
   readonly onLast: (giveBack: () => void) => Promise<void>;
 }
 
@@ -22,15 +24,15 @@ export interface LoopWorkerSettings {
 export class LoopWorker implements Worker {
   readonly #settings: LoopWorkerSettings;
   readonly #loops = new Set<Loop>();
-  /** Calls of `next` that wait for a message. */
+  /** Calls of `next` that are waiting for a message. */
   #waiting: { readonly loop: Loop; readonly result: Deferred<ReceivedMessage | undefined> }[] = [];
   /** Resolves when no loop is left. */
   #allLeft: Deferred<void> | undefined;
-  /** Resolves when no loop has a message in hand. */
+  /** Resolves when no loop has a current message. */
   #idle: Deferred<void> | undefined;
   #end: { readonly error: Error | undefined } | undefined;
   #isFilling = false;
-  /** Those whose schema is still at work. */
+  /** Messages whose schema is still running. */
   readonly #admitting = new Set<ReceivedMessage>();
 
   constructor(settings: LoopWorkerSettings) {
@@ -53,7 +55,7 @@ export class LoopWorker implements Worker {
       for (const waiting of this.#waiting) if (waiting.loop === loop) waiting.result.resolve(undefined);
       this.#waiting = this.#waiting.filter((waiting) => waiting.loop !== loop);
       const giveBack = () => {
-        // Left with a message in hand: whether it was handled, nobody can say.
+        // The loop was left with a current message: whether that was handled is unknown.
         for (const message of loop.inHand.splice(0)) {
           this.#settings.meter?.ended(message);
           message.settle({ kind: 'reject' });
@@ -103,7 +105,7 @@ export class LoopWorker implements Worker {
   }
 
   sessionLost(session: Session, reason: Error): void {
-    // An asynchronous schema may never answer.
+    // An asynchronous schema may never settle.
     for (const message of this.#admitting) if (message.session === session) this.#admitting.delete(message);
     this.#checkIdle();
     for (const { inHand } of this.#loops) {
@@ -175,14 +177,14 @@ export class LoopWorker implements Worker {
     if (admitted === false) return;
     this.#admitting.add(message);
     void admitted.then((isValid) => {
-      // Lost meanwhile, it comes again.
+      // If its session was lost meanwhile, the message is redelivered.
       if (this.#admitting.delete(message) && isValid && message.session.isLive) this.#hand(message);
       this.fill();
       this.#checkIdle();
     });
   }
 
-  /** To the loop that has waited longest; back to the queue when none waits any more. */
+  /** Hands the message to the loop that has waited longest, or requeues it when none waits any more. */
   #hand(message: ReceivedMessage): void {
     const next = this.#waiting.shift();
     if (!next) {
@@ -192,7 +194,7 @@ export class LoopWorker implements Worker {
     next.loop.inHand.push(message);
     const run = this.#settings.tracer?.run(message, true);
     message.loopRun = run;
-    // The body of the loop is not called from here: nothing can be bound to it.
+    // The body of the loop is not called from here, so no context can be bound to it.
     run?.run(() => {});
     this.#settings.meter?.begun(message);
     next.result.resolve(message);
@@ -200,7 +202,7 @@ export class LoopWorker implements Worker {
 }
 
 interface Loop {
-  /** The message in the loop's body; several when `next` was called again before it had answered. */
+  /** The message in the loop's body; several when `next` was called again before it had resolved. */
   readonly inHand: ReceivedMessage[];
 }
 

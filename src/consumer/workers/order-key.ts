@@ -4,15 +4,16 @@ import { ConfigurationError } from '../../errors.js';
 import { show } from '../../util/checks.js';
 
 /**
- * What `orderBy` may return. Two keys are the same when they are the same value; two dates, when they are the same moment.
- * `undefined` is no key.
+ * The values that `orderBy` may return. Two keys are equal if they are the same value; two dates, if they are the same
+ * moment. `undefined` means no key.
  */
 export type OrderKey = string | number | bigint | boolean | null | undefined | Date;
 
 /**
  * A key as a `Map` compares it: by value.
  *
- * @throws ConfigurationError for anything that a `Map` compares by identity, since each message has its own: no order would hold
+ * @throws ConfigurationError for a value that a `Map` compares by identity: each message would have its own, and no order
+ * would hold
  */
 export function laneKeyOf(key: unknown): unknown {
   switch (typeof key) {
@@ -24,7 +25,7 @@ export function laneKeyOf(key: unknown): unknown {
       return key;
     case 'object':
       if (key === null) return key;
-      // A text can be equal to it, and then shares its lane: that costs time, and no order.
+      // A string key can be equal to it and then shares its lane, which costs time but no order.
       if (types.isDate(key)) return `Date ${key.getTime()}`;
       break;
     default:
@@ -34,7 +35,7 @@ export function laneKeyOf(key: unknown): unknown {
 
 function expected(key: unknown): string {
   if (isThenable(key)) {
-    // Not awaited: its rejection must not count as unhandled.
+    // Not awaited, so its rejection is handled here.
     key.then(undefined, () => {});
     return 'a key at once, got a promise';
   }

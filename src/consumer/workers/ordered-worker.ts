@@ -9,16 +9,16 @@ import type { Worker } from './worker.js';
 
 export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'buffer' | 'onLeft'> {
   readonly buffer: PrefetchBuffer;
-  /** Messages with the same key run one after the other; those without one, `undefined`, at any time. */
+  /** Messages with the same key run one after the other; those without a key, `undefined`, at any time. */
   readonly orderBy: (message: Message) => unknown;
-  /** The most messages that it looks ahead over. */
+  /** How many messages it looks ahead. */
   readonly lookAhead: number;
-  /** Whether a message waits for another run: then its lane waits too. */
+  /** Whether a message waits for another run: then its lane waits, too. */
   readonly isHeld: (message: ReceivedMessage) => boolean;
 }
 
 /**
- * Runs the handler on many keys at once, and on one message of each key at a time, in order. It takes messages ahead, so that
+ * Runs the handler on many keys at once, and on one message per key at a time, in order. It takes messages ahead, so that
  * those of a busy key do not keep a free place from the others.
  */
 export class OrderedWorker implements Worker {
@@ -26,9 +26,9 @@ export class OrderedWorker implements Worker {
   readonly #inOrderValidation: InOrderValidation;
   readonly #keyQueues = new KeyQueues();
   readonly #runner: HandlerWorker;
-  /** These have their body: the runner need not decode them again. */
+  /** Messages that have their body: the runner need not decode them again. */
   readonly #admitted = new WeakSet<ReceivedMessage>();
-  /** The runs that have not ended, each with the run that is to follow it at once, if any. */
+  /** The runs in progress, each with the run that should follow it at once, if any. */
   readonly #runs = new Map<ReceivedMessage, ReceivedMessage | undefined>();
   #isFinishing = false;
 
@@ -57,7 +57,7 @@ export class OrderedWorker implements Worker {
         this.#runs.delete(message);
         if (next) this.runAgain(next, message);
         else if (!isHeld(message)) this.#keyQueues.leave(message);
-        // The one that has left may have made room to look further ahead.
+        // The message that has left may have made room to look further ahead.
         this.#lookAhead();
       },
     });
@@ -77,7 +77,7 @@ export class OrderedWorker implements Worker {
   }
 
   runAgain(message: ReceivedMessage, failed: ReceivedMessage): void {
-    // A handler that has asked for another run may still be at work.
+    // A handler that has asked for another run may still be running.
     if (this.#runs.has(failed)) {
       this.#runs.set(failed, message);
       return;

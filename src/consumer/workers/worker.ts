@@ -1,30 +1,30 @@
 import type { ReceivedMessage } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 
-/** What measures how long messages are worked on. */
+/** Measures how long work on a message takes. */
 export interface Meter {
   begun(message: ReceivedMessage): void;
   ended(message: ReceivedMessage): void;
 }
 
-/** What takes the messages out of a consumer's buffer: its handler, or the loops over it. */
+/** Takes the messages out of a consumer's buffer: its handler, or the loops over it. */
 export interface Worker {
-  /** Messages that it works on. */
+  /** How many messages it is working on. */
   readonly inFlight: number;
-  /** Messages that it has taken ahead of their turn. */
+  /** How many messages it has taken ahead of their turn. */
   readonly waiting?: number;
-  /** Takes what it has room for. Called whenever a message has come. */
+  /** Takes what it has room for. Called whenever a message has arrived. */
   fill(): void;
   /** The deliveries of a session are lost: aborts the work on them, and makes room. */
   sessionLost(session: Session, reason: Error): void;
-  /** Forgets the messages that it has taken ahead of their turn, in order of arrival, for somebody else to take. */
+  /** Removes the messages that were taken ahead of their turn and returns them in order of arrival, to be taken elsewhere. */
   drain?(): readonly ReceivedMessage[];
-  /** Takes a message for another run, in the place of the one whose run has failed. */
+  /** Takes a message for another run, in the place of the one whose run failed. */
   runAgain?(message: ReceivedMessage, failed: ReceivedMessage): void;
-  /** Resolves when it works on nothing. */
+  /** Resolves when it is working on nothing. */
   idle(): Promise<void>;
-  /** Begins nothing new, and resolves when what it works on has ended. */
+  /** Starts nothing new, and resolves when its running work has finished. */
   finish(): Promise<void>;
-  /** Aborts what it works on, and waits for it no more. */
+  /** Aborts its running work, and does not wait for it any longer. */
   abort(reason: Error): void;
 }

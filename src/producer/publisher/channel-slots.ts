@@ -1,15 +1,15 @@
 import type { Clock, Timer } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
 
-/** How long a channel may be idle before it is given back. */
+/** How long a channel may be idle before it is closed. */
 const IDLE_MS = 60_000;
 
-/** So many channels of the connection are left to retries, dead letters, requests, replies and administration. */
+/** How many channels of the connection are left to retries, dead letters, requests, replies and administration. */
 const RESERVED = 64;
 
 /** Something that publishes on a channel of its own. */
 export interface SlotHolder {
-  /** Since when it has nothing to send; undefined while it has. */
+  /** Since when the holder has nothing to send; undefined while it has. */
   readonly idleSince: number | undefined;
   /** Closes its channel, if it has nothing to send, and then releases its slot. */
   giveBack(): Promise<void>;
@@ -22,18 +22,18 @@ export interface Slot {
 }
 
 /**
- * Which producers of a broker have a channel. There can be more of them than a connection has channels: one that has nothing to
- * send gives its channel to another that waits for one, and to nobody after a minute.
+ * Decides which producers of a broker have a channel. There can be more producers than a connection has channels: a producer
+ * that has nothing to send passes its channel to another one that waits for it, and closes the channel after a minute.
  */
 export class ChannelSlots {
   readonly #clock: Clock;
   readonly #taken = new Map<Slot, SlotHolder>();
   readonly #waiting: { readonly holder: SlotHolder; readonly enter: (slot: Slot) => void }[] = [];
-  /** Those that were asked to give their channel back, and have not yet. */
+  /** Holders that were asked to close their channel, and have not done so yet. */
   readonly #leaving = new Set<SlotHolder>();
-  /** How many there are at most. */
+  /** The most slots at a time. */
   #capacity = Number.POSITIVE_INFINITY;
-  /** How many the server has allowed when it refused one more. */
+  /** The number of channels that the server allowed when it refused one more. */
   #allowed = Number.POSITIVE_INFINITY;
   #timer: Timer | undefined;
 
@@ -61,7 +61,7 @@ export class ChannelSlots {
     else this.#arm(IDLE_MS);
   }
 
-  /** The server refused a channel for which there was a slot: fewer are to be had. */
+  /** The server refused a channel for which there was a slot: fewer channels are available than expected. */
   exhausted(): void {
     this.#allowed = Math.max(1, this.#taken.size - 1);
   }
@@ -107,7 +107,7 @@ export class ChannelSlots {
   #arm(ms: number): void {
     if (this.#timer) return;
     this.#timer = this.#clock.setTimeout(() => this.#sweep(), ms);
-    // An idle channel is no reason for a process to go on.
+    // An idle channel must not keep the process alive.
     this.#timer.unref();
   }
 

@@ -1,6 +1,8 @@
 import type { PendingSend } from './pending-send.js';
 
-/** What was published on one channel and is not confirmed yet, by its tag: the count of publishes on that channel. */
+/**
+ * The messages that were published on one channel and are not confirmed yet, by tag: the count of publishes on that channel.
+ */
 export class ConfirmWindow {
   /** A ring: the entry of tag `t` is at `t & mask`. */
   #ring: (PendingSend | undefined)[] = new Array(64);
@@ -10,7 +12,7 @@ export class ConfirmWindow {
   #size = 0;
   #sizeBytes = 0;
 
-  /** How many are not confirmed. */
+  /** How many messages are not confirmed. */
   get size(): number {
     return this.#size;
   }
@@ -19,7 +21,7 @@ export class ConfirmWindow {
     return this.#sizeBytes;
   }
 
-  /** Keeps what was just published, under the next tag. */
+  /** Adds the message that was just published, under the next tag. */
   push(pending: PendingSend): void {
     if (this.#next - this.#oldest > this.#mask) this.#grow();
     this.#ring[this.#next & this.#mask] = pending;
@@ -28,7 +30,7 @@ export class ConfirmWindow {
     this.#sizeBytes += pending.sizeBytes;
   }
 
-  /** Takes out what a confirm is about, oldest first. A tag that is not kept is passed over. */
+  /** Removes the messages that a confirm covers, oldest first. Unknown tags are ignored. */
   take(tag: number, multiple: boolean, onTaken: (pending: PendingSend) => void): void {
     const last = Math.min(tag, this.#next - 1);
     for (let at = multiple ? this.#oldest : tag; at <= last; at++) {
@@ -43,7 +45,7 @@ export class ConfirmWindow {
     while (this.#oldest < this.#next && !this.#ring[this.#oldest & this.#mask]) this.#oldest++;
   }
 
-  /** The oldest one for which the test holds. */
+  /** The oldest message that passes the test. */
   find(test: (pending: PendingSend) => boolean): PendingSend | undefined {
     for (let at = this.#oldest; at < this.#next; at++) {
       const pending = this.#ring[at & this.#mask];
@@ -52,7 +54,7 @@ export class ConfirmWindow {
     return undefined;
   }
 
-  /** Takes out everything, oldest first. */
+  /** Removes all messages, oldest first. */
   drain(): PendingSend[] {
     const all: PendingSend[] = [];
     this.take(this.#next - 1, true, (pending) => all.push(pending));

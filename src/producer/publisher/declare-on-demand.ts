@@ -3,13 +3,16 @@ import { declarerOf } from '../../transport/declarations/declarer.js';
 import type { Link } from '../../transport/port.js';
 import type { PendingSend } from './pending-send.js';
 
-/** How often in a row the channel may be closed because the exchange is missing, before that is taken for the truth. */
+/** How often in a row the channel may be closed because the exchange is missing, before the exchange counts as missing. */
 const MAX_MISSING = 2;
 
 export interface DeclareOnDemandSettings {
   /** What has to be declared before the first publish; undefined: nothing. */
   readonly contract: Contract | undefined;
-  /** It had vanished and was declared again: what belongs to it may have to be restored. Nothing is published before. */
+  /**
+   * The contract had disappeared and was declared again, so what belongs to it may have to be restored. Nothing is published
+   * before.
+   */
   readonly onRestored?: ((contract: Contract) => Promise<void>) | undefined;
 }
 
@@ -37,37 +40,37 @@ export class DeclareOnDemand {
     return this.#settings.contract;
   }
 
-  /** True when it has to be declared again before anything is published. */
+  /** True when everything has to be declared again before the next publish. */
   get isStale(): boolean {
     return this.#state === 'stale';
   }
 
   /**
-   * From now on nothing that was declared is taken to exist.
+   * Invalidates everything that was declared.
    *
-   * @param what - `isMissing`: the contract itself is known not to
+   * @param what - `isMissing`: the contract itself is known to be missing
    */
   invalidate({ isMissing }: { readonly isMissing: boolean }): void {
     this.#state = 'stale';
     this.#isMissing ||= isMissing;
   }
 
-  /** The server has answered for a message: there is something to publish to. */
+  /** The server has confirmed a message: the target exists. */
   recordConfirm(): void {
     this.#missing = 0;
   }
 
-  /** The exchange is missing: true when declaring it again may help, false when that was tried already. */
+  /** The exchange is missing. Returns true if declaring it again may help, and false if that was tried already. */
   shouldRedeclare({ message }: Error): boolean {
     const { contract } = this.#settings;
-    // It can be an exchange of the delays as well.
+    // The missing exchange may also be one of the delays.
     this.invalidate({ isMissing: contract?.kind === 'exchange' && message.includes(`'${contract.name}'`) });
     if (++this.#missing < MAX_MISSING) return true;
     this.#missing = 0;
     return false;
   }
 
-  /** True, once for each message, when one that no queue took can have one after everything is declared again. */
+  /** Returns true, once per message, if an unroutable message may become routable after everything is declared again. */
   mayBecomeRoutable(pending: PendingSend): boolean {
     const { contract } = this.#settings;
     const isOwn = contract?.kind === 'queue' && contract.declare === true;

@@ -9,7 +9,7 @@ import type { Clock } from '../../util/clock.js';
 import type { DeclareOnDemand } from './declare-on-demand.js';
 import type { PendingSend } from './pending-send.js';
 
-/** What a delayed message needs on the server, and the message as it goes there. */
+/** Delays messages: what they need on the server, and how they are published. */
 export class DelayedPublish {
   readonly #clock: Clock;
   readonly #demand: DeclareOnDemand;
@@ -19,7 +19,7 @@ export class DelayedPublish {
     this.#demand = demand;
   }
 
-  /** What has to be there for the message to be delayed. Undefined when it needs no delay, or none any more. */
+  /** What has to exist for the message to be delayed. Undefined when it needs no delay, or none any more. */
   needsOf({ message, dueAt }: PendingSend): DelayNeeds | undefined {
     const units = dueAt === undefined ? 0 : unitsOf(dueAt - this.#clock.now());
     if (units === 0) return undefined;
@@ -31,14 +31,14 @@ export class DelayedPublish {
     return delaysOf(link).isReady(needs, this.#clock.now());
   }
 
-  /** Declares what is missing. Rejects with what the message has to fail with, or with what may pass. */
+  /** Declares what is missing. Rejects with the error that the message fails with, or with one that may pass. */
   async declare(link: Link, needs: DelayNeeds): Promise<void> {
     const prepare = () => delaysOf(link).prepare(needs, this.#clock.now());
     try {
       await prepare();
     } catch (error) {
       if (!isMissing(error)) throw error;
-      // Deleted since it was declared, or never declared by anybody.
+      // Deleted since it was declared, or never declared at all.
       declarerOf(link).forget();
       const { contract } = this.#demand;
       if (contract?.declare === true) await declarerOf(link).declare(contract);
@@ -48,13 +48,13 @@ export class DelayedPublish {
     }
   }
 
-  /** The message as it is published. */
+  /** The message in the form in which it is published. */
   wrap({ message, delay }: PendingSend): OutgoingMessage {
     return delay ? delayed(message, delay.units) : message;
   }
 }
 
-/** True for a message that is to be delayed on its way to the same target. */
+/** True for a message that is delayed on its way to the same target. */
 export function hasDelayTo(needs: DelayNeeds, { message, dueAt }: PendingSend): boolean {
   if (dueAt === undefined) return false;
   const { kind, name } = targetOf(message);
@@ -65,7 +65,7 @@ function isMissing(error: unknown): error is TopologyError {
   return error instanceof TopologyError && error.code === 'NOT_FOUND';
 }
 
-/** Without a delay, a queue that is not there is told in the same words. */
+/** The same words as for a missing queue without a delay. */
 function notFound(error: TopologyError, { target: { kind, name } }: DelayNeeds): Error {
   if (kind === 'exchange') return error;
   const text = `No queue takes the message for the queue '${name}': it does not exist. Declare the queue first, or let the contract declare it`;

@@ -3,9 +3,9 @@ import type { OutgoingMessage } from '../../transport/port.js';
 import type { Deadlined } from '../../util/deadlines.js';
 import { onAbort } from '../../util/on-abort.js';
 
-/** What a send resolves with. */
+/** The result of a send. */
 export interface Receipt {
-  /** The id that the message travels with, through every attempt and to the dead-letter queue. */
+  /** The message's id, which stays the same through every attempt and in the dead-letter queue. */
   readonly messageId: string;
 }
 
@@ -13,28 +13,28 @@ export interface Receipt {
 export interface AddOptions {
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
-  /** The id was chosen by the caller, so that it may not be the only one of its kind. */
+  /** The caller chose the id, so it may not be unique. */
   readonly hasOwnId: boolean;
-  /** When it is to be delivered, on the clock that never goes back; undefined or past: at once. */
+  /** When the message is to be delivered, on the monotonic clock; undefined or past: at once. */
   readonly dueAt?: number | undefined;
-  /** What it has to wait for before it can be published; undefined: nothing. */
+  /** What the message has to wait for before it can be published; undefined: nothing. */
   readonly pendingContent?: PendingContent | undefined;
   /** Told when the message is settled. */
   readonly owner?: SendOwner | undefined;
 }
 
-/** Who has sent a message. */
+/** The producer that sent a message. */
 export interface SendOwner {
   settled(): void;
 }
 
-/** What a message waits for in its place, so that those behind it cannot overtake it. */
+/** What a message waits for in its place, so that later messages cannot overtake it. */
 export interface PendingContent {
-  /** The body, when everything is there. */
+  /** The body, once everything is there. */
   readonly content: Promise<Buffer>;
-  /** What the body takes of memory meanwhile. */
+  /** The memory that the body takes meanwhile. */
   readonly sizeBytes: number;
-  /** What is waited for at the moment, as the subject of "did not … in time". */
+  /** What is being awaited at the moment, as the subject of "did not … in time". */
   readonly waitsFor: () => string;
 }
 
@@ -53,31 +53,31 @@ export class PendingSend implements Deadlined {
   readonly timeoutMs: number;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (error: unknown) => void;
-  /** What it takes of memory, roughly: the body and what is kept around it. */
+  /** The approximate memory use: the body and what is kept around it. */
   readonly sizeBytes: number;
   phase: 'waiting' | 'in-flight' | 'settled' = 'waiting';
-  /** What has to be there before it is published; undefined: nothing. */
+  /** What has to be there before the message is published; undefined: nothing. */
   pendingContent: PendingContent | undefined;
-  /** Its place in the order of the calls. */
+  /** The message's place in the order of the calls. */
   order = 0;
-  /** What its delay needs on the server, as was found when it was prepared; undefined: it needs no delay. */
+  /** What its delay needs on the server, as found when it was prepared; undefined: the message has no delay. */
   delay: DelayNeeds | undefined;
   owner: SendOwner | undefined;
-  /** The list that it waits in. */
+  /** The list in which the message waits. */
   list: PendingList | undefined;
-  /** True once a channel got it: from then on nobody can be sure that the server has not. */
+  /** True once the message was written to a channel: from then on the server may have it. */
   handedOver = false;
-  /** The server's words when it came back as unroutable; the confirm that follows settles it. */
+  /** The server's words when the message came back as unroutable; the confirm that follows settles it. */
   returned: string | undefined;
-  /** Its queue was declared again for it once. */
+  /** The message's queue was declared again for it once. */
   redeclared = false;
-  /** The server has refused it. */
+  /** The server has refused the message. */
   wasRefused = false;
-  /** How many confirms had come when it was published. */
+  /** How many confirms had arrived when the message was published. */
   publishedAfter = 0;
-  /** The caller chose the id, so that it may not be the only one of its kind. */
+  /** The caller chose the id, so it may not be unique. */
   hasOwnId = false;
-  /** When it is to be delivered; undefined: at once. */
+  /** When the message is to be delivered; undefined: at once. */
   dueAt: number | undefined;
   #detach: (() => void) | undefined;
   bucket: Deadlined['bucket'];
@@ -102,7 +102,7 @@ export class PendingSend implements Deadlined {
     this.sizeBytes = (pendingContent?.sizeBytes ?? message.content.length) + 512;
   }
 
-  /** Calls back once when the signal aborts, unless it is settled before. */
+  /** Calls back once when the signal aborts, unless the send is settled before. */
   abortWith(signal: AbortSignal, abort: () => void): void {
     this.#detach = onAbort(signal, abort);
   }
@@ -114,7 +114,7 @@ export class PendingSend implements Deadlined {
   }
 }
 
-/** The sends that wait, in order. Any of them can be taken out at no cost: deadlines and aborts come in any order. */
+/** The waiting sends, in order. Any of them can be removed in O(1), because deadlines and aborts come in any order. */
 export class PendingList {
   #first: PendingSend | undefined;
   #last: PendingSend | undefined;
@@ -164,7 +164,7 @@ export class PendingList {
     this.#count(pending, -1);
   }
 
-  /** Takes out everything, in order. */
+  /** Removes all sends, in order. */
   drain(): PendingSend[] {
     const all: PendingSend[] = [];
     for (let pending = this.#first; pending; pending = this.#first) {

@@ -4,39 +4,39 @@ import { type Deferred, deferred } from '../../util/deferred.js';
 import type { ConfirmWindow } from './confirm-window.js';
 import { PendingList, type PendingSend } from './pending-send.js';
 
-/** The most that waits to be sent, in bytes. */
+/** The most bytes that may wait to be sent. */
 const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
 
-/** Every send that is not settled: those that wait, in order, and how each one ends. */
+/** Every send that is not settled: the waiting ones, in order, and how each one ends. */
 export class PendingSends {
   readonly #waiting = new PendingList();
   readonly #deadlines: Deadlines<PendingSend>;
   readonly #clock: Clock;
   readonly #onIdle: () => void;
-  /** Those whose queue refuses for a moment, by the queue. */
+  /** Sends whose queue refuses them for the moment, by queue. */
   readonly #held = new Map<string, PendingList>();
   #count = 0;
   #added = 0;
   #drained: Deferred<void> | undefined;
 
-  /** @param onIdle - the last one was settled */
+  /** @param onIdle - called when the last send was settled */
   constructor(clock: Clock, onExpired: (pending: PendingSend) => void, onIdle: () => void = () => {}) {
     this.#clock = clock;
     this.#onIdle = onIdle;
     this.#deadlines = new Deadlines(clock, onExpired);
   }
 
-  /** How many are not settled. */
+  /** How many sends are not settled. */
   get count(): number {
     return this.#count;
   }
 
-  /** The one that waits longest. */
+  /** The send that has waited longest. */
   get next(): PendingSend | undefined {
     return this.#waiting.first;
   }
 
-  /** True when one more may wait. The first may always, whatever its size. */
+  /** True when one more send may wait. The first one always may, whatever its size. */
   hasRoom(pending: PendingSend, maxBuffered: number): boolean {
     let { length, sizeBytes } = this.#waiting;
     for (const held of this.#held.values()) {
@@ -46,7 +46,7 @@ export class PendingSends {
     return length === 0 || (length < maxBuffered && sizeBytes + pending.sizeBytes <= MAX_BUFFERED_BYTES);
   }
 
-  /** Takes a new one, which waits from now on, until its deadline at most. */
+  /** Adds a new send, which waits until its deadline at most. */
   add(pending: PendingSend): void {
     this.#count++;
     pending.order = ++this.#added;
@@ -54,14 +54,14 @@ export class PendingSends {
     this.#deadlines.add(pending, this.#clock.now() + pending.timeoutMs);
   }
 
-  /** Notes that it was published. */
+  /** Marks the send as published. */
   published(pending: PendingSend): void {
     this.#waiting.remove(pending);
     pending.phase = 'in-flight';
     pending.handedOver = true;
   }
 
-  /** Puts these back to the head of those that wait, in their order. */
+  /** Puts the sends back at the head of the waiting ones, in their order. */
   waitAgain(pendings: readonly PendingSend[]): void {
     for (const pending of pendings.toReversed()) {
       pending.phase = 'waiting';
@@ -70,7 +70,7 @@ export class PendingSends {
     }
   }
 
-  /** Keeps these aside, with what else is for this queue, until it is released. */
+  /** Sets these sends aside, together with others for the same queue, until the queue is released. */
   hold(queue: string, pendings: readonly PendingSend[]): void {
     const held = this.#held.get(queue) ?? new PendingList();
     this.#held.set(queue, held);
@@ -82,7 +82,7 @@ export class PendingSends {
     }
   }
 
-  /** Lets those that were held out again, before all others and in the order in which they were added. Answers with them. */
+  /** Releases the sends that were set aside, ahead of all others and in the order in which they were added. Returns them. */
   release(queue: string): readonly PendingSend[] {
     const held = (this.#held.get(queue)?.drain() ?? []).sort((a, b) => a.order - b.order);
     this.#held.delete(queue);
@@ -90,7 +90,7 @@ export class PendingSends {
     return held;
   }
 
-  /** Puts back what is published and not confirmed. Answers with those. */
+  /** Puts back what is published but not confirmed. Returns those sends. */
   takeBack(window: ConfirmWindow): readonly PendingSend[] {
     const unconfirmed = window.drain().filter((pending) => pending.phase !== 'settled');
     this.waitAgain(unconfirmed);
@@ -108,7 +108,7 @@ export class PendingSends {
     pending.reject(error);
   }
 
-  /** Fails every one that waits, or those of them that are meant. */
+  /** Fails every waiting send that matches. */
   failWaiting(toError: (pending: PendingSend) => unknown, matches = (_: PendingSend) => true): void {
     for (const { first } of [this.#waiting, ...this.#held.values()]) {
       for (let pending = first, next = pending?.next; pending; pending = next, next = pending?.next) {
@@ -117,7 +117,7 @@ export class PendingSends {
     }
   }
 
-  /** Resolves when every one is settled. */
+  /** Resolves when every send is settled. */
   async drained(): Promise<void> {
     if (this.#count === 0) return;
     this.#drained ??= deferred();

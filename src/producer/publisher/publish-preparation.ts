@@ -6,7 +6,7 @@ import type { DeclareOnDemand } from './declare-on-demand.js';
 import { type DelayedPublish, hasDelayTo } from './delayed-publish.js';
 import type { PendingSend } from './pending-send.js';
 
-/** How long to wait after a declaration that failed on a connection which lives. */
+/** The pause after a failed declaration on a connection that is still open. */
 const TRY_AGAIN_MS = 250;
 
 export interface PublishPreparationSettings {
@@ -14,13 +14,13 @@ export interface PublishPreparationSettings {
   readonly clock: Clock;
   readonly demand: DeclareOnDemand;
   readonly delays: DelayedPublish;
-  /** Nothing is waited for any more once it aborts. */
+  /** Stops all waiting when it aborts. */
   readonly signal: AbortSignal;
-  /** Some sends cannot succeed. */
+  /** The matching sends cannot succeed. */
   readonly onRefused: (error: Error, matches: (pending: PendingSend) => boolean) => void;
 }
 
-/** Sees to it that what a message needs on the server is there when it is published. One thing at a time. */
+/** Makes sure that what a message needs on the server exists when the message is published. One declaration at a time. */
 export class PublishPreparation {
   readonly #settings: PublishPreparationSettings;
   #isBusy = false;
@@ -29,12 +29,12 @@ export class PublishPreparation {
     this.#settings = settings;
   }
 
-  /** True while something is declared: nothing is published meanwhile. */
+  /** True while a declaration is running: nothing is published meanwhile. */
   get isBusy(): boolean {
     return this.#isBusy;
   }
 
-  /** Declares what is missing for the message. The promise resolves when that has ended, and never rejects. */
+  /** Declares what is missing for the message. The promise resolves when that is done, and never rejects. */
   prepare(pending: PendingSend): 'ready' | Promise<void> {
     const { connection, demand, delays } = this.#settings;
     if (demand.isStale)
@@ -64,7 +64,7 @@ export class PublishPreparation {
       await declare(link);
     } catch (error) {
       if (error instanceof TopologyError || error instanceof UnroutableError) onRefused(error, matches);
-      // Of a lost connection the channel hears too.
+      // The channel reports a lost connection, too.
       else if (link?.isOpen) await sleep(clock, TRY_AGAIN_MS, signal);
     }
     this.#isBusy = false;

@@ -5,9 +5,9 @@ import type { Clock } from '../../util/clock.js';
 import type { ChannelSlots } from './channel-slots.js';
 import type { PublishingChannel } from './publishing-channel.js';
 
-/** What a publisher is made of. */
+/** The parts and settings of a publisher. */
 export interface PublisherSettings {
-  /** How it is called in messages, such as `the queue 'emails'`. */
+  /** The name of the target in messages, such as `the queue 'emails'`. */
   readonly target: string;
   readonly connection: Connection;
   readonly clock: Clock;
@@ -15,12 +15,12 @@ export interface PublisherSettings {
   readonly contract: Contract | undefined;
   readonly maxInFlight: number;
   readonly maxBuffered: number;
-  /** Opens another channel than one with a confirm for each message. */
+  /** Opens another kind of channel than one with a confirm per message. */
   readonly openChannel?: (link: Link, options: ChannelOptions) => Promise<PublishingChannel>;
-  /** Who may have a channel; absent: this one always. */
+  /** Decides who may have a channel; absent: this publisher always may. */
   readonly slots?: ChannelSlots | undefined;
-  /** The contract had vanished and was declared again. Nothing is published before this resolves. */
+  /** The contract had disappeared and was declared again. Nothing is published before this resolves. */
   readonly onRestored?: ((contract: Contract) => Promise<void>) | undefined;
-  /** Told when it has something to send, and when it has neither that nor a channel any more. */
+  /** Called when the publisher gets something to send, and when it has neither that nor a channel any more. */
   readonly onActive?: ((isActive: boolean) => void) | undefined;
 }

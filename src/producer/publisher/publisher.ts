@@ -21,7 +21,7 @@ import { RefusalPause } from './refusal-pause.js';
 import { SendErrors } from './send-errors.js';
 import { StallTimeout } from './stall-timeout.js';
 
-/** The most that is published and not confirmed, in bytes: amqplib buffers without a bound when the socket stalls. */
+/** The most bytes that may be published but not confirmed: amqplib buffers without a bound when the socket stalls. */
 const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
 type PublisherState = { readonly status: 'idle' } | { readonly status: 'opening' } | OpenState;
@@ -53,13 +53,13 @@ export class Publisher implements SlotHolder {
   readonly #delays: DelayedPublish;
   readonly #preparation: PublishPreparation;
   readonly #refusals: RefusalPause;
-  /** Aborted by `abort`: nothing is waited for any more. */
+  /** Aborted by `abort`, which stops all waiting. */
   readonly #aborting = new AbortController();
-  /** Ids of the caller's own choice that are in flight: two of a kind could not be told apart when one comes back. */
+  /** Caller-chosen ids that are in flight: two messages with the same id could not be told apart when one is returned. */
   readonly #ownIds = new Set<string>();
   #state: PublisherState = { status: 'idle' };
   #isClosed = false;
-  /** How many confirms have come, to see whether the server answers at all. */
+  /** How many confirms have arrived, which shows whether the server responds at all. */
   #confirms = 0;
   readonly #stallTimeout = new StallTimeout();
   /** Since when nothing is pending. */
@@ -98,7 +98,7 @@ export class Publisher implements SlotHolder {
     return this.#sends.count;
   }
 
-  /** Messages that are published and not confirmed. */
+  /** Messages that are published but not confirmed. */
   get inFlight(): number {
     return this.#state.status === 'open' ? this.#state.window.size : 0;
   }
@@ -108,9 +108,9 @@ export class Publisher implements SlotHolder {
   }
 
   /**
-   * Takes a message. The promise resolves with the receipt when the server has confirmed and not returned it, and settles
-   * within `timeoutMs` whatever happens. Messages are published in the order in which they were added, also where what one of
-   * them waits for takes longer.
+   * Adds a message. The promise resolves with the receipt when the server has confirmed the message and not returned it, and
+   * settles within `timeoutMs` whatever happens. Messages are published in the order in which they were added, even if one of
+   * them has to wait longer than the next.
    */
   add(message: OutgoingMessage, receipt: Receipt, options: AddOptions): Promise<Receipt> {
     return new Promise<Receipt>((resolve, reject) => {
@@ -136,23 +136,23 @@ export class Publisher implements SlotHolder {
     });
   }
 
-  /** Gives the channel back, unless something is pending. The next send opens another one. */
+  /** Closes the channel, unless something is pending. The next send opens another one. */
   async giveBack(): Promise<void> {
     if (this.#sends.count === 0) await this.#closeChannel();
   }
 
-  /** Publishes what can be published now; opens the channel when there is none and something waits. */
+  /** Publishes what can be published now; opens the channel if there is none and something waits. */
   flush(): void {
     const state = this.#state;
     if (state.status === 'idle' && this.#hasWork) void this.#open(0);
     if (state.status !== 'open') return;
     const before = state.window.size;
     this.#pump(state);
-    // Who had to wait for this, or waits for room, is not to wait for others too.
+    // Sends that waited for this flush, or for room, must not also wait for a batch.
     if (this.#isClosed || this.#sends.next || state.window.size > before) state.channel.flush?.();
   }
 
-  /** Takes no more, waits until everything is settled, and closes the channel. */
+  /** Accepts no more messages, waits until everything is settled, and closes the channel. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.flush();
@@ -160,7 +160,7 @@ export class Publisher implements SlotHolder {
     await this.#closeChannel();
   }
 
-  /** Takes no more and settles what is left with a `ClosedError`. */
+  /** Accepts no more messages and settles the remaining ones with a `ClosedError`. */
   abort(): void {
     this.#isClosed = true;
     this.#aborting.abort();
@@ -169,7 +169,7 @@ export class Publisher implements SlotHolder {
     void this.#closeChannel();
   }
 
-  /** Puts in what the message has waited for. */
+  /** Adds the content that the message has waited for. */
   async #complete(pending: PendingSend, content: Promise<Buffer>): Promise<void> {
     try {
       pending.message = { ...pending.message, content: await content };
@@ -195,7 +195,7 @@ export class Publisher implements SlotHolder {
     if (this.#state.status === 'idle' && this.#sends.count === 0) this.#settings.onActive?.(false);
   }
 
-  /** Something can be published as soon as there is a channel. */
+  /** True when something can be published as soon as there is a channel. */
   get #hasWork(): boolean {
     const { next } = this.#sends;
     return next !== undefined && next.pendingContent === undefined;
@@ -289,7 +289,7 @@ export class Publisher implements SlotHolder {
     this.#state = { status: 'idle' };
     state.slot?.release();
     this.#refuse(this.#takeBack(window), error);
-    // With the whole connection gone there is its own delay to wait for.
+    // If the whole connection is lost, it has its own delay.
     const delayMs = this.#settings.connection.current
       ? this.#backoff.afterLoss(this.#settings.clock.now() - state.openedAt)
       : 0;
@@ -302,9 +302,9 @@ export class Publisher implements SlotHolder {
     return this.#sends.takeBack(window);
   }
 
-  /** Fails those that the server's reason for closing the channel is about: sent again, they would close it again. */
+  /** Fails the messages that made the server close the channel: sent again, they would close it again. */
   #refuse(unconfirmed: readonly PendingSend[], error: TransportError): void {
-    // Until the exchange is declared again, or cannot be, the sends are unknown.
+    // Until the exchange is declared again, or found impossible to declare, the fate of the sends is unknown.
     if (error.replyCode === 404 && this.#demand.shouldRedeclare(error)) return;
     for (const pending of unconfirmed) {
       const reason = this.#errors.refusal(pending, error);
@@ -327,7 +327,7 @@ export class Publisher implements SlotHolder {
       else this.#sends.fail(pending, this.#errors.unroutable(pending));
     });
     if (unroutable.length > 0) {
-      // What they need is missing: they go out again when that was declared.
+      // What the messages need is missing: they are published again once it is declared.
       this.#sends.waitAgain(unroutable);
       this.#demand.invalidate({ isMissing: unroutable.some(({ delay }) => !delay) });
       this.#refusals.reset();
@@ -343,7 +343,7 @@ export class Publisher implements SlotHolder {
 
   #releaseHeld(queue: string): void {
     const held = this.#sends.release(queue);
-    // A channel that was opened while a queue had no leader can go on refusing when it has one.
+    // A channel that was opened while a queue had no leader can keep refusing after the queue has one.
     if (held.length > 0 && this.#state.status === 'open') this.#replaceChannel(this.#state);
     this.flush();
   }
@@ -362,7 +362,7 @@ export class Publisher implements SlotHolder {
   #expire(pending: PendingSend): void {
     const { phase, publishedAfter } = pending;
     this.#giveUp(pending, this.#errors.timeout(pending));
-    // Not one confirm since it was published: this channel may never give another one. A fresh one may.
+    // No confirm has arrived since the message was published, so this channel may never give another one. A new one may.
     if (phase === 'in-flight' && this.#confirms === publishedAfter && this.#state.status === 'open')
       this.#replaceChannel(this.#state);
   }

@@ -1,7 +1,7 @@
 import type { Channel } from '../../transport/port.js';
 
-/** What an publisher needs of a channel that tells it what the server has confirmed. */
+/** What a publisher needs of a channel that reports confirms. */
 export interface PublishingChannel extends Pick<Channel, 'isOpen' | 'publish' | 'close'> {
-  /** Somebody waits for the confirms of what is published: what was put off is to happen now. Undefined where nothing is. */
+  /** Performs delayed work at once, because sends wait for their confirms. Undefined for a channel that delays nothing. */
   readonly flush?: () => void;
 }

@@ -5,29 +5,29 @@ import { declarerOf } from '../../transport/declarations/declarer.js';
 import { type Clock, sleep } from '../../util/clock.js';
 import type { PendingSend } from './pending-send.js';
 
-/** How often what a queue has refused is sent again, and how long it waits before the first time; then twice as long. */
+/** How often a refused message is sent again, and the pause before the first time, which doubles each time. */
 const MAX_ATTEMPTS = 6;
 const FIRST_PAUSE_MS = 25;
 
-/** With these a queue can be full. */
+/** The arguments that limit a queue's length. */
 const LIMITS = ['x-max-length', 'x-max-length-bytes'];
 
 export interface RefusalPauseSettings {
   readonly contract: Contract | undefined;
   readonly connection: Connection;
   readonly clock: Clock;
-  /** Nothing is waited for any more once it aborts. */
+  /** Stops all waiting when it aborts. */
   readonly signal: AbortSignal;
-  /** The pause of a queue is over: what was held may go out again. */
+  /** The pause of a queue is over: the messages set aside may be sent again. */
   readonly onOver: (queue: string) => void;
-  /** The queue is full, as its messages show. */
+  /** The queue is full, as the count of its messages shows. */
   readonly onFull: (queue: string) => void;
 }
 
-/** What is known of a queue that has refused a message. */
+/** What is known about a queue that has refused a message. */
 interface Refusing {
   status: 'asking' | 'pausing' | 'trying' | 'full';
-  /** How often it has refused in a row. */
+  /** How often in a row the queue has refused. */
   attempts: number;
 }
 
@@ -50,14 +50,14 @@ interface Refusing {
 export class RefusalPause {
   readonly #settings: RefusalPauseSettings;
   readonly #refusing = new Map<string, Refusing>();
-  /** The contract's queue has taken a message of this channel. */
+  /** The contract's queue has accepted a message of this channel. */
   #hasTaken = false;
 
   constructor(settings: RefusalPauseSettings) {
     this.#settings = settings;
   }
 
-  /** The queue whose messages are held back, if this message is for one. */
+  /** The queue for which this message has to wait, if any. */
   heldFor(pending: PendingSend): string | undefined {
     if (this.#refusing.size === 0) return undefined;
     const queue = takerOf(pending);
@@ -65,7 +65,7 @@ export class RefusalPause {
     return status === 'asking' || status === 'pausing' ? queue : undefined;
   }
 
-  /** A queue took the message. */
+  /** A queue accepted the message. */
   accepted(pending: PendingSend): void {
     if (!pending.delay) this.#hasTaken = true;
     if (this.#refusing.size === 0) return;
@@ -73,13 +73,13 @@ export class RefusalPause {
     if (queue !== undefined) this.#refusing.delete(queue);
   }
 
-  /** A channel was opened, or the queue declared again: what was known of full queues, and of leaders, is out of date. */
+  /** A channel was opened, or the queue declared again: what was known about full queues, and about leaders, is out of date. */
   reset(): void {
     this.#hasTaken = false;
     for (const [queue, { status }] of this.#refusing) if (status === 'full') this.#refusing.delete(queue);
   }
 
-  /** A queue refused the message. Answers with the queue to hold it for; undefined: it has failed. */
+  /** A queue refused the message. Returns the queue for which the message has to wait; undefined: the message has failed. */
   refused(pending: PendingSend): string | undefined {
     const queue = takerOf(pending);
     if (queue === undefined || (!pending.delay && this.#isFinal(queue))) return undefined;
@@ -97,7 +97,7 @@ export class RefusalPause {
     return this.#refusing.get(queue)?.status === 'full' ? undefined : queue;
   }
 
-  /** True where only a full queue refuses. */
+  /** True if only a full queue can have refused. */
   #isFinal(queue: string): boolean {
     const { contract } = this.#settings;
     if (!contract) return false;
@@ -119,7 +119,7 @@ export class RefusalPause {
     try {
       return (await declarerOf(link).run((channel) => channel.checkQueue(queue))).messages;
     } catch {
-      // It is gone, may not be looked at, or the connection is lost: sent again, the message finds out.
+      // The queue is gone or may not be inspected, or the connection is lost: sending again will show.
       return 0;
     }
   }
@@ -133,7 +133,7 @@ export class RefusalPause {
   }
 }
 
-/** The queue that has to take a message: its own, or the one that it waits in. Undefined where an exchange decides. */
+/** The queue that has to accept a message: its own, or the delay queue. Undefined where an exchange decides. */
 function takerOf({ message, delay }: PendingSend): string | undefined {
   if (delay) return delayQueueName(delay.units, delay.priorities);
   return message.exchange === '' ? message.routingKey : undefined;

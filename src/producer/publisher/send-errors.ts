@@ -11,12 +11,12 @@ import { toTopologyError } from '../../transport/declarations/declarer.js';
 import type { TransportError } from '../../transport/port.js';
 import type { PendingSend } from './pending-send.js';
 
-/** The errors of sends to one target, in words that say what happened to it. */
+/** Creates the errors of sends to one target, and says in them what happened to the message. */
 export class SendErrors {
   /** Such as `the queue 'emails'`. */
   readonly #target: string;
   readonly #connection: Connection;
-  /** Why no channel could be opened when that was last tried; undefined once there is one. */
+  /** Why the last attempt to open a channel failed; undefined once there is a channel. */
   obstacle: Error | undefined;
 
   constructor(target: string, connection: Connection) {
@@ -60,7 +60,7 @@ export class SendErrors {
     return new UnroutableError(message, exchange, routingKey);
   }
 
-  /** The error for a message that would make the server close the channel again; undefined when it may be sent again. */
+  /** The error for a message that would make the server close the channel again; undefined if the message may be sent again. */
   refusal(
     { message: { content, exchange, routingKey } }: Pick<PendingSend, 'message'>,
     error: TransportError,
@@ -87,5 +87,5 @@ const ADVICE = {
   exchange: "Bind a queue to the exchange, or send with 'mandatory: false' when nobody has to listen",
 };
 
-/** The words of RabbitMQ 3.8 and later for a message over `max_message_size`. */
+/** RabbitMQ's words, since 3.8, for a message over `max_message_size`. */
 const TOO_LARGE = /message size (\d+) is larger than configured max size (\d+)/;
