@@ -18,46 +18,46 @@ import { QueueScan, type QueueScanSettings } from './queue-scan.js';
 import { REPLAYS_IN_FLIGHT, Replay } from './replay.js';
 
 /**
- * The dead letters of one queue. Made by `broker.deadLetters(contract)`.
+ * The dead letters of one queue. Created by `broker.deadLetters(contract)`.
  *
- * A dead-letter queue can serve several queues (`deadLetter: 'common.dead'`): here are only the letters that come from this one;
- * the others stay where they are, and are not counted. Letters that do not say where they come from belong to the queue that the
- * dead-letter queue is named after.
+ * A dead-letter queue can serve several queues (`deadLetter: 'common.dead'`). This object covers only the dead letters that
+ * come from its own queue; the others stay where they are and are not counted. Dead letters that do not name their queue
+ * belong to the queue that the dead-letter queue is named after.
  *
- * While letters are looked at, nobody else sees them: a list or a replay at the same time, in this process or another, finds the
- * rest. They go back in their order; when this process dies meanwhile, the server takes them back, from RabbitMQ 4.0 on in
- * their order too. Before 4.3 that counts as a return, which the dead-letter queues that Leveret declares allow a million times; a dead-letter queue of another
- * make may have a smaller delivery limit.
+ * While dead letters are being read, other readers do not see them: a list or a replay at the same time, in this process or
+ * another, finds the rest. They are requeued in their order. If this process dies meanwhile, the server requeues them, from
+ * RabbitMQ 4.0 on in their order as well. Before 4.3 that counts towards the delivery limit. The dead-letter queues that
+ * Leveret declares allow a million requeues; a dead-letter queue that another program declared may have a smaller limit.
  *
- * A dead-letter queue that does not exist is declared, and empty, when the contract declares its queue.
+ * If the dead-letter queue does not exist and the contract declares its queue, it is declared, and empty.
  */
 export interface DeadLetters<S extends Schema = Schema> {
-  /** The queue that the letters come from. */
+  /** The queue that the dead letters come from. */
   readonly contract: QueueContract<S>;
   /**
-   * Shows letters, the oldest first, and leaves them where they are.
+   * Lists dead letters, oldest first, without removing them.
    *
    * @throws TopologyError NOT_FOUND when the dead-letter queue is missing and the contract does not declare it
    * @throws ConfigurationError; ConnectionError, TimeoutError, ClosedError; the reason of the `signal` when that aborts
    */
   list(options?: ListDeadLettersOptions): Promise<DeadLetterEntry<InputOf<S>>[]>;
   /**
-   * Puts letters back into their queue: with the same body, id and headers, without what the failure added to them, and at
-   * attempt 1 again. Goes once over the letters that are there at the start; those that do not fit today's schema stay, and so do
-   * those that the filter leaves out. Each is confirmed in its queue before it is removed here.
+   * Puts dead letters back into their queue: with the same body, id and headers, without the headers that the failure added,
+   * and at attempt 1 again. Goes once over the dead letters that exist at the start. Those that do not match the schema as it
+   * is today stay, and so do those that the filter leaves out. Each is confirmed in its queue, and only then removed here.
    *
-   * However it ends, no letter is lost. When the process or the connection dies in the middle, up to 32 can be in both queues:
-   * call it again for the rest. The connection that publishes is waited for, up to 30 s for a letter; when the one that reads
-   * the letters is lost, the replay rejects. `broker.close()` ends it after the letters in hand.
+   * No dead letter is ever lost. If the process or the connection dies midway, up to 32 can be in both queues: call `replay`
+   * again for the rest. The publishing connection may take up to 30 s to recover for each dead letter; if the connection that
+   * reads them is lost, the replay rejects. `broker.close()` ends it after the current dead letters.
    *
-   * @throws RejectedError, UnroutableError, TopologyError, TimeoutError: a letter could not be put back; it stays
-   * @throws ConnectionError the letters cannot be read any more; ClosedError the broker was closed
-   * @throws ConfigurationError; what `filter` or `onProgress` throw; the reason of the `signal` when that aborts
+   * @throws RejectedError, UnroutableError, TopologyError, TimeoutError: a dead letter could not be put back; it stays
+   * @throws ConnectionError the dead letters can no longer be read; ClosedError the broker was closed
+   * @throws ConfigurationError; an error thrown by `filter` or `onProgress`; the reason of the `signal` when that aborts
    */
   replay(options?: ReplayOptions<InputOf<S>>): Promise<ReplayResult>;
   /**
-   * Removes the letters that are there now, one by one. Resolves with their number. To empty a whole dead-letter queue at once,
-   * whoever its letters come from: `broker.purge('<queue>.dead')`.
+   * Removes the dead letters that exist now, one by one. Resolves with their number. `broker.purge('<queue>.dead')` empties a
+   * whole dead-letter queue at once, including the dead letters of other queues.
    *
    * @throws TopologyError NOT_FOUND when the dead-letter queue is missing and the contract does not declare it
    * @throws ConnectionError, TimeoutError, ClosedError: some may be removed
@@ -65,13 +65,13 @@ export interface DeadLetters<S extends Schema = Schema> {
   purge(): Promise<number>;
 }
 
-/** How many letters may wait here to be looked at. */
+/** How many dead letters may be prefetched. */
 const PREFETCH = 100;
 
-/** How many seconds of a paced replay's work may wait here. */
+/** The prefetch of a rate-limited replay, in seconds of its work. */
 const PREFETCH_SECONDS = 10;
 
-/** How often a list begins again after its connection was lost. */
+/** How often a list starts over after its connection was lost. */
 const LIST_ATTEMPTS = 3;
 
 /** The object behind {@link DeadLetters}, without its types. */
@@ -174,7 +174,7 @@ class QueueDeadLetters implements DeadLetters {
   }
 }
 
-/** @throws ConfigurationError for what has no dead letters */
+/** @throws ConfigurationError for a contract without dead letters */
 export function deadLettersOf<S extends Schema>(
   contract: QueueContract<S>,
   office: DeadLetterOperations,
@@ -195,7 +195,7 @@ function checkDeadLetters(contract: unknown): void {
   }
 }
 
-/** The channel is gone, and nobody refused anything. */
+/** True when the channel is gone without a refusal by the server. */
 function isLoss(error: unknown): boolean {
   return error instanceof TransportError && error.replyCode === undefined;
 }

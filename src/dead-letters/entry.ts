@@ -14,42 +14,46 @@ import type { Delivery } from '../transport/port.js';
 
 /** A message in a dead-letter queue, and why it is there. */
 export interface DeadLetterEntry<Body = unknown> {
-  /** The id that its sender gave it; undefined when there is none. */
+  /** The id that the sender assigned; undefined if there is none. */
   readonly id: string | undefined;
   /**
-   * The body as it was sent: what the schema takes, as far as it fits the schema. Undefined when it cannot be decoded; see `raw`.
+   * The body as it was sent: the schema's input, provided that it matches the schema. Undefined when it cannot be decoded;
+   * see `raw`.
    */
   readonly body: Body;
-  /** The bytes of the body as they came. */
+  /** The bytes of the body as they arrived. */
   readonly raw: Uint8Array;
-  /** The headers of its sender; those that say why it is here are left out. */
+  /** The sender's headers, without those that explain the failure. */
   readonly headers: Readonly<Record<string, unknown>>;
-  /** The exchange that its sender sent it to; empty for a message sent to the queue itself. */
+  /** The exchange that the message was sent to; empty for a message sent to the queue itself. */
   readonly exchange: string;
-  /** The routing key that its sender gave it; the name of the queue for a message sent to the queue itself. */
+  /** The routing key that the message was sent with; the name of the queue for a message sent to the queue itself. */
   readonly routingKey: string;
   /**
-   * Why it is here. For a message that a consumer gave up, the code (or the name) and the message of the error, such as
-   * `INVALID_BODY`. For one that the server dead-lettered, the server's own code and a sentence: `expired`, `maxlen`,
+   * Why the message was dead-lettered. If a consumer gave up on it: the code (or the name) and the message of the error, such
+   * as `INVALID_BODY`. If the server dead-lettered it: the server's own code and a sentence: `expired`, `maxlen`,
    * `delivery_limit` or `rejected`. `unknown` when the message does not say.
    */
   readonly error: { readonly code: string; readonly message: string };
-  /** What the schema complained about, when the body was invalid: 20 at most. */
+  /** The issues that the schema reported for an invalid body: 20 at most. */
   readonly issues?: readonly Issue[];
-  /** Which run of the handler was the last; of a message that the server dead-lettered, the one it was on, as far as it is known. */
+  /**
+   * Which run of the handler was the last; for a message that the server dead-lettered, the attempt that it was on, as far as
+   * known.
+   */
   readonly attempt: number;
-  /** The queue that it failed in. */
+  /** The queue in which the message failed. */
   readonly queue: string;
-  /** When it was dead-lettered: to the second when the server did so. Undefined when the message does not say. */
+  /** When the message was dead-lettered: to the second if the server did it. Undefined when the message does not say. */
   readonly failedAt: Date | undefined;
 }
 
 type Headers = Readonly<Record<string, unknown>>;
 
-/** What a letter says of itself, whoever sent it here. */
+/** What a dead letter's own properties say, whether a consumer or the server moved it here. */
 export type DeadLetterDelivery = Pick<Delivery, 'properties' | 'content'>;
 
-/** Reads a letter. Never throws, whatever its headers hold. */
+/** Describes a dead letter. Never throws, whatever its headers contain. */
 export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDelivery): DeadLetterEntry {
   const { properties, content } = letter;
   const headers = headersOf(properties.headers);
@@ -71,14 +75,14 @@ export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDe
     ...addressOf({ exchange: '', routingKey: queue, ...death?.sentTo, properties }),
     error: causeOf(headers),
     ...(issues && { issues }),
-    // The delivery after the last one that the limit allows is what brings it here.
+    // The delivery after the last one within the limit is what brings the message here.
     attempt: carried + (death?.reason === 'delivery_limit' ? (contract.deliveryLimit ?? 0) : 0),
     queue,
     failedAt: death ? death.at : dateOf(headers[FAILED_AT_HEADER]),
   };
 }
 
-/** Why a message was dead-lettered, by its headers. */
+/** Why a message was dead-lettered, according to its headers. */
 export function causeOf(given: unknown): { readonly code: string; readonly message: string } {
   const headers = headersOf(given);
   const death = lastDeath(headers);
@@ -94,15 +98,15 @@ export function causeOf(given: unknown): { readonly code: string; readonly messa
   return { code, message };
 }
 
-/** The queue that a dead letter comes from, whether a consumer or the server sent it here; undefined when it does not say. */
+/** The queue that a dead letter comes from, whether a consumer or the server moved it; undefined when it does not say. */
 export function originOf(given: unknown): string | undefined {
   const headers = headersOf(given);
   return lastDeath(headers)?.queue ?? text(headers[FAILED_IN_HEADER]);
 }
 
 /**
- * Whether a letter is one of this queue. A dead-letter queue can serve several; a letter that does not say where it comes from
- * belongs to the queue that the dead-letter queue is named after.
+ * Whether a dead letter comes from this queue. A dead-letter queue can serve several queues; a dead letter that does not name
+ * its queue belongs to the queue that the dead-letter queue is named after.
  */
 export function isDeadLetterOf(
   { name, deadLetter }: QueueContract,
@@ -112,7 +116,7 @@ export function isDeadLetterOf(
   return origin === undefined ? deadLetter === `${name}.dead` : origin === name;
 }
 
-/** The server's reasons, https://www.rabbitmq.com/docs/dlx, in more than a word. */
+/** Sentences for the server's reasons, https://www.rabbitmq.com/docs/dlx. */
 const REASONS: ReadonlyMap<string, (queue: string) => string> = new Map([
   ['expired', (queue) => `It expired: it waited in '${queue}' for longer than its time to live`],
   ['maxlen', (queue) => `'${queue}' was full: it had as many messages, or bytes, as it may hold`],
@@ -124,17 +128,17 @@ interface Death {
   readonly queue: string;
   readonly reason: string;
   readonly at: Date | undefined;
-  /** As the message was delivered to the queue; absent when the server does not say. */
+  /** The exchange and routing key of the delivery to the queue; absent when the server does not say. */
   readonly sentTo: { readonly exchange: string; readonly routingKey: string } | undefined;
 }
 
 /**
- * The last time that the server dead-lettered a message: later than anything that a consumer wrote into it, since a consumer's
- * copy has no headers of the server.
+ * The last time that the server dead-lettered a message. It is later than anything that a consumer wrote into the message,
+ * because a consumer's copy has no headers of the server.
  */
 function lastDeath(headers: Headers): Death | undefined {
   const rows = Array.isArray(headers['x-death']) ? headers['x-death'].map(headersOf) : [];
-  // The last comes first. From 4.0 on there are headers to tell.
+  // The last death comes first. From 4.0 on, headers identify it.
   const named = rows.find(
     ({ queue, reason }) =>
       queue === headers['x-last-death-queue'] && reason === headers['x-last-death-reason'],
@@ -165,7 +169,7 @@ function isIssue(value: unknown): value is Issue {
   return typeof message === 'string' && Array.isArray(path);
 }
 
-/** From a text, or from a timestamp as the server writes it: seconds. */
+/** Parses a text, or a timestamp in seconds as the server writes it. */
 function dateOf(value: unknown): Date | undefined {
   const seconds = headersOf(value).value;
   const date =

@@ -6,13 +6,13 @@ import type { Connection } from '../transport/connection/connection.js';
 import type { Role } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 
-/** Everything that a broker is doing with dead letters, so that closing it can end that. */
+/** All running operations on dead letters, so that closing the broker can end them. */
 export class DeadLetterOperations implements BackgroundPublisher {
-  /** Letters are read on the one that consumes, which no alarm can stop, and put back on the other. */
+  /** Dead letters are read on the consuming connection, which no alarm can stop, and put back on the other one. */
   readonly #connections: Readonly<Record<Role, Connection>>;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
-  /** Told of the id of each dead letter before it is put back. */
+  /** Called with the id of each dead letter before it is put back. */
   readonly onReplay: ((messageId: string | undefined) => void) | undefined;
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
@@ -30,12 +30,12 @@ export class DeadLetterOperations implements BackgroundPublisher {
     this.onReplay = onReplay;
   }
 
-  /** Where letters are read. */
+  /** The connection on which dead letters are read. */
   get connection(): Connection {
     return this.#connections.consume;
   }
 
-  /** Runs something that ends soon after its signal aborts: because the caller's does, or because the broker closes. */
+  /** Runs an operation that ends soon after its signal aborts, because the caller's signal did or because the broker closes. */
   async run<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const closing = this.#closing.signal;
     closing.throwIfAborted();
@@ -48,7 +48,7 @@ export class DeadLetterOperations implements BackgroundPublisher {
     }
   }
 
-  /** Lends an publisher to the contract's queue, and closes it after its use. */
+  /** Lends a publisher to the contract's queue, and closes it after use. */
   async publishing<T>(
     contract: QueueContract,
     maxInFlight: number,
@@ -58,7 +58,7 @@ export class DeadLetterOperations implements BackgroundPublisher {
       target: `the queue '${contract.name}'`,
       connection: this.#connections.publish,
       clock: this.clock,
-      // An exclusive queue belongs to the connection that consumes from it: declared here it would be another one's.
+      // An exclusive queue belongs to the connection that consumes from it. Declared here, it would belong to another one.
       contract: contract.exclusive ? undefined : contract,
       maxInFlight,
       maxBuffered: maxInFlight,
@@ -72,7 +72,7 @@ export class DeadLetterOperations implements BackgroundPublisher {
     }
   }
 
-  /** Ends what runs after the letters in hand. */
+  /** Ends the running operations after their current dead letters. */
   async close(): Promise<void> {
     this.#closing.abort(
       new ClosedError('The broker was closed; dead letters that were not settled are still there'),

@@ -10,44 +10,47 @@ import type { DeadLetterEntry } from './entry.js';
 
 /** The options of `deadLetters(…).list(…)`. */
 export interface ListDeadLettersOptions {
-  /** How many at most, the oldest first, 1 to 100 000. Their bodies are all held in memory. @defaultValue 100 */
+  /** The most dead letters to list, oldest first, 1 to 100 000. All their bodies are held in memory. @defaultValue 100 */
   readonly limit?: number | undefined;
-  /** Ends the look; `list` then rejects with the signal's reason. */
+  /** Aborts the listing; `list` then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How far a replay is. */
+/** The progress of a replay. */
 export interface ReplayProgress {
-  /** Letters that have been gone over, whatever became of them. */
+  /** Dead letters that were processed, whatever the outcome. */
   readonly done: number;
-  /** Letters that the dead-letter queue held at the start, those of other queues included. */
+  /** Dead letters in the queue at the start, those of other queues included. */
   readonly total: number;
 }
 
 /** The options of `deadLetters(…).replay(…)`. */
 export interface ReplayOptions<Body = unknown> {
-  /** Ends the replay when so many are put back: 1 or more. Letters that stay do not count. @defaultValue all */
+  /** Ends the replay when this many are put back: 1 or more. Dead letters that stay do not count. @defaultValue all */
   readonly limit?: number | undefined;
   /**
-   * Says which ones to put back; the others stay. Only asked about letters whose bodies fit the schema. What it throws ends the
-   * replay, and is what `replay` rejects with.
+   * Decides which dead letters to put back; the others stay. Called only for dead letters whose bodies match the schema. An
+   * error that it throws ends the replay, and `replay` rejects with it.
    */
   readonly filter?: ((letter: DeadLetterEntry<Body>) => boolean | Promise<boolean>) | undefined;
-  /** How many to put back in a second, 0.01 to 100 000, evenly spread. @defaultValue as fast as it goes */
+  /** How many to put back per second, 0.01 to 100 000, evenly spread. @defaultValue no limit */
   readonly ratePerSecond?: number | undefined;
-  /** Called after each letter. What it throws ends the replay, and is what `replay` rejects with. */
+  /** Called after each dead letter. An error that it throws ends the replay, and `replay` rejects with it. */
   readonly onProgress?: ((progress: ReplayProgress) => void) | undefined;
-  /** Ends the replay after the letters in hand; `replay` then rejects with the signal's reason. */
+  /** Ends the replay after the current dead letters; `replay` then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What became of the letters that a replay went over. */
+/** The result of a replay. */
 export interface ReplayResult {
-  /** Put back into their queue, and removed from the dead letters. */
+  /** Dead letters that were put back into their queue and removed here. */
   readonly replayed: number;
-  /** Stay, since their bodies do not fit the schema as it is today, or are larger than `maxBodyBytes` of the broker. */
+  /**
+   * Dead letters that stay, because their bodies do not match the schema as it is today, or exceed the broker's
+   * `maxBodyBytes`.
+   */
   readonly invalid: number;
-  /** Stay, since the filter left them out. */
+  /** Dead letters that stay, because the filter left them out. */
   readonly skipped: number;
 }
 

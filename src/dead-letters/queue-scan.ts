@@ -7,46 +7,47 @@ import { type Channel, type Delivery, type Link, TransportError } from '../trans
 import { type Clock, raceAbort, sleep, withDeadline } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 
-/** What a look through a dead-letter queue needs. */
+/** The settings of a scan of a dead-letter queue. */
 export interface QueueScanSettings {
   readonly contract: QueueContract;
-  /** The one that consumes: an alarm cannot stop it. */
+  /** The consuming connection, which no alarm can stop. */
   readonly connection: Connection;
   readonly clock: Clock;
-  /** Stops it. */
+  /** Stops the scan. */
   readonly signal: AbortSignal;
-  /** How many letters may wait here to be looked at. */
+  /** How many dead letters may be prefetched. */
   readonly prefetch: number;
 }
 
-/** How long to wait for a connection, and for a letter that the server has and does not deliver. */
+/** How long to wait for a connection, and for a dead letter that the server has but does not deliver. */
 const TIMEOUT_MS = 30_000;
 
-/** How long to wait for a delivery before the queue is asked again whether there is one. */
+/** How long to wait for a delivery before asking the server again whether there is one. */
 const PROBE_MS = 20;
 
-/** How long letters are kept out of the queue: the server takes them back after 30 minutes, and closes the channel. */
+/** How long dead letters are kept out of the queue: after 30 minutes the server requeues them and closes the channel. */
 const MAX_KEPT_MS = 10 * 60_000;
 
 /**
- * How many letters are given back at once. A quorum queue of 3.x puts back what comes in one command in the order of an Erlang
- * map, which is the right one up to 32 keys.
+ * How many dead letters are requeued at once. A quorum queue of 3.x puts the messages of one command back in the order of an
+ * Erlang map, which is the right order for up to 32 keys.
  */
 const RETURNED_AT_ONCE = 32;
 
-/** How often, and for how long, to ask whether letters that were given back are in the queue again. */
+/** How often, and for how long, to check whether requeued dead letters are in the queue again. */
 const LOOKS_AFTER = 100;
 const RETURN_TIMEOUT_MS = 1_000;
 
 /**
- * One look through a dead-letter queue: each letter that was there at its start, once. What is not removed goes back at the
- * end, in its old order; when this process dies, the server takes it back.
+ * One scan of a dead-letter queue: each dead letter that was there at the start, once. Those that are not removed are
+ * requeued at the end, in their old order; if this process dies, the server requeues them.
  *
- * It consumes, since `basic.get` costs a round trip through the whole cluster for each message of a quorum queue. A letter that
- * stays uses up a place of the prefetch until the end; when few are left, the next consumer on the channel brings new ones.
+ * The scan consumes, because `basic.get` on a quorum queue costs a round trip through the whole cluster per message. A dead
+ * letter that stays uses up a place of the prefetch until the end; when few places are left, the next consumer on the channel
+ * brings new ones.
  */
 export class QueueScan {
-  /** How many letters were there at the start. */
+  /** How many dead letters were there at the start. */
   readonly total: number;
   readonly #settings: QueueScanSettings;
   readonly #link: Link;
@@ -56,9 +57,12 @@ export class QueueScan {
   #error: TransportError | undefined;
   #wake: () => void = () => {};
   #seen = 0;
-  /** Letters that were given out by `next` and are not settled, by their tags. */
+  /** Dead letters that `next` has returned and that are not settled, by their tags. */
   readonly #inHand = new Set<number>();
-  /** Letters that come again after they were given back in between, and were looked at before. */
+  /**
+   * How many dead letters are still to be skipped: they were scanned before, then requeued in between, and are delivered
+   * again.
+   */
   #toSkip = 0;
   #removed = 0;
   #keptSince: number | undefined;
@@ -70,7 +74,7 @@ export class QueueScan {
     this.total = total;
   }
 
-  /** Begins one. Rejects with a `TransportError`, or with what the connection or the signal say. */
+  /** Begins a scan. Rejects with a `TransportError`, or with an error of the connection or the signal. */
   static async open(settings: QueueScanSettings): Promise<QueueScan> {
     const { contract, connection, clock, signal } = settings;
     const queue = contract.deadLetter ?? '';
@@ -81,12 +85,18 @@ export class QueueScan {
     return pass;
   }
 
-  /** Letters have been kept here for so long that they should go back in between: settle what was given out, then ask on. */
+  /**
+   * True when dead letters have been kept here for so long that they should be requeued in between: settle the current ones,
+   * then continue.
+   */
   get needsRest(): boolean {
     return this.#keptSince !== undefined && this.#settings.clock.now() - this.#keptSince > MAX_KEPT_MS;
   }
 
-  /** The next letter; undefined when it was the last. Every letter is to be settled by `keep` or `remove`, or stays too. */
+  /**
+   * The next dead letter; undefined after the last. Each one should be settled by `keep` or `remove`; otherwise it stays,
+   * too.
+   */
   async next(): Promise<Delivery | undefined> {
     const { clock, signal } = this.#settings;
     const giveUpAt = clock.now() + TIMEOUT_MS;
@@ -111,7 +121,7 @@ export class QueueScan {
     return undefined;
   }
 
-  /** It stays in the queue. */
+  /** The dead letter stays in the queue. */
   keep({ deliveryTag }: Delivery): void {
     this.#inHand.delete(deliveryTag);
     const consumer = this.#consumerOf(deliveryTag);
@@ -119,7 +129,7 @@ export class QueueScan {
     this.#keptSince ??= this.#settings.clock.now();
   }
 
-  /** It is done with. Throws a `TransportError` when that cannot be told to the server any more. */
+  /** Removes the dead letter. Throws a `TransportError` when the server can no longer be told. */
   remove({ deliveryTag }: Delivery): void {
     if (this.#error) throw this.#error;
     this.#channel.ack(deliveryTag, false);
@@ -128,7 +138,7 @@ export class QueueScan {
     this.#consumerOf(deliveryTag)?.unsettled.delete(deliveryTag);
   }
 
-  /** Gives back what is left. Resolves when the server has done so. Never rejects. */
+  /** Requeues the remaining dead letters. Resolves when the server has done so. Never rejects. */
   async close(): Promise<void> {
     try {
       await this.#stop();
@@ -136,12 +146,12 @@ export class QueueScan {
       await this.#channel.close();
       await this.#returned();
     } catch {
-      // The channel is gone: the server takes everything back by itself.
+      // If the channel is gone, the server requeues everything by itself.
       await this.#channel.close();
     }
   }
 
-  /** A consumer with room for more letters. */
+  /** A consumer with room for more dead letters. */
   async #fresh(): Promise<LetterConsumer> {
     const { prefetch } = this.#settings;
     const last = this.#consumers.at(-1);
@@ -150,7 +160,7 @@ export class QueueScan {
     if (isOver) await this.#putDown();
     else if (last?.tag !== undefined && last.kept * 2 < prefetch) return last;
     else await this.#stop();
-    // What came before it was stopped comes first.
+    // What arrived before the consumer was stopped comes first.
     if (last && !isOver && last.waiting.length > 0) return last;
     const consumer = new LetterConsumer();
     this.#consumers.push(consumer);
@@ -168,10 +178,10 @@ export class QueueScan {
     return consumer;
   }
 
-  /** Looks whether another letter can come, and waits for it a little. */
+  /** Checks whether another dead letter can come, and waits for it briefly. */
   async #isMore(consumer: LetterConsumer): Promise<boolean> {
     const { clock, signal } = this.#settings;
-    // Its answer comes after what was delivered before it.
+    // The server's answer comes after everything that it delivered before.
     const { messages } = await this.#channel.checkQueue(this.#queue);
     if (consumer.waiting.length > 0) return true;
     if (messages === 0) {
@@ -186,7 +196,7 @@ export class QueueScan {
     return true;
   }
 
-  /** Lets the server have the letters that stay for a moment, so that it does not take them for forgotten. */
+  /** Requeues kept messages briefly, so that they do not hit the consumer timeout. */
   async #putDown(): Promise<void> {
     await this.#stop();
     const kept = this.#consumers.reduce((sum, consumer) => sum + consumer.kept, 0);
@@ -217,8 +227,8 @@ export class QueueScan {
   }
 
   /**
-   * Resolves when the letters are in the queue again, so that whoever looks next sees them. With false when somebody seems to take
-   * them at once: then nobody need wait for the next ones.
+   * Requeues dead letters, and resolves when they are in the queue again, so that the next reader sees them. Resolves with
+   * false if another reader seems to take them at once: waiting for the next ones is then pointless.
    */
   async #nack(tags: readonly number[], isAlone: boolean): Promise<boolean> {
     const { messages: before } = await this.#channel.checkQueue(this.#queue);
@@ -232,8 +242,9 @@ export class QueueScan {
   }
 
   /**
-   * Waits for letters that a quorum queue gave out while the consumer was being cancelled (seen on 3.10): they never come, and go
-   * back a moment after the channel is closed. Nobody is waited for who takes letters meanwhile.
+   * Waits for dead letters that a quorum queue delivered while the consumer was being cancelled (seen on 3.10): they never
+   * arrive, and are requeued a moment after the channel is closed. Does not wait if another reader takes dead letters
+   * meanwhile.
    */
   async #returned(): Promise<void> {
     const { clock } = this.#settings;
@@ -250,18 +261,18 @@ export class QueueScan {
   }
 }
 
-/** One consumer of a pass. */
+/** One consumer of a scan. */
 class LetterConsumer {
-  /** Undefined once it is cancelled: its letters can still be settled. */
+  /** Undefined once the consumer is cancelled: its dead letters can still be settled. */
   tag: string | undefined;
-  /** Letters that nobody has looked at. */
+  /** Dead letters that were delivered and not returned by `next` yet. */
   readonly waiting: Delivery[] = [];
-  /** Every letter that the server waits for a word about, by its tag, in order. */
+  /** The tags of every unsettled dead letter, in order. */
   readonly unsettled = new Set<number>();
   kept = 0;
 }
 
-/** How many letters there are. A dead-letter queue that is not there yet is declared when the contract lets us. */
+/** Counts the dead letters. A missing dead-letter queue is declared if the contract allows it. */
 async function lettersIn(link: Link, contract: QueueContract, queue: string): Promise<number> {
   const declarer = declarerOf(link);
   const count = () => declarer.run((channel) => channel.checkQueue(queue));
@@ -270,7 +281,7 @@ async function lettersIn(link: Link, contract: QueueContract, queue: string): Pr
   } catch (error) {
     const isMissing = error instanceof TransportError && error.replyCode === 404;
     if (!isMissing || contract.declare !== true) throw error;
-    // Of a queue that was given by name, the owner may not have started yet.
+    // The queue was given by name: its owner may not have started yet.
     if (!contract.deadLetterContract && !hasOwnDeadLetterQueue(contract)) return 0;
     await declarer.declareAll(deadLetterTopologyOf(contract), { again: true });
     return (await count()).messages;

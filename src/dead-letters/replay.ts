@@ -11,7 +11,7 @@ import { describeDeadLetter, isDeadLetterOf } from './entry.js';
 import type { ReplayOptions, ReplayResult } from './options.js';
 import type { QueueScan } from './queue-scan.js';
 
-/** How many letters may be on their way back at once: as many can be in both queues when this process dies. */
+/** How many dead letters may be on their way back at once. As many can be in both queues if this process dies. */
 export const REPLAYS_IN_FLIGHT = 32;
 
 export interface ReplaySettings {
@@ -22,13 +22,13 @@ export interface ReplaySettings {
   readonly publisher: Publisher;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
-  /** Told of the id of each dead letter before it is put back. */
+  /** Called with the id of each dead letter before it is put back. */
   readonly onReplay: ((messageId: string | undefined) => void) | undefined;
-  /** Ends it after the letters in hand. */
+  /** Ends the replay after the current dead letters. */
   readonly signal: AbortSignal;
 }
 
-/** Puts the letters of one pass back into their queue: confirmed there before they are removed here. */
+/** Puts the dead letters of one scan back into their queue: confirmed there before they are removed here. */
 export class Replay {
   readonly #settings: ReplaySettings;
   readonly #counts = { replayed: 0, invalid: 0, skipped: 0 };
@@ -42,7 +42,10 @@ export class Replay {
     this.#settings = settings;
   }
 
-  /** Resolves when it has gone over all letters, or as many are put back as wanted. What was begun is settled by then, also when it rejects. */
+  /**
+   * Resolves when all dead letters were processed, or as many were put back as requested. Everything in progress is settled
+   * by then, also when it rejects.
+   */
   async run(): Promise<ReplayResult> {
     try {
       await this.#goOver();
@@ -122,7 +125,7 @@ export class Replay {
     this.#done++;
     const { options, pass } = this.#settings;
     const answer: unknown = options.onProgress?.({ done: this.#done, total: pass.total });
-    // An async function: nobody waits for it, and its rejection is taken for a throw.
+    // An async function: its promise is not awaited, and its rejection counts as a throw.
     if (isThenable(answer)) answer.then(undefined, (error: unknown) => this.#failed(error));
   }
 
@@ -130,9 +133,9 @@ export class Replay {
     this.#failure ??= { error };
   }
 
-  /** The pass has lost its channel: says what that means for the letters. */
+  /** The scan has lost its channel: explains what that means for the dead letters. */
   #explain(error: unknown): unknown {
-    // No right to read it, or no queue any more: that speaks for itself.
+    // No permission to read the queue, or the queue is gone: the error explains itself.
     if (!(error instanceof TransportError) || error.replyCode === 403 || error.replyCode === 404)
       return error;
     const { deadLetter = '' } = this.#settings.contract;

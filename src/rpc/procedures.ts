@@ -16,13 +16,13 @@ import { DirectReplyChannel } from './responder/direct-reply-channel.js';
 import { type Responder, type ResponderOptions, ResponderWork } from './responder/responder.js';
 
 /**
- * How long the acknowledgement of a request waits for others: the requester waits for the answer, and a write of its own for each
- * acknowledgement would get into its way.
+ * How long the acknowledgement of a request may wait for others: the requester waits for the answer, which separate writes of
+ * acknowledgements would delay.
  */
 const ACK_DELAY_MS = 5;
 
 export interface ProceduresSettings {
-  /** The one that publishes. */
+  /** The publishing connection. */
   readonly connection: Connection;
   readonly clock: Clock;
   readonly events: Events;
@@ -31,16 +31,16 @@ export interface ProceduresSettings {
   readonly consumers: ConsumerFactory;
 }
 
-/** Both sides of a broker's procedures: what asks, and what makes a consumer answer. */
+/** Both sides of a broker's procedures: sending requests, and making a consumer answer them. */
 export class Procedures {
   readonly #settings: ProceduresSettings;
-  /** For queues that take every request. */
+  /** For queues that accept every request. */
   readonly #requester: Requester;
-  /** For queues that may refuse one, on a channel with confirms. */
+  /** For queues that may refuse a request, on a channel with confirms. */
   readonly #confirming: Requester;
-  /** For answers to queues. */
+  /** Publishes answers to queues. */
   readonly #answers: Publisher;
-  /** For answers to channels. */
+  /** Publishes answers to direct reply-to channels. */
   readonly #directAnswers: Publisher;
 
   constructor(settings: ProceduresSettings) {
@@ -78,7 +78,7 @@ export class Procedures {
   }
 
   /**
-   * A consumer of the procedure's queue that answers.
+   * Creates a consumer of the procedure's queue that answers requests.
    *
    * @throws ConfigurationError for a wrong contract, handler or option
    */
@@ -117,7 +117,7 @@ export class Procedures {
   }
 }
 
-/** Any type but the server's default, which drops the oldest message instead. */
+/** True for every overflow but the server's default, which drops the oldest message instead. */
 function mayRefuse({ queue }: ProcedureContract): boolean {
   const overflow = queue.arguments['x-overflow'];
   return overflow !== undefined && overflow !== 'drop-head';

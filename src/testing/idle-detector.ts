@@ -3,20 +3,20 @@ import type { TableRelay } from '../outbox/table-relay.js';
 import type { MemoryServer } from '../transport/memory/server.js';
 import { nextTurn, realTimers } from '../util/timers.js';
 
-/** As many turns of the event loop without any work are taken for the end of it: promises and flushes come in between. */
+/** This many turns of the event loop without any work count as its end: promises and flushes come in between. */
 const QUIET_TURNS = 4;
 
-/** The longest that `calm` looks on at messages that lead to others, in real milliseconds. */
+/** How long `calm` waits at most while messages lead to others, in real milliseconds. */
 const CALM_MS = 5_000;
 
-/** How long `calm` waits for handlers that do something real, in real milliseconds. */
+/** How long `calm` waits for handlers that do real I/O, in real milliseconds. */
 const GRACE_MS = 50;
 
-/** Finds out when a broker and its server have nothing left to do at this time. */
+/** Detects when a broker and its server have nothing left to do at the current time. */
 export class IdleDetector {
   readonly #server: MemoryServer;
   readonly #broker: { health(): BrokerHealth };
-  /** Handlers that did not end within the grace: nobody waits for them again. */
+  /** Handlers that did not finish within the grace period: they are not awaited again. */
   #stuck = 0;
 
   constructor(server: MemoryServer, broker: { health(): BrokerHealth }) {
@@ -32,7 +32,7 @@ export class IdleDetector {
   /**
    * Lets everything happen that needs no more than a few turns, or a moment of real time.
    *
-   * Resolves with false when the work went on after `limitMs`, in real milliseconds.
+   * Resolves with false if the work continued after `limitMs`, in real milliseconds.
    */
   async calm(limitMs = CALM_MS): Promise<boolean> {
     const deadline = realTimers.now() + limitMs;
@@ -56,12 +56,12 @@ export class IdleDetector {
     return realTimers.now() < deadline;
   }
 
-  /** Waits for handlers and sends too. Resolves with what still runs when that takes too long. */
+  /** Waits for handlers and sends, too. Resolves with a description of what is still running when that takes too long. */
   async settled(timeoutMs: number, relays: ReadonlySet<TableRelay>): Promise<string | undefined> {
     const deadline = realTimers.now() + timeoutMs;
     while (true) {
       await this.calm(Math.max(0, deadline - realTimers.now()));
-      // A handler may have committed a row, and so has each one that follows.
+      // A handler may have committed a row, and so may each one that follows.
       if (await this.#haveSent(relays, deadline)) continue;
       const running = this.#running();
       if (realTimers.now() > deadline) return running ?? this.#going();
@@ -70,7 +70,7 @@ export class IdleDetector {
     }
   }
 
-  /** True when the relays had something to send: what it leads to has to be waited for again. */
+  /** True when the relays had something to send: then its effects have to be awaited, too. */
   async #haveSent(relays: ReadonlySet<TableRelay>, deadline: number): Promise<boolean> {
     if (relays.size === 0 || realTimers.now() > deadline) return false;
     const late = new Promise<number>((resolve) => {
@@ -89,7 +89,7 @@ export class IdleDetector {
     return this.#broker.health().consumers.reduce((sum, { inFlight }) => sum + inFlight, 0);
   }
 
-  /** What goes on without an end, when nothing was at work at the moment of looking. */
+  /** Describes endless work, when nothing was running at the moment of looking. */
   #going(): string {
     const busy = this.#broker.health().consumers.filter(({ state }) => state === 'running');
     return `a message on its way for ${busy.map(({ queue }) => `the queue '${queue}'`).join(', ') || 'a queue'}`;
@@ -100,7 +100,7 @@ export class IdleDetector {
     const parts = consumers
       .filter(({ inFlight }) => inFlight > 0)
       .map(({ queue, inFlight }) => `${inFlight} at work in a handler or loop of the queue '${queue}'`);
-    // What waits for a connection, or for the end of an alarm, waits for a later time.
+    // Sends that wait for a connection, or for the end of an alarm, wait for a later time.
     const canSend = connections.some(
       ({ role, status, blocked }) => role === 'publish' && status === 'open' && blocked === undefined,
     );

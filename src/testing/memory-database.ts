@@ -5,11 +5,11 @@ import { show } from '../util/checks.js';
 export interface MemoryTransaction {
   /** Runs the function at the commit, in the order of the calls, and never after a rollback. */
   onCommit(run: () => unknown): void;
-  /** A savepoint: what is done inside is undone when the work rejects. */
+  /** A savepoint: the changes inside are undone when the work rejects. */
   transaction<T>(work: (tx: MemoryTransaction) => Promise<T> | T): Promise<T>;
 }
 
-/** A `db` without SQL, for tests. Made by {@link memoryDatabase}. */
+/** A `db` without SQL, for tests. Created by {@link memoryDatabase}. */
 export interface MemoryDatabase {
   /** Commits when the work resolves, rolls back when it rejects. */
   transaction<T>(work: (tx: MemoryTransaction) => Promise<T> | T): Promise<T>;
@@ -35,7 +35,7 @@ export function memoryDatabase(): MemoryDatabase {
 
 const BRAND = Symbol.for('leveret.memory-database');
 
-/** The transactions that are open, those of other copies of the package too: each is branded. */
+/** The open transactions, including those of other copies of the package: each is branded. */
 class OpenTransaction implements MemoryTransaction {
   readonly [BRAND] = true;
   readonly #onCommit: (() => unknown)[] = [];
@@ -71,7 +71,7 @@ class OpenTransaction implements MemoryTransaction {
     }
   }
 
-  /** It is over: what is to run now. */
+  /** Ends the transaction and returns the functions to run now. */
   end(): readonly (() => unknown)[] {
     this.#isOpen = false;
     return this.#onCommit;

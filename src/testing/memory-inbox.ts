@@ -18,7 +18,7 @@ export function memoryInbox(db: MemoryDatabase): Inbox<MemoryTransaction> {
   return { migrations: () => [], engine: new MemoryInbox(checkMemoryDatabase('memoryInbox', db)) };
 }
 
-/** The most messages that are remembered: a test needs no more. */
+/** The most messages that are remembered, which is enough for a test. */
 const MAX_ENTRIES = 100_000;
 
 /** The inbox behind {@link memoryInbox}. */
@@ -26,7 +26,7 @@ class MemoryInbox implements InboxEngine<MemoryTransaction> {
   readonly maxIdleMs = undefined;
   readonly #db: MemoryDatabase;
   readonly #recorded = new Set<string>();
-  /** Runs that have not ended. */
+  /** Runs that have not finished. */
   readonly #running = new Map<string, Promise<unknown>>();
 
   constructor(db: MemoryDatabase) {

@@ -15,14 +15,14 @@ import { realTimers } from '../util/timers.js';
 interface MemoryRow extends Omit<StoredRow, 'attempts' | 'dueInMs'> {
   attempts: number;
   readonly createdAt: number;
-  /** Real time, as everything that a database keeps. */
+  /** In real time, like everything that a database keeps. */
   readonly dueAt: number | undefined;
   nextAt: number;
   isStuck: boolean;
   error: string | undefined;
 }
 
-/** The table of an outbox, in memory: what the one of PostgreSQL does with locks, it does with two sets. */
+/** The table of an outbox, in memory: where PostgreSQL uses locks, it uses two sets. */
 export class MemoryTable implements RelayStore {
   readonly table = 'memory';
   readonly statsEveryMs = 0;
@@ -32,7 +32,7 @@ export class MemoryTable implements RelayStore {
   readonly #takenKeys = new Set<string>();
   #nextId = 1;
 
-  /** What inserts the rows, to be run at the commit. */
+  /** Returns the function that inserts the rows at the commit. */
   inserting(rows: readonly NewRow[]): () => void {
     const sentAt = Date.now();
     return () => {
@@ -98,7 +98,7 @@ export class MemoryTable implements RelayStore {
       if (taken.length === limit) break;
       const isDue = row.nextAt <= now && contracts.includes(row.contract) && !this.#takenIds.has(row.id);
       if (isDue && (row.key === undefined || !heldBack.has(row.key))) taken.push(row);
-      // What comes after it waits for it.
+      // Later rows with the same key wait for this one.
       else if (row.key !== undefined) heldBack.add(row.key);
     }
     return taken;

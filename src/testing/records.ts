@@ -12,7 +12,7 @@ import type { ServerLink, ServerObserver } from '../transport/memory/server.js';
 
 /** A message that was sent. */
 export interface SentMessage<Body = unknown> {
-  /** As it travels: what the schema takes. */
+  /** The body as it was sent: the schema's input. */
   readonly body: Body;
   readonly id: string | undefined;
   readonly routingKey: string;
@@ -20,33 +20,33 @@ export interface SentMessage<Body = unknown> {
   readonly correlationId: string | undefined;
 }
 
-/** One run of a handler, or of a loop's body, and what became of it. */
+/** One run of a handler, or of a loop's body, and its outcome. */
 export interface HandledMessage<Body = unknown> {
-  /** What the schema made of it. */
+  /** The body as the handler saw it: the schema's output. */
   readonly body: Body;
   readonly id: string | undefined;
   /** Which run it was, from 1. */
   readonly attempt: number;
   readonly outcome: Outcome;
-  /** What the handler threw; undefined when it did not fail. */
+  /** The error that the handler threw; undefined when it did not fail. */
   readonly error: unknown;
 }
 
 /** A message that went to the dead-letter queue. */
 export interface DeadLetteredMessage<Body = unknown> {
-  /** As it was sent; undefined when it cannot be decoded. */
+  /** The body as it was sent; undefined when it cannot be decoded. */
   readonly body: Body;
   readonly id: string | undefined;
-  /** Why: the code and the message of the error, or the server's own reason, such as `expired`. */
+  /** Why it failed: the code and the message of the error, or the server's own reason, such as `expired`. */
   readonly error: { readonly code: string; readonly message: string };
-  /** How often it was tried, when a handler gave it up. */
+  /** How many attempts were made before a handler gave up on it. */
   readonly attempt: number | undefined;
 }
 
-/** Everything that happened in a test, in order. */
+/** A record of everything that happened in a test, in order. */
 export class Records implements ServerObserver {
   readonly #published: { readonly message: StoredMessage; readonly link: ServerLink }[] = [];
-  /** Where the last message of an id went out, until its client has seen the confirm. */
+  /** The link on which the last message of an id was published, until its client has seen the confirm. */
   readonly #unconfirmed = new Map<string, ServerLink>();
   /** How many dead letters of an id are about to be put back. */
   readonly #replays = new Map<string, number>();
@@ -61,7 +61,7 @@ export class Records implements ServerObserver {
     }
     const replays = this.#replays.get(messageId) ?? 0;
     if (replays > 0) this.#replays.set(messageId, replays - 1);
-    // What was not confirmed is published again on the next connection, under the same id.
+    // An unconfirmed message is published again on the next connection, under the same id.
     const unconfirmed = this.#unconfirmed.get(messageId);
     if (replays === 0 && (unconfirmed === undefined || unconfirmed === link))
       this.#published.push({ message, link });
@@ -82,7 +82,7 @@ export class Records implements ServerObserver {
   }
 
   onOutcome(contract: QueueContract, message: ReceivedMessage, outcome: Outcome, error: unknown): void {
-    // The handler has not seen what is invalid.
+    // The handler has not seen an invalid message.
     if (error instanceof ValidationError && message.body === undefined) return;
     const { body, id, attempt } = message;
     this.#handled.push({ queue: contract.name, record: { body, id, attempt, outcome, error } });
@@ -122,7 +122,7 @@ export class Records implements ServerObserver {
   }
 }
 
-/** A copy for another attempt: it was sent before. */
+/** A copy for another attempt is not a new send. */
 function isCopy({ headers }: StoredMessage): boolean {
   return (numberIn(headers[ATTEMPT_HEADER]) ?? 1) > 1 && headers[FAILED_AT_HEADER] === undefined;
 }
@@ -137,7 +137,7 @@ function bodyOf({ codec, contentTypes }: Contract, { content, properties }: Stor
   return 'value' in decoded ? decoded.value : undefined;
 }
 
-/** Where its sender wanted it to go, perhaps after a delay. */
+/** The target that the sender chose, perhaps after a delay. */
 function sentTo({ exchange, routingKey, headers }: StoredMessage) {
   return originOf({ exchange, routingKey, properties: { headers } });
 }

@@ -1,9 +1,9 @@
 import { isThenable } from '../contracts/body/schema.js';
 
-/** The lives of a process that crashes on demand: what belongs to an earlier one has no effect any more. */
+/** The lives of a process that crashes on demand: handlers of an earlier life have no effect any more. */
 export class SimulatedCrash {
   #current = 0;
-  /** Ends the handlers of this life that run inside of something. */
+  /** Ends the handlers of this life that run inside a guard. */
   #running = new Set<() => void>();
 
   /** The process dies, and the next one begins. */
@@ -14,7 +14,7 @@ export class SimulatedCrash {
     for (const end of running) end();
   }
 
-  /** A handler that fails when its process dies: a transaction around it is rolled back, as the database would do. */
+  /** Makes a handler fail when its process dies: a transaction around it is rolled back, as the database would do. */
   wrapGuarded<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown {
     return (...args) => {
       const result = handler(...args);
@@ -35,7 +35,7 @@ export class SimulatedCrash {
     };
   }
 
-  /** A handler that never ends when its process has died meanwhile. */
+  /** Makes a handler never finish if its process has died meanwhile. */
   wrap<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown {
     return (...args) => {
       const life = this.#current;

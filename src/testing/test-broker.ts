@@ -21,9 +21,9 @@ import { VirtualClock } from './virtual-clock.js';
 
 /** The options of {@link TestBroker.start}: those of a broker, and two of its server. */
 export interface TestBrokerOptions extends BrokerOptions {
-  /** The version of RabbitMQ that it behaves as: '3.13', '4.0' or '4.3'. @defaultValue '4.3' */
+  /** The version of RabbitMQ to behave as: '3.13', '4.0' or '4.3'. @defaultValue '4.3' */
   readonly as?: ServerVersion | undefined;
-  /** The time of day that the virtual clock begins at. @defaultValue the time of the start */
+  /** The virtual clock's time of day at the start. @defaultValue the current time */
   readonly startAt?: Date | undefined;
 }
 
@@ -32,13 +32,13 @@ const testBrokerChecks: Readonly<Record<string, Check>> = {
   startAt: expectDate,
 };
 
-/** How long handlers and sends may take to come to an end by themselves, in real milliseconds. */
+/** How long handlers and sends may take to finish by themselves, in real milliseconds. */
 const SETTLE_MS = 5_000;
 
-/** How long `close` waits for handlers that do not end, in real milliseconds. */
+/** How long `close` waits for handlers that do not finish, in real milliseconds. */
 const CLOSE_MS = 1_000;
 
-/** How long `advance` looks on after each timer once the work has turned out to have no end, in real milliseconds. */
+/** How long `advance` waits after each timer once the work has turned out to be endless, in real milliseconds. */
 const GLANCE_MS = 20;
 
 /**
@@ -68,9 +68,9 @@ export class TestBroker extends Broker {
   readonly #relays: ReadonlySet<TableRelay>;
   #moving: Promise<void> = Promise.resolve();
 
-  /** Use {@link TestBroker.start}, which connects it too. */
+  /** Use {@link TestBroker.start}, which also connects. */
   constructor(options: TestBrokerOptions = {}) {
-    // Those of the broker are its own to check.
+    // The broker checks its own options.
     checkOptions('TestBroker', options && { as: options.as, startAt: options.startAt }, testBrokerChecks);
     const { as = '4.3', startAt = new Date(), ...brokerOptions } = options;
     const clock = new VirtualClock(startAt.getTime());
@@ -102,7 +102,7 @@ export class TestBroker extends Broker {
     this.#idle = new IdleDetector(server, this);
   }
 
-  /** Makes one and connects it. */
+  /** Creates a broker and connects it. */
   static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
     const broker = new TestBroker(options);
     await broker.connect();
@@ -115,8 +115,8 @@ export class TestBroker extends Broker {
   }
 
   /**
-   * Moves the time on, and lets everything that is due happen in order: each retry, expiry, deadline and reconnect at its own
-   * moment. A handler that runs meanwhile is given a little real time to end; one that does not is left running.
+   * Advances the time, and lets everything that becomes due happen in order: each retry, expiry, deadline and reconnect at
+   * its own moment. A running handler gets a short moment of real time to finish, and otherwise keeps running.
    *
    * @throws ConfigurationError for anything but milliseconds or a text such as '10m'
    */
@@ -128,11 +128,11 @@ export class TestBroker extends Broker {
   }
 
   /**
-   * Resolves when nothing is left to do at this time: every message that a running consumer can take is handled, every send
-   * confirmed, and every committed row of an outbox that its relays can send is sent. What waits for a later time, such as a
-   * retry, is not waited for.
+   * Resolves when nothing is left to do at the current time: every message that a running consumer can take is handled, every
+   * send is confirmed, and every committed outbox row that its relays can send is sent. It does not wait for later times,
+   * such as the next retry.
    *
-   * @throws TimeoutError naming what still runs, after 5 real seconds
+   * @throws TimeoutError that names what is still running, after 5 real seconds
    */
   async settled(): Promise<void> {
     const running = await this.#idle.settled(SETTLE_MS, this.#relays);
@@ -141,8 +141,8 @@ export class TestBroker extends Broker {
   }
 
   /**
-   * The messages that were sent to a queue or an exchange, or the requests to a procedure, in order, by anybody. Each once,
-   * however often it was tried.
+   * The messages that were sent to a queue or an exchange, or the requests to a procedure, in order, by any program. Each
+   * once, however often it was tried.
    */
   sent<S extends Schema>(contract: ProcedureContract<S>): SentMessage<InputOf<S>>[];
   sent<C extends Contract>(contract: C): SentMessage<InputOf<C['schema']>>[];
@@ -151,7 +151,7 @@ export class TestBroker extends Broker {
   }
 
   /**
-   * The runs of a queue's handlers, or of a procedure's responders, that came to an end, in order, with what they threw. A
+   * The finished runs of a queue's handlers, or of a procedure's responders, in order, with the errors that they threw. A
    * request that was answered with an error has the outcome `failed`.
    */
   handled<S extends Schema>(
@@ -160,15 +160,15 @@ export class TestBroker extends Broker {
     return this.#records.handled(contract) as HandledMessage<OutputOf<S>>[];
   }
 
-  /** The messages of a queue that went to its dead-letter queue, in order, also those that were replayed since. */
+  /** The messages of a queue that went to its dead-letter queue, in order, including those that were replayed since. */
   deadLettered<S extends Schema>(contract: QueueContract<S>): DeadLetteredMessage<InputOf<S>>[] {
     return this.#records.deadLettered(contract) as DeadLetteredMessage<InputOf<S>>[];
   }
 
   /**
-   * Drops the connections, as a failing network does. They come back with the usual delay: advance the time.
+   * Drops the connections, as a network failure does. They come back after the usual delay: advance the time.
    *
-   * @param options - `for`: how long the server cannot be reached
+   * @param options - `for`: how long the server stays unreachable
    */
   async disconnect(options: { readonly for?: Duration } = {}): Promise<void> {
     if (options.for !== undefined) {
@@ -180,25 +180,25 @@ export class TestBroker extends Broker {
   }
 
   /**
-   * Raises an alarm, such as that of a full disk: sends wait, acknowledgements go on. As RabbitMQ does, it stops a connection
-   * that has published at once, and any other when it publishes.
+   * Raises a resource alarm, such as that of a full disk: sends wait, acknowledgements continue. Like RabbitMQ, it stops a
+   * connection that has published at once, and any other one when it publishes.
    */
   async block(reason = 'low on disk'): Promise<void> {
     this.#server.setAlarm(reason);
     await this.#idle.calm();
   }
 
-  /** Ends the alarm. */
+  /** Ends the resource alarm. */
   async unblock(): Promise<void> {
     this.#server.setAlarm(undefined);
     await this.#idle.calm();
   }
 
   /**
-   * Has the server cancel its consumers, as when a queue moves to another node. They come back with the usual delay: advance
-   * the time.
+   * Makes the server cancel its consumers, as when a queue moves to another node. They come back after the usual delay:
+   * advance the time.
    *
-   * @param contract - only those of this queue
+   * @param contract - only the consumers of this queue
    */
   async cancelConsumers(contract?: QueueContract): Promise<void> {
     for (const queue of [...this.#server.queues])
@@ -207,8 +207,8 @@ export class TestBroker extends Broker {
   }
 
   /**
-   * Kills the consuming side in the middle of its work, as when its process dies: what a running handler still does has no
-   * effect, and its message is delivered again. It comes back with the usual delay: advance the time.
+   * Kills the consuming side in the middle of its work, as a crash of its process does: a running handler has no further
+   * effect, and its message is redelivered. The consuming side comes back after the usual delay: advance the time.
    */
   async crashConsumer(): Promise<void> {
     await this.#idle.turn();
@@ -216,7 +216,7 @@ export class TestBroker extends Broker {
     await this.#drop(({ role }) => role === 'consume', 'the consumer has crashed');
   }
 
-  /** As for any broker; handlers that do not end are waited for one real second. */
+  /** Like {@link Broker.close}, except that handlers which do not finish are awaited for one real second. */
   override close(options: CloseOptions = {}): Promise<{ readonly clean: boolean }> {
     return super.close({ signal: AbortSignal.timeout(CLOSE_MS), ...options });
   }
@@ -224,7 +224,7 @@ export class TestBroker extends Broker {
   async #advance(ms: number): Promise<void> {
     const until = this.#clock.now() + ms;
     let isCalm = await this.#idle.calm();
-    // Messages that lead to others without end are looked on at once, not after each timer.
+    // Once messages turn out to trigger others without end, it waits briefly, and not after each timer.
     const calmDown = async () => {
       isCalm = await this.#idle.calm(isCalm ? undefined : GLANCE_MS);
     };

@@ -6,10 +6,10 @@ import type { ClaimResult, IdempotencyStore } from '../idempotency/store.js';
 const SHORT_MS = 1_500;
 const LONG_MS = 60_000;
 
-/** How long one rule may take. */
+/** The time limit of one rule. */
 const RULE_MS = 8_000;
 
-/** One sentence of the contract, and what shows that it holds. */
+/** One sentence of the contract, and a test of it. */
 interface Rule {
   readonly rule: string;
   check(store: IdempotencyStore, key: () => string): Promise<void>;
@@ -18,8 +18,7 @@ interface Rule {
 /**
  * Checks a store against the contract of {@link IdempotencyStore}, with keys of its own, in at most 10 seconds.
  *
- * @throws Error naming every rule that the store breaks
- *
+ * @throws Error that names every rule that the store breaks
  * @example
  * ```ts
  * await testStore(redisStore(client));
@@ -112,7 +111,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    rule: 'a lease that has ended cannot be renewed, done or released, also when nobody has claimed the key since',
+    rule: 'a lease that has ended cannot be renewed, done or released, even if no other claim was made since',
     async check(store, key) {
       const [renewed, done, released] = [key(), key(), key()];
       const tokens = await Promise.all(
@@ -147,7 +146,7 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    rule: 'a token that nobody was given changes nothing',
+    rule: 'an unknown token changes nothing',
     async check(store, key) {
       const mine = key();
       await store.claim(mine, LONG_MS);

@@ -5,13 +5,13 @@ interface Armed extends Timer {
   readonly at: number;
 }
 
-/** The last number below 1: every delay with jitter has its full length, so that a test knows when it ends. */
+/** The largest number below 1: every delay with jitter has its full length, so that a test knows when it ends. */
 const ALMOST_ONE = 1 - Number.EPSILON;
 
-/** A clock that stands still until somebody moves it. */
+/** A clock that only moves on demand. */
 export class VirtualClock implements Clock {
   readonly #startedAt: number;
-  /** In the order in which they were set. */
+  /** The timers in the order in which they were set. */
   readonly #armed = new Set<Armed>();
   #now = 0;
 
@@ -41,7 +41,7 @@ export class VirtualClock implements Clock {
     this.#armed.delete(timer as Armed);
   }
 
-  /** Moves to the next timer that is due by then and fires it. False when there is none. */
+  /** Moves to the next timer that is due by then and fires it. Returns false when there is none. */
   fireNext(until: number): boolean {
     let next: Armed | undefined;
     for (const timer of this.#armed) if (timer.at <= until && (!next || timer.at < next.at)) next = timer;

@@ -6,7 +6,7 @@ import { MemoryTransport } from './memory/transport.js';
 import { DialError, type Transport } from './port.js';
 import { type RabbitOptions, RabbitTransport } from './rabbitmq/transport.js';
 
-/** The transport for these URLs. One that is malformed makes a transport which cannot be dialled, and says why. */
+/** Creates the transport for these URLs. For a malformed URL, the transport cannot be dialled and reports why. */
 export function makeTransport(
   urls: readonly string[],
   { name, heartbeatSeconds, tls }: Pick<RabbitOptions, 'name' | 'heartbeatSeconds' | 'tls'>,

@@ -1,72 +1,72 @@
 import type { ConnectionErrorCode } from '../errors.js';
 
 /**
- * The small interface that everything above uses and every broker implements: one link (a connection that lives once), its
+ * The small interface that everything above uses and every transport implements: one link (a connection that lives once), its
  * channels, and what travels over them. A link never reconnects: `connection.ts` dials the next one.
  */
 
-/** What a connection is for. */
+/** What a connection is used for. */
 export type Role = 'publish' | 'consume';
 
-/** Makes links. One per broker. */
+/** Creates links. One per broker. */
 export interface Transport {
-  /** Every address that can be dialled, as text without secrets. */
+  /** Every address that can be dialled, without secrets. */
   readonly addresses: readonly string[];
   /**
-   * Makes one connection. Rejects with a `DialError`; when the signal aborts, everything that was begun is destroyed
-   * and the promise rejects.
+   * Opens one connection. Rejects with a `DialError`; when the signal aborts, everything in progress is destroyed and the
+   * promise rejects.
    */
   dial(address: string, options: DialOptions): Promise<Link>;
 }
 
 export interface DialOptions {
   readonly role: Role;
-  /** Asked for before every attempt; undefined: the URL's own. */
+  /** Requested before every attempt; undefined: the URL's own. */
   readonly credentials: Credentials | undefined;
   readonly signal: AbortSignal;
 }
 
-/** How the client proves who it is. */
+/** How the client authenticates. */
 export type Credentials =
   | { readonly username: string; readonly password: string; readonly expiresAt?: Date | undefined }
   | { readonly mechanism: 'EXTERNAL'; readonly expiresAt?: Date | undefined };
 
-/** One live connection. */
+/** One open connection. */
 export interface Link {
   readonly address: string;
-  /** Resolves once, with the reason, when the link is gone, whoever ended it. */
+  /** Resolves once, with the reason, when the link is gone, whichever side ended it. */
   readonly closed: Promise<Error>;
   readonly isOpen: boolean;
-  /** How many channels it can have. */
+  /** The most channels that the link can have. */
   readonly channelMax: number;
-  /** The reason of the server's alarm that stops publishing, while there is one. */
+  /** The reason of the server's resource alarm that stops publishing, while there is one. */
   readonly blocked: string | undefined;
-  /** Called with the reason when an alarm stops publishing, with undefined when it is over. */
+  /** Called with the reason when a resource alarm stops publishing, and with undefined when the alarm is over. */
   onBlocked: ((reason: string | undefined) => void) | undefined;
   openChannel(options: ChannelOptions): Promise<Channel>;
   /** Gives the server a new password before the old one expires. */
   updateSecret(secret: string): Promise<void>;
-  /** Says goodbye and closes. Bounded in time; never rejects. */
+  /** Closes with a handshake. Bounded in time; never rejects. */
   close(): Promise<void>;
   /** Drops the connection at once. */
   destroy(reason: Error): void;
 }
 
 export interface ChannelOptions {
-  /** Asks for publisher confirms. */
+  /** Requests publisher confirms. */
   readonly confirms: boolean;
-  /** Called once when the channel is gone, also when that is because of `close`. */
+  /** Called once when the channel is gone, also after `close`. */
   readonly onClosed: (error: TransportError) => void;
   readonly onConfirm?: (publishTag: number, multiple: boolean, accepted: boolean) => void;
-  /** A mandatory message came back; its confirm follows. */
+  /** A mandatory message was returned; its confirm follows. */
   readonly onReturn?: (returned: Returned) => void;
 }
 
 /**
- * One live channel. Methods without a promise write at once and throw a `TransportError` when the channel is gone. Those
- * with one reject with a `TransportError` when the server refuses, the channel or the link dies, or no answer comes within
- * the round-trip limit; after a missing answer the link is destroyed, for nothing on it can be trusted. The limit does not run
- * while an alarm blocks the link: the server reads nothing then, and answers when the alarm is over.
+ * One open channel. Methods without a promise write at once and throw a `TransportError` when the channel is gone. Those with
+ * a promise reject with a `TransportError` when the server refuses, when the channel or the link dies, or when no answer
+ * arrives within the round-trip limit. After a missing answer the link is destroyed, because nothing on it can be trusted.
+ * The limit does not run while an alarm blocks the link: the server reads nothing then, and answers when the alarm is over.
  */
 export interface Channel {
   readonly isOpen: boolean;
@@ -76,7 +76,7 @@ export interface Channel {
   nack(deliveryTag: number, options: { multiple: boolean; requeue: boolean }): void;
   reject(deliveryTag: number, options: { requeue: boolean }): void;
   setPrefetch(count: number): Promise<void>;
-  /** `onDelivery` gets undefined when the server cancels the consumer. It must not throw. */
+  /** `onDelivery` is called with undefined when the server cancels the consumer. It must not throw. */
   consume(
     queue: string,
     options: ConsumeOptions,
@@ -91,7 +91,7 @@ export interface Channel {
   purgeQueue(name: string): Promise<number>;
   deleteQueue(name: string): Promise<void>;
   deleteExchange(name: string): Promise<void>;
-  /** Closes; does not wait for the answer of a blocked link. Bounded in time; never rejects. */
+  /** Closes the channel, without waiting for the answer of a blocked link. Bounded in time; never rejects. */
   close(): Promise<void>;
 }
 
@@ -99,11 +99,11 @@ export interface ConsumeOptions {
   readonly noAck: boolean;
   readonly exclusive: boolean;
   readonly arguments: Readonly<Record<string, unknown>>;
-  /** A quorum queue, which may not have what was settled when the channel closes: closing makes sure of it. */
+  /** A quorum queue, which may not have received the last settlements when the channel closes: closing makes sure of it. */
   readonly isReplicated?: boolean;
 }
 
-/** The AMQP 0-9-1 basic properties, but the deprecated `cluster-id`. */
+/** The AMQP 0-9-1 basic properties, except the deprecated `cluster-id`. */
 export interface MessageProperties {
   contentType?: string | undefined;
   contentEncoding?: string | undefined;
@@ -135,14 +135,14 @@ export interface Delivery {
   readonly redelivered: boolean;
   readonly exchange: string;
   readonly routingKey: string;
-  /** As another client wrote them, whatever the type of their values. */
+  /** The properties as another client wrote them, whatever the types of their values. */
   readonly properties: Readonly<{ [K in keyof MessageProperties]?: unknown }>;
   readonly content: Buffer;
-  /** Why its properties, which are empty then, could not be read. */
+  /** Why the properties could not be read; they are empty then. */
   readonly problem?: string | undefined;
 }
 
-/** The header by which the copy of a message without an id is known when it comes back. */
+/** The header that identifies the copy of a message without an id when the copy is returned. */
 export const RETURN_ID_HEADER = 'leveret-return-id';
 
 export interface Returned {
@@ -178,7 +178,7 @@ export interface BindingDeclaration {
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
-/** Why a channel or a link died, or a request was refused. Internal: users get a `LeveretError` made from it. */
+/** Why a channel or a link died, or a request was refused. Internal: users receive a `LeveretError` created from it. */
 export class TransportError extends Error {
   /** The AMQP reply code, such as 404, when the server gave one. */
   readonly replyCode: number | undefined;
@@ -196,7 +196,7 @@ export class TransportError extends Error {
   }
 }
 
-/** The refusal of a channel beyond those that a connection can have. */
+/** The refusal of a channel beyond the connection's limit. */
 export function channelsExhausted(channelMax: number, cause?: unknown): TransportError {
   const hint = 'each consumer takes one, and each producer that has something to send';
   const message = `the connection has no channel left (the server's channel_max: ${channelMax}): ${hint}. Use fewer, or another broker for some of them`;
@@ -204,8 +204,8 @@ export function channelsExhausted(channelMax: number, cause?: unknown): Transpor
 }
 
 /**
- * The refusal of a channel beyond those that an administrator allows a user, over all of its connections: the server closes the
- * connection over it. Undefined when the connection ended for another reason.
+ * The refusal of a channel beyond an administrator's limit for a user, over all connections: the server closes the connection
+ * over it. Undefined when the connection ended for another reason.
  */
 export function userLimitReached(reason: Error): TransportError | undefined {
   const { code, replyCode = code } = reason as { readonly code?: unknown; readonly replyCode?: unknown };
@@ -214,10 +214,10 @@ export function userLimitReached(reason: Error): TransportError | undefined {
   return new TransportError(text, { replyCode: 530, isExhausted: true, cause: reason });
 }
 
-/** Why one address could not be connected to. */
+/** Why an address could not be connected to. */
 export class DialError extends Error {
   readonly code: ConnectionErrorCode;
-  /** False when nobody answered at the address, so that trying again soon costs a server nothing. */
+  /** False when the address did not respond, so that trying again soon costs a server nothing. */
   readonly reachedServer: boolean;
 
   constructor(

@@ -1,20 +1,20 @@
 import type { Clock, Timer } from '../util/clock.js';
 
-/** An answer that is waited for. */
+/** A pending answer. */
 interface Wait {
   timer: Timer | undefined;
   readonly end: () => void;
 }
 
 /**
- * How long the server may take to answer. While an alarm blocks a connection the server reads nothing from it: that time does
- * not count, since a connection dropped over it would only be blocked again, for as long as the alarm lasts.
+ * How long the server may take to answer. While an alarm blocks a connection, the server reads nothing from it. That time
+ * does not count, because a connection that is dropped over it would only be blocked again for as long as the alarm lasts.
  */
 export class RoundTripTimeout {
   readonly #clock: Clock;
   readonly #limitMs: number;
   readonly #waits = new Set<Wait>();
-  /** Those who need not wait while it is held. */
+  /** Callbacks of waits that end as soon as the timeout is held. */
   readonly #impatient = new Set<() => void>();
   #isHeld = false;
 
@@ -23,7 +23,7 @@ export class RoundTripTimeout {
     this.#limitMs = limitMs;
   }
 
-  /** Settles as the answer does, or rejects with what `onLate` makes when the limit is over. */
+  /** Settles as the answer does, or rejects with the result of `onLate` when the limit is over. */
   within<T>(answer: Promise<T>, onLate: () => Error): Promise<T> {
     return new Promise((resolve, reject) => {
       const wait: Wait = {
@@ -43,7 +43,7 @@ export class RoundTripTimeout {
     });
   }
 
-  /** Resolves when the answer is there, whatever it is, or as soon as none can come for a while. */
+  /** Resolves when the answer has arrived, whatever it is, or as soon as none can arrive for a while. */
   unlessHeld(answer: Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {
@@ -63,7 +63,7 @@ export class RoundTripTimeout {
     for (const done of [...this.#impatient]) done();
   }
 
-  /** It reads again, and has the whole limit for what it was asked. */
+  /** The server reads again, and pending answers get the whole limit. */
   release(): void {
     this.#isHeld = false;
     for (const wait of this.#waits) if (!wait.timer) this.#arm(wait);

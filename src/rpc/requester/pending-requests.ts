@@ -5,13 +5,13 @@ import { type Deadlined, Deadlines } from '../../util/deadlines.js';
 import { type Deferred, deferred } from '../../util/deferred.js';
 import { onAbort } from '../../util/on-abort.js';
 
-/** The most requests that wait for their answers. */
+/** The most requests that may wait for their answers. */
 export const MAX_PENDING = 10_000;
 
-/** The most that they take of memory, in bytes. */
+/** The most memory that pending requests may use, in bytes. */
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
 
-/** How long before its deadline a request is looked after; at most half of its time. */
+/** How long before its deadline a late request is diagnosed; at most half of its time limit. */
 const LATE_MS = 1_000;
 
 /**
@@ -32,10 +32,10 @@ export class PendingRequest implements Deadlined {
   readonly resolve: (body: unknown) => void;
   readonly reject: (error: unknown) => void;
   phase: 'waiting' | 'sent' | 'answered' | 'settled' = 'waiting';
-  /** The clock's time at which it is over. */
+  /** The clock's time of the deadline. */
   deadline = 0;
   isLate = false;
-  /** What is known of its queue, for the words of its error. */
+  /** What is known about the request's queue, for the error message. */
   circumstances: string | undefined;
   bucket: Deadlined['bucket'];
   slot = 0;
@@ -57,17 +57,17 @@ export class PendingRequest implements Deadlined {
     this.reject = reject;
   }
 
-  /** True once a channel got it: from then on nobody can be sure that no responder has. */
+  /** True once the request was written to a channel: from then on a responder may have it. */
   get wasSent(): boolean {
     return this.phase !== 'waiting';
   }
 
-  /** What it takes of memory, roughly: the body and what is kept around it. */
+  /** The approximate memory use: the body and what is kept around it. */
   get sizeBytes(): number {
     return this.message.content.length + 512;
   }
 
-  /** Calls back once when the signal aborts, unless it is settled before. */
+  /** Calls back once when the signal aborts, unless the request is settled before. */
   abortWith(signal: AbortSignal, abort: () => void): void {
     this.#detach = onAbort(signal, abort);
   }
@@ -78,7 +78,7 @@ export class PendingRequest implements Deadlined {
   }
 }
 
-/** Every request that is not settled, by what its answer will say, and how each one ends. */
+/** Every request that is not settled, by its correlation id, and how each one ends. */
 export class PendingRequests implements Iterable<PendingRequest> {
   readonly #clock: Clock;
   readonly #requests = new Map<string, PendingRequest>();
@@ -88,8 +88,8 @@ export class PendingRequests implements Iterable<PendingRequest> {
   #drained: Deferred<void> | undefined;
 
   /**
-   * @param onLate - its time is nearly over
-   * @param onExpired - its time is over
+   * @param onLate - the request's time is nearly over
+   * @param onExpired - the request's time is over
    */
   constructor(
     clock: Clock,
@@ -109,7 +109,7 @@ export class PendingRequests implements Iterable<PendingRequest> {
     return this.#requests.size;
   }
 
-  /** True when some request is not published yet. */
+  /** True when a request is not published yet. */
   get isWaiting(): boolean {
     return this.#waiting > 0;
   }
@@ -122,7 +122,7 @@ export class PendingRequests implements Iterable<PendingRequest> {
     return this.#requests.get(correlationId);
   }
 
-  /** The one that the server returned: it names a message by its id alone. */
+  /** The request that the server returned, which it identifies by its message id alone. */
   ofMessage(messageId: unknown): PendingRequest | undefined {
     const request = this.#requests.get(messageId as string);
     if (request?.message.properties.messageId === messageId) return request;
@@ -131,13 +131,13 @@ export class PendingRequests implements Iterable<PendingRequest> {
     return undefined;
   }
 
-  /** True when one more may wait. The first may always, whatever its size. */
+  /** True when one more request may wait. The first one always may, whatever its size. */
   hasRoom(sizeBytes: number): boolean {
     const { size } = this.#requests;
     return size === 0 || (size < MAX_PENDING && this.#sizeBytes + sizeBytes <= MAX_PENDING_BYTES);
   }
 
-  /** Takes a new one, which waits from now on, until its deadline at most. */
+  /** Adds a new request, which waits until its deadline at most. */
   add(request: PendingRequest): void {
     const { timeoutMs } = request;
     request.deadline = this.#clock.now() + timeoutMs;
@@ -147,7 +147,7 @@ export class PendingRequests implements Iterable<PendingRequest> {
     this.#deadlines.add(request, request.deadline - Math.min(LATE_MS, timeoutMs / 2));
   }
 
-  /** Notes that it was published. */
+  /** Marks the request as published. */
   sent(request: PendingRequest): void {
     request.phase = 'sent';
     this.#waiting--;
@@ -161,7 +161,7 @@ export class PendingRequests implements Iterable<PendingRequest> {
     if (this.#settle(request)) request.reject(error);
   }
 
-  /** Resolves when every one is settled. */
+  /** Resolves when every request is settled. */
   async drained(): Promise<void> {
     if (this.#requests.size === 0) return;
     this.#drained ??= deferred();

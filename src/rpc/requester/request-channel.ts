@@ -4,23 +4,23 @@ import type { PendingRequest } from './pending-requests.js';
 
 export interface RequestChannelEvents {
   readonly onReply: (delivery: Delivery) => void;
-  /** No queue took it. */
+  /** No queue received the request. */
   readonly onReturned: (messageId: unknown, replyText: string) => void;
-  /** Its queue refused it. */
+  /** The queue refused the request. */
   readonly onRejected: (request: PendingRequest) => void;
   readonly onClosed: (channel: RequestChannel, error: TransportError) => void;
 }
 
 /**
- * One incarnation of the channel that publishes requests and takes their answers: the server ties the address that it writes
- * into each request to the channel that consumes from `amq.rabbitmq.reply-to`, and to nothing that comes after it.
+ * One incarnation of the channel that publishes requests and receives their answers. The server ties the reply address of
+ * each request to the channel that consumes from `amq.rabbitmq.reply-to`, and to no later one.
  */
 export class RequestChannel {
   readonly openedAt: number;
   readonly #link: Link;
   readonly #confirms: boolean;
   #channel!: Channel;
-  /** What is not confirmed, by its tag, in order. */
+  /** Unconfirmed requests by tag, in order. */
   readonly #unconfirmed = new Map<number, PendingRequest>();
   #published = 0;
 
@@ -49,7 +49,7 @@ export class RequestChannel {
     try {
       await channel.consume(REPLY_TO, options, (delivery) => {
         if (delivery) events.onReply(delivery);
-        // Nothing is known to cancel it; without it, no answer would ever come.
+        // No known event cancels this consumer; without it, no answer would ever arrive.
         else void channel.close();
       });
       return self;
@@ -63,7 +63,7 @@ export class RequestChannel {
     return this.#channel.isOpen;
   }
 
-  /** False while an alarm stops the server from reading. */
+  /** False while a resource alarm stops the server from reading. */
   get isWritable(): boolean {
     return this.#channel.isOpen && this.#link.blocked === undefined;
   }
@@ -74,7 +74,7 @@ export class RequestChannel {
     if (this.#confirms) this.#unconfirmed.set(++this.#published, request);
   }
 
-  /** Bounded in time; never rejects. */
+  /** Closes the channel. Bounded in time; never rejects. */
   close(): Promise<void> {
     return this.#channel.close();
   }

@@ -16,7 +16,7 @@ import type { TransportError } from '../../transport/port.js';
 import type { Failure } from '../responder/reply.js';
 import { MAX_PENDING, type PendingRequest } from './pending-requests.js';
 
-/** How a procedure is called in messages. */
+/** The name of a procedure in messages. */
 export function targetOf({ name }: { readonly name: string }): string {
   return `the procedure '${name}'`;
 }
@@ -69,7 +69,7 @@ export function encodingError({ procedure }: PendingRequest, cause: Error): Conf
   return new ConfigurationError('headers', message, { cause });
 }
 
-/** The channel is gone, and the address that the answer would go to with it. */
+/** The channel is gone, and the reply address with it. */
 export function lostError(request: PendingRequest, cause: TransportError, connection: Connection): unknown {
   const target = targetOf(request.procedure);
   return (
@@ -82,7 +82,7 @@ export function lostError(request: PendingRequest, cause: TransportError, connec
   );
 }
 
-/** @param failure - as the answer tells it */
+/** @param failure - as described by the answer */
 export function remoteError({ procedure }: PendingRequest, { code, message }: Failure): RemoteError {
   const named = `The responder of ${targetOf(procedure)} failed: ${message}`;
   // The handler's own word for "try again".

@@ -6,7 +6,7 @@ import type { OutgoingMessage } from '../../transport/port.js';
 import { REPLY_TO } from '../responder/reply.js';
 import type { RequestOptions } from './request-options.js';
 
-/** A request as it travels, but for its expiration: that is what is left of its time when it is published. */
+/** A request in the form in which it travels, except its expiration: the time left is only known when it is published. */
 export function requestMessage(
   { name, codec }: ProcedureContract,
   content: Buffer,
@@ -21,7 +21,7 @@ export function requestMessage(
     content,
     properties: {
       contentType: codecs[codec].contentType,
-      // Not kept on disk: a restart of the server breaks the way back as well.
+      // Not stored on disk: a restart of the server breaks the reply address as well.
       deliveryMode: 1,
       messageId,
       correlationId: options?.correlationId ?? messageId,

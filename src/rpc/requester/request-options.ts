@@ -13,20 +13,20 @@ import {
 /** The options of `broker.request(…)`. */
 export interface RequestOptions {
   /**
-   * How long the request may take in all, in milliseconds, from the call to the answer: 1 to 2 147 483 647. A request that no
-   * responder has taken by then is removed from the queue. @defaultValue 30000
+   * The time limit from the call to the response, in milliseconds: 1 to 2 147 483 647. A request that no responder has taken
+   * by then is removed from the queue. @defaultValue 30000
    */
   readonly timeoutMs?: number | undefined;
-  /** Gives up: the request rejects with the signal's reason. A responder may still work on it. */
+  /** Abandons the request, which rejects with the signal's reason. A responder may still process it. */
   readonly signal?: AbortSignal | undefined;
-  /** Headers beside the body: together at most 60 KiB. */
+  /** Headers of the request: at most 60 KiB together. */
   readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
   /**
-   * What ties the answer to the request, at most 255 bytes: no two requests of one broker may wait with the same one.
+   * Relates the response to the request, at most 255 bytes: two pending requests of one broker must not have the same one.
    * @defaultValue a new UUID
    */
   readonly correlationId?: string | undefined;
-  /** 0 to 255; higher goes first, where the queue keeps priorities. */
+  /** 0 to 255; on a queue with priorities, higher ones are delivered first. */
   readonly priority?: number | undefined;
 }
 

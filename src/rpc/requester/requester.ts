@@ -27,8 +27,8 @@ export interface RequesterSettings {
   readonly clock: Clock;
   readonly maxBodyBytes: number;
   /**
-   * Asks for publisher confirms, which take a tenth of the time of a short request: a queue that refuses requests says so in
-   * no other way.
+   * Requests publisher confirms, which take a tenth of the time of a short request: a queue that refuses requests reports it
+   * in no other way.
    */
   readonly confirms: boolean;
 }
@@ -53,9 +53,9 @@ export class Requester {
   readonly #requests: PendingRequests;
   readonly #timeoutDiagnosis: TimeoutDiagnosis;
   readonly #backoff: Backoff;
-  /** Aborted by `abort`: nothing is waited for any more. */
+  /** Aborted by `abort`, which stops all waiting. */
   readonly #aborting = new AbortController();
-  /** Requests whose asynchronous schema is still at work. */
+  /** Requests whose asynchronous schema is still running. */
   readonly #validating = new Set<Promise<unknown>>();
   #state: RequesterState = { status: 'idle' };
   #isClosed = false;
@@ -71,7 +71,7 @@ export class Requester {
     this.#backoff = new Backoff(channelBackoff, settings.clock.random);
   }
 
-  /** Resolves with the validated answer, and settles within `timeoutMs` whatever happens. */
+  /** Resolves with the validated response, and settles within `timeoutMs` whatever happens. */
   request(procedure: ProcedureContract, body: unknown, options?: RequestOptions): Promise<unknown> {
     try {
       if (!traces.request.hasSubscribers) return this.#request(procedure, body, options);
@@ -80,7 +80,7 @@ export class Requester {
         this.#request(procedure, body, traced.options, traced.messageId),
       );
     } catch (error) {
-      // Options that throw where they are read.
+      // Options whose getters throw.
       return Promise.reject(error as Error);
     }
   }
@@ -106,7 +106,7 @@ export class Requester {
     }
   }
 
-  /** Publishes what waits; opens the channel when there is none. */
+  /** Publishes what is waiting; opens the channel if there is none. */
   flush(): void {
     if (!this.#requests.isWaiting) return;
     if (this.#state.status === 'idle') void this.#open(0);
@@ -114,7 +114,7 @@ export class Requester {
     for (const request of this.#requests) this.#publish(request, this.#state.channel);
   }
 
-  /** Takes no more, waits for every answer, and closes the channel. */
+  /** Accepts no more requests, waits for every response, and closes the channel. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled(this.#validating);
@@ -122,7 +122,7 @@ export class Requester {
     await this.#closeChannel();
   }
 
-  /** Takes no more and rejects what is left with a `ClosedError`. */
+  /** Accepts no more requests and rejects the remaining ones with a `ClosedError`. */
   abort(): void {
     this.#isClosed = true;
     this.#aborting.abort();
@@ -162,7 +162,7 @@ export class Requester {
     return new Promise((resolve, reject) => {
       const signal = options?.signal;
       if (signal?.aborted) return reject(signal.reason as Error);
-      // Closed at its deadline, while a schema was still at work.
+      // Closed at its deadline, while a schema was still running.
       if (this.#aborting.signal.aborted) return reject(errors.closedError(procedure.name, false));
       const message = requestMessage(procedure, content, options, this.#settings.clock.wallNow(), tracedId);
       const correlationId = message.properties.correlationId as string;
@@ -181,7 +181,7 @@ export class Requester {
     if (request.phase !== 'waiting' || !channel.isWritable) return;
     const { message } = request;
     const leftMs = Math.max(1, Math.ceil(request.deadline - this.#settings.clock.now()));
-    // Nobody is to work on it when nobody waits for the answer any more.
+    // A responder should not start on it after the requester has stopped waiting.
     message.properties.expiration = `${leftMs}`;
     try {
       channel.publish(message, request);
@@ -233,7 +233,7 @@ export class Requester {
     for (const request of this.#requests)
       if (request.phase === 'sent')
         this.#requests.fail(request, errors.lostError(request, error, connection));
-    // With the whole connection gone there is its own delay to wait for.
+    // If the whole connection is lost, it has its own delay.
     const delayMs = connection.current ? this.#backoff.afterLoss(clock.now() - channel.openedAt) : 0;
     if (this.#requests.isWaiting) void this.#open(delayMs);
   }
@@ -243,7 +243,7 @@ export class Requester {
     if (request) this.#requests.fail(request, errors.unroutableError(request, replyText));
   }
 
-  /** An answer has come; perhaps one that nobody waits for any more. */
+  /** An answer has arrived, perhaps after its request was settled. */
   #replied(delivery: Delivery): void {
     const { properties, content } = delivery;
     const request = this.#requests.get(properties.correlationId as string);
@@ -283,7 +283,7 @@ export class Requester {
     this.#requests.fail(request, errors.invalidAnswerError(request, issues));
   }
 
-  /** Its time is nearly over: finds out why, so that its error can say so. */
+  /** The request's time is nearly over: finds out why, so that the error can say so. */
   #late(request: PendingRequest): void {
     if (request.phase !== 'sent') return;
     void this.#timeoutDiagnosis.look(request.procedure.name).then((found) => {

@@ -5,14 +5,14 @@ import { declarerOf, toTopologyError } from '../../transport/declarations/declar
 /** Finds out why the requests in a queue are not answered, in words for an error. */
 export class TimeoutDiagnosis {
   readonly #connection: Connection;
-  /** Looks under way, by queue: many requests may be late at once. */
+  /** Running inspections by queue: many requests may be late at once. */
   readonly #looks = new Map<string, Promise<string | undefined>>();
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
-  /** Resolves with what it found, or undefined when it could not look. Never rejects. */
+  /** Resolves with the finding, or undefined if the queue could not be inspected. Never rejects. */
   look(queue: string): Promise<string | undefined> {
     let look = this.#looks.get(queue);
     if (!look) {
@@ -24,7 +24,7 @@ export class TimeoutDiagnosis {
 
   async #look(queue: string): Promise<string | undefined> {
     const link = this.#connection.current;
-    // While an alarm stops the server from reading, it would not answer.
+    // While a resource alarm stops the server from reading, it would not respond.
     if (!link || link.blocked !== undefined) return undefined;
     try {
       const { messages, consumers } = await declarerOf(link).run((channel) => channel.checkQueue(queue));

@@ -2,7 +2,7 @@ import type { PublishingChannel } from '../../producer/publisher/publishing-chan
 import type { Channel, ChannelOptions, Link, OutgoingMessage, TransportError } from '../../transport/port.js';
 import type { Clock, Timer } from '../../util/clock.js';
 
-/** How long the first answer that is not asked about waits for others, in milliseconds. */
+/** How long the first answer that is not confirmed waits for others, in milliseconds. */
 const ASK_DELAY_MS = 100;
 
 /** How many answers are published before the server is asked at once. */
@@ -25,14 +25,14 @@ export class DirectReplyChannel implements PublishingChannel {
   readonly #clock: Clock;
   readonly #onConfirm: ChannelOptions['onConfirm'];
   #published = 0;
-  /** How many the server has been asked about. */
+  /** How many answers the current question covers. */
   #asked = 0;
   #isAsking = false;
-  /** Somebody waits for the next question. */
+  /** A sender waits for the next question. */
   #isFlushed = false;
   #timer: Timer | undefined;
 
-  /** Opens one on a link. Rejects with a `TransportError`. */
+  /** Opens a channel on a link. Rejects with a `TransportError`. */
   static async open(link: Link, clock: Clock, options: ChannelOptions): Promise<DirectReplyChannel> {
     let disarm = () => {};
     const onClosed = (error: TransportError) => {
@@ -81,15 +81,15 @@ export class DirectReplyChannel implements PublishingChannel {
   async #ask(): Promise<void> {
     this.#disarm();
     this.#isAsking = true;
-    // About everything that is published in this turn.
+    // Covers everything that is published in this turn.
     await Promise.resolve();
     this.#asked = this.#published;
     this.#isFlushed = false;
     try {
-      // It consumes nothing: of all methods with an answer, this one does the least.
+      // The channel consumes nothing, so of all methods with an answer, this one has the least effect.
       await this.#channel.setPrefetch(0);
     } catch {
-      // The channel is lost, and its `onClosed` tells of it.
+      // The channel is lost, and its `onClosed` reports it.
       return;
     }
     this.#isAsking = false;

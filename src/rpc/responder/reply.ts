@@ -3,32 +3,34 @@ import { errorText } from '../../messages/copies.js';
 import { ERROR_HEADER } from '../../messages/headers.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../../transport/port.js';
 
-/** The queue that is none: what is answered to it arrives on the channel that asked. https://www.rabbitmq.com/docs/direct-reply-to */
+/**
+ * A pseudo-queue: an answer to it arrives on the channel that sent the request. https://www.rabbitmq.com/docs/direct-reply-to
+ */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
 
-/** True for an address that stands for a channel, and for no queue. */
+/** True for an address that stands for a channel rather than a queue. */
 export function isDirect(address: string): boolean {
   return address.startsWith(`${REPLY_TO}.`);
 }
 
-/** An answer: bytes, and what they are. */
+/** An answer: bytes and their content type. */
 export interface Answer {
   readonly content: Buffer;
   readonly contentType: string;
   readonly headers?: Readonly<Record<string, unknown>>;
 }
 
-/** Why a request failed, as its answer says. */
+/** Why a request failed, according to its answer. */
 export interface Failure {
   readonly code: string;
   readonly message: string;
 }
 
 /**
- * The answer to a request as a message, or undefined when the request does not say where it is to go.
+ * The answer to a request as a message, or undefined when the request has no reply address.
  *
- * It is not mandatory: before 4.3 a mandatory direct reply comes back as NO_ROUTE although it has arrived. To an address that
- * nobody listens at any more, every version drops it and confirms.
+ * The answer is not mandatory: before 4.3 a mandatory direct reply is returned as NO_ROUTE although it has arrived. If the
+ * requester's channel is gone, every version drops the answer and confirms it.
  */
 export function replyTo(
   { properties }: Delivery,
@@ -47,7 +49,7 @@ export function replyTo(
       messageId: own.messageId,
       timestamp: own.timestamp,
       contentType,
-      // Some clients look for their own message's id here when they have not given another one.
+      // Some clients send no correlation id and expect their message id here.
       correlationId: text(properties.correlationId) ?? text(properties.messageId),
       deliveryMode: typeof deliveryMode === 'number' ? deliveryMode : undefined,
       headers,
@@ -55,7 +57,7 @@ export function replyTo(
   };
 }
 
-/** A failure as an answer: a header that says so, and the same as JSON for clients that do not look at headers. */
+/** A failure as an answer: a header that says so, and the same as JSON for clients that ignore headers. */
 export function failureAnswer(error: unknown): Answer {
   const header = errorText(passedOn(error));
   return {
@@ -71,7 +73,7 @@ function passedOn(error: unknown): unknown {
   return { code: error.remoteCode, message: error.message };
 }
 
-/** The failure that an answer tells of; undefined when it is a real answer. */
+/** The failure that an answer describes; undefined for a successful answer. */
 export function failureIn({ properties }: Delivery): Failure | undefined {
   const headers = properties.headers as Readonly<Record<string, unknown>> | undefined;
   const header = headers?.[ERROR_HEADER];

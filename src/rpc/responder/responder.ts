@@ -17,28 +17,28 @@ import { type Answer, failureAnswer, isDirect, replyTo } from './reply.js';
 export type ResponderOptions = Omit<ConsumerOptions, 'noAck'>;
 
 /**
- * Answers the requests of one procedure. Made by `broker.responder(…)`; starts by itself. `close` stops deliveries, gives back
- * the requests that nobody has looked at, and waits until the running handlers have ended and their answers are confirmed. In
- * `stats`, a request that was answered counts as `acked`, also when the answer is an error.
+ * Answers the requests of one procedure. Created by `broker.responder(…)`; starts by itself. `close` stops deliveries,
+ * requeues the requests that no handler has seen, and waits until the running handlers have finished and their answers are
+ * confirmed. In `stats`, an answered request counts as `acked`, even if the answer is an error.
  */
 export type Responder = Omit<Consumer, typeof Symbol.asyncIterator>;
 
-/** How long an answer may take to be confirmed. */
+/** How long the confirm of an answer may take. */
 const TIMEOUT_MS = 30_000;
 
 export interface ResponderSettings {
   readonly procedure: ProcedureContract;
   readonly handler: (message: Message) => unknown;
-  /** Where answers to queues are published. */
+  /** Publishes answers to queues. */
   readonly answers: Publisher;
-  /** Where answers to the channels of requesters are published. */
+  /** Publishes answers to requesters' direct reply-to channels. */
   readonly directAnswers: Publisher;
   readonly clock: Clock;
   readonly events: Events;
   readonly maxBodyBytes: number;
 }
 
-/** Makes an answer of what a handler returns, or throws, and publishes it before the request is acknowledged. */
+/** Turns the result or the error of a handler into an answer, and publishes it before the request is acknowledged. */
 export class ResponderWork {
   readonly #settings: ResponderSettings;
   readonly #target: string;
@@ -48,7 +48,7 @@ export class ResponderWork {
     this.#target = `the answer of ${targetOf(settings.procedure)}`;
   }
 
-  /** The handler of the consumer: fails when the work does, or when its answer does not fit the schema. */
+  /** The consumer's handler: fails when the user's handler does, or when its result does not match the schema. */
   readonly handler = (given: Message): unknown => {
     const message = given as ReceivedMessage;
     let result: unknown;
@@ -64,12 +64,16 @@ export class ResponderWork {
     );
   };
 
-  /** Resolves when the answer that says why is confirmed, or cannot be given; undefined when nothing is to be waited for. */
+  /**
+   * Answers with the error. Resolves when the answer is confirmed, or cannot be sent; undefined when there is nothing to wait
+   * for.
+   */
   readonly answerFailure = (message: ReceivedMessage, error: unknown): Promise<void> | undefined =>
     this.#publish(message, failureAnswer(error));
 
   #answer(message: ReceivedMessage, body: unknown): undefined | Promise<void> {
-    // Given back, or answered with an error already: its handler took too long. Acknowledged ahead, it is answered all the same.
+    // The request was requeued, or already answered with an error because its handler took too long. One that was
+    // acknowledged early is still answered.
     if (message.hasVerdict && !message.isAcknowledged) return undefined;
     const { procedure, maxBodyBytes } = this.#settings;
     const { response: schema, codec } = procedure;
@@ -89,7 +93,7 @@ export class ResponderWork {
     );
   }
 
-  /** Acknowledged ahead, the request takes no other verdict: then this is the only place that can answer with the error. */
+  /** A request that was acknowledged early takes no other verdict: then only this place can answer with the error. */
   #fail(message: ReceivedMessage, error: unknown): never {
     if (message.isAcknowledged) this.answerFailure(message, error)?.catch(nothing);
     throw error;
@@ -104,8 +108,8 @@ export class ResponderWork {
   }
 
   /**
-   * Rejects when it is not sure that the answer has left: then the request is to be worked on again. Undefined when there is
-   * nothing to wait for.
+   * Rejects when it is uncertain whether the answer was sent: the request then has to be processed again. Undefined when
+   * there is nothing to wait for.
    */
   #publish(message: ReceivedMessage, answer: Answer): Promise<void> | undefined {
     const { answers, directAnswers, clock } = this.#settings;
@@ -120,8 +124,8 @@ export class ResponderWork {
     const confirmed = publisher.add(reply, { messageId }, options);
     const refused = (error: unknown) => this.#refused(message, error);
     if (!isToChannel || publisher.inFlight === inFlight) return confirmed.then(nothing, refused);
-    // Written: the server keeps no direct reply that its word could vouch for. The publisher sends it again when the connection
-    // is lost before that, and the acknowledgement need not wait for it.
+    // Writing it is enough: the server keeps no direct reply, so its confirm would vouch for nothing. The publisher sends the
+    // answer again if the connection is lost before, and the acknowledgement need not wait.
     confirmed.catch((error: unknown) => refused(error).catch(nothing));
     return undefined;
   }
@@ -132,7 +136,7 @@ export class ResponderWork {
     if (error instanceof MessageTooLargeError) await this.answerFailure(message, error);
   }
 
-  /** Nobody can be answered: the next run of the handler would end here too. */
+  /** The answer has no possible receiver: another run of the handler would end here, too. */
   #failed({ id, attempt }: ReceivedMessage, error: unknown): void {
     const { procedure, events } = this.#settings;
     events.emit('handler-error', { queue: procedure.name, messageId: id, attempt, error });

@@ -1,15 +1,15 @@
-/** When to try again. */
+/** The delays between attempts. */
 export interface BackoffPolicy {
   /** The upper bound of the first delay, in milliseconds. */
   readonly initialDelayMs: number;
-  /** Where nobody answered: another attempt is made within this time. */
+  /** If the address did not respond: another attempt is made within this time. */
   readonly refusedMaxDelayMs: number;
-  /** Where a server answered and then failed: the upper bound of the delay. */
+  /** If a server responded and then failed: the upper bound of the delay. */
   readonly maxDelayMs: number;
   readonly factor: number;
 }
 
-/** When a channel that was closed or refused is opened again, on a connection that lives. */
+/** When a closed or refused channel is opened again on an open connection. */
 export const channelBackoff: BackoffPolicy = {
   initialDelayMs: 100,
   refusedMaxDelayMs: 1_000,
@@ -17,16 +17,16 @@ export const channelBackoff: BackoffPolicy = {
   factor: 2,
 };
 
-/** After this long without a failure, the next one counts as the first. */
+/** After this long without a failure, the next failure counts as the first. */
 const STABLE_MS = 30_000;
 
 /**
- * Delays with full jitter: each is drawn between nothing and a bound that grows with the failures, so that the clients of
- * one server do not return in step.
+ * Delays with full jitter: each is drawn between 0 and a bound that grows with the failures, so that the clients of one
+ * server do not return in step.
  *
- * Failures of two kinds are counted apart. A refused port costs the server nothing and is tried again soon. A server that
- * accepts and then fails (a wrong password, a message that breaks the decoder) gets longer and longer pauses, until it has
- * been stable for 30 s, or was found down in between: then what comes back is another incarnation.
+ * Two kinds of failures are counted separately. A refused port costs the server nothing and is tried again soon. A server
+ * that accepts and then fails (a wrong password, a message that breaks the decoder) gets longer and longer pauses, until it
+ * has been stable for 30 s, or was down in between: what comes back then is another incarnation.
  */
 export class Backoff {
   readonly #policy: BackoffPolicy;
@@ -43,7 +43,7 @@ export class Backoff {
   afterFailure({ reachedServer }: { readonly reachedServer: boolean }): number {
     if (reachedServer) return this.#draw(this.#failed++, this.#policy.maxDelayMs);
     this.#failed = 0;
-    // Half of the promised time, which leaves the other half to the attempt itself.
+    // Half of the promised time; the other half is left to the attempt itself.
     return this.#draw(this.#refused++, this.#policy.refusedMaxDelayMs / 2);
   }
 

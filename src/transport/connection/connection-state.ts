@@ -33,7 +33,7 @@ export type ConnectionEvent =
   | { readonly type: 'close' }
   | { readonly type: 'closed' };
 
-/** The state after an event: the same value when the event does not concern it. */
+/** The state after an event: the same object if the event changes nothing. */
 export function transition(state: ConnectionState, event: ConnectionEvent): ConnectionState {
   if (state.status === 'closed') return state;
   if (event.type === 'closed') return { status: 'closed' };

@@ -12,16 +12,16 @@ import { type ConnectionEvent, type ConnectionState, transition } from './connec
 import { CredentialRenewal, checkCredentials } from './credential-renewal.js';
 import { AllAddressesFailedError, DialDeadlineError, type DialErrors, toDialError } from './dial-errors.js';
 
-/** How long one address may take from the first packet to an open connection, and as long the credentials before it. */
+/** The time limit for one address, from the first packet to an open connection, and as much for the credentials before it. */
 const DIAL_TIMEOUT_MS = 10_000;
 
-/** The same while there are others that have not been tried: one that stands still must not keep a program from them. */
+/** A shorter timeout while other addresses are untried, so that one hung host does not delay the rest. */
 const FIRST_ROUND_TIMEOUT_MS = 3_000;
 
-/** With less than this left of the time for the start, no further attempt is made. */
+/** With less than this left of the startup time, no further attempt is made. */
 const LAST_ATTEMPT_MS = 100;
 
-/** Silence for less than that says nothing of an address. */
+/** A shorter silence says nothing about an address. */
 const TELLING_MS = 1_000;
 
 export interface ConnectionSettings {
@@ -33,30 +33,30 @@ export interface ConnectionSettings {
   readonly backoff: BackoffPolicy;
   readonly startupTimeoutMs: number;
   readonly credentials: (() => Credentials | Promise<Credentials>) | undefined;
-  /** True once any connection of the broker has been open: from then on nothing makes it give up. */
+  /** True once any connection of the broker has been open: from then on the broker never gives up. */
   readonly isEstablished: () => boolean;
   readonly onChange: (state: ConnectionState, event: ConnectionEvent) => void;
 }
 
 /**
- * One of a broker's connections: dials when it is first needed, and again after each loss, forever. Everything that uses
+ * One of a broker's connections: dials on first use, and again after each loss, indefinitely. Everything that uses
  * it asks for the current link, sets itself up on it, and comes back when the link is gone.
  */
 export class Connection {
   readonly role: Role;
-  /** What traces say of it. */
+  /** The origin that traces report. */
   readonly origin: TraceOrigin;
   readonly #settings: ConnectionSettings;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
-  /** What was met last at each address, since the run began. */
+  /** The last failure of each address since the run began. */
   readonly #reasons = new Map<string, DialError>();
   #state: ConnectionState = { status: 'idle' };
   #link: Link | undefined;
   #next = deferred<Link>();
   #running: Promise<void> | undefined;
   #credentialsUsed: Credentials | undefined;
-  /** Attempts at a host since the connection was lost, or first asked for. */
+  /** Attempts to connect since the connection was lost, or first requested. */
   #dials = 0;
   #wasOpen = false;
   #closed: Promise<void> | undefined;
@@ -75,21 +75,21 @@ export class Connection {
     return this.#state;
   }
 
-  /** The link, while it is open. */
+  /** The link, while the connection is open. */
   get current(): Link | undefined {
     return this.#link?.isOpen ? this.#link : undefined;
   }
 
   /**
-   * The open link, or the next one. Rejects with a `ConnectionError` when the start is given up, and with a `ClosedError`
-   * when the connection is closed.
+   * The open link, or the next one. Rejects with a `ConnectionError` when the start fails, and with a `ClosedError` when the
+   * connection is closed.
    */
   link(): Promise<Link> {
     if (this.#closing.signal.aborted) return Promise.reject(new ClosedError('The broker is closed'));
     if (this.current) return Promise.resolve(this.current);
     const { promise } = this.#next;
     if (!this.#running) {
-      // It lives for longer than whoever has asked first.
+      // The run outlives the context of its first caller.
       const run = outsideOfContexts(() => this.#run()).finally(() => {
         if (this.#running === run) this.#running = undefined;
       });
@@ -98,13 +98,13 @@ export class Connection {
     return promise;
   }
 
-  /** Closes the link with a goodbye, and dials no more. Bounded in time; never rejects. */
+  /** Closes the link with a handshake, and dials no more. Bounded in time; never rejects. */
   close(): Promise<void> {
     this.#closed ??= this.#shutDown();
     return this.#closed;
   }
 
-  /** Drops the link at once. Without a `close` before it, the next one is dialled. */
+  /** Drops the link at once. Without a `close` before it, the next link is dialled. */
   destroy(reason: Error): void {
     this.#link?.destroy(reason);
   }
@@ -128,7 +128,7 @@ export class Connection {
       try {
         await pRetry((round) => this.#attempt(round, giveUpAt), {
           retries: Number.POSITIVE_INFINITY,
-          // The delay is ours: p-retry puts its cap on after the jitter, so that all clients would retry in step.
+          // The delay is our own: p-retry applies its cap after the jitter, so that all clients would retry in step.
           minTimeout: 0,
           onFailedAttempt: ({ error }) => this.#waitAfter(error as AllAddressesFailedError, giveUpAt),
         });
@@ -179,7 +179,7 @@ export class Connection {
     );
   }
 
-  /** Why an address fails: what was met last, unless that was cut short. */
+  /** Why an address fails: its last failure, or an earlier one if the last attempt was cut short. */
   #reasonOf(address: string, failure: DialError): DialError {
     if (failure instanceof DialDeadlineError) return this.#reasons.get(address) ?? failure;
     this.#reasons.set(address, failure);
@@ -207,7 +207,7 @@ export class Connection {
       return await within(dialled, limitMs);
     } catch (error) {
       attempt.abort(error);
-      // A success that comes after all is of no use to anybody.
+      // A connection that opens after all is closed again.
       dialled?.then(
         (link) => link.destroy(toDialError(error)),
         () => {},
@@ -253,13 +253,13 @@ export class Connection {
     resolve(link);
   }
 
-  /** Waits before the next attempt, or throws when there is to be none. */
+  /** Waits before the next attempt, or throws when there will be none. */
   async #waitAfter(failure: AllAddressesFailedError, giveUpAt: number): Promise<void> {
     const { clock } = this.#settings;
     this.#closing.signal.throwIfAborted();
     const leftMs = this.#mayGiveUp() ? giveUpAt - clock.now() : Number.POSITIVE_INFINITY;
     if (leftMs < LAST_ATTEMPT_MS || (this.#mayGiveUp() && failure.isPermanent)) throw failure;
-    // A long delay must not use up what is left of the time for the start.
+    // A long delay must not use up the rest of the startup time.
     const delayMs = Math.min(
       this.#backoff.afterFailure({ reachedServer: failure.reachedServer }),
       leftMs / 2,
@@ -273,7 +273,7 @@ export class Connection {
     const error = failure.toConnectionError();
     const { reject } = this.#next;
     this.#next = deferred();
-    // Cleared here, since whoever gets the error may ask for a link again before this run has come to its end.
+    // Cleared here, because a caller that receives the error may request a link again before this run has ended.
     this.#running = undefined;
     this.#apply({ type: 'failed', error, delayMs: 0 });
     this.#apply({ type: 'gave-up', error });

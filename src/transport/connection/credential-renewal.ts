@@ -3,14 +3,14 @@ import { expectDate } from '../../util/checks.js';
 import { type Clock, type Timer, withDeadline } from '../../util/clock.js';
 import type { Credentials, Link } from '../port.js';
 
-/** At this share of a password's life the server gets the next one. */
+/** The share of a password's lifetime after which the server gets the next one. */
 const RENEW_AT = 0.8;
-/** How soon a renewal that failed is tried again, and how long one may take. */
+/** How soon a failed renewal is tried again, and the time limit of one renewal. */
 const RETRY_MS = 5_000;
 
 /**
- * Hands the server a new password before the old one expires (`connection.update-secret`). When that fails it is tried
- * again; when the server drops the connection in the end, the next one is dialled with fresh credentials anyway.
+ * Gives the server a new password before the old one expires (`connection.update-secret`). A failed renewal is tried again.
+ * If the server drops the connection in the end, the next one is dialled with fresh credentials anyway.
  */
 export class CredentialRenewal {
   readonly #clock: Clock;
@@ -68,7 +68,7 @@ export class CredentialRenewal {
 }
 
 /**
- * Checks what the program's function answered, which no compiler may have seen. The answer itself is in no message.
+ * Checks the result of the program's function, which may not have been type-checked. The result itself appears in no message.
  *
  * @throws ConfigurationError
  */

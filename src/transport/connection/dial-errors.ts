@@ -1,7 +1,7 @@
 import { ConnectionError, type ConnectionErrorCode } from '../../errors.js';
 import { DialError } from '../port.js';
 
-/** What no further attempt can mend before somebody changes a setting. */
+/** Failures that no further attempt can fix until a setting is changed. */
 const PERMANENT: ReadonlySet<ConnectionErrorCode> = new Set([
   'ACCESS_REFUSED',
   'VHOST_NOT_FOUND',
@@ -9,10 +9,10 @@ const PERMANENT: ReadonlySet<ConnectionErrorCode> = new Set([
   'INVALID_URL',
 ]);
 
-/** An attempt that ended with the time for the start, before it could tell anything. What an earlier one met says more. */
+/** An attempt that was cut short by the end of the startup time. The failure of an earlier attempt says more. */
 export class DialDeadlineError extends DialError {}
 
-/** What went wrong with each address of a round. */
+/** The failures of each address in a round. */
 export type DialErrors = { readonly address: string; readonly failure: DialError }[];
 
 /** Why no address could be connected to. */

@@ -5,11 +5,11 @@ import type { QueueDeclarationLock } from './queue-lock.js';
 
 /** How something is declared. */
 export interface DeclareOptions {
-  /** Also when it was declared before, because something is known to be missing. */
+  /** Also if it was declared before, because something is known to be missing. */
   readonly again?: boolean;
   /**
-   * The caller's own channel, opened again after a refusal has closed it: what does not depend on each other is then declared
-   * side by side, where on the declarer's own channel it would wait for one answer after the other.
+   * The caller's own channel, opened again after a refusal has closed it. Independent declarations then run side by side,
+   * where on the declarer's own channel each would wait for the answer to the one before.
    */
   readonly openChannel?: (() => Promise<Channel>) | undefined;
 }
@@ -21,8 +21,8 @@ interface Declared {
 }
 
 /**
- * Declares topology on one link, each contract once. A declaration that the server refuses closes its channel, so it is done
- * on a channel that nobody else uses, which is closed again when there is nothing more to declare.
+ * Declares topology on one link, each contract once. The server closes the channel of a refused declaration, so declarations
+ * use a channel of their own, which is closed when nothing is left to declare.
  */
 export class Declarer {
   readonly link: Link;
@@ -39,8 +39,8 @@ export class Declarer {
   }
 
   /**
-   * Declares what the contract needs. Rejects with a `TopologyError` when the server refuses for good, and with a
-   * `TransportError` when it may work later.
+   * Declares what the contract needs. Rejects with a `TopologyError` for a permanent refusal, and with a `TransportError`
+   * when it may work later.
    *
    * @param options - how: see {@link DeclareOptions}
    */
@@ -53,7 +53,7 @@ export class Declarer {
     for (const step of steps) await this.#once(step, options);
   }
 
-  /** Runs one operation on the channel of its own, after those that wait. */
+  /** Runs one operation on the declarer's own channel, after those that are waiting. */
   run<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
     this.#waiting++;
     const result = this.#last.then(() => this.#runNow(operation));
@@ -61,13 +61,13 @@ export class Declarer {
     return result;
   }
 
-  /** Forgets what was declared, since something was deleted. */
+  /** Forgets what was declared, because something was deleted. */
   forget(): void {
     this.#declared.clear();
     this.#forgotten++;
   }
 
-  /** How often that happened, for those who remember something themselves. */
+  /** How often that happened, for callers that remember something themselves. */
   get forgotten(): number {
     return this.#forgotten;
   }
@@ -75,7 +75,7 @@ export class Declarer {
   async #once(step: TopologyStep, { again = false, openChannel }: DeclareOptions): Promise<void> {
     const key = JSON.stringify(step);
     const before = this.#declared.get(key);
-    // What is being declared is not declared once more beside it, whoever asks.
+    // A running declaration is not repeated beside it, whatever the caller.
     if (before && (!again || before.isPending)) return before.done;
     const operation = (channel: Channel) => perform(channel, step);
     const declare = () =>
@@ -122,7 +122,7 @@ export class Declarer {
     }
   }
 
-  /** What the server refuses by closing the whole connection, only the connection hears of. */
+  /** If the server refuses by closing the whole connection, only the connection receives the reason. */
   async #explained(error: unknown): Promise<unknown> {
     if (this.link.isOpen || !(error instanceof TransportError) || error.replyCode !== undefined) return error;
     return refusalOf(await this.link.closed) ?? error;
@@ -140,7 +140,7 @@ export class Declarer {
 /** A refusal that was given as the reason for closing the connection. */
 function refusalOf(reason: Error): TransportError | undefined {
   const { code, replyCode = code } = reason as { readonly code?: unknown; readonly replyCode?: unknown };
-  // A feature that this version, or its configuration, denies comes as an internal error (measured on 4.3).
+  // A feature that this version, or its configuration, denies is reported as an internal error (measured on 4.3).
   const isDenied = replyCode === 541 && /^Feature `|- Feature `/m.test(reason.message);
   if (!isDenied && replyCode !== 503 && replyCode !== 540) return undefined;
   return new TransportError(reason.message, { replyCode: isDenied ? 540 : replyCode, cause: reason });
@@ -148,7 +148,7 @@ function refusalOf(reason: Error): TransportError | undefined {
 
 const declarers = new WeakMap<Link, Declarer>();
 
-/** The declarer of a link: what one part of the broker has declared, the others need not. */
+/** The declarer of a link, shared by all parts of the broker: what one has declared, the others need not. */
 export function declarerOf(link: Link): Declarer {
   let declarer = declarers.get(link);
   if (!declarer) {
@@ -158,13 +158,14 @@ export function declarerOf(link: Link): Declarer {
   return declarer;
 }
 
-/** From now on the link declares in turn with the others that have the same turns. To be called before its first use. */
+/** From now on the link declares in turn with the other links that share this lock. Call it before the link's first use. */
 export function serialiseDeclarations(link: Link, turns: QueueDeclarationLock): void {
   declarers.set(link, new Declarer(link, turns));
 }
 
 /**
- * A refusal of the server as a `TopologyError`, or the error as it is when another attempt may succeed.
+ * Converts a refusal of the server to a `TopologyError`; an error after which another attempt may succeed is returned as it
+ * is.
  *
  * @param name - of the queue or exchange in question
  * @param subject - what the refusal is about, in words
@@ -196,18 +197,21 @@ const CODES: ReadonlyMap<number, TopologyErrorCode> = new Map([
   [403, 'ACCESS_REFUSED'],
   [404, 'NOT_FOUND'],
   [406, 'MISMATCH'],
-  // Refused as such, whatever exists: a feature that this version of the server denies, or an unknown exchange type.
+  // Refused in any case: a feature that this version of the server denies, or an unknown exchange type.
   [503, 'MISMATCH'],
   [540, 'MISMATCH'],
 ]);
 
-/** It exists, and comes back with its node or its supervisor (rabbit_amqqueue:not_found_or_absent_dirty and rabbit_channel). */
+/**
+ * The queue exists, and comes back with its node or its supervisor (rabbit_amqqueue:not_found_or_absent_dirty and
+ * rabbit_channel).
+ */
 const UNAVAILABLE = /is down or inaccessible|is stopped by supervisor/;
 
 /** The words of rabbit_misc:assert_args_equivalence1/4, the same from 3.10 to 4.3. */
 const INEQUIVALENT = /inequivalent arg '([^']+)' for .*: received (.+?) but current is (.+)$/s;
 
-/** Without a place for dead letters, a message that fails for good could only run again and again. */
+/** Without a place for dead letters, a message that fails permanently could only be retried again and again. */
 function withDeadLetterAdvice(refusal: TopologyError): TopologyError {
   const { code, target, message } = refusal;
   const advice =

@@ -1,12 +1,12 @@
 import { type Clock, sleep } from '../../util/clock.js';
 
-/** How long one declaration may keep others waiting: that of a dead or blocked connection says nothing for a long time. */
+/** How long one declaration may delay others, because on a dead or blocked connection it stays unanswered for a long time. */
 const MAX_WAIT_MS = 1_000;
 
 /**
- * Lets the links of one broker declare the same queue one after the other. RabbitMQ answers the second of two declarations of
- * a quorum queue at once, also while the first is still electing a leader, and until there is one it refuses every message
- * (`basic.nack`; seen on 3.10.8).
+ * Makes the links of one broker declare the same queue one after the other. RabbitMQ answers the second of two declarations
+ * of a quorum queue at once, even while the first is still electing a leader. Until there is a leader, the queue refuses
+ * every message (`basic.nack`; seen on 3.10.8).
  */
 export class QueueDeclarationLock {
   readonly #clock: Clock;
@@ -16,7 +16,7 @@ export class QueueDeclarationLock {
     this.#clock = clock;
   }
 
-  /** Runs the declaration once those before it, of the same queue, are through. Settles as it does. */
+  /** Runs the declaration once the earlier ones of the same queue have finished. Settles as it does. */
   run<T>(queue: string, declare: () => Promise<T>): Promise<T> {
     const before = this.#last.get(queue);
     const result = before ? this.#through(before).then(declare) : declare();

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net';
 import { ConnectionError } from '../../errors.js';
 
-/** One server to dial, taken apart from its URL. */
+/** One server to dial, parsed from its URL. */
 export interface Address {
-  /** The URL without its secrets: what messages and logs may show. */
+  /** The URL without its secrets, for messages and logs. */
   readonly label: string;
   readonly secure: boolean;
   readonly hostname: string;
@@ -14,19 +14,19 @@ export interface Address {
   readonly settings: AddressSettings;
 }
 
-/** What the query of a URL says of the connection; absent: the broker's options decide, or the server. */
+/** The connection settings in the query of a URL; absent ones are left to the broker's options or the server. */
 export interface AddressSettings {
   /** Seconds, 1 to 3 600. */
   readonly heartbeat?: number;
-  /** How long one attempt may take, in milliseconds. */
+  /** The time limit of one attempt, in milliseconds. */
   readonly connection_timeout?: number;
-  /** The largest frame, in bytes, 8 192 or more: the least that RabbitMQ 4.1 takes. */
+  /** The largest frame, in bytes, 8 192 or more: the least that RabbitMQ 4.1 accepts. */
   readonly frameMax?: number;
   /** The most channels, 1 to 65 535. */
   readonly channelMax?: number;
 }
 
-/** The parameters of the RabbitMQ URI specification that hosted services and other clients write, and their ranges. */
+/** The parameters of the RabbitMQ URI specification that hosted services and other clients use, and their ranges. */
 const PARAMETERS: Readonly<Record<string, readonly [name: keyof AddressSettings, min: number, max: number]>> =
   {
     heartbeat: ['heartbeat', 1, 3_600],
@@ -38,10 +38,10 @@ const PARAMETERS: Readonly<Record<string, readonly [name: keyof AddressSettings,
   };
 
 /**
- * Takes an AMQP URL apart (https://www.rabbitmq.com/docs/uri-spec).
+ * Parses an AMQP URL (https://www.rabbitmq.com/docs/uri-spec).
  *
- * @throws ConnectionError with the code INVALID_URL. The URL itself is not in the message, nor the parser's error: both can
- * hold a password.
+ * @throws ConnectionError with the code INVALID_URL. Neither the URL nor the parser's error is in the message: both can
+ * contain a password.
  */
 export function parseAddress(text: string): Address {
   if (text === 'undefined') {
@@ -54,7 +54,8 @@ export function parseAddress(text: string): Address {
   if (url.protocol !== 'amqp:' && url.protocol !== 'amqps:') {
     throw invalid(`its scheme is '${url.protocol.slice(0, 20)}'`);
   }
-  // Without this, 'amqp:user:password@host' and a password with a '/' would be taken for the name of a virtual host, and shown.
+  // Without this, 'amqp:user:password@host' and a password with a '/' would be taken for the name of a virtual host, and
+  // shown.
   if (!/^\s*amqps?:\/\//i.test(text)) throw invalid("its scheme is not followed by '//'");
   if (url.pathname.includes('@')) {
     throw invalid("an '@' in the name of a virtual host is written as %40, and a '/' in a password as %2F");
@@ -83,7 +84,7 @@ export function parseAddress(text: string): Address {
 const ENCODE_PASSWORD =
   'The likely fault is a password with one of / ? # [ ] @ : % in it: percent-encode it, with encodeURIComponent(password)';
 
-/** The query of a URL. Its values are never shown: a password that is not encoded can end up there. */
+/** Parses the query of a URL. Its values are never shown, because a password that is not encoded can end up there. */
 function settingsOf(url: URL): AddressSettings {
   const settings: Partial<Record<keyof AddressSettings, number>> = {};
   for (const [key, text] of url.searchParams) {

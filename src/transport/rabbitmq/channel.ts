@@ -16,14 +16,14 @@ import { toTransportError } from './failures.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
 import { SettlementProof } from './settlement-proof.js';
 
-/** How its link waits for answers. */
+/** How the link waits for answers. */
 export interface Requests {
   ask<T>(answer: Promise<T>): Promise<T>;
-  /** Waits as long as the answer to a `close` is worth it. */
+  /** Waits for the answer to a `close` for as long as it is worthwhile. */
   close(answer: Promise<unknown>): Promise<void>;
 }
 
-/** One channel of amqplib. */
+/** A channel of amqplib. */
 export class RabbitChannel implements Channel {
   readonly #channel: AmqpChannel | ConfirmChannel;
   readonly #requests: Requests;
@@ -33,7 +33,7 @@ export class RabbitChannel implements Channel {
   #isOpen = true;
   #closing: Promise<void> | undefined;
 
-  /** @param makePath - how its messages travel */
+  /** @param makePath - creates the path that the channel's messages take */
   constructor(
     channel: AmqpChannel | ConfirmChannel,
     options: ChannelOptions,
@@ -57,7 +57,8 @@ export class RabbitChannel implements Channel {
       this.#path.release();
       const error = this.#error ?? new TransportError('the channel was closed');
       this.#error = error;
-      // amqplib closes the channels of a lost connection before it tells of the loss: by then the link says so too.
+      // amqplib closes the channels of a lost connection before it reports the loss. In the next microtask the link reports
+      // it, too.
       realTimers.queueMicrotask(() => options.onClosed(error));
     });
     const { onReturn } = options;
@@ -174,21 +175,21 @@ export class RabbitChannel implements Channel {
     try {
       await this.#requests.close(this.#channel.close());
     } catch {
-      // It was gone already, or the link is now.
+      // The channel was gone already, or the link is now.
     }
   }
 
-  /** Waits until the queue has everything that was settled. A message that comes with its answer goes back uncounted. */
+  /** Waits until the queue has received every settlement. A message that arrives with its answer is requeued uncounted. */
   async #prove(queue: string): Promise<void> {
     try {
       const message = await this.#ask(() => this.#channel.get(queue, { noAck: false }));
       if (message) this.#path.nack(message.fields.deliveryTag, false, true);
     } catch {
-      // The channel is gone, and what was still in it comes back.
+      // The channel is gone, and what was still in it will be redelivered.
     }
   }
 
-  /** A channel that is closing or gone, or a message that cannot be encoded. */
+  /** The channel is closing or gone, or a message cannot be encoded. */
   #writeFailed(error: unknown): TransportError {
     if ((error as Error).name === 'IllegalOperationError') this.#isOpen = false;
     return this.#error ?? toTransportError(error);

@@ -2,7 +2,7 @@ import type { ConnectionErrorCode } from '../../errors.js';
 import { DialError, TransportError } from '../port.js';
 import type { Address } from './address.js';
 
-/** Nobody answered: trying again soon costs no server anything. */
+/** The address did not respond: trying again soon costs no server anything. */
 const UNREACHED = new Set([
   'ECONNREFUSED',
   'EHOSTUNREACH',
@@ -14,9 +14,9 @@ const UNREACHED = new Set([
 ]);
 
 /**
- * What went wrong while connecting, from whatever amqplib or Node made of it.
+ * Converts a failure to connect, in whatever form amqplib or Node reports it.
  *
- * @param serverWords - the text of the server's last `connection.close`, when it could be read
+ * @param serverWords - the text of the server's last `connection.close`, if it could be read
  */
 export function dialFailure(error: unknown, address: Address, serverWords: string | undefined): DialError {
   if (error instanceof DialError) return error;
@@ -32,7 +32,7 @@ export function dialFailure(error: unknown, address: Address, serverWords: strin
     return new DialError('ACCESS_REFUSED', reason, { reachedServer: true, cause: error });
   }
   if (/Expected ConnectionOpenOk/.test(text)) {
-    // That is all that amqplib tells of a connection.close in this place; the server's own words are on the wire.
+    // amqplib reports no more than this about a connection.close at this point; the server's own words are on the wire.
     const reason =
       serverWords ?? 'it is unknown, the user has no access to it, or a connection limit is reached';
     const message = `the server refused the virtual host '${address.vhost}': ${reason}`;
@@ -43,11 +43,11 @@ export function dialFailure(error: unknown, address: Address, serverWords: strin
 
 function vhostRefusal(serverWords: string | undefined): ConnectionErrorCode {
   if (serverWords === undefined || /not found/.test(serverWords)) return 'VHOST_NOT_FOUND';
-  // It is there, and begins or ends: trying again helps.
+  // The virtual host exists, and is starting or stopping: trying again helps.
   return / is down/.test(serverWords) ? 'CONNECTION_FAILED' : 'ACCESS_REFUSED';
 }
 
-/** An error of amqplib as one of ours: the reply code is a property, or stands in the text. */
+/** Converts an error of amqplib to one of ours: the reply code is a property, or stands in the text. */
 export function toTransportError(error: unknown, fallback = 'the channel is closed'): TransportError {
   if (error instanceof TransportError) return error;
   if (!(error instanceof Error)) return new TransportError(fallback, { cause: error });

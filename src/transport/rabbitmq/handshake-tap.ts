@@ -1,25 +1,25 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 
-/** Where Node announces each new client socket, while `connect` is being called (Node 18.8 and later). */
+/** The channel on which Node announces each new client socket while `connect` is being called (Node 18.8 and later). */
 const NEW_SOCKET = 'net.client.socket';
 
-/** More than any handshake has. */
+/** More than any handshake sends. */
 const MAX_BYTES = 16 * 1024;
 
 /** The server's refusals to open a virtual host (rabbit_reader, the same words from 3.10 to 4.3). */
 const REFUSAL = /NOT_ALLOWED - [\x20-\x7e]+/;
 
 /**
- * Listens to what the server says during the handshake. When it refuses a virtual host, amqplib throws its words away, and
- * an unknown host, a missing right and a full connection limit could not be told apart. Over TLS nothing can be heard.
+ * Reads what the server sends during the handshake. When the server refuses a virtual host, amqplib discards its words, and
+ * an unknown host, a missing permission and a full connection limit could not be told apart. Over TLS nothing can be read.
  */
 export class HandshakeTap {
   #chunks: Buffer[] = [];
   #sizeBytes = 0;
   #socket: Socket | undefined;
 
-  /** Calls `connect`, which makes a socket before it returns, and listens to that. */
+  /** Calls `connect`, which creates a socket before it returns, and reads from that socket. */
   around<T>(connect: () => T): T {
     const onSocket = (message: unknown) => {
       this.#socket ??= (message as { readonly socket?: Socket }).socket;
@@ -29,7 +29,7 @@ export class HandshakeTap {
       return connect();
     } finally {
       unsubscribe(NEW_SOCKET, onSocket);
-      // Only once amqplib reads: a listener before it would take the data away from it.
+      // Only once amqplib reads: an earlier listener would take the data away from it.
       this.#socket?.once('connect', () => this.#socket?.on('data', this.#onData));
     }
   }

@@ -17,26 +17,26 @@ import type { OwnFrames } from './frames/own-frames.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
 import { PublicApiPath } from './public-api-path.js';
 
-/** How long the server may take to answer one request. amqplib itself waits forever. */
+/** How long the server may take to answer one request. amqplib itself waits indefinitely. */
 const ROUND_TRIP_MS = 15_000;
 
-/** How long a goodbye may take before the socket is dropped. */
+/** How long the closing handshake may take before the socket is dropped. */
 const GOODBYE_MS = 3_000;
 
-/** The part of a socket that amqplib's connection holds and its declarations leave out. */
+/** The part of a socket that amqplib's connection holds and its type declarations leave out. */
 interface Stream {
   readonly destroyed: boolean;
   readonly writableEnded: boolean;
   destroy(error: Error): unknown;
 }
 
-/** What amqplib's declarations leave out of its connection. */
+/** The part of amqplib's connection that its type declarations leave out. */
 interface RawConnection extends NodeJS.EventEmitter {
   readonly stream: Stream;
   readonly channelMax: number;
 }
 
-/** One connection of amqplib. */
+/** A connection of amqplib. */
 export class RabbitLink implements Link {
   readonly address: string;
   readonly closed: Promise<Error>;
@@ -51,7 +51,7 @@ export class RabbitLink implements Link {
   #blocked: string | undefined;
   #cause: Error | undefined;
 
-  /** @param frames - our own, where they can be */
+  /** @param frames - our own frames, if they can be used */
   constructor(
     model: ChannelModel,
     address: string,
@@ -66,7 +66,8 @@ export class RabbitLink implements Link {
     this.#frames = frames;
     this.#limit = new RoundTripTimeout(clock, ROUND_TRIP_MS);
     this.closed = this.#closed.promise;
-    // amqplib can report success for a connection that the server closed in the same packet: nobody would ever hear of it.
+    // amqplib can report success for a connection that the server closed in the same packet. The loss would then never be
+    // reported.
     const stream = this.#stream;
     this.#isOpen = !stream.destroyed && !stream.writableEnded;
     // `error` comes before `close`, and does not come at all after a graceful shutdown of the server.
@@ -76,7 +77,7 @@ export class RabbitLink implements Link {
     model.on('close', (error) => this.#gone(this.#cause ?? error ?? new Error('the connection was closed')));
     model.on('blocked', (reason) => this.#setBlocked(reason || 'the server has raised an alarm'));
     model.on('unblocked', () => this.#setBlocked(undefined));
-    // Without it amqplib lets an error of a listener break its reading loop.
+    // Without it, amqplib lets an error of a listener break its reading loop.
     this.#raw.on('handler-error', (error: Error) => this.destroy(error));
   }
 
@@ -95,7 +96,7 @@ export class RabbitLink implements Link {
   async openChannel(options: ChannelOptions): Promise<Channel> {
     const opening = options.confirms ? this.#model.createConfirmChannel() : this.#model.createChannel();
     const channel = await this.request(opening.catch((error) => this.#refused(error))).catch((error) => {
-      // What was not answered yet is what the server closed the connection over, or came after it.
+      // A request without an answer is the reason why the server closed the connection, or came after the close.
       throw (this.#cause && userLimitReached(this.#cause)) ?? error;
     });
     const requests = {
@@ -140,8 +141,8 @@ export class RabbitLink implements Link {
   }
 
   /**
-   * Waits for an answer within the round-trip limit, in which an alarm does not count. Without one nothing on this connection
-   * can be trusted any more.
+   * Waits for an answer within the round-trip limit, not counting the time of an alarm. Without an answer, nothing on this
+   * connection can be trusted any more.
    */
   async request<T>(answer: Promise<T>): Promise<T> {
     try {
@@ -156,14 +157,14 @@ export class RabbitLink implements Link {
     }
   }
 
-  /** amqplib leaves what it was asked for unsettled when the socket goes. */
+  /** amqplib leaves pending requests unsettled when the socket closes. */
   #orGone<T>(answer: Promise<T>): Promise<T> {
     return raceAbort(answer, this.#socket.signal);
   }
 
   /**
-   * amqplib only ends the socket, which a peer that does not answer keeps open: destroy it. With an error, since otherwise
-   * amqplib does not notice: its heartbeats would go on, and its channels stay open, until the next one is missed.
+   * amqplib only ends the socket, which a peer that does not respond keeps open: destroy it. With an error, because otherwise
+   * amqplib does not notice: its heartbeats would continue, and its channels stay open, until the next one is missed.
    */
   #gone(reason: Error): void {
     const wasOpen = this.#isOpen;

@@ -2,13 +2,13 @@ import type { Channel as AmqpChannel, ConfirmChannel, ConsumeMessage, Message, O
 import type { ConsumeOptions, Delivery, MessageProperties, OutgoingMessage } from '../port.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
 
-/** Messages by amqplib's public API: where own frames cannot be. */
+/** Messages through amqplib's public API, where own frames cannot be used. */
 export class PublicApiPath implements MessagePath {
   readonly #channel: AmqpChannel | ConfirmChannel;
 
   constructor(channel: AmqpChannel | ConfirmChannel, { onConfirm, onBroken }: MessagePathOptions) {
     this.#channel = channel;
-    // With a listener here, amqplib does not close the connection over an error that a listener of ours throws.
+    // With a listener here, amqplib does not close the connection over an error that one of our listeners throws.
     channel.on('handler-error', onBroken);
     if (!onConfirm) return;
     channel.on('ack', ({ deliveryTag, multiple }) => onConfirm(deliveryTag, multiple, true));
@@ -56,8 +56,8 @@ export class PublicApiPath implements MessagePath {
 }
 
 /**
- * amqplib's own function, where OpenTelemetry's instrumentation of amqplib has put one around it: that would make a second span of
- * each message, and keep those of consumed ones in memory for a minute.
+ * amqplib's own function, where OpenTelemetry's instrumentation of amqplib has wrapped it: the wrapper would create a second
+ * span of each message, and keep those of consumed messages in memory for a minute.
  */
 function own<F>(wrapped: F): F {
   let unwrapped: unknown = wrapped;
@@ -71,7 +71,7 @@ interface Wrapper {
   readonly __original?: unknown;
 }
 
-/** What `publish` of amqplib's channels does, without what may be around it: that of a confirm channel calls the plain one. */
+/** Publishes as amqplib's channels do, without a wrapper around it: a confirm channel's `publish` calls the plain one. */
 function publish(channel: AmqpChannel | ConfirmChannel, ...args: Parameters<AmqpChannel['publish']>): void {
   const base: object = Object.getPrototypeOf(channel) as object;
   const plain: object = 'waitForConfirms' in channel ? (Object.getPrototypeOf(base) as object) : base;
@@ -79,12 +79,14 @@ function publish(channel: AmqpChannel | ConfirmChannel, ...args: Parameters<Amqp
   if ('waitForConfirms' in channel) (channel as unknown as ConfirmCounter).pushConfirmCallback();
 }
 
-/** Not in the declarations of amqplib: it counts what is to be confirmed. */
+/** Missing in amqplib's type declarations: its count of unconfirmed messages. */
 interface ConfirmCounter {
   pushConfirmCallback(callback?: () => void): void;
 }
 
-/** Property by property: a spread of objects of many shapes takes several times as long, and so does amqplib to read it. */
+/**
+ * Property by property: spreading objects of many shapes takes several times as long, and so does amqplib's reading of them.
+ */
 function toOptions(of: MessageProperties, mandatory: boolean): Options.Publish {
   const options: { [K in keyof MessageProperties]-?: MessageProperties[K] } & { mandatory: boolean } = {
     contentType: of.contentType,
@@ -102,11 +104,11 @@ function toOptions(of: MessageProperties, mandatory: boolean): Options.Publish {
     appId: of.appId,
     mandatory,
   };
-  // Its declaration knows no property that is there and undefined.
+  // amqplib's declaration does not allow a property that is present and undefined.
   return options as Options.Publish;
 }
 
-/** What amqplib reads of a message to settle it. */
+/** The part of a message that amqplib reads to settle it. */
 function byTag(deliveryTag: number): Message {
   return { fields: { deliveryTag } } as Message;
 }

@@ -10,7 +10,7 @@ import { HandshakeTap } from './handshake-tap.js';
 import { RabbitLink } from './link.js';
 
 export interface RabbitOptions {
-  /** Shown in the management UI. */
+  /** The name in the management UI. */
   readonly name: string | undefined;
   readonly heartbeatSeconds: number;
   readonly tls: TlsConnectionOptions | undefined;
@@ -18,7 +18,7 @@ export interface RabbitOptions {
   readonly productVersion: string;
 }
 
-/** How long an idle TCP connection waits before it asks whether the other side is there. */
+/** How long a TCP connection may be idle before the kernel probes the other side. */
 const KEEP_ALIVE_DELAY_MS = 30_000;
 
 /** Dials RabbitMQ servers through amqplib. */
@@ -42,7 +42,7 @@ export class RabbitTransport implements Transport {
     this.addresses = [...this.#addresses.keys()];
     this.#options = options;
     if (new Set(addresses.map((address) => address.secure)).size > 1) {
-      // Whoever keeps the hosts with TLS from answering would be sent the password in the clear.
+      // An attacker who keeps the TLS hosts from responding would be sent the password in the clear.
       throw new ConnectionError(
         'INVALID_URL',
         'Invalid broker URL: a list has amqps: and amqp: in it, and would go on without TLS where TLS fails',
@@ -57,8 +57,8 @@ export class RabbitTransport implements Transport {
     const address = this.#addresses.get(label) as Address;
     const { clock, heartbeatSeconds, name, productVersion, tls } = this.#options;
     signal.throwIfAborted();
-    // amqplib hands over the connection only when it is open, and has no deadline of its own: the signal, which Node takes
-    // as an option of the socket, ends it in every phase before.
+    // amqplib returns the connection only when it is open, and has no deadline of its own. The signal, which Node accepts as
+    // a socket option, ends it in every phase before.
     const socket = new AbortController();
     const abandon = () => socket.abort();
     signal.addEventListener('abort', abandon, { once: true });
@@ -82,7 +82,7 @@ export class RabbitTransport implements Transport {
         {
           ...(address.secure ? tls : undefined),
           signal: socket.signal,
-          // Without it request/reply waits up to 40 ms for a delayed TCP acknowledgement.
+          // Without it, requests wait up to 40 ms for a delayed TCP acknowledgement.
           noDelay: true,
           keepAlive: true,
           keepAliveDelay: KEEP_ALIVE_DELAY_MS,
@@ -92,7 +92,7 @@ export class RabbitTransport implements Transport {
             version: productVersion,
             connection_name: name === undefined ? `leveret (${role})` : `${name} (${role})`,
           },
-          // Its declaration leaves out what it hands on to Node's socket.
+          // Its type declaration leaves out what it passes on to Node's socket.
         } as SocketOptions,
       );
     try {
