@@ -10,24 +10,22 @@ import { bindingOf } from './leveret-extension.js';
 import { type AsyncApiOptions, checkList, resolveAsyncApiOptions } from './options.js';
 import { serversOf } from './servers.js';
 
-/** What {@link asyncapi} takes. */
+/** What {@link asyncapi} accepts. */
 export type AsyncApiContract = DescribedContract | DelaysContract;
 
 /**
  * Describes contracts as an AsyncAPI 3.0.0 document: one channel for each queue, exchange, procedure and subscription, in the
- * order given, and the operations of both of its sides. Pure: nothing is read, written or asked; the same input gives the same
- * document.
+ * given order, and the operations of both of its sides. Pure: no I/O; the same input gives the same document.
  *
- * Bodies are described as they travel: the schema's **input**, as JSON Schema draft-07. Zod 4.2+ and arktype 2.1.28+ convert
- * themselves; for others pass `toJsonSchema`. A schema that nothing converts is `{}`, and its message says
- * `x-leveret-schema: 'unknown'`.
+ * Bodies are described in the form in which they travel: the schema's **input**, as JSON Schema draft-07. Zod 4.2+ and
+ * arktype 2.1.28+ convert themselves; for others pass `toJsonSchema`. A schema that cannot be converted is `{}`, and its
+ * message says `x-leveret-schema: 'unknown'`.
  *
- * @param contracts - what `queue()`, `exchange()`, `procedure()` and `exchange.subscription()` make; `delays()` is allowed and
- * adds nothing. A contract that is given twice is described once
+ * @param contracts - contracts created by `queue()`, `exchange()`, `procedure()` and `exchange.subscription()`; `delays()` is
+ * allowed and adds nothing. A contract that is given twice is described once
  * @param options - the title and version of what is described
- * @throws ConfigurationError for a wrong option, anything that is no contract, a URL that is none, and two contracts that differ
- * under one name
- *
+ * @throws ConfigurationError for a wrong option, a value that is not a contract, an invalid URL, and two different contracts
+ * with one name
  * @example
  * ```ts
  * const document = asyncapi([emails, orders], { title: 'Shop', version: '1.4.0' });
@@ -64,7 +62,7 @@ function distinct(contracts: readonly unknown[], describer: Describer): Describe
     const place = `${contract.kind} '${nameOf(contract)}'`;
     const others = found.get(place) ?? [];
     if (others.some((other) => isSame(other, contract, describer))) return false;
-    // One exchange has as many subscriptions as there are uses for them.
+    // One exchange can have several subscriptions.
     if (others.length > 0 && contract.kind !== 'subscription') {
       throw new ConfigurationError(
         'contracts',
@@ -84,7 +82,10 @@ function nameOf(contract: DescribedContract): string {
   return contract.kind === 'subscription' ? contract.exchange : contract.name;
 }
 
-/** True when the two say the same of the server and of their messages. A schema that nothing converts equals itself alone. */
+/**
+ * True when the two describe the same on the server and in their messages. A schema that cannot be converted only equals
+ * itself.
+ */
 function isSame(one: DescribedContract, other: DescribedContract, describer: Describer): boolean {
   if (one === other) return true;
   const [first, second] = [describer.describe(one, 'key'), describer.describe(other, 'key')];
@@ -95,7 +96,7 @@ function isSame(one: DescribedContract, other: DescribedContract, describer: Des
   return isConverted || schemasOf(one).every((schema, index) => schema === schemasOf(other)[index]);
 }
 
-/** What the contract says of the server. */
+/** The contract's data without its schema. */
 function dataOf(contract: DescribedContract): unknown {
   switch (contract.kind) {
     case 'queue':

@@ -8,7 +8,7 @@ import type { AsyncApiChannel, AsyncApiMessage, AsyncApiOperation } from './docu
 import { movedTo, toDraft07 } from './json-schema.js';
 import { extensionOf, queueExtension } from './leveret-extension.js';
 
-/** The contracts that a document tells of. */
+/** The contracts that a document describes. */
 export type DescribedContract = QueueContract | ExchangeContract | ProcedureContract | SubscriptionContract;
 
 /** A contract's part of the document. */

@@ -1,8 +1,8 @@
-/** How a server is reached. User and password are never part of it. */
+/** The address of a server. The user and password are never part of it. */
 export interface AsyncApiServer {
   readonly host: string;
   readonly protocol: string;
-  /** The virtual host, as it stands in the URL. */
+  /** The virtual host, in the form that it has in the URL. */
   readonly pathname?: string;
 }
 
@@ -17,7 +17,7 @@ export interface AsyncApiMessage {
   readonly contentType: string;
   /** The body on the wire: JSON Schema draft-07 of the schema's input. */
   readonly payload: Readonly<Record<string, unknown>>;
-  /** Present when nothing could convert the schema: the payload is then `{}`. */
+  /** Present when the schema could not be converted: the payload is then `{}`. */
   readonly 'x-leveret-schema'?: 'unknown';
 }
 
@@ -25,11 +25,11 @@ export interface AsyncApiMessage {
 export interface AsyncApiQueueBinding {
   readonly exchange: string;
   readonly routingKey: string;
-  /** What a headers exchange matches. */
+  /** The headers to match, for a headers exchange. */
   readonly arguments?: Readonly<Record<string, unknown>>;
 }
 
-/** What AsyncAPI has no words for: how Leveret declares the queue and treats its messages. */
+/** What AsyncAPI cannot express: how Leveret declares the queue and treats its messages. */
 export interface LeveretExtension {
   readonly type: 'quorum' | 'classic' | 'stream';
   readonly retry:
@@ -80,7 +80,7 @@ export interface AsyncApiOperation {
   };
 }
 
-/** An AsyncAPI 3.0.0 document, as plain JSON data. Make it with {@link asyncapi}. */
+/** An AsyncAPI 3.0.0 document, as plain JSON data. Create it with {@link asyncapi}. */
 export interface AsyncApiDocument {
   readonly asyncapi: '3.0.0';
   readonly info: { readonly title: string; readonly version: string; readonly description?: string };

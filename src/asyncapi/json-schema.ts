@@ -1,9 +1,9 @@
 import type { Schema } from '../contracts/body/schema.js';
 
-/** JSON data: what `JSON.parse` gives. */
+/** JSON data: a result of `JSON.parse`. */
 type Json = Record<string, unknown>;
 
-/** A schema that says itself what JSON it takes: https://standardschema.dev/json-schema */
+/** A schema that converts itself to JSON Schema: https://standardschema.dev/json-schema */
 interface SelfDescribing {
   readonly '~standard': {
     readonly vendor: string;
@@ -12,15 +12,15 @@ interface SelfDescribing {
   readonly toJSONSchema?: (options: object) => unknown;
 }
 
-/** What zod tells an `override` of the part that it has just converted. */
+/** What zod passes to an `override` about the part that it has just converted. */
 interface ConvertedPart {
   readonly zodSchema: { readonly _zod: { readonly def: { readonly type: string } } };
   readonly jsonSchema: Json;
 }
 
 /**
- * The schema's input as JSON Schema draft-07, or undefined when nothing can convert it. Never throws: a converter that does is
- * followed by the next.
+ * The schema's input as JSON Schema draft-07, or undefined when it cannot be converted. Never throws: if a converter throws,
+ * the next one is tried.
  *
  * @param convert - the user's own converter
  */
@@ -31,7 +31,7 @@ export function toDraft07(schema: Schema, convert?: (schema: unknown) => unknown
     () => self['~standard'].jsonSchema?.input?.({ target: 'draft-07' }),
     () => (isZod ? self.toJSONSchema?.({ io: 'input', target: 'draft-7' }) : undefined),
     () => convert?.(schema),
-    // Zod refuses a schema as a whole for one part that JSON Schema cannot express: better that part is left open.
+    // Zod refuses a whole schema for one part that JSON Schema cannot express: it is better to leave that part open.
     () => (isZod ? self.toJSONSchema?.(LENIENT) : undefined),
   ];
   for (const converter of converters) {
@@ -55,7 +55,7 @@ const LENIENT = {
   },
 };
 
-/** What the converter gives, as data of its own; undefined when that is no JSON object. */
+/** The converter's result as a copy; undefined when it is not a JSON object. */
 function plain(converter: () => unknown): Json | undefined {
   try {
     const text = JSON.stringify(converter()) as string | undefined;
@@ -67,8 +67,8 @@ function plain(converter: () => unknown): Json | undefined {
 }
 
 /**
- * Drops the defaults that a function makes anew each time, such as an id or the time of day: they are no part of the contract,
- * and would make every document another one. They are found by converting a second time, a millisecond later.
+ * Drops defaults that a function creates anew each time, such as an id or the time of day: they are not part of the contract,
+ * and would make every document different. They are found by converting a second time, a millisecond later.
  */
 function withStableDefaults(first: Json, again: () => Json | undefined): Json {
   if (!JSON.stringify(first).includes('"default":')) return first;
@@ -77,7 +77,7 @@ function withStableDefaults(first: Json, again: () => Json | undefined): Json {
   return second ? (keepEqualDefaults(first, second) as Json) : first;
 }
 
-/** Bounded, since a test may have stopped the clock: then the defaults that it makes are equal as well. */
+/** Bounded, because a test may have stopped the clock: then the defaults that it creates are equal as well. */
 function passOneMillisecond(): void {
   const start = Date.now();
   for (let turns = 0; turns < 1_000_000 && Date.now() === start; turns++);
@@ -99,8 +99,8 @@ function keepEqualDefaults(first: unknown, second: unknown): unknown {
 const DATA = new Set(['const', 'default', 'enum', 'examples']);
 
 /**
- * Moves a schema to a place within a document: references that began at the schema's own root begin at the document's, and
- * what is said of the root alone is dropped.
+ * Moves a schema to a place within a document: references to the schema's own root become references to the document's, and
+ * keywords for the root alone are dropped.
  *
  * @param pointer - where the schema stands, such as `#/channels/emails/messages/emails/payload`
  */
@@ -110,8 +110,8 @@ export function movedTo(pointer: string, schema: Json): Json {
 }
 
 /**
- * A schema with a name of its own is all reference: `{ $ref: '#/definitions/Mail', definitions: { Mail: … } }`. Where it is
- * moved to, that would point into itself.
+ * A named schema is only a reference: `{ $ref: '#/definitions/Mail', definitions: { Mail: … } }`. At its new place, that
+ * would refer to itself.
  */
 function withoutRootReference(schema: Json): Json {
   const [, group = '', name = ''] = /^#\/(definitions|\$defs)\/([^/]+)$/.exec(String(schema.$ref)) ?? [];

@@ -1,7 +1,7 @@
 /** Keys that object literals and careless copies of them treat as their prototype. */
 const RESERVED = ['__proto__'];
 
-/** Makes the keys of one map of the document: unique, and of characters that every AsyncAPI tool takes. */
+/** Creates the keys of one map of the document: unique, and made of characters that every AsyncAPI tool accepts. */
 export class Keys {
   readonly #taken = new Set<string>(RESERVED);
 

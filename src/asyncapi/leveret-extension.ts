@@ -11,7 +11,7 @@ export function queueExtension(contract: QueueContract): LeveretExtension {
   return { ...extensionOf(contract), ...(canDelay ? { delay: DELAY } : undefined) };
 }
 
-/** `x-leveret` of a queue whose messages cannot be delayed: of a procedure, of a subscription. */
+/** `x-leveret` of a queue whose messages cannot be delayed: that of a procedure or a subscription. */
 export function extensionOf(contract: QueueContract): LeveretExtension {
   const { type, retry, bindings } = contract;
   const isStream = type === 'stream';

@@ -7,9 +7,9 @@ export interface AsyncApiOptions {
   readonly title: string;
   /** The version of what the document describes, such as `1.4.0`. */
   readonly version: string;
-  /** What it is about; CommonMark. */
+  /** A description in CommonMark. */
   readonly description?: string | undefined;
-  /** The URLs of the servers by a name of your choice. Users and passwords in them are dropped. */
+  /** The URLs of the servers, by names of your choice. Users and passwords in them are dropped. */
   readonly servers?: Readonly<Record<string, string>> | undefined;
   /**
    * Converts a schema that does not convert itself into JSON Schema draft-07 of its input: `toJsonSchema` of
@@ -42,7 +42,7 @@ export function resolveAsyncApiOptions(options: AsyncApiOptions): ResolvedAsyncA
     version,
     description,
     servers,
-    // It takes the schemas of one library; which schema it gets is found out by calling it.
+    // It accepts the schemas of one library; calling it shows which ones.
     toJsonSchema: toJsonSchema as ResolvedAsyncApiOptions['toJsonSchema'],
   };
 }

@@ -5,7 +5,7 @@ import { Keys } from './keys.js';
 /**
  * The servers of the document. Users, passwords and query parameters of the URLs are dropped.
  *
- * @throws ConfigurationError for what is no URL
+ * @throws ConfigurationError for an invalid URL
  */
 export function serversOf(urls: Readonly<Record<string, string>>): Record<string, AsyncApiServer> {
   const keys = new Keys();
@@ -15,7 +15,7 @@ export function serversOf(urls: Readonly<Record<string, string>>): Record<string
 }
 
 function serverOf(name: string, text: string): AsyncApiServer {
-  // The text itself is not shown: it may hold a password.
+  // The text itself is not shown: it may contain a password.
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const protocol = url?.protocol.slice(0, -1) ?? '';
   const host = url?.host || (protocol === 'memory' ? 'memory' : '');

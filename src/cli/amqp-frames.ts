@@ -41,7 +41,7 @@ export function frame(id: number, ...fields: readonly Buffer[]): Buffer {
   return Buffer.concat([head, payload, Buffer.from([FRAME_END])]);
 }
 
-/** Takes the first whole frame off the bytes; undefined when more of it has to come. Throws where the peer speaks something else. */
+/** Takes the first whole frame off the bytes; undefined when it is incomplete. Throws if the peer speaks another protocol. */
 export function takeFrame(
   bytes: Buffer,
 ): { readonly method: Method | undefined; readonly rest: Buffer } | undefined {
@@ -74,7 +74,7 @@ export function uint32(value: number): Buffer {
   return bytes;
 }
 
-/** A table of texts, truths, and tables of these. */
+/** A table of texts, booleans, and tables of these. */
 export function tableOf(values: Readonly<Record<string, string | boolean | object>>): Buffer {
   const entries = Object.entries(values).flatMap(([name, value]) => {
     if (typeof value === 'string') return [shortString(name), Buffer.from('S'), longString(value)];
@@ -86,7 +86,7 @@ export function tableOf(values: Readonly<Record<string, string | boolean | objec
   return Buffer.concat([uint32(content.length), content]);
 }
 
-/** The texts of a table. What follows a value of another kind than a text, a truth or a table is left out. */
+/** The texts of a table. Everything after a value that is not a text, a boolean or a table is left out. */
 export function textsOf(table: Buffer): ReadonlyMap<string, string> {
   const texts = new Map<string, string>();
   const end = Math.min(table.length, 4 + table.readUInt32BE(0));

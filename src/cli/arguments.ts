@@ -2,30 +2,30 @@ import { parseArgs } from 'node:util';
 import { usageError } from './failure.js';
 import { shown } from './secrets.js';
 
-/** One option of a command, as it is parsed and as its help shows it. */
+/** One option of a command, for the parser and the help. */
 export interface OptionSpec {
   readonly type: 'string' | 'boolean';
   /** May be given several times. */
   readonly multiple?: true;
   readonly short?: string;
-  /** What its value is called in the help. */
+  /** The name of its value in the help. */
   readonly value?: string;
   readonly help: string;
-  /** What its value can be, for the completion: files, or queues. */
+  /** The kind of its value, for the completion: files, or queues. */
   readonly complete?: 'file' | 'queue';
 }
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
-/** What was given on the command line, before anything of it is understood. */
+/** The parsed command line, before its values are checked. */
 export interface Arguments {
   readonly positionals: readonly string[];
   readonly values: OptionValues;
 }
 
 /**
- * Parses with Node's own `parseArgs`: it is all that this command needs, and costs an installation nothing. Not in its strict
- * mode, whose errors repeat what was given, and with it perhaps a password.
+ * Parses with Node's own `parseArgs`, which is sufficient and needs no package. Not in its strict mode, whose errors repeat
+ * the arguments, and with them perhaps a password.
  *
  * @throws CommandFailure with the exit code for wrong usage
  */
@@ -51,7 +51,8 @@ export function parse(given: readonly string[], specs: OptionSpecs): Arguments {
     if (spec.type === 'boolean' && token.value !== undefined) {
       throw usageError(`the option --${token.name} takes no value`);
     }
-    // Without a value it is the next one of the line that looks like an option: a forgotten value, or one that begins with '-'.
+    // An option without a value takes the next argument that looks like an option: a forgotten value, or one that begins with
+    // '-'.
     const isMissing =
       spec.type === 'string' &&
       (token.value === undefined || (!token.inlineValue && token.value.startsWith('--')));
@@ -71,7 +72,7 @@ function unknownOption(rawName: string, known: readonly string[]) {
   return usageError(`unknown option ${shown(rawName)}${hint}`);
 }
 
-/** The values of the options, each understood when it is asked for. */
+/** The values of the options, each checked when it is read. */
 export class OptionValues {
   readonly #values: ReadonlyMap<string, readonly (string | true)[]>;
 

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 
-/** A body as JSON carries it: the value that its own JSON says, or its bytes where it is none. */
+/** A body in JSON output: the parsed value if it is JSON, or else its bytes. */
 export type ShownBody = { readonly body: unknown } | { readonly bodyBase64: string };
 
 export function bodyOf(raw: Uint8Array): ShownBody {
@@ -15,7 +15,7 @@ export function bodyOf(raw: Uint8Array): ShownBody {
   return { bodyBase64: bytes.toString('base64') };
 }
 
-/** A header as JSON carries it: bytes as base64, and a timestamp or decimal of AMQP by its value. */
+/** A header in JSON output: bytes as base64, and an AMQP timestamp or decimal by its value. */
 export function headerValue(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');

@@ -3,11 +3,11 @@ import type { ExitCode } from './failure.js';
 import type { Secrets } from './secrets.js';
 import type { Terminal } from './terminal.js';
 
-/** What a running command has: what was asked of it, and what it answers through. */
+/** What a running command has: its arguments, and the terminal that it answers through. */
 export interface Invocation {
   readonly positionals: readonly string[];
   readonly values: OptionValues;
-  /** stdout is one JSON document, or one a line. */
+  /** stdout is one JSON document, or one per line. */
   readonly json: boolean;
   readonly terminal: Terminal;
   readonly stdin: AsyncIterable<string | Buffer>;
@@ -17,7 +17,7 @@ export interface Invocation {
   readonly signal: AbortSignal;
 }
 
-/** Runs a command, and says how the process ends. */
+/** Runs a command, and returns its exit code. */
 export type Run = (invocation: Invocation) => Promise<ExitCode>;
 
 /** A command as data: what its help, its parser and the completion need. */
@@ -25,14 +25,14 @@ export interface Command {
   /** One word, or two: `dead list`. */
   readonly name: string;
   readonly summary: string;
-  /** What stands behind the name, such as `QUEUE [BODY]`. */
+  /** The arguments after the name, such as `QUEUE [BODY]`. */
   readonly usage: string;
-  /** How many of these have to be there, and can be. */
+  /** The least and the most arguments. */
   readonly positionals: readonly [min: number, max: number];
-  /** What the first of them is, for the completion. */
+  /** The kind of the first argument, for the completion. */
   readonly completes?: 'queue' | 'file' | 'shell';
   readonly options: OptionSpecs;
   readonly examples: readonly string[];
-  /** More of what somebody should know, a paragraph each. */
+  /** Further notes, a paragraph each. */
   readonly notes?: readonly string[];
 }

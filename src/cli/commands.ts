@@ -3,7 +3,7 @@ import type { Command } from './command.js';
 import { contractOptions } from './contracts.js';
 import { whereOptions } from './where.js';
 
-/** What every command takes. */
+/** The options of every command. */
 export const commonOptions = {
   json: { type: 'boolean', help: 'print JSON to stdout, and nothing else' },
   help: { type: 'boolean', short: 'h', help: 'show this' },
@@ -13,7 +13,7 @@ const yes = {
   yes: {
     type: 'boolean',
     short: 'y',
-    help: 'answer every question with yes; needed where nobody can be asked',
+    help: 'answer every question with yes; required without a terminal',
   },
 } as const satisfies OptionSpecs;
 

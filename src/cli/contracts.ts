@@ -25,7 +25,7 @@ export const contractOptions = {
 /**
  * Every contract among the exports of modules, each once.
  *
- * @throws CommandFailure for a module that cannot be loaded, or none of which has a contract
+ * @throws CommandFailure for a module that cannot be loaded, or if no module exports a contract
  */
 export async function loadContracts(files: readonly string[]): Promise<readonly AnyContract[]> {
   const found = new Set<AnyContract>();

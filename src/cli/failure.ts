@@ -1,4 +1,4 @@
-/** How the process ends. They are part of the command's contract: see docs/cli.md. */
+/** The exit codes. They are part of the command's contract: see docs/cli.md. */
 export const EXIT = {
   done: 0,
   /** It ran, and the answer is no: a finding, a failed message, a question that was answered with no. */
@@ -11,7 +11,7 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** Why a command ends before its work is done: told in one line on stderr. */
+/** Why a command ends early: printed in one line on stderr. */
 export class CommandFailure extends Error {
   readonly exitCode: ExitCode;
 

@@ -17,11 +17,11 @@ import { noConnection } from './failure.js';
 import { printable } from './text.js';
 import type { Where } from './where.js';
 
-/** What a server says of itself before a connection is open. */
+/** What a server reports before a connection is open. */
 export interface Greeting {
-  /** As the server states it: `4.3.1`. */
+  /** The version as the server reports it: `4.3.1`. */
   readonly version: string;
-  /** What it proposes, in seconds; 0: none. */
+  /** The proposed heartbeat in seconds; 0: none. */
   readonly heartbeatSeconds: number;
   /** Whether the virtual host can be used, or the server's words about why not. */
   readonly vhost:
@@ -29,13 +29,13 @@ export interface Greeting {
     | { readonly status: 'not-found' | 'refused'; readonly reason: string };
 }
 
-/** How long the whole of it may take. */
+/** The time limit of the whole exchange. */
 const TIMEOUT_MS = 9_000;
 
 /**
- * Shakes hands with the server, once, and says goodbye: so a command fails at once, with the server's own words, where a client
- * that means to stay would go on trying. The client library tells neither the heartbeat that the server proposes nor, over TLS,
- * why it refuses a virtual host.
+ * Performs the handshake with the server once, and closes: a command then fails at once, with the server's own words, where a
+ * long-lived client would keep trying. The client library reports neither the server's heartbeat nor, over TLS, why it
+ * refuses a virtual host.
  *
  * @throws CommandFailure with the exit code for no connection
  */
@@ -79,7 +79,7 @@ async function shakeHands(socket: Socket, { username, password, vhost, secure }:
         product: 'leveret',
         version: VERSION,
         connection_name: 'leveret (command)',
-        // So that wrong credentials are answered, and not by silence.
+        // So that the server answers wrong credentials, instead of being silent.
         capabilities: { authentication_failure_close: true },
       }),
       shortString('PLAIN'),
@@ -102,7 +102,7 @@ async function shakeHands(socket: Socket, { username, password, vhost, secure }:
   return { ...greeting, vhost: { status: 'open' } };
 }
 
-/** The methods that come, until the socket ends. Throws what ended it. */
+/** The methods that arrive, until the socket ends. Throws the reason of its end. */
 async function* methodsOf(socket: Socket): AsyncGenerator<Method> {
   let bytes: Buffer = Buffer.alloc(0);
   for await (const chunk of socket as AsyncIterable<Buffer>) {
@@ -131,7 +131,7 @@ function closeText({ fields }: Method): string {
 function refusalOf(close: Method): Greeting['vhost'] {
   const reason = closeText(close);
   if (/vhost .* not found/s.test(reason)) return { status: 'not-found', reason };
-  // Such as a limit of connections, or a virtual host that is down: there is nothing to look at.
+  // Such as a connection limit, or a virtual host that is down: there is nothing to inspect.
   if (!/access to vhost .* refused for user/s.test(reason) || /is down/.test(reason)) throw new Error(reason);
   return { status: 'refused', reason };
 }

@@ -6,7 +6,7 @@ import type { Palette } from './terminal.js';
 
 const WIDTH = 96;
 
-/** What `leveret --help` shows; of some commands only, where they have a word in common. */
+/** The output of `leveret --help`; for some commands only, if they share a first word. */
 export function overview({ bold }: Palette, shown: readonly Command[] = commands): string[] {
   const width = Math.max(...shown.map(({ name }) => name.length));
   return [
@@ -25,7 +25,7 @@ export function overview({ bold }: Palette, shown: readonly Command[] = commands
   ];
 }
 
-/** What `leveret COMMAND --help` shows. */
+/** The output of `leveret COMMAND --help`. */
 export function commandHelp(command: Command, { bold }: Palette): string[] {
   const { name, usage, summary, notes = [], examples } = command;
   return [

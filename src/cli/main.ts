@@ -3,7 +3,7 @@ import { Console } from 'node:console';
 import { EXIT, type ExitCode } from './failure.js';
 import { run } from './run.js';
 
-/** How long a command may take to clean up after it was interrupted. */
+/** How long a command may take to clean up after an interrupt. */
 const CLEAN_UP_MS = 5_000;
 
 /** How long the last lines may take to be written. */
@@ -11,10 +11,10 @@ const FLUSH_MS = 2_000;
 
 const { stdin, stdout, stderr, env } = process;
 
-// On most systems this also replaces what a list of processes shows of the command line: a password given by --url.
+// On most systems this also replaces the command line in the list of processes, which may contain a password from --url.
 process.title = 'leveret';
 
-// stdout belongs to the command: what the modules of contracts print goes where it disturbs no pipe.
+// stdout belongs to the command: contract modules print to stderr, which disturbs no pipe.
 globalThis.console = new Console({ stdout: stderr, stderr });
 
 const stopping = new AbortController();
@@ -27,7 +27,7 @@ function stop(exitCode: ExitCode): void {
 
 process.on('SIGINT', () => stop(EXIT.interrupted));
 process.on('SIGTERM', () => stop(EXIT.terminated));
-// Nobody reads any more, as with `leveret queues | head`: it ends without a word.
+// The reader is gone, as with `leveret queues | head`: the command ends silently.
 for (const stream of [stdout, stderr]) {
   stream.on('error', () => {
     if (!stopping.signal.aborted) stop(EXIT.done);
@@ -39,7 +39,7 @@ await Promise.race([
   Promise.all([stdout, stderr].map(flushed)),
   new Promise((resolve) => setTimeout(resolve, FLUSH_MS)),
 ]);
-// The modules of contracts may have begun what never ends.
+// Modules of contracts may have started work that never ends.
 process.exit(exitCode);
 
 function flushed(stream: NodeJS.WriteStream): Promise<void> {

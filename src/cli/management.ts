@@ -1,6 +1,6 @@
 import type { ManagementAddress } from './where.js';
 
-/** Why the management API could not be asked. */
+/** Why the management API gave no answer. */
 export class ManagementFailure extends Error {
   /** The HTTP status; undefined when there was no answer. */
   readonly status: number | undefined;
@@ -12,7 +12,7 @@ export class ManagementFailure extends Error {
   }
 }
 
-/** A small client of RabbitMQ's management API. It only reads. */
+/** A small, read-only client of RabbitMQ's management API. */
 export class Management {
   readonly #address: ManagementAddress;
   readonly #signal: AbortSignal;
@@ -25,7 +25,7 @@ export class Management {
   }
 
   /**
-   * Reads what stands at `/api/` and the parts, which are encoded here.
+   * Reads the resource at `/api/` and these parts, which are encoded here.
    *
    * @throws ManagementFailure
    */
@@ -37,7 +37,7 @@ export class Management {
     throw new ManagementFailure(`${this.#where} answered ${status} ${reasonOf(status)}`.trim(), status);
   }
 
-  /** The same for an endpoint that answers its question by the status: 200 or 503. */
+  /** The same for an endpoint that answers by its status: 200 or 503. */
   async health(parts: readonly string[]): Promise<unknown> {
     const response = await this.#fetch(parts, '');
     if (response.ok || response.status === 503) return this.#read(response);
@@ -52,7 +52,7 @@ export class Management {
     try {
       return await fetch(`${base}/api/${path}${query}`, {
         headers: { authorization, accept: 'application/json' },
-        // A password is not handed on to where a redirect leads.
+        // The password must not be sent to the target of a redirect.
         redirect: 'error',
         signal: AbortSignal.any([this.#signal, AbortSignal.timeout(this.#timeoutMs)]),
       });

@@ -1,6 +1,6 @@
 import type { Run } from './command.js';
 
-/** Each is loaded when it runs, so that no command pays for another. */
+/** Each is loaded when it runs, so that no command waits for the code of another. */
 const programs: Readonly<Record<string, () => Promise<Run>>> = {
   doctor: async () => (await import('./commands/doctor.js')).run,
   queues: async () => (await import('./commands/queues.js')).run,

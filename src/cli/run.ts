@@ -13,8 +13,8 @@ import { printable } from './text.js';
 /**
  * Runs one command line.
  *
- * @param signal - aborts with the exit code that the process is to end with, as its reason
- * @returns how the process ends. Never rejects
+ * @param signal - aborts with the exit code as its reason
+ * @returns the exit code. Never rejects
  */
 export async function run(line: readonly string[], streams: Streams, signal: AbortSignal): Promise<ExitCode> {
   const terminal = new Terminal(streams);
@@ -90,7 +90,7 @@ async function start(
   return means.signal.aborted ? (means.signal.reason as ExitCode) : exitCode;
 }
 
-/** What the completion scripts call for the names of queues. */
+/** The hidden command that the completion scripts call for the names of queues. */
 export const HIDDEN = '__queues';
 
 const isHelp = (word: string) => word === '--help' || word === '-h' || word === 'help';

@@ -1,11 +1,11 @@
 /**
- * The passwords of this run. Nothing prints a URL that has one; this is the net below, for the texts of errors that others
- * made: of a contract's module, of Node, of the server.
+ * The passwords of this run. Nothing prints a URL with a password; this is a safety net for error texts of others: of a
+ * contract module, of Node, of the server.
  */
 export class Secrets {
   readonly #forms = new Set<string>();
 
-  /** Remembers a password, and the form that it has in a URL. A short one would blacken half of every text. */
+  /** Remembers a password, and its form in a URL. Not a short one, which would mask half of every text. */
   add(password: string, ...names: readonly string[]): void {
     for (const form of [password, encodeURIComponent(password), encodeURI(password), base64(password)]) {
       if (form.length >= 4 && !names.includes(form)) this.#forms.add(form);
@@ -24,7 +24,8 @@ export class Secrets {
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
 /**
- * An argument of the command line as an error may show it. What stands before an `@` can be a password, also in what is no URL.
+ * An argument of the command line in a form that an error may show. The part before an `@` can be a password, even if it is
+ * not a URL.
  */
 export function shown(argument: string): string {
   const at = argument.lastIndexOf('@');

@@ -6,7 +6,7 @@ import { type Greeting, greet } from './greeting.js';
 import { printable } from './text.js';
 import { resolveWhere, type Where } from './where.js';
 
-/** How long a connection may take in all. */
+/** The time limit of connecting. */
 const CONNECT_MS = 9_500;
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
@@ -18,8 +18,8 @@ export interface Session {
 }
 
 /**
- * Connects, does the work, and closes again however that ends. The signal ends the work: it is for the work to see it, or for what
- * it waits for to fail when the broker closes.
+ * Connects, runs the work, and closes again in any case. The signal ends the work: either the work observes it, or what it
+ * waits for fails when the broker closes.
  *
  * @throws CommandFailure with the exit code for no connection
  */
@@ -36,7 +36,7 @@ export async function withBroker<T>(
   const broker = new Broker(where.url, {
     name: 'leveret (command)',
     startupTimeoutMs: Math.round(leftMs),
-    // What goes wrong is told by the command, once.
+    // The command reports errors itself, once.
     logger: silent,
   });
   const close = () => void broker.close({ timeoutMs: 2_000 });

@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import { styleText } from 'node:util';
 import { CommandFailure, EXIT, usageError } from './failure.js';
 
-/** The parts of a process that a command talks through. */
+/** The streams of a process that a command uses. */
 export interface Streams {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -13,7 +13,7 @@ export interface Streams {
 
 export type Paint = (text: string) => string;
 
-/** What is coloured, by its meaning. */
+/** Colours by meaning. */
 export interface Palette {
   readonly bold: Paint;
   readonly dim: Paint;
@@ -30,7 +30,7 @@ const PLAIN: Palette = {
   bad: (text) => text,
 };
 
-/** Node's own: its `styleText` needs no package. Whether to colour at all is decided here, and not by it. */
+/** Node's own `styleText`, which needs no package. Whether to use colours is decided here. */
 const COLOURED: Palette = {
   bold: (text) => style('bold', text),
   dim: (text) => style('dim', text),
@@ -43,13 +43,13 @@ function style(format: 'bold' | 'dim' | 'green' | 'yellow' | 'red', text: string
   return text === '' ? '' : styleText(format, text, { validateStream: false });
 }
 
-/** Where a command prints, and what it asks. Text from outside has to be made printable before. */
+/** Where a command prints and asks. Text from outside has to be made printable first. */
 export class Terminal {
   /** Colours of what goes to stdout. */
   readonly palette: Palette;
   /** Colours of what goes to stderr. */
   readonly errorPalette: Palette;
-  /** How wide a line can be; undefined where that is nobody's business, such as in a file. */
+  /** The width of a line; undefined without a terminal, such as in a file. */
   readonly width: number | undefined;
   readonly #streams: Streams;
   readonly #hasProgress: boolean;
@@ -63,7 +63,7 @@ export class Terminal {
     this.#hasProgress = streams.stderr.isTTY === true && !hasNoColour(streams) && streams.env.TERM !== 'dumb';
   }
 
-  /** Lines of text to stdout. Resolves when there is room for more. */
+  /** Prints lines to stdout. Resolves when there is room for more. */
   async print(...lines: readonly string[]): Promise<void> {
     this.clearProgress();
     const { stdout } = this.#streams;
@@ -76,18 +76,18 @@ export class Terminal {
     });
   }
 
-  /** A line to stderr. */
+  /** Prints a line to stderr. */
   warn(line: string): void {
     this.clearProgress();
     if (this.#streams.stderr.writable) this.#streams.stderr.write(`${line}\n`);
   }
 
-  /** The same, for somebody who watches: nothing where stderr is no terminal. */
+  /** Prints a line to stderr for a human: nothing if stderr is not a terminal. */
   hint(line: string): void {
     if (this.#streams.stderr.isTTY) this.warn(this.errorPalette.dim(line));
   }
 
-  /** Shows how far something is, in place of what it showed before. Nothing where stderr is no terminal, or has no colours. */
+  /** Shows progress, replacing what was shown before. Nothing if stderr is not a terminal, or has no colours. */
   progress(label: string, done: number, total: number | undefined): void {
     if (!this.#hasProgress) return;
     const counts = total === undefined ? `${done}` : `${done}/${total}`;
@@ -101,28 +101,28 @@ export class Terminal {
     this.#streams.stderr.write('\r\u001b[2K');
   }
 
-  /** Whether somebody is there to be asked. */
+  /** True when a user can be asked. */
   get canAsk(): boolean {
     return this.#streams.stdin.isTTY === true && this.#streams.stderr.isTTY === true;
   }
 
-  /** Fails at once where {@link confirm} could not be answered: nothing is looked at, nothing is connected. */
+  /** Fails at once if {@link confirm} could not be answered, before anything is read or connected. */
   requireConsent(what: string, isGiven: boolean): void {
-    if (!isGiven && !this.canAsk) throw usageError(`${what} needs --yes where nobody can be asked`);
+    if (!isGiven && !this.canAsk) throw usageError(`${what} needs --yes without a terminal`);
   }
 
   /**
-   * Asks, unless the answer was given by `--yes`.
+   * Asks, unless `--yes` has answered.
    *
    * @throws CommandFailure when the answer is no
    */
   async confirm(question: string, isGiven: boolean, signal: AbortSignal): Promise<void> {
     if (isGiven) return;
-    if (!this.canAsk) throw usageError('this needs --yes where nobody can be asked');
+    if (!this.canAsk) throw usageError('this needs --yes without a terminal');
     this.clearProgress();
     const { stdin, stderr } = this.#streams;
     const asking = createInterface({ input: stdin, output: stderr });
-    // In raw mode Ctrl-C comes as a key and not as a signal.
+    // In raw mode Ctrl-C arrives as a key rather than a signal.
     asking.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
     try {
       const ended = new Promise<string>((resolve) => asking.once('close', () => resolve('')));
@@ -139,7 +139,7 @@ function hasNoColour({ env }: Streams): boolean {
   return env.NO_COLOR !== undefined && env.NO_COLOR !== '';
 }
 
-/** `FORCE_COLOR` is stronger than all others, as it is for Node itself; `0` and `false` force that there is none. */
+/** `FORCE_COLOR` overrides all others, as it does for Node itself; `0` and `false` force colours off. */
 function hasColour(streams: Streams, stream: { readonly isTTY?: boolean }): boolean {
   const { FORCE_COLOR: forced, TERM } = streams.env;
   if (forced !== undefined) return forced !== '0' && forced !== 'false';

@@ -1,12 +1,12 @@
 import { stripVTControlCharacters } from 'node:util';
 
 /**
- * What a terminal would act on instead of showing it: control characters (C0, DEL, C1), separators that end a line, and the marks
- * that turn the direction of the text, with which a name can pretend to be another.
+ * Characters that a terminal would interpret instead of showing: control characters (C0, DEL, C1), line separators, and marks
+ * that change the direction of the text, with which one name can imitate another.
  */
 const UNPRINTABLE = /[\p{Cc}\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
-/** Text from outside, such as a queue's name, as it can be printed. */
+/** Text from outside, such as a queue's name, in a printable form. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
     const named = NAMED.get(character);
@@ -24,7 +24,7 @@ const NAMED: ReadonlyMap<string, string> = new Map([
   ['\t', '\\t'],
 ]);
 
-/** One JSON document in one line. What JSON itself lets pass, and a terminal acts on, is escaped too. */
+/** One JSON document in one line. Characters that JSON allows and a terminal interprets are escaped, too. */
 export function toJson(value: unknown): string {
   const text = JSON.stringify(value, (_key, it: unknown) => (typeof it === 'bigint' ? String(it) : it));
   return text.replace(
@@ -42,7 +42,7 @@ export interface Column {
 }
 
 /**
- * A table of cells that are printable already. Each line is at most `width` wide, where that is given: the last column is cut.
+ * A table of cells that are already printable. Each line is at most `width` wide, if given: the last column is cut.
  *
  * @returns the lines, the titles first
  */

@@ -3,9 +3,9 @@ import type { OptionSpecs, OptionValues } from './arguments.js';
 import { usageError } from './failure.js';
 import type { Secrets } from './secrets.js';
 
-/** Where the server is, and who asks. */
+/** The server, and the user. */
 export interface Where {
-  /** The AMQP URL, with its password: never to be printed. */
+  /** The AMQP URL, with its password: must never be printed. */
   readonly url: string;
   /** The same without user and password. */
   readonly label: string;
@@ -18,7 +18,7 @@ export interface Where {
   readonly management: ManagementAddress;
 }
 
-/** Where the management API is, and who asks there. */
+/** The management API, and its user. */
 export interface ManagementAddress {
   /** Scheme, host, port and path, without a slash at the end. */
   readonly base: string;
@@ -41,7 +41,7 @@ export const whereOptions = {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** @throws CommandFailure for a URL that is none. No message has any of it */
+/** @throws CommandFailure for an invalid URL. No message repeats any part of it */
 export function resolveWhere(
   values: OptionValues,
   env: Environment,

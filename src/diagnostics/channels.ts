@@ -2,8 +2,8 @@ import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel';
 import type { TracePayloads } from './payloads.js';
 
 /**
- * The tracing channels. Node keeps channels by their names, so that every copy of the package, ES module or CommonJS, publishes
- * on the same ones. Whatever is traced asks `hasSubscribers` first, and does nothing else when nobody listens.
+ * The tracing channels. Node identifies channels by their names, so every copy of the package, ES module or CommonJS,
+ * publishes on the same ones. Traced code checks `hasSubscribers` first, and does nothing else without a subscriber.
  */
 export const traces = {
   connect: open('leveret:connect'),

@@ -17,7 +17,7 @@ export interface ConnectAttempt {
 /**
  * Traces one attempt at one host.
  *
- * @param toPublicError - what users get to know of the error that `connect` rejects with
+ * @param toPublicError - converts the error of `connect` to the one that users receive
  */
 export async function traceConnect<T>(
   { broker, address, role, attempt, reconnect }: ConnectAttempt,

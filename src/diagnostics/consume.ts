@@ -24,7 +24,7 @@ export type RunTrace = Trace<ProcessTrace>;
 /** One verdict, until it is carried out. */
 export type VerdictTrace = Trace<SettleTrace>;
 
-/** What is to become of a message, as a trace tells it. */
+/** What should happen to a message, in the words of a trace. */
 export interface TracedVerdict {
   readonly verdict: SettleTrace['verdict'];
   readonly delayMs: number | undefined;
@@ -39,7 +39,7 @@ export interface ConsumerTracerSettings {
   readonly wallNow: () => number;
 }
 
-/** Traces the runs and the verdicts of one consumer. Does nothing as long as nobody listens. */
+/** Traces the runs and the verdicts of one consumer. Does nothing without a subscriber. */
 export class ConsumerTracer {
   readonly #settings: ConsumerTracerSettings;
 
@@ -47,7 +47,7 @@ export class ConsumerTracer {
     this.#settings = settings;
   }
 
-  /** A run of a handler, or of the body of a loop. Undefined when nobody listens. */
+  /** A run of a handler, or of the body of a loop. Undefined without a subscriber. */
   run(message: TracedMessage, loop = false): RunTrace | undefined {
     if (!traces.process.hasSubscribers) return undefined;
     const { origin, queue } = this.#settings;
@@ -57,7 +57,7 @@ export class ConsumerTracer {
     return new Trace(traces.process, payload);
   }
 
-  /** A run of a handler on several messages. Undefined when nobody listens. */
+  /** A run of a handler on several messages. Undefined without a subscriber. */
   batch(messages: readonly TracedMessage[]): RunTrace | undefined {
     if (!traces.process.hasSubscribers) return undefined;
     const { origin, queue } = this.#settings;
@@ -72,7 +72,7 @@ export class ConsumerTracer {
     return new Trace(traces.process, payload);
   }
 
-  /** Whether anybody listens to verdicts. */
+  /** True when verdicts have a subscriber. */
   get hearsVerdicts(): boolean {
     return traces.settle.hasSubscribers;
   }
@@ -89,7 +89,7 @@ export class ConsumerTracer {
     return { message, contract: subscribedTo ?? queue, isSubscription: subscribedTo !== undefined };
   }
 
-  /** Never less than nothing, also when somebody puts the clock back. */
+  /** Never negative, even if the system clock is set back. */
   #waitedSince(deliveredAt: number): number {
     return Math.max(0, this.#settings.wallNow() - deliveredAt);
   }

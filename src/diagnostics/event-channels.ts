@@ -1,18 +1,18 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 
 /**
- * The plain channels of one broker's events, `leveret:` and the event's name. Its logger subscribes to them as anybody else does,
- * from the first event on, and hears of its own broker alone.
+ * The plain channels of one broker's events: `leveret:` and the event's name. The broker's logger subscribes to them like any
+ * other subscriber, from the first event on, and receives only the events of its own broker.
  */
 export class EventChannels<Event extends string> {
   readonly #broker: string | undefined;
   readonly #channels: ReadonlyMap<Event, Channel>;
   readonly #onOwn: ((event: Event, details: object) => void) | undefined;
-  /** What is being published: a payload is on its way to subscribers only while it is this one. */
+  /** The payload that is being published. A payload only reaches the logger while it is this one. */
   #current: { readonly payload: object; readonly event: Event; readonly details: object } | undefined;
   #isSubscribed = false;
 
-  /** @param onOwn - the logger's part; undefined: there is none */
+  /** @param onOwn - the logger's listener; undefined: there is no logger */
   constructor(
     broker: string | undefined,
     events: readonly Event[],
@@ -28,14 +28,14 @@ export class EventChannels<Event extends string> {
     const target = this.#channels.get(event);
     if (!target?.hasSubscribers) return;
     const payload = { ...details, broker: this.#broker };
-    // A subscriber may do what is another event.
+    // A subscriber may cause another event.
     const outer = this.#current;
     this.#current = { payload, event, details };
     target.publish(payload);
     this.#current = outer;
   }
 
-  /** Subscribes to nothing any more: channels outlive brokers. */
+  /** Removes the subscriptions, because channels outlive brokers. */
   close(): void {
     if (!this.#isSubscribed) return;
     this.#isSubscribed = false;

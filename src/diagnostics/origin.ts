@@ -1,6 +1,6 @@
 import type { BrokerFields } from './payloads.js';
 
-/** Where the traces of one broker come from, over one of its connections. */
+/** The origin of one broker's traces, for one of its connections. */
 export class TraceOrigin {
   readonly #broker: string | undefined;
   readonly #address: () => string | undefined;
@@ -8,14 +8,14 @@ export class TraceOrigin {
 
   /**
    * @param broker - the name of the broker
-   * @param address - the address of the connection that is open, otherwise the first that will be tried
+   * @param address - returns the address of the open connection, or the first one to be tried
    */
   constructor(broker: string | undefined, address: () => string | undefined) {
     this.#broker = broker;
     this.#address = address;
   }
 
-  /** What every payload says of its broker. */
+  /** The fields of every payload that identify its broker. */
   get fields(): BrokerFields {
     const address = this.#address();
     if (this.#latest?.address !== address || !this.#latest) {
@@ -25,7 +25,7 @@ export class TraceOrigin {
   }
 }
 
-/** @param address - as transports write it: a URL without secrets; for a malformed URL a text */
+/** @param address - in the form that transports use: a URL without secrets; for a malformed URL a text */
 export function fieldsOf(broker: string | undefined, address: string | undefined): BrokerFields {
   if (address === undefined || !URL.canParse(address)) {
     return { broker, serverAddress: undefined, serverPort: undefined };

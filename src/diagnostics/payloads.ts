@@ -1,6 +1,6 @@
 import type { Role } from '../transport/port.js';
 
-/** What every payload says of its broker. */
+/** The fields of every payload that identify its broker. */
 export interface BrokerFields {
   /** The option `name` of the broker. */
   readonly broker: string | undefined;
@@ -9,7 +9,7 @@ export interface BrokerFields {
   readonly serverPort: number | undefined;
 }
 
-/** What the payloads of messages say of a message. None has its body. */
+/** The fields that describe a message. No payload contains its body. */
 export interface MessageFields {
   readonly messageId: string | undefined;
   readonly correlationId: string | undefined;
@@ -19,7 +19,7 @@ export interface MessageFields {
   readonly routingKey: string;
 }
 
-/** What the payloads of consumed messages say of a message beside {@link MessageFields}. */
+/** The fields that describe a consumed message, besides {@link MessageFields}. */
 export interface ConsumedMessageFields extends MessageFields {
   readonly headers: Readonly<Record<string, unknown>>;
   /** Which run of the handler this is, from 1. */
@@ -28,10 +28,10 @@ export interface ConsumedMessageFields extends MessageFields {
   readonly deliveryTag: number;
 }
 
-/** How a trace ended, on the same object: one of the two, from its `error` or `asyncStart` event on. */
+/** The end of a trace, on the same object: one of the two, from its `error` or `asyncStart` event on. */
 export interface TraceEnd<Result = never> {
   readonly result?: Result;
-  /** Why it failed: the very error that the caller gets. */
+  /** Why it failed: the same error object that the caller receives. */
   readonly error?: unknown;
 }
 
@@ -50,22 +50,22 @@ export interface SendTrace extends BrokerFields, MessageFields, TraceEnd<{ reado
   readonly destination: string;
   readonly kind: 'queue' | 'exchange';
   readonly delayMs: number | undefined;
-  /** The headers that the message will carry: what a subscriber of `start` adds at once is sent. */
+  /** The headers that the message will carry: headers that a subscriber of `start` adds synchronously are sent. */
   readonly headers: Record<string, unknown>;
 }
 
-/** `leveret:request`: one `request`, from the call until the answer. */
+/** `leveret:request`: one `request`, from the call until the response. */
 export interface RequestTrace extends BrokerFields, MessageFields, TraceEnd {
   /** The name of the procedure. */
   readonly destination: string;
   readonly kind: 'procedure';
-  /** The headers that the request will carry: what a subscriber of `start` adds at once is sent. */
+  /** The headers that the request will carry: headers that a subscriber of `start` adds synchronously are sent. */
   readonly headers: Record<string, unknown>;
 }
 
 interface ProcessFields extends BrokerFields, TraceEnd {
   readonly queue: string;
-  /** How long the message waited in this process, from its delivery, in milliseconds; the one that waited longest of a batch. */
+  /** How long the message waited in this process, from its delivery, in milliseconds; for a batch, the longest wait. */
   readonly waitedMs: number;
   /** True for a message that was handed to a `for await` loop: its trace ends with its verdict. */
   readonly loop: boolean;

@@ -4,7 +4,7 @@ import type { TraceOrigin } from './origin.js';
 import type { RequestTrace, SendTrace } from './payloads.js';
 import { Trace } from './trace.js';
 
-/** What a caller passes to `send` or `request`: not checked yet, and so of any type. */
+/** The arguments of `send` or `request` before they are checked, and so of any type. */
 interface Given {
   readonly messageId?: unknown;
   readonly correlationId?: unknown;
@@ -14,20 +14,20 @@ interface Given {
   readonly deliverAt?: unknown;
 }
 
-/** What is sent in place of what the caller passed. */
+/** The options that replace the caller's. */
 export interface TracedOptions<Options> {
   readonly options: Options | undefined;
-  /** The id that the trace has named. */
+  /** The id that the trace reports. */
   readonly messageId: string;
 }
 
-/** Where a send goes. */
+/** The target of a send. */
 export interface SendTarget {
   readonly kind: 'queue' | 'exchange';
   readonly name: string;
 }
 
-/** Traces one send, from before its options are looked at until it settles. */
+/** Traces one send, from before its options are checked until it settles. */
 export function traceSend<Options extends object, Receipt extends { readonly messageId: string }>(
   origin: TraceOrigin,
   { kind, name }: SendTarget,
@@ -54,7 +54,7 @@ export function traceSend<Options extends object, Receipt extends { readonly mes
   );
 }
 
-/** Traces one request, from before its options are looked at until its answer. */
+/** Traces one request, from before its options are checked until its response. */
 export function traceRequest<Options extends object, Answer>(
   origin: TraceOrigin,
   procedure: string,
@@ -86,12 +86,15 @@ function textIn(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** Headers of the message alone: the caller's object is never changed. What cannot be headers is left to the checks. */
+/**
+ * A new object with the message's headers, because the caller's object is never changed. The checks report values that cannot
+ * be headers.
+ */
 function freshHeaders(headers: unknown): Record<string, unknown> {
   return isTable(headers) ? { ...headers } : {};
 }
 
-/** The options as they are sent. A copy again: what a subscriber adds later is not sent. */
+/** The options in the form in which they are sent. A copy again: headers that a subscriber adds later are not sent. */
 function withHeaders<Options extends object>(
   options: Options | undefined,
   headers: Readonly<Record<string, unknown>>,

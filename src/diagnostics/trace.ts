@@ -24,7 +24,10 @@ export class Trace<Payload extends object> {
     this.#payload = payload;
   }
 
-  /** Publishes `start`, does the synchronous part of the work within what subscribers have bound to it, and publishes `end`. */
+  /**
+   * Publishes `start`, runs the synchronous part of the work in the stores that subscribers have bound to it, and publishes
+   * `end`.
+   */
   run<T>(work: () => T): T {
     const payload = this.#payload;
     this.#state = 'running';
@@ -41,10 +44,10 @@ export class Trace<Payload extends object> {
   }
 
   /**
-   * Does the synchronous part of the work as `run` does, and ends with the outcome of its promise. The promise that is returned
+   * Runs the synchronous part of the work as `run` does, and ends with the outcome of its promise. The returned promise
    * settles after the last event.
    *
-   * @param resultOf - what the payload says of the outcome
+   * @param resultOf - the result that the payload reports
    */
   follow<T>(work: () => Promise<T>, resultOf?: (value: T) => unknown): Promise<T> {
     return this.run(work).then(
@@ -59,7 +62,7 @@ export class Trace<Payload extends object> {
     );
   }
 
-  /** @param result - what the payload says of the outcome; undefined: nothing */
+  /** @param result - the result that the payload reports; undefined: none */
   succeed(result?: unknown): void {
     this.#finish({ result });
   }

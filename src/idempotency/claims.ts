@@ -7,7 +7,7 @@ const CALL_MS = 5_000;
 
 const PAUSE_MS = 250;
 
-/** A store, with a limit on each call: a client that hangs must hold up nothing for good. */
+/** A store with a time limit on each call: a hanging client must not block anything forever. */
 export class Claims {
   readonly #store: IdempotencyStore;
 
@@ -15,7 +15,7 @@ export class Claims {
     this.#store = store;
   }
 
-  /** Rejects when the store fails, or is too slow; a claim that comes too late is released. */
+  /** Rejects when the store fails, or is too slow; a claim that succeeds too late is released. */
   async claim(key: string, leaseMs: number): Promise<ClaimResult> {
     const claiming = Promise.resolve().then(() => this.#store.claim(key, leaseMs));
     try {
@@ -28,12 +28,12 @@ export class Claims {
     }
   }
 
-  /** Keeps a claim alive until the function that it returns is called. */
+  /** Keeps a claim alive until the returned function is called. */
   keep(key: string, token: string, leaseMs: number, onLost: () => void): Lease {
     return new Lease(key, token, leaseMs, this.#store, onLost);
   }
 
-  /** Frees the key as far as the store lets it. Never rejects. */
+  /** Releases the key as far as the store allows. Never rejects. */
   async release(key: string, token: string): Promise<void> {
     await limited(
       Promise.resolve().then(() => this.#store.release(key, token)),
@@ -41,7 +41,7 @@ export class Claims {
     ).catch(() => {});
   }
 
-  /** Remembers the key as done; tries again until the lease ends. Never rejects. */
+  /** Marks the key as done; retries until the lease ends. Never rejects. */
   async done(key: string, token: string, ttlMs: number, lease: Lease): Promise<void> {
     while (!lease.isOver) {
       try {
@@ -59,7 +59,7 @@ export class Claims {
 
 const NEVER = new AbortController().signal;
 
-/** A claim that is renewed in time, as long as the store lets it. */
+/** A claim that is renewed in time, as long as the store allows. */
 export class Lease {
   readonly #ending = new AbortController();
   #endsAt: number;
@@ -69,12 +69,12 @@ export class Lease {
     void this.#renew(key, token, leaseMs, store, onLost);
   }
 
-  /** By this process's clock, unless the claim was lost before. */
+  /** According to this process's clock, unless the claim was lost before. */
   get isOver(): boolean {
     return systemClock.now() >= this.#endsAt;
   }
 
-  /** Renews it no more. */
+  /** Stops renewing. */
   end(): void {
     this.#ending.abort();
   }

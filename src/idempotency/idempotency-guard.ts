@@ -21,15 +21,15 @@ export interface IdempotencyGuardSettings {
 const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
 
-/** How long a message waits before it asks again for a claim that another one has. */
+/** How long a message waits before it asks again for a claim that another consumer holds. */
 const FIRST_BUSY_MS = 250;
 const MAX_BUSY_MS = 4_000;
 
-/** Runs a handler under a claim of the message, and settles the message after the claim's end. */
+/** Runs a handler while holding a claim on the message, and settles the message after the claim has ended. */
 export class IdempotencyGuard implements HandlerGuard {
   readonly #settings: IdempotencyGuardSettings;
   readonly #claims: Claims;
-  /** How long each delivery has to wait the next time that its key is busy. */
+  /** How long each delivery waits the next time that its key is busy. */
   readonly #busyMs = new WeakMap<ReceivedMessage['delivery'], number>();
   #duplicates = 0;
   #obstacle: string | undefined;
@@ -79,7 +79,7 @@ export class IdempotencyGuard implements HandlerGuard {
     await this.#runUnder(claim.token, key, message, held);
   }
 
-  /** Tries again as long as the store cannot be reached; undefined when that was for nothing. */
+  /** Retries as long as the store is unreachable; undefined when that was in vain. */
   async #claim(message: ReceivedMessage, key: string): Promise<ClaimResult | undefined> {
     const { signal } = message;
     let pauseMs = FIRST_PAUSE_MS;

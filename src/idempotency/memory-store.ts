@@ -3,9 +3,9 @@ import { realTimers } from '../util/timers.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
 interface Entry {
-  /** Undefined when it is done. */
+  /** Undefined once the key is done. */
   readonly token: string | undefined;
-  /** On the clock that never goes back. */
+  /** On the monotonic clock. */
   readonly until: number;
 }
 
@@ -77,7 +77,7 @@ class MemoryStore implements IdempotencyStore {
     else this.#forgetEnded();
   }
 
-  /** Only claims are left. Those whose lease has ended are free; each of the others is at work. */
+  /** Only claims are left. Those whose lease has ended are free; each of the others is in use. */
   #forgetEnded(): void {
     for (const key of [...this.#claimed.keys()]) this.#current(this.#claimed, key);
   }

@@ -20,10 +20,13 @@ export interface InboxGuardSettings<Tx> {
 const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
 
-/** How long a transaction that was given up may take to be rolled back, before nobody waits for it any more. */
+/** How long an abandoned transaction may take to roll back before it is no longer awaited. */
 const ROLLBACK_MS = 5_000;
 
-/** Runs a handler inside a transaction that first records the message, and settles the message after its end. */
+/**
+ * Runs a handler inside a transaction that first records the message, and settles the message after the transaction has
+ * ended.
+ */
 export class InboxGuard<Tx> implements HandlerGuard {
   readonly #settings: InboxGuardSettings<Tx>;
   readonly #stopping = new AbortController();
@@ -75,7 +78,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
       held.fail(error);
     }
     message.letGo();
-    // What the handler threw is told by the worker, which then lets the retry policy decide.
+    // The worker reports the handler's error, and then lets the retry policy decide.
     if (failure && held.hasBegun && !isTimedOut(message)) throw failure.error;
     if (held.verdict) message.settle(held.verdict);
   }
@@ -97,7 +100,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
     }
   }
 
-  /** Tries again as long as the database cannot be reached. Rejects when the handler, or the commit, has failed. */
+  /** Retries as long as the database is unreachable. Rejects when the handler, or the commit, has failed. */
   async #untilHandled(
     message: ReceivedMessage,
     held: HeldVerdict,
@@ -115,7 +118,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
         return;
       } catch (error) {
         if (held.hasBegun) {
-          // Rolled back because the handler asked for something else.
+          // Rolled back because the handler gave another verdict.
           if (held.verdict) return;
           throw error;
         }
@@ -130,7 +133,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
   #run(message: ReceivedMessage, held: HeldVerdict, entry: InboxEntry | undefined) {
     const { engine, handler, maxIdleMs } = this.#settings;
     const giveUp = new AbortController();
-    // A handler whose delivery is lost may still end: its successor then finds the message recorded.
+    // A handler whose delivery is lost may still finish: the next run then finds the message recorded.
     const callOff = onAbort(message.signal, () => {
       if (!held.hasBegun || isTimedOut(message)) giveUp.abort(message.signal.reason);
     });

@@ -1,37 +1,37 @@
 /**
- * Records which messages were handled, in the transaction of their handler: so the effect that a handler has through `tx`
- * happens once. Made by `postgresInbox(db)` or `memoryInbox(db)`, and given to `broker.consumer(…)` as the option `inbox`.
+ * Records handled messages in the transaction of their handler, so that what a handler writes through `tx` takes effect once.
+ * Created by `postgresInbox(db)` or `memoryInbox(db)`, and passed to `broker.consumer(…)` as the option `inbox`.
  */
 export interface Inbox<Tx> {
-  /** The SQL that makes its table, one statement a string. Harmless when the table exists. */
+  /** The SQL that creates the table, one statement per string. Harmless if the table exists. */
   migrations(): string[];
   /** @internal */
   readonly engine: InboxEngine<Tx>;
 }
 
-/** What a consumer needs of an inbox. What rejects with a `ConfigurationError` will not mend itself. */
+/** What a consumer needs of an inbox. A rejection with a `ConfigurationError` is permanent. */
 export interface InboxEngine<Tx> {
-  /** How long a transaction may do nothing, in milliseconds, before the database ends it; undefined: its user decides. */
+  /** How long a transaction may be idle, in milliseconds, before the database ends it; undefined: the user decides. */
   readonly maxIdleMs: number | undefined;
-  /** Looks whether the table is there, of the right version, and may be used. */
+  /** Checks that the table exists, has the right version, and may be used. */
   check(): Promise<void>;
   /**
-   * Begins a transaction, records the message in it, runs the work and commits. Where the message is recorded already, the work
-   * does not run; where another transaction has recorded it and has not ended, it waits for that.
+   * Begins a transaction, records the message in it, runs the work and commits. If the message is recorded already, the work
+   * does not run; if another open transaction has recorded it, the call waits for that transaction.
    *
-   * Rejects with what the work rejects with, or with what the commit failed with: then everything is rolled back. Rejects
-   * before the work began when the database cannot be reached.
+   * Rejects with the error of the work, or of the commit: everything is then rolled back. Rejects before the work begins if
+   * the database is unreachable.
    */
   run(
     entry: InboxEntry | undefined,
     options: InboxRunOptions,
     work: (tx: Tx) => Promise<void>,
   ): Promise<InboxResult>;
-  /** Removes old records from time to time, until the function that it returns is called. */
+  /** Removes old records from time to time, until the returned function is called. */
   keepClean(): () => void;
 }
 
-/** A message, for an inbox. */
+/** A message to record. */
 export interface InboxEntry {
   readonly queue: string;
   readonly id: string;
@@ -39,9 +39,9 @@ export interface InboxEntry {
 
 export interface InboxRunOptions {
   readonly maxIdleMs: number;
-  /** Gives the transaction up. */
+  /** Abandons the transaction. */
   readonly signal: AbortSignal;
 }
 
-/** `busy`: another run of it goes on; ask again. */
+/** `busy`: another run of the message is in progress; ask again. */
 export type InboxResult = 'committed' | 'duplicate' | 'busy';

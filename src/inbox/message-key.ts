@@ -6,12 +6,12 @@ import { isWellFormed } from '../util/checks.js';
 /** The longest id, in bytes of UTF-8. */
 const MAX_KEY_BYTES = 1_000;
 
-/** Gives a message the id that it is told apart by. */
+/** Returns the id that identifies a message. */
 export type IdempotencyKey = (message: Message) => string;
 
 /**
- * The id of a message; undefined where it has none; an error, INVALID_KEY, for one that cannot be kept. Throws what the user's
- * function throws.
+ * The id of a message; undefined if it has none; an error, INVALID_KEY, for an id that cannot be stored. Throws what the
+ * user's function throws.
  */
 export function keyOf(
   queue: string,
@@ -27,9 +27,9 @@ export function keyOf(
     isWellFormed(key) &&
     Buffer.byteLength(key) <= MAX_KEY_BYTES;
   if (isFine) return key;
-  // Nobody waits for a promise, nor may its rejection end the process.
+  // A promise is not awaited, and its rejection must not end the process.
   if (isThenable(key)) key.then(undefined, () => {});
-  // Not shown: it may be personal data.
+  // The key is not shown, because it may be personal data.
   const expected = `a string of 1 to ${MAX_KEY_BYTES} bytes of UTF-8, without U+0000`;
   const what = idempotencyKey ? "'idempotencyKey' must return" : 'The id of the message must be';
   const issues = [{ message: `${what} ${expected}`, path: [] }];

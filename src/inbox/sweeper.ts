@@ -6,11 +6,11 @@ export const SWEEP_ROWS = 1_000;
 
 export interface SweeperSettings {
   readonly everyMs: number;
-  /** Removes {@link SWEEP_ROWS} at most. Resolves with their number. */
+  /** Removes at most {@link SWEEP_ROWS}. Resolves with the number removed. */
   readonly sweep: () => Promise<number>;
 }
 
-/** Removes what is too old, from time to time, as long as it has users. Real time: it is about what a database holds. */
+/** Removes expired rows from time to time, as long as it has users. Uses real time, because a database does. */
 export class Sweeper {
   readonly #settings: SweeperSettings;
   #users = 0;
@@ -21,7 +21,7 @@ export class Sweeper {
     this.#settings = settings;
   }
 
-  /** Sweeps until the function that it returns is called. */
+  /** Sweeps until the returned function is called. */
   use(): () => void {
     this.#users++;
     if (this.#users === 1 && !this.#isSweeping) this.#arm();
@@ -49,7 +49,7 @@ export class Sweeper {
     try {
       while (this.#users > 0 && (await this.#settings.sweep()) >= SWEEP_ROWS);
     } catch {
-      // The database is away: at the next time, then.
+      // The database is unreachable: the next sweep tries again.
     }
     this.#isSweeping = false;
     if (this.#users > 0) this.#arm();

@@ -12,7 +12,10 @@ import type { ResolvedModuleOptions } from './module-options.js';
 import { TimeBudget } from './time-budget.js';
 import type { FeatureContract, Requester } from './types.js';
 
-/** One broker of one application, with what is made on it: the producers, the requesters, and what runs the handlers. */
+/**
+ * One broker of one application, with everything that is created on it: the producers, the requesters, and the consumers and
+ * responders.
+ */
 export class BrokerHost {
   readonly broker: Broker;
   readonly #settings: BrokerSettings;
@@ -38,7 +41,7 @@ export class BrokerHost {
     return this.#settings.resolved;
   }
 
-  /** Has queues and exchanges declared at the start; the queue of a procedure is its responder's to declare. */
+  /** Registers queues and exchanges to declare at the start. The queue of a procedure is declared by its responder. */
   feature(contracts: readonly FeatureContract[]): void {
     for (const contract of contracts) if (contract.kind !== 'procedure') this.#topology.add(contract);
   }
@@ -59,18 +62,18 @@ export class BrokerHost {
     return requester;
   }
 
-  /** Throws what is wrong with the options. */
+  /** Throws if the options are wrong. */
   check(): void {
     this.#settings.check();
   }
 
-  /** Connects, and declares what {@link BrokerHost.feature} was told. */
+  /** Connects, and declares what {@link BrokerHost.feature} registered. */
   async connect(): Promise<void> {
     await this.broker.connect();
     if (this.#topology.size > 0) await this.broker.declare(...this.#topology);
   }
 
-  /** Has {@link BrokerHost.drain} close it. */
+  /** Registers it to be closed by {@link BrokerHost.drain}. */
   add(running: Consumer | Responder): void {
     this.#running.push(running);
   }

@@ -6,7 +6,7 @@ import {
   type ResolvedModuleOptions,
 } from './module-options.js';
 
-/** The options of one broker in one application. They stay at their defaults where a test has put another broker in its place. */
+/** The options of one broker in one application. They keep their defaults if a test has replaced the broker. */
 export class BrokerSettings {
   readonly name: string;
   #resolved: ResolvedModuleOptions = DEFAULT_OPTIONS;
@@ -21,8 +21,8 @@ export class BrokerSettings {
   }
 
   /**
-   * Makes the broker. With wrong options, one that is never connected: the application can be created, and its start fails
-   * with the error, as it does for all else that keeps Leveret from starting.
+   * Creates the broker. With wrong options, the broker never connects: the application can be created, and its start fails
+   * with the error, like any other error that keeps Leveret from starting.
    */
   open(options: LeveretModuleOptions): Broker {
     try {
@@ -35,7 +35,7 @@ export class BrokerSettings {
     }
   }
 
-  /** Throws what is wrong with the options. */
+  /** Throws if the options are wrong. */
   check(): void {
     if (this.#problem) throw this.#problem.error;
   }

@@ -54,7 +54,7 @@ export function Consumer<C extends ConsumedContract>(
   options: ConsumerDecoratorOptions<C> = {},
 ): <T extends HandlerClass<MessageOf<C>, unknown>>(target: T) => void {
   const { broker = DEFAULT_BROKER, scope, ...given } = options;
-  // Its functions get the messages of this contract alone.
+  // Its functions only receive the messages of this contract.
   const handlerOptions = given as HandlerOptions;
   return (target) => mark(target, { kind: 'consumer', contract, broker, options: handlerOptions }, scope);
 }

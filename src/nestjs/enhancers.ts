@@ -7,12 +7,12 @@ import { InterceptorsContextCreator } from '@nestjs/core/interceptors/intercepto
 import { PipesContextCreator } from '@nestjs/core/pipes/pipes-context-creator.js';
 import { type ExceptionFilter, ExceptionFilterFactory } from './exception-filters.js';
 
-/** What a handler's class calls before and after `handle`. */
+/** Nest calls these around `handle`. */
 export interface HandlerInstance {
   handle(message: unknown): unknown;
 }
 
-/** A handler's instance, and what stands around its `handle`. */
+/** A handler's instance, and the enhancers around its `handle`. */
 export interface Enhanced {
   readonly instance: HandlerInstance;
   readonly callback: (...args: unknown[]) => unknown;
@@ -22,7 +22,7 @@ export interface Enhanced {
   readonly filters: readonly ExceptionFilter[];
 }
 
-/** Where a handler is provided, and for which run or life it is asked for. */
+/** The module that provides a handler, and the run or lifetime for which it is requested. */
 export interface EnhancedPlace {
   readonly moduleKey: string;
   readonly contextId: ContextId;
@@ -31,8 +31,8 @@ export interface EnhancedPlace {
 }
 
 /**
- * Finds the guards, interceptors, pipes and filters of a handler, by the creators of Nest itself. Without an
- * `ApplicationConfig` these leave the global ones out.
+ * Finds the guards, interceptors, pipes and filters of a handler with Nest's own creators. Without an `ApplicationConfig`
+ * these leave out the global ones.
  */
 export class EnhancerFactory {
   readonly #guards: GuardsContextCreator;
@@ -42,7 +42,7 @@ export class EnhancerFactory {
   readonly #config: ApplicationConfig | undefined;
 
   constructor(modules: ModulesContainer, config: ApplicationConfig | undefined) {
-    // All that the creators ask of the container.
+    // The only part of the container that the creators use.
     const container = { getModules: () => modules } as NestContainer;
     this.#config = config;
     this.#guards = new GuardsContextCreator(container, config);
@@ -51,7 +51,7 @@ export class EnhancerFactory {
     this.#filters = new ExceptionFilterFactory(container, config);
   }
 
-  /** Global ones that are made for each request or provider. Nest ties these to controllers alone. */
+  /** Global enhancers that are created per request or provider. Nest only applies these to controllers. */
   get scopedGlobals(): readonly InstanceWrapper[] {
     const config = this.#config;
     if (!config) return [];

@@ -4,7 +4,7 @@ import type { Module } from '@nestjs/core/injector/module.js';
 import { ConfigurationError } from '../index.js';
 import { definitionOf, type HandlerDefinition } from './decorators.js';
 
-/** A class with a decorator of ours, where the application provides it. */
+/** A class with a decorator of ours, and the module that provides it. */
 export interface FoundHandler {
   readonly className: string;
   readonly definition: HandlerDefinition;
@@ -13,8 +13,8 @@ export interface FoundHandler {
 }
 
 /**
- * Takes the classes with a decorator of ours out of the controllers, where they do not belong: Nest would ask them for routes,
- * and complain of that first.
+ * Removes classes with our decorators from the controllers, where they do not belong: Nest would look for routes in them, and
+ * report that first.
  */
 export function removeFromControllers(modules: ModulesContainer): ConfigurationError | undefined {
   const misplaced = [...modules.values()].flatMap((module) => handlersIn(module, module.controllers));
@@ -26,9 +26,9 @@ export function removeFromControllers(modules: ModulesContainer): ConfigurationE
 }
 
 /**
- * Looks through all modules for classes with a decorator of ours. A provider that was overridden by a value has none.
+ * Searches all modules for classes with a decorator of ours. A provider that was overridden by a value has none.
  *
- * @throws ConfigurationError for one that two modules provide, or whose broker does not exist
+ * @throws ConfigurationError for a class that two modules provide, or whose broker does not exist
  */
 export function findHandlers(modules: ModulesContainer, brokers: readonly string[]): FoundHandler[] {
   const found = [...modules.values()].flatMap((module) => handlersIn(module, module.providers));
@@ -57,7 +57,7 @@ export function findHandlers(modules: ModulesContainer, brokers: readonly string
 
 function handlersIn(module: Module, wrappers: Module['providers']): FoundHandler[] {
   return [...wrappers.values()].flatMap((wrapper) => {
-    // What a factory or an alias returns belongs to another provider, or to the application itself.
+    // The result of a factory or an alias belongs to another provider, or to the application itself.
     if (!wrapper.metatype || wrapper.isNotMetatype) return [];
     const definition = definitionOf(wrapper.metatype);
     return definition ? [{ className: wrapper.metatype.name, definition, module, wrapper }] : [];

@@ -7,8 +7,8 @@ import type { FoundHandler } from './handler-discovery.js';
 import { runHandler } from './run-handler.js';
 
 /**
- * Runs one handler's class. With its guards, interceptors, pipes and filters it is made once, or, when one of them or what they
- * depend on has `Scope.REQUEST`, for each run.
+ * Runs one handler class. The class, with its guards, interceptors, pipes and filters, is instantiated once, or for each run
+ * if one of them or their dependencies has `Scope.REQUEST`.
  */
 export class HandlerRunner {
   readonly #found: FoundHandler;
@@ -23,9 +23,9 @@ export class HandlerRunner {
   }
 
   /**
-   * Makes what is made once.
+   * Creates everything that is created once.
    *
-   * @throws ConfigurationError for a class without `handle`; what a constructor throws
+   * @throws ConfigurationError for a class without `handle`; an error of a constructor
    */
   async prepare(): Promise<void> {
     if (this.#found.wrapper.isDependencyTreeStatic()) this.#fixed = await this.#make(createContextId());
@@ -46,7 +46,7 @@ export class HandlerRunner {
 
   async #make(contextId: ContextId): Promise<Enhanced> {
     const { className, module, wrapper } = this.#found;
-    // What a transient class is without a life of its own: its prototype. Not used where there is an instance.
+    // A transient class without a lifetime of its own has only a prototype. Not used if there is an instance.
     const placeholder = wrapper.instance ?? { constructor: wrapper.metatype };
     const instance: HandlerInstance = await this.#injector.loadPerContext(
       placeholder,
@@ -62,7 +62,7 @@ export class HandlerRunner {
   }
 }
 
-/** Straight to `handle` where nothing stands around it. */
+/** Calls `handle` directly if there are no enhancers. */
 function call(enhanced: Enhanced, message: Message): unknown {
   const { instance, guards, interceptors, pipes, filters } = enhanced;
   const isBare = guards.length + interceptors.length + pipes.length + filters.length === 0;

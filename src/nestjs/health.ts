@@ -1,6 +1,6 @@
 import type { Broker, BrokerHealth } from '../index.js';
 
-/** What the health of an application is read from. */
+/** The source of an application's health. */
 interface HealthSource {
   readonly hosts: readonly { readonly name: string; readonly broker: Broker }[];
   readonly failures: readonly { readonly who: string; readonly error: unknown }[];
@@ -11,7 +11,7 @@ export type ReadinessResult<Key extends string = 'leveret'> = Record<
   Key,
   {
     status: 'up' | 'down';
-    /** How each broker is, by the name that it has in `forRoot`. */
+    /** The health of each broker, by its name in `forRoot`. */
     brokers: Record<string, BrokerHealth['status']>;
   }
 >;
@@ -21,7 +21,7 @@ export type LivenessResult<Key extends string = 'leveret'> = Record<
   Key,
   {
     status: 'up' | 'down';
-    /** What ended for good, and why, when something did. */
+    /** What has failed permanently, and why, if anything has. */
     message?: string;
   }
 >;
@@ -61,8 +61,8 @@ export class LeveretHealthIndicator {
   }
 
   /**
-   * For a liveness endpoint: `down` only when a consumer or a responder has ended for good, so that a new process may help.
-   * Never because RabbitMQ is away: a restart does not bring it back. Never rejects.
+   * For a liveness endpoint: `down` only when a consumer or a responder has failed permanently, so that a new process may
+   * help. Never because RabbitMQ is unreachable, since a restart does not change that. Never rejects.
    */
   async isAlive<Key extends string = 'leveret'>(key?: Key): Promise<LivenessResult<Key>> {
     const message = this.#source.failures.map(({ who, error }) => `${who}: ${textOf(error)}`).join('; ');

@@ -19,7 +19,7 @@ import {
 } from './tokens.js';
 import type { FeatureContract } from './types.js';
 
-/** A module that `forFeature` makes. */
+/** The module class of `forFeature`. */
 export class LeveretFeatureModule {}
 
 /**
@@ -39,18 +39,18 @@ export class LeveretFeatureModule {}
  */
 export class LeveretModule {
   /**
-   * Sets up one broker, for all modules. `NestFactory.create()` does no I/O: `app.init()` and `app.listen()` connect it, and
-   * `app.close()` closes it.
+   * Sets up one broker, for all modules. `NestFactory.create()` does no I/O: `app.init()` and `app.listen()` connect the
+   * broker, and `app.close()` closes it.
    *
-   * @param options - where RabbitMQ is, the options of a `Broker`, and `broker`: its name, when there are several. What is wrong
-   * with them, a `ConfigurationError`, rejects `app.init()`
+   * @param options - the URL of RabbitMQ, the options of a `Broker`, and `broker`: its name, if there are several. With wrong
+   * options, `app.init()` rejects with a `ConfigurationError`
    */
   static forRoot(options: LeveretModuleOptions & { readonly broker?: string | undefined }): DynamicModule {
     const { broker = DEFAULT_BROKER, ...moduleOptions } = options;
     return rootModule(broker, [], { useFactory: () => moduleOptions, inject: [] });
   }
 
-  /** As {@link LeveretModule.forRoot}, with options that are made when the application is created: by a factory, or by a class. */
+  /** Like {@link LeveretModule.forRoot}, with options that a factory or a class returns when the application is created. */
   static forRootAsync(options: LeveretModuleAsyncOptions): DynamicModule {
     const { broker = DEFAULT_BROKER, imports = [], useFactory, useClass, useExisting } = options;
     if (useFactory) return rootModule(broker, imports, { useFactory, inject: options.inject ?? [] });
@@ -69,12 +69,12 @@ export class LeveretModule {
   }
 
   /**
-   * Provides a `Producer` for each queue and exchange, and a `Requester` for each procedure, to the module that imports it. The
+   * Provides a `Producer` for each queue and exchange, and a `Requester` for each procedure, to the importing module. The
    * queues and exchanges are declared when the application starts.
    *
    * @param contracts - what the module sends to
-   * @param options - `broker`: the name that the broker has in `forRoot`, when it is not the default one
-   * @throws ConfigurationError for anything but a queue, an exchange or a procedure, and for two contracts of one name
+   * @param options - `broker`: the broker's name in `forRoot`, if it is not the default one
+   * @throws ConfigurationError for anything but a queue, an exchange or a procedure, and for two contracts with one name
    */
   static forFeature(
     contracts: readonly FeatureContract[],
@@ -127,10 +127,10 @@ function rootModule(
     imports: [...imports, LeveretRuntimeModule],
     providers: [
       ...providers,
-      // State of the application's own: this module may be that of many applications.
+      // The state belongs to one application, while this module class may serve many.
       { provide: settings, useFactory: () => new BrokerSettings(name) },
       {
-        // A broker that a test provides takes the place of this provider: then nothing asks for the options.
+        // A test can replace this provider with its own broker: then nothing reads the options.
         provide: broker,
         useFactory: async (own: BrokerSettings, ...args: unknown[]) => own.open(await useFactory(...args)),
         inject: [settings, ...inject],

@@ -3,7 +3,9 @@ import { Broker, type BrokerOptions, ConfigurationError } from '../index.js';
 import { type Check, checkOptions, expectBoolean, expectDuration, show } from '../util/checks.js';
 import { BrokerLogger } from './nest-logger.js';
 
-/** The options of {@link LeveretModule.forRoot}: where RabbitMQ is, those of a `Broker`, and those of the application. */
+/**
+ * The options of {@link LeveretModule.forRoot}: the URL of RabbitMQ, the options of a `Broker`, and those of the application.
+ */
 export interface LeveretModuleOptions extends BrokerOptions {
   /**
    * `amqp:` or `amqps:`, or a list of them: the hosts of a cluster. `memory:` is a broker inside this process. There is no
@@ -11,49 +13,50 @@ export interface LeveretModuleOptions extends BrokerOptions {
    */
   readonly url: string | readonly string[];
   /**
-   * With `false` the application starts without waiting for RabbitMQ: connecting goes on forever, whatever `startupTimeoutMs`
-   * says, and the consumers follow. What fails for good is logged, and `isAlive` tells of it. @defaultValue true
+   * With `false` the application starts without waiting for RabbitMQ: it keeps connecting indefinitely, whatever
+   * `startupTimeoutMs` says, and the consumers start later. A permanent failure is logged and reported by `isAlive`.
+   * @defaultValue true
    */
   readonly wait?: boolean | undefined;
   /**
-   * How long closing the application may wait, in milliseconds, 0 or more: for running handlers first, and at the end for
-   * pending sends, both together. At the deadline the signals of running handlers abort. @defaultValue 25000
+   * The time limit for closing the application, in milliseconds, 0 or more: first for running handlers, and then for pending
+   * sends, together. At the deadline the signals of running handlers abort. @defaultValue 25000
    */
   readonly shutdownTimeoutMs?: number | undefined;
   /**
-   * Runs the application's global guards, interceptors, pipes and filters around `handle` too. They are most often written for
-   * HTTP: a guard that looks for a header of a request refuses every message. @defaultValue false
+   * Also runs the application's global guards, interceptors, pipes and filters around `handle`. Most of these are written for
+   * HTTP: a guard that checks a request header refuses every message. @defaultValue false
    */
   readonly inheritAppConfig?: boolean | undefined;
 }
 
-/** Makes the options of {@link LeveretModule.forRootAsync}, with `useClass` or `useExisting`. */
+/** Creates the options of {@link LeveretModule.forRootAsync}, with `useClass` or `useExisting`. */
 export interface LeveretOptionsFactory {
   /** Called once, when the application is created. */
   createLeveretOptions(): LeveretModuleOptions | Promise<LeveretModuleOptions>;
 }
 
-/** Where {@link LeveretModule.forRootAsync} gets its options from. */
+/** The source of the options of {@link LeveretModule.forRootAsync}. */
 export type LeveretModuleAsyncOptions = Pick<ModuleMetadata, 'imports'> & {
   /** The name of the broker. @defaultValue 'default' */
   readonly broker?: string | undefined;
 } & (
     | {
-        /** Makes the options of what `inject` names. Called once, when the application is created. */
+        /** Returns the options; receives the providers of `inject`. Called once, when the application is created. */
         readonly useFactory: FactoryProvider<LeveretModuleOptions>['useFactory'];
-        /** The tokens of what the factory takes. */
+        /** The tokens of the factory's arguments. */
         readonly inject?: FactoryProvider['inject'];
         readonly useClass?: undefined;
         readonly useExisting?: undefined;
       }
     | {
-        /** A class that makes the options; an instance of it is made. */
+        /** A class that returns the options; Nest instantiates it. */
         readonly useClass: Type<LeveretOptionsFactory>;
         readonly useFactory?: undefined;
         readonly useExisting?: undefined;
       }
     | {
-        /** The token of a provider that makes the options. */
+        /** The token of a provider that returns the options. */
         readonly useExisting: InjectionToken<LeveretOptionsFactory>;
         readonly useFactory?: undefined;
         readonly useClass?: undefined;
@@ -67,7 +70,7 @@ export interface ResolvedModuleOptions {
   readonly inheritAppConfig: boolean;
 }
 
-/** Those of a broker that a test has put in the place of the one with options. */
+/** The options of a broker that a test has put in the place of the configured one. */
 export const DEFAULT_OPTIONS: ResolvedModuleOptions = {
   wait: true,
   shutdownTimeoutMs: 25_000,
@@ -81,7 +84,7 @@ const moduleChecks: Readonly<Record<string, Check>> = {
 };
 
 /**
- * Checks the options, fills in the defaults, and makes the broker, without any I/O.
+ * Checks the options, fills in the defaults, and creates the broker, without any I/O.
  *
  * @throws ConfigurationError for a missing URL, an unknown option or a value out of range
  */

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { Logger as NestLogger } from '@nestjs/common';
 import type { Logger } from '../index.js';
 
-/** Hands what a broker logs to Nest's logger, as one text: its loggers take no objects beside it. */
+/** Passes a broker's log entries to Nest's logger, as one text, because Nest's loggers take no objects beside the text. */
 export class BrokerLogger implements Logger {
   readonly #logger = new NestLogger('Leveret');
 

@@ -15,8 +15,8 @@ const PIPE_METADATA: ArgumentMetadata = { type: 'custom', metatype: undefined, d
 const interceptorsConsumer = new InterceptorsConsumer();
 
 /**
- * Runs a handler as Nest runs a route: guards, interceptors, pipes, `handle`, and filters for what any of them throws. In an
- * async context of its own, so that a store that one of them enters does not reach the next message.
+ * Runs a handler as Nest runs a route: guards, interceptors, pipes, `handle`, and filters for any error. It runs in an async
+ * context of its own, so that a store that a guard or an interceptor enters does not leak to the next message.
  */
 export function runHandler(enhanced: Enhanced, message: Message): unknown {
   return new AsyncResource('LeveretHandler').runInAsyncScope(run, undefined, enhanced, message);
@@ -30,7 +30,7 @@ async function run(enhanced: Enhanced, message: Message): Promise<unknown> {
     await passGuards(enhanced, context);
     return await intercept(enhanced, message);
   } catch (error) {
-    // These are no errors: they say what is to become of the message.
+    // Not an error, but a verdict on the message.
     if (isThrownVerdict(error)) throw error;
     const filter = filterFor(filters, error);
     if (!filter) throw error;

@@ -4,7 +4,7 @@ import { LeveretHandlersModule } from './handlers.module.js';
 import { LeveretHealthIndicator } from './health.js';
 import { LeveretRuntime } from './runtime.js';
 
-/** What all brokers of an application share. Global, so that Nest calls its hooks before those of most modules at the start. */
+/** Shared by all brokers of an application. Global, so that Nest calls its hooks before those of most modules at the start. */
 export class LeveretRuntimeModule {}
 
 Inject(LeveretRuntime)(LeveretHandlersModule, undefined, 0);

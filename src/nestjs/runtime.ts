@@ -6,7 +6,7 @@ import { EnhancerFactory } from './enhancers.js';
 import { type FoundHandler, findHandlers, removeFromControllers } from './handler-discovery.js';
 import { HandlerRunner } from './handler-runner.js';
 
-/** What ended for good. */
+/** A permanent failure. */
 export interface Failure {
   /** The name of the class, or of the broker. */
   readonly who: string;
@@ -58,7 +58,7 @@ export class LeveretRuntime implements OnModuleInit, OnApplicationShutdown {
     return host;
   }
 
-  /** Checks everything, connects, and declares what the features name. */
+  /** Checks everything, connects, and declares the contracts of the features. */
   async onModuleInit(): Promise<void> {
     if (this.#phase !== 'created') return;
     this.#phase = 'connecting';
@@ -131,7 +131,7 @@ export class LeveretRuntime implements OnModuleInit, OnApplicationShutdown {
     const running = open(host, definition, runner);
     host.add(running);
     if (host.options.wait) await running.ready;
-    // The reason is told by `closed` as well.
+    // `closed` reports the reason, too.
     else running.ready.catch(() => undefined);
     void running.closed.then((error) => {
       if (error) this.#failed(className, error);
@@ -154,7 +154,7 @@ export class LeveretRuntime implements OnModuleInit, OnApplicationShutdown {
     );
   }
 
-  /** Does the work; where it fails, closes all that was opened first. */
+  /** Runs the work; if it fails, closes everything that was opened first. */
   async #orClose(work: () => Promise<void>): Promise<void> {
     try {
       await work();

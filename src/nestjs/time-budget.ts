@@ -1,4 +1,4 @@
-/** Time that several waits, one after the other, have together. */
+/** A time limit that several consecutive waits share. */
 export class TimeBudget {
   #remainingMs: number;
 
@@ -6,7 +6,7 @@ export class TimeBudget {
     this.#remainingMs = totalMs;
   }
 
-  /** Calls the wait with what is left, in milliseconds, and takes off what it used. */
+  /** Calls the wait with the remaining time, in milliseconds, and deducts what it used. */
   async spend<T>(wait: (timeoutMs: number) => Promise<T>): Promise<T> {
     const startedAt = performance.now();
     try {

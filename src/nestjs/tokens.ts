@@ -1,7 +1,7 @@
 import type { InjectionToken } from '@nestjs/common';
 import { Broker, type ExchangeContract, type ProcedureContract, type QueueContract } from '../index.js';
 
-/** The name of a broker that got none. */
+/** The name of a broker without a name. */
 export const DEFAULT_BROKER = 'default';
 
 /** The injection token of a broker: for the default one the class `Broker` itself. */
@@ -32,7 +32,7 @@ export function settingsToken(broker: string): string {
   return tokenOf('Settings', broker);
 }
 
-/** A text, since Nest shows tokens in its errors, and a name is the same for a contract that was loaded twice. */
+/** A text, because Nest shows tokens in its errors, and the same text for a contract that was loaded twice. */
 function tokenOf(role: string, broker: string, contract?: { readonly kind: string; readonly name: string }) {
   const of = contract ? `${contract.kind} ${JSON.stringify(contract.name)}, ` : '';
   return `Leveret${role}(${of}broker ${JSON.stringify(broker)})`;

@@ -16,10 +16,10 @@ import type {
 /** What a class with {@link Consumer} consumes: a queue, or a private subscription to an exchange. */
 export type ConsumedContract = QueueContract | SubscriptionContract;
 
-/** What {@link LeveretModule.forFeature} takes: what producers send to, and what requesters ask. */
+/** What {@link LeveretModule.forFeature} accepts: the targets of producers and requesters. */
 export type FeatureContract = QueueContract | ExchangeContract | ProcedureContract;
 
-/** The body that a handler of the contract gets: the output of its schema, of a procedure the request's. */
+/** The body that a handler of the contract receives: the output of its schema, for a procedure that of the request's. */
 export type BodyOf<C> =
   C extends ProcedureContract<infer Request, Schema>
     ? OutputOf<Request>
@@ -28,14 +28,14 @@ export type BodyOf<C> =
       : never;
 
 /**
- * The message that a handler of the contract gets.
+ * The message that a handler of the contract receives.
  *
  * @typeParam C - the type of a queue, an exchange, a subscription or a procedure, such as `typeof billing`
  */
 export type MessageOf<C> = Message<BodyOf<C>>;
 
 /**
- * What a responder's handler answers: the input of the response's schema.
+ * The return type of a responder's handler: the input of the response's schema.
  *
  * @typeParam P - the type of a procedure, such as `typeof quote`
  */
@@ -43,15 +43,18 @@ export type AnswerOf<P extends ProcedureContract> = InputOf<P['response']>;
 
 /** Sends the requests of one procedure. Injected by {@link InjectRequester}. */
 export interface Requester<P extends ProcedureContract = ProcedureContract> {
-  /** Asks a responder, as `broker.request` does: with the same options, and the same errors. */
+  /** Sends a request, as `broker.request` does: with the same options, and the same errors. */
   request(body: InputOf<P['request']>, options?: RequestOptions): Promise<OutputOf<P['response']>>;
 }
 
 /** The options that {@link Consumer} and {@link Responder} add to those of Leveret. */
 export interface ProviderOptions {
-  /** The name that the broker has in `forRoot`. @defaultValue 'default' */
+  /** The broker's name in `forRoot`. @defaultValue 'default' */
   readonly broker?: string | undefined;
-  /** How long an instance of the class lives; with `Scope.REQUEST` each run of the handler gets its own. @defaultValue Scope.DEFAULT */
+  /**
+   * The lifetime of the class's instances; with `Scope.REQUEST` each run of the handler gets its own. @defaultValue
+   * Scope.DEFAULT
+   */
   readonly scope?: Scope | undefined;
 }
 
@@ -64,7 +67,7 @@ export interface ConsumerDecoratorOptions<C extends ConsumedContract = ConsumedC
 export interface ResponderDecoratorOptions extends ResponderOptions, ProviderOptions {}
 
 /**
- * A class whose `handle` takes the message and returns the result. A function property, not a method: parameters of methods are
- * compared in both directions, and a handler could ask for more than it gets.
+ * A class whose `handle` takes the message and returns the result. A function property rather than a method: the parameters
+ * of methods are compared in both directions, so a handler could require more than it receives.
  */
 export type HandlerClass<M, Result> = new (...args: never[]) => { readonly handle: (message: M) => Result };

@@ -5,13 +5,13 @@ import { isLeveretError } from '../errors.js';
 /** The first word of a span's name. */
 export type OperationName = 'send' | 'request' | 'process' | 'ack' | 'retry' | 'dead-letter' | 'requeue';
 
-/** Where an operation goes to, or its message comes from. */
+/** The target of an operation, or the source of its message. */
 export interface Destination {
-  /** The name of the contract: bounded, and so what names of spans and metrics hold. */
+  /** The name of the contract. It is bounded, so it is used in the names of spans and in metrics. */
   readonly contract: string;
   readonly exchange?: string | undefined;
   readonly routingKey?: string | undefined;
-  /** Of consumed messages. */
+  /** For consumed messages. */
   readonly queue?: string | undefined;
   readonly isSubscription?: boolean;
 }
@@ -69,12 +69,12 @@ export function operationType(operation: OperationName): 'send' | 'process' | 's
   return operation === 'process' ? 'process' : 'settle';
 }
 
-/** `{exchange}:{routing key}:{queue}`, without what is empty, and a queue that is the routing key once. */
+/** `{exchange}:{routing key}:{queue}`, without empty parts, and with one part if the queue equals the routing key. */
 function destinationName({ exchange = '', routingKey = '', queue = '' }: Destination): string {
   return [exchange, routingKey, queue === routingKey ? '' : queue].filter((part) => part !== '').join(':');
 }
 
-/** What a consumed message's payload and its subject say of its destination. */
+/** The destination according to a consumed message's payload and its subject. */
 export function consumedDestination(
   { contract, isSubscription }: Subject,
   queue: string,
@@ -83,7 +83,7 @@ export function consumedDestination(
   return { contract, isSubscription, queue, exchange: message?.exchange, routingKey: message?.routingKey };
 }
 
-/** What a failure is called: a Leveret error's code, otherwise the name of the error's class. */
+/** The name of a failure: a Leveret error's code, otherwise the name of the error's class. */
 export function errorType(error: unknown): string {
   if (isLeveretError(error)) return error.code;
   try {
@@ -95,7 +95,7 @@ export function errorType(error: unknown): string {
 }
 
 function operationAttributes(operation: OperationName): Attributes {
-  // Also in memory: it behaves as RabbitMQ does.
+  // Also in memory, which behaves as RabbitMQ does.
   return { 'messaging.system': 'rabbitmq', 'messaging.operation.name': operation };
 }
 

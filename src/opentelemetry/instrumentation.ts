@@ -7,11 +7,11 @@ import { Observer } from './observer.js';
 
 /** The options of {@link LeveretInstrumentation}. */
 export interface LeveretInstrumentationConfig {
-  /** Begins at once. @defaultValue true */
+  /** Starts recording at once. @defaultValue true */
   readonly enabled?: boolean;
   /**
-   * Begins a trace of its own with each `process` span, which then has a link to the sender's. For messages that are sent again
-   * and again from within handlers, and whose traces would have no end. @defaultValue false
+   * Starts a new trace with each `process` span, linked to the sender's trace. For messages that handlers send again and
+   * again, and whose traces would have no end. @defaultValue false
    */
   readonly useLinksForConsume?: boolean;
 }
@@ -52,32 +52,39 @@ export class LeveretInstrumentation {
     if (this.#config.enabled) this.enable();
   }
 
-  /** Begins to record. Harmless when it does already. */
+  /** Starts recording. Harmless if it is recording already. */
   enable(): void {
     if (this.#isEnabled) return;
     this.#isEnabled = true;
     for (const [channel, listener] of this.#subscriptions) channel.subscribe(listener);
   }
 
-  /** Records nothing more, and writes nothing into messages. What has begun is not ended. */
+  /** Stops recording, and stops writing into messages. Operations in progress are not ended. */
   disable(): void {
     if (!this.#isEnabled) return;
     this.#isEnabled = false;
     for (const [channel, listener] of this.#subscriptions) channel.unsubscribe(listener);
   }
 
-  /** Uses this provider in place of the global one. The global one itself is followed, also when it is registered anew. */
+  /**
+   * Uses this provider instead of the global one. By default the global one is used, also when it is registered later or
+   * replaced.
+   */
   setTracerProvider(provider: TracerProvider): void {
     this.#tracerProvider = provider === trace.getTracerProvider() ? undefined : provider;
   }
 
-  /** Uses this provider in place of the global one. The global one itself is followed, also when it is registered anew. */
+  /**
+   * Uses this provider instead of the global one. By default the global one is used, also when it is registered later or
+   * replaced.
+   */
   setMeterProvider(provider: MeterProvider): void {
     this.#metrics.use(provider);
   }
 
   /**
-   * Replaces the options. `enabled` says only what {@link LeveretInstrumentation.getConfig} answers: call `enable` and `disable`.
+   * Replaces the options. `enabled` only changes the result of {@link LeveretInstrumentation.getConfig}: call `enable` and
+   * `disable`.
    *
    * @throws ConfigurationError for an unknown option or a wrong value
    */
@@ -94,7 +101,7 @@ export class LeveretInstrumentation {
     return (this.#tracerProvider ?? trace.getTracerProvider()).getTracer('leveret', VERSION);
   }
 
-  /** Made once: channels know a listener by its identity. */
+  /** Created once, because channels identify a listener by reference. */
   readonly #subscriptions = [
     on(traces.send, 'start', (payload) => this.#observer.sendStarted(payload)),
     on(traces.send, 'asyncEnd', (payload) => this.#observer.sendEnded(payload)),

@@ -26,7 +26,7 @@ export function messageContext(message: object): Context {
   return contextOf(message) ?? ROOT_CONTEXT;
 }
 
-/** Undefined when the message was not seen. */
+/** Undefined if the message was not observed. */
 export function contextOf(message: object): Context | undefined {
   return sideTable.contexts.get(message) as Context | undefined;
 }

@@ -20,7 +20,7 @@ interface Instruments {
   readonly processDuration: Histogram;
 }
 
-/** The four instruments, of the provider given or of the global one, which may be registered at any time. */
+/** The four instruments, from the given provider or from the global one, which may be registered at any time. */
 export class Metrics {
   #given: MeterProvider | undefined;
   #instruments: Instruments | undefined;

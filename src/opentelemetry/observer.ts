@@ -36,7 +36,7 @@ export interface ObserverSettings {
   readonly useLinksForConsume: () => boolean;
 }
 
-/** Makes spans and measurements of traces. */
+/** Creates spans and measurements from traces. */
 export class Observer {
   readonly #settings: ObserverSettings;
   readonly #operations = new WeakMap<object, Operation>();
@@ -51,7 +51,7 @@ export class Observer {
     const carried = spanContextIn(contextIn(headers));
     const isKept = carried !== undefined || headers.traceparent !== undefined;
     const options: SpanOptions = {
-      // Somebody else has begun the message's trace: this span only brings it to the server.
+      // Another sender has begun the message's trace: this span only covers its way to the server.
       kind: isKept ? SpanKind.CLIENT : SpanKind.PRODUCER,
       attributes: {
         ...spanAttributes(name, { ...payload, contract: destination }, payload, payload),
@@ -88,7 +88,7 @@ export class Observer {
     const subject = sideTable.subjects.get(payload);
     if (!operation || !subject) return;
     const error = failureOf(payload);
-    // A handler's own word for "try again".
+    // The handler's own word for "try again".
     const isFailure = error !== undefined && !asksForRetry(error.error);
     if (isFailure) operation.fail(error.error);
     const type = isFailure ? errorType(error.error) : undefined;
@@ -195,7 +195,9 @@ export class Observer {
     return operation;
   }
 
-  /** Whatever the context was before: that of whoever sent first, or made the consumer, is nobody's here. */
+  /**
+   * Whatever the context was before: that of the first sender, or of the code that created the consumer, does not apply here.
+   */
   #surround(payload: object, operation: Operation): void {
     sideTable.surroundings.set(payload, (work) => context.with(operation.context, work));
   }
@@ -223,7 +225,7 @@ function withType(attributes: Attributes, operation: OperationName): Attributes 
   return { ...attributes, 'messaging.operation.type': operationType(operation) };
 }
 
-/** @param messages - of a batch: a link says which of them it is about */
+/** @param messages - for a batch: the links identify its messages */
 function linksTo(
   contexts: readonly ReturnType<typeof contextIn>[],
   messages?: readonly ConsumedMessageFields[],
@@ -242,7 +244,7 @@ function failureOf(payload: object): { readonly error: unknown } | undefined {
   return 'error' in payload ? { error: payload.error } : undefined;
 }
 
-/** False for what was refused before anything was sent. */
+/** False when the message was refused before anything was sent. */
 function wasTried(error: unknown): boolean {
   return !isLeveretError(error) || !REFUSED.has(error.code);
 }

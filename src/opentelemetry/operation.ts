@@ -8,9 +8,9 @@ import {
 } from '@opentelemetry/api';
 import { errorType } from './attributes.js';
 
-/** One operation while it lasts: its span, and the time that it takes. */
+/** One operation while it lasts: its span, and its duration. */
 export class Operation {
-  /** With the span, and what the base context has beside it. */
+  /** The context with the span and the contents of the base context. */
   readonly context: Context;
   readonly #span: Span;
   readonly #startedAt = Date.now();
@@ -18,7 +18,7 @@ export class Operation {
 
   /**
    * @param parent - the parent of the span
-   * @param base - what the operation's own context has beside the span
+   * @param base - the base of the operation's own context
    */
   constructor(tracer: Tracer, name: string, options: SpanOptions, parent: Context, base = parent) {
     this.#span = tracer.startSpan(name, { ...options, startTime: this.#startedAt }, parent);
@@ -39,7 +39,7 @@ export class Operation {
     );
   }
 
-  /** Ends the span, and answers with how long it took, in seconds. */
+  /** Ends the span, and returns its duration in seconds. */
   end(): number {
     const tookMs = performance.now() - this.#started;
     this.#span.end(this.#startedAt + tookMs);

@@ -2,7 +2,10 @@ import { type Context, propagation, ROOT_CONTEXT, type SpanContext, trace } from
 
 type Headers = Readonly<Record<string, unknown>>;
 
-/** The context that a message carries, whoever has sent it: the root context when there is none, or it is broken. */
+/**
+ * The context that a message carries, with any client as its sender: the root context if there is none, or if it is
+ * malformed.
+ */
 export function contextIn(headers: Headers): Context {
   try {
     return propagation.extract(ROOT_CONTEXT, headers, getter);
@@ -11,7 +14,7 @@ export function contextIn(headers: Headers): Context {
   }
 }
 
-/** The span that a context names; undefined when there is none. */
+/** The span that a context names; undefined if there is none. */
 export function spanContextIn(context: Context): SpanContext | undefined {
   const found = trace.getSpanContext(context);
   return found && trace.isSpanContextValid(found) ? found : undefined;

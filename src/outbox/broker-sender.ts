@@ -6,10 +6,10 @@ import { type Clock, raceAbort, sleep } from '../util/clock.js';
 import type { MessageSendOptions } from './row-sender.js';
 import type { RelaySender } from './table-relay.js';
 
-/** How long it leaves a server alone that has refused it for good, as one with another password does. */
+/** How long it does not contact a server that refuses permanently, for instance because of a changed password. */
 const REFUSED_MS = 5_000;
 
-/** Sends the rows of one relay, over a publisher for each contract. */
+/** Sends the rows of one relay, through a publisher per contract. */
 export class BrokerSender implements RelaySender {
   readonly #connection: Connection;
   readonly #clock: Clock;
@@ -30,7 +30,7 @@ export class BrokerSender implements RelaySender {
 
   async reach(signal: AbortSignal): Promise<void> {
     if (this.#connection.current) return;
-    // Why it failed is told by the connection itself.
+    // The connection itself reports why it failed.
     const isRefused = await raceAbort(this.#connection.link(), signal).then(
       () => false,
       () => true,
@@ -67,7 +67,7 @@ export class BrokerSender implements RelaySender {
         clock: this.#clock,
         // An exclusive queue belongs to the connection that consumes from it.
         contract: contract.kind === 'queue' && contract.exclusive ? undefined : contract,
-        // All rows of a batch go out at once: none is left to be sent later, when the batch may be another relay's.
+        // All rows of a batch go out at once: none may be sent later, when another relay may already own it.
         maxInFlight: Math.max(1_000, this.#batch),
         maxBuffered: this.#batch,
       });

@@ -1,6 +1,6 @@
 import type { OutgoingMessage } from '../transport/port.js';
 
-/** What a row holds of a message beside its body, its id and its contract. */
+/** What a row stores of a message besides its body, id and contract. */
 export interface Envelope {
   readonly exchange: string;
   readonly routingKey: string;
@@ -14,13 +14,13 @@ export interface Envelope {
   readonly expiration?: string | undefined;
 }
 
-/** The envelope as text. Headers keep their types: JSON alone has no bytes. */
+/** The envelope as text. Headers keep their types, such as bytes, which JSON alone does not have. */
 export function encodeEnvelope(envelope: Envelope): string {
   const { headers, ...rest } = envelope;
   return JSON.stringify(headers === undefined ? rest : { ...rest, headers: packTable(headers) });
 }
 
-/** The message of a row. Throws for what {@link encodeEnvelope} has not made. */
+/** The message of a row. Throws for a text that {@link encodeEnvelope} did not create. */
 export function toMessage(envelope: string, messageId: string, content: Buffer): OutgoingMessage {
   const { exchange, routingKey, mandatory, headers, ...properties } = JSON.parse(envelope) as Envelope;
   return {
@@ -37,7 +37,7 @@ export function toMessage(envelope: string, messageId: string, content: Buffer):
   };
 }
 
-/** Text, numbers, booleans and `null` stand for themselves; the rest is a list that begins with its kind. */
+/** Text, numbers, booleans and `null` represent themselves; any other value is a list that begins with its kind. */
 function pack(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Uint8Array) return ['bytes', Buffer.from(value).toString('base64')];

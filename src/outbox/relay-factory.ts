@@ -11,12 +11,12 @@ export interface RelayFactorySettings {
   readonly connection: Connection;
   readonly clock: Clock;
   readonly events: Events;
-  /** Where a broker keeps what works for it. */
+  /** The registry of the broker's parts. */
   readonly registry: { addRelay(relay: TableRelay): void; removeRelay(relay: TableRelay): void };
   readonly onRelay: ((relay: TableRelay) => void) | undefined;
 }
 
-/** Makes the relays of a broker. */
+/** Creates the relays of a broker. */
 export class RelayFactory {
   readonly #settings: RelayFactorySettings;
 
@@ -24,7 +24,7 @@ export class RelayFactory {
     this.#settings = settings;
   }
 
-  /** @throws ConfigurationError naming the argument that is wrong */
+  /** @throws ConfigurationError that names the wrong argument */
   relay(outbox: Outbox, options: RelayOptions): Relay {
     const { connection, clock, events, registry, onRelay } = this.#settings;
     const resolved = resolveRelayOptions(outbox, options);

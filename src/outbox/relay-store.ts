@@ -1,4 +1,4 @@
-/** A row of an outbox, as it is inserted. */
+/** A new row of an outbox. */
 export interface NewRow {
   readonly messageId: string;
   /** Such as `queue:emails`. */
@@ -11,27 +11,27 @@ export interface NewRow {
   readonly dueInMs: number | undefined;
 }
 
-/** A row of an outbox, as a relay takes it. */
+/** A row of an outbox that a relay has taken. */
 export interface StoredRow extends NewRow {
   readonly id: string;
-  /** How often sending it has failed. */
+  /** How often sending the row has failed. */
   readonly attempts: number;
 }
 
-/** What became of a row in a batch. Rows that were not tried are not mentioned. */
+/** The outcome of a row in a batch. Rows that were not tried are not mentioned. */
 export type RowOutcome =
   | { readonly kind: 'sent'; readonly id: string }
   | {
       readonly kind: 'failed';
       readonly id: string;
-      /** When it is tried again. */
+      /** The delay before the next attempt. */
       readonly delayMs: number;
       readonly isStuck: boolean;
       /** `CODE: message`. */
       readonly error: string;
     };
 
-/** What a relay asks for. */
+/** The conditions of a batch. */
 export interface BatchRequest {
   /** The most rows. */
   readonly limit: number;
@@ -39,14 +39,14 @@ export interface BatchRequest {
   readonly contracts: readonly string[];
   /** How far the relay's clock is ahead of real time, in milliseconds: more than 0 only under a virtual clock. */
   readonly aheadMs: number;
-  /** Gives the batch up: everything is rolled back. */
+  /** Abandons the batch: everything is rolled back. */
   readonly signal: AbortSignal;
 }
 
 /**
  * Sends the rows.
  *
- * @param takenAt - a moment (`performance.now()`) before they were taken, from which on the batch may take only so long
+ * @param takenAt - a moment (`performance.now()`) before they were taken, from which the batch's time limit counts
  */
 export type BatchWork = (rows: readonly StoredRow[], takenAt: number) => Promise<readonly RowOutcome[]>;
 
@@ -60,13 +60,13 @@ export interface StoreStats {
   readonly stuck: number;
 }
 
-/** A row that cannot be sent as things are. */
+/** A row that cannot be sent in the present state of things. */
 export interface StuckRow {
   readonly id: string;
   readonly messageId: string;
   /** Such as `queue:emails`. */
   readonly contract: string;
-  /** How often sending it has failed. */
+  /** How often sending the row has failed. */
   readonly attempts: number;
   readonly createdAt: Date;
   /** The last failure; `UNKNOWN_CONTRACT` for a row of a contract that this relay's outbox lacks. */
@@ -74,19 +74,20 @@ export interface StuckRow {
 }
 
 /**
- * The table of an outbox. What rejects with a `ConfigurationError` will not mend itself; with anything else, the database
- * cannot be reached now.
+ * The table of an outbox. A rejection with a `ConfigurationError` is permanent; with any other error, the database is
+ * unreachable now.
  */
 export interface RelayStore {
-  /** How the table is called. */
+  /** The name of the table. */
   readonly table: string;
-  /** How often its counters may be asked for, in milliseconds. */
+  /** The shortest interval between two reads of its counters, in milliseconds. */
   readonly statsEveryMs: number;
-  /** Looks whether the table is there, of the right version, and may be used. */
+  /** Checks that the table exists, has the right version, and may be used. */
   check(): Promise<void>;
   /**
-   * Takes rows that are due, in order, so that no other relay has a row of the same key at the same time. What `work` resolves
-   * with is written down; when it rejects, or the signal aborts, the rows are as they were. Resolves with the number taken.
+   * Takes due rows, in order, so that no other relay has a row of the same key at the same time. The outcomes that `work`
+   * resolves with are stored; if it rejects, or the signal aborts, the rows stay unchanged. Resolves with the number of rows
+   * taken.
    */
   batch(request: BatchRequest, work: BatchWork): Promise<number>;
   stats(contracts: readonly string[]): Promise<StoreStats>;
@@ -96,7 +97,7 @@ export interface RelayStore {
   discard(contracts: readonly string[], id: string): Promise<boolean>;
 }
 
-/** The error of a row whose contract the relay's outbox lacks. */
+/** The error of a row whose contract is unknown to the relay's outbox. */
 export function unknownContract(contract: string): StuckRow['error'] {
   return { code: 'UNKNOWN_CONTRACT', message: `The outbox of this relay has no contract '${contract}'` };
 }

@@ -1,9 +1,9 @@
 import type { Clock } from '../util/clock.js';
 
-/** How coarse the times are, in milliseconds. */
+/** The granularity of the times, in milliseconds. */
 const TICK_MS = 50;
 
-/** When rows that failed are due again. Bounded: times that are close to each other count as one. */
+/** When failed rows are due again. Bounded, because times that are close to each other count as one. */
 export class RetryTimes {
   readonly #clock: Clock;
   readonly #ticks = new Set<number>();
@@ -16,7 +16,7 @@ export class RetryTimes {
     this.#ticks.add(Math.ceil((this.#clock.now() + delayMs) / TICK_MS) + 1);
   }
 
-  /** In how many milliseconds the next one is due; `Infinity` without one. Forgets those that have passed. */
+  /** The time until the next row is due, in milliseconds; `Infinity` without one. Forgets the past ones. */
   nextInMs(): number {
     const now = this.#clock.now();
     let next = Number.POSITIVE_INFINITY;

@@ -19,18 +19,18 @@ type EachOptions = AnyOptions | ((body: unknown, index: number) => AnyOptions | 
 /** The most messages of one `sendAll`. */
 const MAX_ROWS = 10_000;
 
-/** The most bytes that all bodies of one `sendAll` may have: PostgreSQL takes a statement of 1 GB at most. */
+/** The most bytes of all bodies in one `sendAll`: a PostgreSQL statement is limited to 1 GB. */
 const MAX_ALL_BYTES = 256 * 1024 * 1024;
 
 const MAX_KEY_CHARACTERS = 255;
 
-/** Checks what is sent to an outbox, as a producer does, and makes the rows of it. */
+/** Checks what is sent to an outbox, as a producer does, and creates its rows. */
 export class RowMaker {
   readonly contracts: ReadonlyMap<string, Contract>;
   readonly #maxBodyBytes: number;
 
   /**
-   * @param where - the function that was called, for messages
+   * @param where - the name of the called function, for messages
    * @throws ConfigurationError for anything but a list of queues and exchanges, each once
    */
   constructor(where: string, contracts: unknown, maxBodyBytes: number) {
@@ -139,7 +139,7 @@ function checkContracts(where: string, contracts: unknown): ReadonlyMap<string, 
 
 const unknown: Check = () => undefined;
 
-/** Checks what `producer.send` does not know, and what it knows and an outbox does not. */
+/** Checks the options that `producer.send` does not have, and refuses those that an outbox does not have. */
 function checkOwn(target: string, options: unknown): AnyOptions {
   const where = `outbox.send to ${target}`;
   checkOptions(where, options, ownChecks);
@@ -164,7 +164,7 @@ const ownChecks: Readonly<Record<string, Check>> = {
   routingKey: unknown,
 };
 
-/** A key may be personal data: it is in no message. */
+/** A key may be personal data, so no message contains it. */
 function checkKey(where: string, key: unknown): void {
   const isText = typeof key === 'string' && !key.includes('\0') && isWellFormed(key);
   const length = isText ? [...key].length : 0;

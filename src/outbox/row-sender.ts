@@ -5,11 +5,11 @@ import { realTimers } from '../util/timers.js';
 import { toMessage } from './envelope.js';
 import type { RowOutcome, StoredRow } from './relay-store.js';
 
-/** What a relay sends with. */
+/** Sends a relay's messages. */
 export interface MessageSender {
-  /** True while the connection is open and no alarm stops it. */
+  /** True while the connection is open and no resource alarm blocks it. */
   readonly isUsable: boolean;
-  /** Resolves when the message is confirmed and, where it is mandatory, routed. */
+  /** Resolves when the message is confirmed and, if it is mandatory, routed. */
   send(contract: Contract, message: OutgoingMessage, options: MessageSendOptions): Promise<unknown>;
 }
 
@@ -26,10 +26,10 @@ export interface RowSenderSettings {
   readonly onStuck: (row: StoredRow, attempts: number, error: Error) => void;
 }
 
-/** How long one batch may take to send its rows: another relay gets them when a transaction is idle for 30 s. */
+/** The time limit for a batch to send its rows: when a transaction is idle for 30 s, other relays receive them. */
 const BATCH_MS = 20_000;
 
-/** How long one send may take: the other rows of the table wait for it. */
+/** The time limit of one send, because the other rows of the table wait for it. */
 const SEND_MS = 10_000;
 
 const FIRST_RETRY_MS = 500;
@@ -43,9 +43,9 @@ export class RowSender {
     this.#settings = settings;
   }
 
-  /** Resolves with what became of the rows that were tried. Never rejects. */
+  /** Resolves with the outcomes of the rows that were tried. Never rejects. */
   async send(rows: readonly StoredRow[], takenAt: number, signal: AbortSignal): Promise<RowOutcome[]> {
-    // Real time: a process that was frozen wakes with none of it left, and sends nothing more.
+    // Real time: a process that was frozen has none of it left when it wakes, and sends nothing more.
     const deadline = takenAt + BATCH_MS;
     const outcomes: RowOutcome[] = [];
     const sendRow = async (row: StoredRow) => {

@@ -10,20 +10,20 @@ import { RetryTimes } from './retry-times.js';
 import { type MessageSender, RowSender } from './row-sender.js';
 import { Wakeup } from './wakeup.js';
 
-/** What a relay needs of its broker. */
+/** What a relay needs from its broker. */
 export interface RelayHost {
   readonly clock: Clock;
   readonly sender: RelaySender;
-  /** A row could not be sent, and will not be as things are. */
+  /** A row could not be sent, and will not be in the present state of things. */
   onStuck(table: string, row: StoredRow, attempts: number, error: Error): void;
   onRelayClosed(relay: TableRelay): void;
 }
 
-/** A sender that is the relay's own. */
+/** A sender that belongs to the relay. */
 export interface RelaySender extends MessageSender {
-  /** Opens the connection where there is none. Resolves when it is open, has failed, or the signal aborts. Never rejects. */
+  /** Opens the connection if there is none. Resolves when it is open, has failed, or the signal aborts. Never rejects. */
   reach(signal: AbortSignal): Promise<void>;
-  /** Gives up what is on its way. */
+  /** Abandons the sends in progress. */
   abort(): void;
   close(): Promise<void>;
 }
@@ -32,10 +32,10 @@ export interface RelaySender extends MessageSender {
 const MAX_PAUSE_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
 
-/** How often it looks whether an alarm is over. */
+/** How often it checks whether a resource alarm is over. */
 const LOOK_EVERY_MS = 100;
 
-/** How long a batch that was given up may take to be rolled back, before nobody waits for it any more. */
+/** How long an abandoned batch may take to roll back before it is no longer awaited. */
 const ROLLBACK_MS = 2_000;
 
 /**
@@ -62,7 +62,7 @@ export class TableRelay implements Relay {
   readonly #closed = deferred<Error | undefined>();
   /** Aborted by `close`: nothing new begins. */
   readonly #ending = new AbortController();
-  /** Aborted at the deadline: what is in hand is given up. */
+  /** Aborted at the deadline: the current batch is abandoned. */
   readonly #aborting = new AbortController();
   readonly #ignoreCommits: () => void;
   readonly #loop: Promise<void>;
@@ -121,7 +121,7 @@ export class TableRelay implements Relay {
     return this.#closing;
   }
 
-  /** Gives up what is in hand, at once. */
+  /** Abandons the current batch, at once. */
   abort(): void {
     this.#ending.abort();
     this.#aborting.abort(new ClosedError('The relay was closed'));
@@ -133,8 +133,8 @@ export class TableRelay implements Relay {
   }
 
   /**
-   * Resolves when every committed row that is due was tried, or nothing can be sent, with the number of rows that it took. For
-   * the testing kit.
+   * Resolves when every due committed row was tried, or nothing can be sent, with the number of rows taken. For the testing
+   * kit.
    */
   async caughtUp(): Promise<number> {
     await Promise.race([this.ready.catch(() => {}), this.closed]);
@@ -175,12 +175,12 @@ export class TableRelay implements Relay {
     const taken = await this.#untilReachable(() => this.#batch());
     if (taken > 0 && this.#store.statsEveryMs === 0) await this.#count(true);
     this.#wakeup.roundEnded(taken);
-    // A batch of which nothing went out would only be taken again.
+    // A batch of which nothing was sent would only be taken again.
     if (taken > 0 && sender.isUsable) return;
     await this.#wakeup.pause(Math.min(this.#options.pollMs, this.#retries.nextInMs()));
   }
 
-  /** Resolves with the number of rows that became sent or failed. */
+  /** Resolves with the number of rows that were sent or failed. */
   async #batch(): Promise<number> {
     const { batch: limit } = this.#options;
     const request = {
@@ -199,7 +199,7 @@ export class TableRelay implements Relay {
     return tried;
   }
 
-  /** Tries again until it works, with growing pauses, or until the relay ends. What no attempt can mend is thrown. */
+  /** Retries with growing pauses until it succeeds or the relay ends. A permanent error is thrown. */
   async #untilReachable<T>(attempt: () => Promise<T>): Promise<T | 0> {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs)) {
       try {
@@ -237,7 +237,7 @@ export class TableRelay implements Relay {
           this.#counters = counters;
           this.#countedAt = realTimers.now();
         },
-        // Asked again in a moment; the loop tells that the database is away.
+        // Asked again in a moment; the loop reports that the database is unreachable.
         () => {},
       )
       .finally(() => {
@@ -246,7 +246,7 @@ export class TableRelay implements Relay {
     return this.#counting;
   }
 
-  /** How far a virtual clock has been moved on, beside the real time that the database goes by; 0 for the computer's own. */
+  /** How far a virtual clock is ahead of the real time that the database uses; 0 for the system clock. */
   #aheadMs(): number {
     const { clock } = this.#host;
     return clock === systemClock ? 0 : clock.now() - this.#startedAt;
@@ -272,7 +272,7 @@ export class TableRelay implements Relay {
     const late = () => new TimeoutError('closing took too long');
     const done = this.#loop.then(() => sender.close());
     try {
-      // Real time, also under a virtual clock: nobody may be there to move it.
+      // Real time, also under a virtual clock, which may not move any more.
       await withDeadline(systemClock, done, timeoutMs, late);
     } catch {
       clean = false;

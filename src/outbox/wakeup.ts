@@ -2,12 +2,12 @@ import { type Clock, sleep } from '../util/clock.js';
 import { type Deferred, deferred } from '../util/deferred.js';
 import { onAbort } from '../util/on-abort.js';
 
-/** The pauses of a loop, and who may cut them short. */
+/** The pauses of a loop, which can be cut short. */
 export class Wakeup {
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
   readonly #waiting: Deferred<number | undefined>[] = [];
-  /** Those who came before the round that runs now began. */
+  /** Callers that came before the current round began. */
   #inRound: Deferred<number | undefined>[] = [];
   #isWoken = false;
   #cutShort: AbortController | undefined;
@@ -17,18 +17,18 @@ export class Wakeup {
     this.#signal = signal;
   }
 
-  /** Rests, or until the signal aborts. */
+  /** Pauses for this time, or until the signal aborts. */
   static rest(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
     return sleep(clock, delayMs, signal);
   }
 
-  /** Ends the pause, or spares the next one: there may be something to do. */
+  /** Ends the pause, or skips the next one: there may be something to do. */
   wake(): void {
     this.#isWoken = true;
     this.#cutShort?.abort();
   }
 
-  /** Wakes, and resolves with what the next whole round has done; with undefined when there is none any more. */
+  /** Wakes the loop, and resolves with the result of the next whole round; with undefined when there are no more rounds. */
   nextRound(): Promise<number | undefined> {
     if (this.#signal.aborted) return Promise.resolve(undefined);
     const next = deferred<number | undefined>();
@@ -47,7 +47,7 @@ export class Wakeup {
     if (result === undefined) for (const { resolve } of this.#waiting.splice(0)) resolve(undefined);
   }
 
-  /** Pauses until somebody wakes it. */
+  /** Pauses until it is woken. */
   async pause(delayMs: number): Promise<void> {
     if (this.#isWoken) {
       this.#isWoken = false;
@@ -61,7 +61,7 @@ export class Wakeup {
     this.#cutShort = undefined;
   }
 
-  /** Pauses whoever wakes it. */
+  /** Pauses without being woken. */
   pauseAnyway(delayMs: number): Promise<void> {
     return sleep(this.#clock, delayMs, this.#signal);
   }

@@ -18,7 +18,7 @@ import {
   sqlRunnerOf,
 } from './sql-runner.js';
 
-/** A transaction of a user's library, and how SQL of ours is run in it. */
+/** A transaction of a user's library, and the function that runs our SQL in it. */
 export interface OpenTransaction<Tx> {
   readonly tx: Tx;
   readonly run: RunSql;
@@ -27,24 +27,24 @@ export interface OpenTransaction<Tx> {
 export interface TransactionOptions {
   /** `read committed`, whatever the default of the database is. */
   readonly readCommitted?: boolean;
-  /** Gives the transaction up: it is rolled back as soon as the library can. */
+  /** Abandons the transaction: it is rolled back as soon as the library can. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Gives transactions, whatever library they are of. */
+/** Provides transactions, whatever the library. */
 export interface Database<Tx> {
   /** Commits when the work resolves and rolls back when it rejects. Resolves after the commit. */
   transaction<T>(work: (open: OpenTransaction<Tx>) => Promise<T>, options?: TransactionOptions): Promise<T>;
 }
 
-/** What a library's own `transaction` looks like, once its object is known. */
+/** The shape of a library's own `transaction`, once its object is known. */
 type Transact = (work: (tx: object) => Promise<void>) => Promise<unknown>;
 
 /**
- * Finds out how transactions are had of what a user calls the database.
+ * Finds out how a user's database object provides transactions.
  *
- * @param where - the function that was called, for messages
- * @throws ConfigurationError for a shape that is not known, and for what is a transaction already
+ * @param where - the name of the called function, for messages
+ * @throws ConfigurationError for an unknown shape, and for an object that already is a transaction
  */
 export function databaseOf<Tx>(where: string, db: unknown): Database<Tx> {
   const refuse = (got: string) =>
@@ -64,15 +64,15 @@ export function databaseOf<Tx>(where: string, db: unknown): Database<Tx> {
 }
 
 /**
- * The same for work of ours alone, where the library's own transaction is of no use: drizzle keeps a client of its pool for good
- * when `begin` fails on it.
+ * The same for our own statements, for which the library's own transaction is of no use: drizzle never returns a client to
+ * its pool when `begin` fails on it.
  */
 export function ownDatabaseOf(where: string, db: unknown): Database<unknown> {
   const pool = isShape(db) && isDrizzle(db) ? db.$client : undefined;
   return databaseOf(where, isShape(pool) && isPgPool(pool) ? pool : db);
 }
 
-/** A transaction of these libraries can begin another one: a savepoint. */
+/** A transaction of these libraries can begin a nested one: a savepoint. */
 function isTransaction(shape: Shape): boolean {
   return (isDrizzle(shape) || isKysely(shape) || isKnex(shape)) && rootOf(shape) === undefined;
 }
@@ -82,19 +82,19 @@ function transactOf(shape: Shape): Transact | undefined {
     return can(shape, 'begin') ? async (work) => call(shape, 'begin', work) : undefined;
   if (isKysely(shape)) return async (work) => call(call(shape, 'transaction') as Shape, 'execute', work);
   if (!can(shape, 'transaction')) return undefined;
-  // drizzle keeps the pool that it was made with.
+  // drizzle keeps the pool that it was created with.
   protectPool(shape.$client);
   return async (work) => call(shape, 'transaction', work);
 }
 
-/** What a pg client is to us. */
+/** The part of a pg client that we use. */
 interface PgClient {
   query(text: string): Promise<{ readonly command?: string }>;
   on(event: 'error', listener: () => void): unknown;
   release(destroy?: boolean): void;
 }
 
-/** Over a pg Pool: here the client is ours, and can be taken from work that does not end. */
+/** For a pg Pool: we own the client here, so it can be withdrawn from work that does not end. */
 class PgDatabase implements Database<PgClient> {
   readonly #pool: { connect(): Promise<PgClient> };
 
@@ -114,7 +114,7 @@ class PgDatabase implements Database<PgClient> {
       isReleased = true;
       client.release(destroy);
     };
-    // Ended, it can write no more, whatever still holds it.
+    // Once its connection is closed, the client cannot write any more, whatever still holds it.
     const callOff = signal && onAbort(signal, () => release(true));
     try {
       signal?.throwIfAborted();
@@ -143,7 +143,7 @@ class PgDatabase implements Database<PgClient> {
     try {
       return await orGivenUp(connecting, signal);
     } catch (error) {
-      // It may come later: then it goes back unused.
+      // The client may come later: it is then returned unused.
       connecting.then(
         (client) => client.release(),
         () => {},
@@ -153,7 +153,7 @@ class PgDatabase implements Database<PgClient> {
   }
 }
 
-/** Over a library that begins, commits and rolls back by itself. */
+/** For a library that begins, commits and rolls back by itself. */
 class LibraryDatabase<Tx> implements Database<Tx> {
   readonly #transact: Transact;
 
@@ -171,7 +171,8 @@ class LibraryDatabase<Tx> implements Database<Tx> {
       const run = sqlRunnerOf(tx);
       if (readCommitted) await run('set transaction isolation level read committed', []);
       const value = await orGivenUp(work({ tx: tx as Tx, run }), signal);
-      // It fails where a statement has failed before and the work went on: COMMIT would roll back, and not every library says so.
+      // This fails if an earlier statement failed and the work continued: COMMIT would roll back, and not every library
+      // reports that.
       await run('select 1 as ok', []);
       result = { value };
     });

@@ -11,13 +11,13 @@ export interface PostgresInboxOptions extends TableOptions {
   /** The table's name. @defaultValue 'leveret_inbox' */
   readonly table?: string | undefined;
   /**
-   * How long a message is remembered, in milliseconds, 1 000 or more, by the clock of the database. Counts for all rows of the
+   * How long a message is remembered, in milliseconds, 1 000 or more, by the database's clock. Applies to all rows of the
    * table. @defaultValue 604800000 (7 days)
    */
   readonly retentionMs?: number | undefined;
   /**
-   * How long a handler may do nothing between two statements, in milliseconds, 1 000 to its `handlerTimeoutMs`: then
-   * PostgreSQL ends the transaction, so that a frozen process holds up nobody. @defaultValue 60000
+   * How long a handler's transaction may be idle between two statements, in milliseconds, 1 000 to the handler's
+   * `handlerTimeoutMs`: then PostgreSQL ends it, so that a frozen process does not block others. @defaultValue 60000
    */
   readonly maxIdleMs?: number | undefined;
 }
@@ -59,7 +59,7 @@ const COLUMNS = `
       primary key (queue, id)
     `;
 
-/** How long one statement waits for another run of the same message; then it is asked again. */
+/** How long one statement waits for another run of the same message, before it is sent again. */
 const LOCK_MS = 5_000;
 
 const MAX_SWEEP_MS = 60_000;
@@ -115,7 +115,7 @@ class PostgresInbox<Tx> implements InboxEngine<Tx> {
     return this.#sweeper.use();
   }
 
-  /** False when it is recorded already. */
+  /** Returns false when the message is recorded already. */
   async #record(run: RunSql, { queue, id }: InboxEntry, maxIdleMs: number): Promise<boolean> {
     const [row] = await run(recordSql(this.#table.sql), [queue, id, `${maxIdleMs}`, `${LOCK_MS}`]);
     return row?.recorded === '1';
@@ -132,8 +132,8 @@ class PostgresInbox<Tx> implements InboxEngine<Tx> {
 const SET_IDLE = `select set_config('idle_in_transaction_session_timeout', $1::text, true) as idle`;
 
 /**
- * One statement: the limits of this transaction, the row, and the limit on waiting for locks back to what it was, since it is
- * not the handler's. Each part needs a result of the one before, which keeps their order.
+ * One statement: the limits of this transaction, the row, and then the previous limit on waiting for locks, which is not for
+ * the handler's statements to inherit. Each part needs a result of the one before, which keeps their order.
  */
 const recordSql = (table: string) => `
   with before as materialized (

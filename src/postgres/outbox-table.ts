@@ -14,19 +14,19 @@ import type { Row, RunSql } from './sql-runner.js';
 import { arrayOf, checkTable, type Table, textIn } from './table.js';
 import { Turns } from './turns.js';
 
-/** So many relays can work on keys at the same time: each key belongs to one of these slots. */
+/** How many relays can work on keys at the same time: each key belongs to one of these slots. */
 const SLOTS = 16;
 
-/** After so long without a statement PostgreSQL ends the transaction of a batch: its owner is frozen. */
+/** After this time without a statement PostgreSQL ends the transaction of a batch, because its owner is frozen. */
 const IDLE_MS = 30_000;
 
 /**
- * The most bytes of bodies that a batch holds, unless one row alone has more: all of it has room in the window of a publisher,
- * so that nothing is left to be published when the batch may be another relay's.
+ * The most bytes of bodies in a batch, unless a single row has more. They all fit into the window of a publisher, so that
+ * nothing is left to be published when another relay may already own the batch.
  */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
-/** The counters count no further. */
+/** The counters stop at this number. */
 const MAX_COUNTED = 100_000;
 
 /**
@@ -59,7 +59,7 @@ export class OutboxTable implements RelayStore {
     return this.#db.transaction(
       async ({ run }) => {
         const takenAt = realTimers.now();
-        // A statement of its own: the next one is to see what was committed before these locks were had.
+        // A separate statement, because the next one has to see what was committed before these locks were acquired.
         const locked = await run(this.#sql.lock, [`${IDLE_MS}`, this.#table.sql]);
         const slots = arrayOf(locked.map(({ slot }) => textIn(slot)));
         const taken = await run(this.#sql.take, [
@@ -145,12 +145,12 @@ function toStoredRow(row: Row): StoredRow {
 }
 
 /**
- * Every value is text and says its type itself, and so does every result: drivers differ in what they make of the others.
- * Names of results have no underscores: a plugin of kysely would rewrite them.
+ * Every value is text and states its own type, and so does every result, because drivers convert other types differently.
+ * Names of results have no underscores, because a kysely plugin would rewrite them.
  */
 function statementsOf(table: string) {
   const slot = `(hashtext(key) & ${SLOTS - 1})`;
-  /** Another row has to be sent before it, and cannot be sent now. */
+  /** Another row has to be sent first, and cannot be sent now. */
   const isHeldBack = `exists (
         select 1 from ${table} as e
         where e.key = t.key and e.id < t.id

@@ -84,7 +84,7 @@ const OUTBOX = { table: 'leveret_outbox', version: 'leveret outbox 1' } as const
 
 const INTO = (table: string) => `insert into ${table} (message_id, contract, key, body, envelope, due_at)`;
 
-/** By the clock of the database, as everything that is compared with it. */
+/** By the database's clock, like everything that it is compared with. */
 const dueAt = (ms: string) => `clock_timestamp() + ${ms}::float8 * interval '1 millisecond'`;
 
 function columnsOf(row: NewRow): readonly (string | undefined)[] {
@@ -107,7 +107,7 @@ const COLUMNS = `
       error text
     `;
 
-/** One for the rows of a key; most tables are nearly empty, and the rest is found by the primary key. */
+/** One index for the rows of a key; most tables are nearly empty, and the primary key finds the rest. */
 const indexesOf = (table: string) => [
   `create index on ${table} (key, id) where key is not null`,
   `alter table ${table} set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000)`,

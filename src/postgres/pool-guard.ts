@@ -2,17 +2,17 @@ interface Emitter {
   on(event: string, listener: (...args: never[]) => void): unknown;
 }
 
-/** Pools and clients that have a listener of ours. */
+/** Pools and clients that already have our listener. */
 const guarded = new WeakSet<object>();
 
 /**
- * Gives a pg Pool, and each of its clients, a listener for `error`. Without one, a connection that dies would end the process;
- * the statement that ran on it, or the next one, fails all the same.
+ * Adds a listener for `error` to a pg Pool, and to each of its clients. Without one, a connection that dies would end the
+ * process. The statement that ran on it, or the next one, fails in any case.
  */
 export function protectPool(pool: unknown): void {
   if (!isEmitter(pool) || !('totalCount' in pool) || guarded.has(pool)) return;
   guard(pool);
-  // Each that is connected from now on, and each that was before.
+  // Each client, whether it connects from now on or was connected before.
   pool.on('connect', guard);
   pool.on('acquire', guard);
 }

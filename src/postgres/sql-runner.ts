@@ -4,16 +4,17 @@ import { show } from '../util/checks.js';
 /** Runs one statement inside an open transaction. Resolves with its rows. */
 export type RunSql = (text: string, values: readonly (string | null)[]) => Promise<readonly Row[]>;
 
-/** A row of a result. Every statement of ours returns text under names in lower case. */
+/** A row of a result. All our statements return text under lower-case names. */
 export type Row = Readonly<Record<string, unknown>>;
 
-/** An object of a library that nobody imports. */
+/** An object of a library that we do not import. */
 export type Shape = Readonly<Record<PropertyKey, unknown>>;
 
 /**
- * Finds out how SQL is run in the transaction that `tx` stands for.
+ * Finds out how SQL is run in the transaction of `tx`.
  *
- * @throws ConfigurationError for what is no open transaction, where that can be told, and for a shape that is not known
+ * @throws ConfigurationError for an object that is not an open transaction, as far as that can be detected, and for an
+ * unknown shape
  */
 export function sqlRunnerOf(tx: unknown): RunSql {
   if (!isShape(tx)) throw unknownShape(tx);
@@ -27,7 +28,7 @@ export function sqlRunnerOf(tx: unknown): RunSql {
   throw unknownShape(tx);
 }
 
-/** What it is, when it is no open transaction. */
+/** The name of the object, if it is not an open transaction. */
 export function rootOf(shape: Shape): string | undefined {
   if (isPostgresJs(shape) && can(shape, 'begin')) return 'the root object of postgres.js';
   if (isKnex(shape)) {
@@ -106,13 +107,13 @@ export function isTypeormDataSource(shape: Shape): boolean {
 
 const PRISMA_TRANSACTION = Symbol.for('prisma.client.transaction.id');
 
-/** `query` would refuse a statement without a result, and `execute` gives no rows. */
+/** `query` would refuse a statement without a result, and `execute` returns no rows. */
 async function runPrisma(shape: Shape, text: string, values: readonly (string | null)[]) {
   const hasRows = /^\s*(?:select|with)\b/i.test(text);
   return rowsOf(await call(shape, hasRows ? '$queryRawUnsafe' : '$executeRawUnsafe', text, ...values));
 }
 
-/** knex writes `?` for each value, in the order of the text. */
+/** knex expects `?` for each value, in the order of the text. */
 function toBindings(text: string, values: readonly (string | null)[]): [string, (string | null)[]] {
   const bindings: (string | null)[] = [];
   const raw = text.replaceAll('?', '\\?').replace(/\$(\d+)/g, (_, number: string) => {
@@ -122,13 +123,13 @@ function toBindings(text: string, values: readonly (string | null)[]): [string, 
   return [raw, bindings];
 }
 
-/** What kysely's `CompiledQuery.raw` makes. */
+/** The result of kysely's `CompiledQuery.raw`. */
 function toCompiled(sql: string, parameters: readonly (string | null)[]) {
   const query = { kind: 'RawNode', sqlFragments: [sql], parameters: [] };
   return { sql, parameters: [...parameters], query, queryId: { queryId: 'leveret' } };
 }
 
-/** An `SQLWrapper` of drizzle: it asks for the SQL, and that for its text. */
+/** drizzle's `SQLWrapper`: drizzle asks it for the SQL, and that for its text. */
 function toDrizzle(sql: string, params: readonly (string | null)[]) {
   const query = { toQuery: () => ({ sql, params: [...params] }), getSQL: () => query };
   return query;

@@ -12,12 +12,11 @@ export interface PostgresStoreOptions extends TableOptions {
 }
 
 /**
- * An idempotency store on PostgreSQL, for effects outside of it: for what a handler writes to this database, `postgresInbox`
- * promises more. No I/O before it is used. Removes what has expired, as long as it is used.
+ * An idempotency store on PostgreSQL, for effects outside of this database: for what a handler writes to it, `postgresInbox`
+ * promises more. No I/O before it is used. Removes expired rows as long as it is used.
  *
  * @param db - as for `postgresInbox`
  * @throws ConfigurationError for a `db` of another shape, an unknown option or a bad name
- *
  * @example
  * ```ts
  * broker.consumer(emails, ({ body }) => deliver(body), { idempotency: { store: postgresStore(sql) } });
@@ -85,7 +84,7 @@ class PostgresStore implements IdempotencyStore {
     return row?.answer;
   }
 
-  /** In a moment, and again as long as there is something left that will expire. */
+  /** In a moment, and again as long as rows are left that will expire. */
   #sweepSoon(): void {
     if (this.#isSweeping) return;
     this.#isSweeping = true;
@@ -99,7 +98,7 @@ class PostgresStore implements IdempotencyStore {
       this.#isSweeping = false;
       if (!isEmpty) this.#sweepSoon();
     } catch {
-      // The database is away, or the pool was closed: the next claim begins again.
+      // The database is unreachable, or the pool was closed: the next claim starts again.
       this.#isSweeping = false;
     }
   }
@@ -112,7 +111,7 @@ function statementsOf(table: string) {
   const counted = (statement: string) =>
     `with changed as (${statement} returning 1) select count(*)::text as answer from changed`;
   return {
-    // Without a row of its own, the other one's: 'busy' too where that is too new to be seen.
+    // If it could not insert a row, it returns the other claim's: 'busy' also if that one is too new to be visible.
     claim: `
       with claimed as (
         insert into ${table} as t (key, token, state, until)

@@ -2,23 +2,23 @@ import { ConfigurationError, messageOf } from '../errors.js';
 import { type Check, checkOptions, show } from '../util/checks.js';
 import type { RunSql } from './sql-runner.js';
 
-/** Where a table is. */
+/** The location of a table. */
 export interface TableOptions {
-  /** Its schema, 1 to 48 characters of `a-z`, `0-9` and `_`. @defaultValue the first of the connection's `search_path` */
+  /** The schema, 1 to 48 characters of `a-z`, `0-9` and `_`. @defaultValue the first of the connection's `search_path` */
   readonly schema?: string | undefined;
-  /** Its name, of the same characters. */
+  /** The table's name, of the same characters. */
   readonly table?: string | undefined;
 }
 
-/** A table of ours: its name, and the version that it has to be of. */
+/** A table of ours: its name, and the version that it must have. */
 export interface Table {
-  /** As SQL writes it, quoted: it may be a word of SQL. */
+  /** Quoted for SQL, because the name may be a reserved word. */
   readonly sql: string;
-  /** As people write it. */
+  /** The name for messages. */
   readonly name: string;
   readonly schema: string | undefined;
   readonly table: string;
-  /** Such as `leveret outbox 1`: the comment of the table. */
+  /** The comment of the table, such as `leveret outbox 1`. */
   readonly version: string;
 }
 
@@ -48,10 +48,10 @@ export function tableOf(
 }
 
 /**
- * The SQL that makes a table. One statement, since it looks first whether the table is there: an index made `if not exists`
- * would wait for every transaction that writes to it.
+ * The SQL that creates a table. One statement that first checks whether the table exists, because an index created `if not
+ * exists` would wait for every transaction that writes to the table.
  *
- * @param columns - what stands between the parentheses of `create table`
+ * @param columns - the contents of the parentheses of `create table`
  */
 export function migrationsOf(table: Table, columns: string, more: readonly string[]): string[] {
   const { schema, sql, version } = table;
@@ -75,13 +75,13 @@ $leveret$`;
 }
 
 /**
- * Looks whether the table is there, of the right version, and may be used.
+ * Checks that the table exists, has the right version, and may be used.
  *
- * @throws ConfigurationError SCHEMA_VERSION, or INVALID_OPTION for a right that is missing
+ * @throws ConfigurationError SCHEMA_VERSION, or INVALID_OPTION for a missing permission
  */
 export async function checkTable(run: RunSql, table: Table, rights: readonly string[]): Promise<void> {
   const [found] = await run(CHECK, [table.sql, rights.join(',')]).catch((error: unknown) => {
-    // insufficient_privilege: the schema may not even be looked into.
+    // insufficient_privilege: the schema itself must not be accessed.
     if ((error as { readonly code?: unknown }).code !== '42501') throw error;
     throw denied(table, messageOf(error), error);
   });
@@ -116,7 +116,7 @@ function denied({ name }: Table, reason: string, cause?: unknown): Configuration
   return new ConfigurationError('db', message, cause === undefined ? {} : { cause });
 }
 
-/** A list as PostgreSQL writes arrays: as text, no driver has an opinion about it. */
+/** A list in PostgreSQL's array syntax, because drivers pass text on unchanged. */
 export function arrayOf(values: readonly (string | undefined)[]): string {
   const items = values.map((value) =>
     value === undefined ? 'NULL' : `"${value.replaceAll(/[\\"]/g, (it) => `\\${it}`)}"`,
@@ -124,7 +124,7 @@ export function arrayOf(values: readonly (string | undefined)[]): string {
   return `{${items.join(',')}}`;
 }
 
-/** A text of a row. */
+/** A text value of a row. */
 export function textIn(value: unknown): string {
   return typeof value === 'string' ? value : show(value);
 }

@@ -1,6 +1,6 @@
 /**
- * The transaction that a database gives, by its type: pg's `PoolClient`, postgres.js's `TransactionSql`, the transactions of
- * kysely, drizzle and knex, typeorm's `EntityManager`, or that of `{ transaction(work) }`.
+ * The type of the transactions of a database: pg's `PoolClient`, postgres.js's `TransactionSql`, the transactions of kysely,
+ * drizzle and knex, typeorm's `EntityManager`, or that of `{ transaction(work) }`.
  */
 export type TransactionOf<Db> =
   Db extends PgPoolLike<infer Client>
@@ -15,7 +15,7 @@ export type TransactionOf<Db> =
             ? Tx
             : unknown;
 
-/** Both signatures: of an overloaded function, TypeScript infers from the last. */
+/** Both signatures, because TypeScript infers from the last overload. */
 interface PgPoolLike<Client> {
   readonly totalCount: number;
   connect: {
@@ -32,7 +32,7 @@ interface KyselyLike<Tx> {
   transaction(): { execute(work: (tx: Tx) => Promise<unknown>): Promise<unknown> };
 }
 
-/** A DataSource: its transactions are of the type of its own manager. */
+/** A DataSource: its transactions have the type of its own manager. */
 interface TypeormLike<Tx> {
   readonly isInitialized: boolean;
   readonly manager: Tx;

@@ -1,4 +1,4 @@
-/** Runs one thing at a time, in the order of the calls. */
+/** Runs one operation at a time, in the order of the calls. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 

@@ -7,16 +7,16 @@ export type RunScript = (script: string, key: string, args: readonly string[]) =
 type Method = (...args: unknown[]) => unknown;
 
 /**
- * Finds out how a script is run by a client that nobody imports.
+ * Finds out how a client, which we do not import, runs a script.
  *
- * @throws ConfigurationError for a shape that is not known
+ * @throws ConfigurationError for an unknown shape
  */
 export function scriptRunnerOf(client: unknown): RunScript {
   if (typeof client !== 'object' || client === null) throw unknownShape(client);
   const shape = client as Readonly<Record<string, unknown>>;
   if (!isFunction(shape.eval)) throw unknownShape(client);
   const evaluate = shape.eval.bind(client);
-  // ioredis alone lets scripts be defined as commands.
+  // Only ioredis can define scripts as commands.
   if (isFunction(shape.defineCommand)) return async (script, key, args) => evaluate(script, 1, key, ...args);
   if (isFunction(shape.sendCommand))
     return async (script, key, args) => evaluate(script, { keys: [key], arguments: [...args] });

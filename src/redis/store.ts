@@ -5,7 +5,7 @@ import { type RunScript, scriptRunnerOf } from './script-runner.js';
 
 /** The options of {@link redisStore}. */
 export interface RedisStoreOptions {
-  /** What every key begins with. @defaultValue 'leveret:' */
+  /** The prefix of every key. @defaultValue 'leveret:' */
   readonly prefix?: string | undefined;
 }
 
@@ -27,10 +27,10 @@ export function redisStore(client: object, options: RedisStoreOptions = {}): Ide
   return new RedisStore(scriptRunnerOf(client), options.prefix ?? 'leveret:');
 }
 
-/** A claim is kept under its token, so no token may be that. */
+/** A claim is stored as its token, so no token may have this value. */
 const DONE = 'done';
 
-/** Each is one step for Redis: nothing comes between its commands. */
+/** Redis runs each script atomically. */
 const SCRIPTS = {
   claim: `
     local value = redis.call('get', KEYS[1])
@@ -81,7 +81,7 @@ class RedisStore implements IdempotencyStore {
   }
 
   async #ask(script: keyof typeof SCRIPTS, key: string, token: string, ms?: number): Promise<string> {
-    // The value of a key that is done is no token of anybody.
+    // The value of a done key is never a valid token.
     if (token === DONE) return 'lost';
     const args = ms === undefined ? [token] : [token, `${Math.max(1, Math.ceil(ms))}`];
     return String(await this.#run(SCRIPTS[script], `${this.#prefix}${key}`, args));

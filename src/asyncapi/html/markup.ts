@@ -1,4 +1,4 @@
-/** A piece of HTML in which every text is escaped. Only {@link html} makes one. */
+/** A piece of HTML in which every text is escaped. Only {@link html} creates one. */
 export class Markup {
   readonly #source: string;
 
@@ -11,10 +11,10 @@ export class Markup {
   }
 }
 
-/** What a template takes: a text is escaped, a list is joined, and `undefined` and `false` are left out. */
+/** A value in a template: a text is escaped, a list is joined, and `undefined` and `false` are left out. */
 export type Part = Markup | string | number | undefined | false | readonly Part[];
 
-/** Makes HTML of a template: what is written in it is HTML, what is put into it is text or {@link Markup}. */
+/** Creates HTML from a template: the template itself is HTML; the inserted values are text or {@link Markup}. */
 export function html(template: TemplateStringsArray, ...parts: readonly Part[]): Markup {
   return new Markup(String.raw({ raw: template }, ...parts.map(sourceOf)));
 }
@@ -26,7 +26,7 @@ function sourceOf(part: Part): string {
   return String(part).replace(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** A text of several lines, as it is written: CommonMark reads well without being set. */
+/** A text of several lines, unchanged: CommonMark is readable as plain text. */
 export function prose(text: string): Markup {
   return html`<p class="prose">${text}</p>`;
 }

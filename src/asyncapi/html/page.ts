@@ -7,14 +7,13 @@ import { STYLE } from './style.js';
 import { facts, tree } from './tree.js';
 
 /**
- * Makes one HTML page of an AsyncAPI document. The page has everything inside: opening it makes no request of any kind, also
- * from `file:`, and it needs no scripts. It follows the reader's choice of a light or a dark appearance. Every channel,
- * operation, message and field is on it as text, `x-leveret` too.
+ * Creates one HTML page from an AsyncAPI document. The page is self-contained: opening it makes no request of any kind, also
+ * from `file:`, and needs no scripts. It follows the reader's choice of a light or a dark appearance. Every channel,
+ * operation, message and field is on it as text, including `x-leveret`.
  *
- * @param document - what {@link asyncapi} made, or any other AsyncAPI 3 document as JSON data; references to other files are
- * shown and not followed
- * @throws ConfigurationError for what is no AsyncAPI 3 document
- *
+ * @param document - a document created by {@link asyncapi}, or any other AsyncAPI 3 document as JSON data; references to
+ * other files are shown but not followed
+ * @throws ConfigurationError for anything but an AsyncAPI 3 document
  * @example
  * ```ts
  * const document = asyncapi([emails, orders], { title: 'Shop', version: '1.4.0' });
@@ -29,7 +28,7 @@ export function asyncapiHtml(document: object): string {
   return new Page(document).toString();
 }
 
-/** What of the document's root has a place of its own. */
+/** The parts of the document's root that have a place of their own. */
 const ROOT = ['asyncapi', 'info', 'servers', 'channels', 'operations', 'components'];
 
 class Page {

@@ -2,7 +2,7 @@ import { type Entries, entriesOf, isEntries, lineOf, type References } from './d
 import { html, type Markup, type Part, prose } from './markup.js';
 import { tree } from './tree.js';
 
-/** Keywords that are shown in a way of their own; all others are constraints. */
+/** Keywords with a presentation of their own; all others are constraints. */
 const OWN_WAY = new Set([
   ...['$ref', '$schema', 'type', 'title', 'description', 'required', 'deprecated'],
   ...['properties', 'patternProperties', 'definitions', '$defs', 'dependencies', 'dependentSchemas'],
@@ -34,7 +34,7 @@ const NESTED: readonly (readonly [keyword: string, label: string])[] = [
   ['else', 'else'],
 ];
 
-/** Shows one schema. What it refers to several times is shown once, so that also a schema which contains itself ends. */
+/** Shows one schema. A part that is referenced several times is shown once, so that a recursive schema ends. */
 export class SchemaView {
   readonly #references: References;
   readonly #shown = new Set<unknown>();

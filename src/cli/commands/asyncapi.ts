@@ -6,7 +6,7 @@ import { EXIT, type ExitCode, usageError } from '../failure.js';
 import { shown } from '../secrets.js';
 import { toJson } from '../text.js';
 
-/** Writes the document of contracts. Asks no server. */
+/** Writes the AsyncAPI document of contracts. Contacts no server. */
 export async function run({ positionals, values, terminal, json }: Invocation): Promise<ExitCode> {
   const contracts = await loadContracts(positionals);
   const own = await packageHere();
@@ -34,7 +34,7 @@ async function write(file: string, text: string): Promise<void> {
   }
 }
 
-/** What the folder's own package says of itself. */
+/** The package.json of the current folder. */
 async function packageHere(): Promise<{ readonly name?: string; readonly version?: string }> {
   try {
     const { name, version } = JSON.parse(await readFile('package.json', 'utf8')) as Record<string, unknown>;

@@ -8,17 +8,17 @@ import { EXIT, type ExitCode } from '../failure.js';
 import { withBroker } from '../session.js';
 import { toJson } from '../text.js';
 
-/** How long the three parts may take; together with connecting and cleaning up it stays under a minute. */
+/** The time limits of the three parts; with connecting and cleaning up they stay below a minute. */
 const PUBLISH_MS = 20_000;
 const CONSUME_MS = 20_000;
 const ASK_MS = 8_000;
 
 const REQUESTS = 1_000;
 
-/** A queue that somehow stays is deleted by the server when it was not used for so long. */
+/** If a queue somehow stays, the server deletes it after this time without use. */
 const EXPIRES_MS = 60_000;
 
-/** Measures through queues of its own, which go with it. */
+/** Measures through queues of its own, which are deleted afterwards. */
 export async function run(invocation: Invocation): Promise<ExitCode> {
   const { values, positionals, terminal, json, signal } = invocation;
   const wanted = values.integer('messages', { min: 1, max: 10_000_000 }) ?? 20_000;
@@ -64,7 +64,7 @@ interface Parts {
 
 async function publishAndConsume({ broker, body, invocation }: Parts, wanted: number) {
   const { terminal, signal } = invocation;
-  // Of this connection alone: it goes with it, however that ends.
+  // Exclusive to this connection: deleted with it, however that ends.
   const contract = queue(`leveret.bench.${randomUUID()}`, bytes, {
     type: 'classic',
     durable: false,
@@ -145,7 +145,7 @@ async function ask({ broker, body, invocation }: Parts) {
     return { p50Ms: percentile(times, 0.5), p99Ms: percentile(times, 0.99) };
   } finally {
     await responder.close({ timeoutMs: 2_000 });
-    // It goes with its last consumer, unless that never came.
+    // The queue is deleted with its last consumer, unless that never came.
     await broker.delete(contract).catch(() => {});
   }
 }

@@ -18,7 +18,7 @@ const scripts: ReadonlyMap<string, () => string> = new Map([
   ['fish', fishScript],
 ]);
 
-/** Prints a script for a shell. It holds no name of a server and no password. */
+/** Prints a script for a shell. It contains no server name and no password. */
 export async function run({ positionals, terminal }: Invocation): Promise<ExitCode> {
   const [shell = ''] = positionals;
   const script = scripts.get(shell);
@@ -27,7 +27,7 @@ export async function run({ positionals, terminal }: Invocation): Promise<ExitCo
   return EXIT.done;
 }
 
-/** What the scripts call: the names of the queues, one a line. Silent when it cannot tell. */
+/** Called by the scripts: prints the names of the queues, one per line. Silent on failure. */
 export async function printQueueNames(
   env: Invocation['env'],
   terminal: Terminal,
@@ -46,7 +46,7 @@ export async function printQueueNames(
         .sort(),
     );
   } catch {
-    // Nobody asked for an error message in the middle of a line.
+    // An error message in the middle of a command line would only disturb.
   }
   return EXIT.done;
 }

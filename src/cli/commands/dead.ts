@@ -11,10 +11,10 @@ import { type Session, withBroker } from '../session.js';
 import { counted, printable, table, toJson } from '../text.js';
 import type { Where } from '../where.js';
 
-/** The most that are held in memory to find one. */
+/** The most dead letters that are held in memory to find one. */
 const MAX_LETTERS = 100_000;
 
-/** How long the management API may take to say which queue has the dead letters. */
+/** How long the management API may take to name the dead-letter queue. */
 const LOOK_UP_MS = 2_000;
 
 /** `dead list` */
@@ -149,7 +149,7 @@ async function withLetters(
   const known = await contractOf(name, invocation);
   return withBroker(invocation, async ({ broker, where }) => {
     const contract = known ?? (await bareContract(name, where, invocation.signal));
-    // Looked for first: no command declares a queue, and the look at one that is missing might.
+    // Checked first: no command declares a queue, but reading the dead letters of a missing one might.
     const { messages } = await broker.stats(contract.deadLetter ?? '');
     return work({ letters: broker.deadLetters(contract), contract, total: messages });
   });
@@ -165,7 +165,9 @@ async function contractOf(name: string, { values }: Invocation): Promise<QueueCo
   return undeclared(contract);
 }
 
-/** A queue without a contract: every body passes. Its dead letters are where its own arguments say, as far as that can be known. */
+/**
+ * A queue without a contract: every body is accepted. Its arguments say where its dead letters are, as far as they are known.
+ */
 async function bareContract(
   name: string,
   { management, vhost }: Where,

@@ -23,7 +23,7 @@ interface CheckResult {
   readonly reason?: string;
 }
 
-/** Looks at a virtual host, and changes nothing. */
+/** Inspects a virtual host, and changes nothing. */
 export async function run(invocation: Invocation): Promise<ExitCode> {
   const { values, env, secrets, signal, positionals, terminal, json } = invocation;
   const where = resolveWhere(values, env, secrets, positionals[0]);
@@ -51,7 +51,7 @@ function examine(survey: Survey): { readonly results: CheckResult[]; readonly dr
   return { results, drafts };
 }
 
-/** The findings with the lines that mend them. Whether a queue is empty is asked of the server itself, now. */
+/** The findings with the lines that fix them. The server itself is asked now whether a queue is empty. */
 async function mended(
   invocation: Invocation,
   survey: Survey,

@@ -18,7 +18,7 @@ interface QueueRow {
   readonly deliverRate: number | null;
 }
 
-/** What the management API says of a queue; the counts are some seconds old, and missing before the first of them. */
+/** What the management API reports about a queue; the counts are some seconds old, and missing at first. */
 interface QueueStats {
   readonly name: string;
   readonly type?: string;
@@ -32,7 +32,7 @@ interface QueueStats {
   };
 }
 
-/** So many queues are also asked over AMQP, whose counts are of this moment. */
+/** Up to this many queues are also asked over AMQP, whose counts are current. */
 const LIVE_AT_MOST = 500;
 
 /** Lists queues. */
@@ -72,13 +72,13 @@ function matches(pattern: string | undefined, name: string): boolean {
   return new RegExp(`^${parts.join('.*')}$`, 's').test(name);
 }
 
-/** The queues that can be asked about where nobody lists them. */
+/** The queues to ask about if the management API cannot list them. */
 function namesWithout(pattern: string | undefined, known: readonly string[]): readonly string[] {
   if (pattern !== undefined && !pattern.includes('*')) return [pattern];
   return [...new Set(known)].filter((name) => matches(pattern, name));
 }
 
-/** Numbers of this moment in place of older ones, where AMQP gives them. */
+/** Replaces old counts by current ones, if AMQP provides them. */
 async function live(invocation: Invocation, stats: readonly QueueStats[]): Promise<readonly QueueRow[]> {
   const rows = stats.map(rowOf);
   if (stats.length === 0 || stats.length > LIVE_AT_MOST) return rows;
@@ -86,7 +86,7 @@ async function live(invocation: Invocation, stats: readonly QueueStats[]): Promi
     return await withBroker(invocation, async ({ broker }) => {
       const counted: QueueRow[] = [];
       for (const [at, row] of rows.entries()) {
-        // A stream has no ready messages, and a queue that belongs to another connection cannot be asked about.
+        // A stream has no ready messages, and a queue that belongs to another connection cannot be inspected.
         const canAsk = row.type !== 'stream' && !stats[at]?.exclusive;
         const counts = canAsk ? await countsOf(broker, row.name) : undefined;
         counted.push(counts ? { ...row, ready: counts.messages, consumers: counts.consumers } : row);
@@ -119,7 +119,7 @@ async function overAmqp(invocation: Invocation, names: readonly string[]): Promi
   });
 }
 
-/** Undefined for a queue that is not there, or not ours to ask about. */
+/** Undefined for a queue that does not exist, or belongs to another connection. */
 async function countsOf(broker: Broker, name: string) {
   try {
     return await broker.stats(name);

@@ -19,10 +19,10 @@ interface Failure {
   readonly message: string;
 }
 
-/** The longest delay that there is: 60 days. */
+/** The longest possible delay: 60 days. */
 const MAX_DELAY_MS = 5_184_000_000;
 
-/** Sends one message, or one for each line of stdin. */
+/** Sends one message, or one per line of stdin. */
 export async function run(invocation: Invocation): Promise<ExitCode> {
   const { values, terminal, json, signal } = invocation;
   const { contract, body } = await destinationOf(invocation);
@@ -74,7 +74,7 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   return failed.length === 0 ? EXIT.done : EXIT.no;
 }
 
-/** Where to send, and the body that was given on the command line; undefined: stdin has them. */
+/** The target, and the body from the command line; undefined: stdin has the bodies. */
 async function destinationOf({
   values,
   positionals,
@@ -107,7 +107,7 @@ async function destinationOf({
   return { body, contract: isQueue(contract) ? undeclared(contract) : asTopic(undeclared(contract)) };
 }
 
-/** So that a routing key can be given, whatever the exchange makes of it. */
+/** As a topic exchange, so that a routing key is allowed whatever the exchange's type. */
 function asTopic(contract: ExchangeContract): ExchangeContract {
   return { ...contract, type: 'topic' };
 }
@@ -136,7 +136,7 @@ interface Reading {
   onInvalid(failure: Failure): void;
 }
 
-/** What to send: each body as the contract's schema takes it. */
+/** The bodies to send, each as an input of the contract's schema. */
 async function* bodiesOf(
   given: string | undefined,
   { codec }: Contract,

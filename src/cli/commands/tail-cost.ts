@@ -5,19 +5,19 @@ import { isBefore } from '../doctor/version.js';
 import { Management, ManagementFailure } from '../management.js';
 import type { Where } from '../where.js';
 
-/** What decides whether a look at a queue costs its messages something. */
+/** What decides whether looking at a queue has a cost for its messages. */
 export interface QueueKind {
   readonly type: string;
-  /** Undefined: none is in force. */
+  /** Undefined: no limit is in force. */
   readonly deliveryLimit: number | undefined;
 }
 
-/** Under so many returns a look can be one too many. */
+/** Below this limit, a look can be one delivery too many. */
 const SAFE_LIMIT = 1_000;
 
 const LOOK_UP_MS = 3_000;
 
-/** What a queue is, by the management API, else by its contract; undefined where nobody tells. */
+/** The type of a queue according to the management API, or else its contract; undefined if neither is known. */
 export async function kindOf(
   name: string,
   where: Where,
@@ -34,7 +34,7 @@ export async function kindOf(
   }
 }
 
-/** Why a look at the queue is not free, in words; undefined where it is. */
+/** Why looking at the queue has a cost, in words; undefined if it has none. */
 export function wouldCount(kind: QueueKind | undefined, version: string): string | undefined {
   if (!isBefore(version, 4, 3) || (kind && kind.type !== 'quorum')) return undefined;
   const counts = `RabbitMQ ${version} counts every look at a message of a quorum queue as a return`;

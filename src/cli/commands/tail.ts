@@ -19,7 +19,7 @@ import { kindOf, type QueueKind, wouldCount } from './tail-cost.js';
 const DEFAULT_LIMIT = 10;
 const MAX_LIMIT = 10_000;
 
-/** How long a stream may have nothing more to give before it counts as read. */
+/** How long a stream may be silent before it counts as fully read. */
 const STREAM_IDLE_MS = 1_000;
 
 /** Shows messages, and changes nothing. */
@@ -80,14 +80,14 @@ async function look(invocation: Invocation, connection: Connection, look: Look):
   }
   const contract: QueueContract = { ...bareQueue(name, 'bytes'), deadLetter: name };
   const { signal, terminal } = invocation;
-  // Not more than are shown: each counts as a return where the server counts those.
+  // No more than are shown, because each counts as a delivery on servers that count them.
   const pass = await QueueScan.open({ contract, connection, clock: systemClock, signal, prefetch: limit });
   let shown = 0;
   try {
     while (shown < limit) {
       const delivery = await pass.next();
       if (!delivery) break;
-      // Before it is printed: whoever reads our output may take long.
+      // Before it is printed, because a reader of our output may be slow.
       await show(invocation, delivery, shown++);
     }
   } finally {
@@ -97,7 +97,7 @@ async function look(invocation: Invocation, connection: Connection, look: Look):
   return EXIT.done;
 }
 
-/** What passes through an exchange from now on. */
+/** Shows what passes through an exchange from now on. */
 async function follow(
   invocation: Invocation,
   connection: Connection,
@@ -123,11 +123,11 @@ async function follow(
 interface CopyOptions {
   readonly limit: number;
   readonly arguments: Readonly<Record<string, unknown>>;
-  /** Ends it when nothing has come for so long; undefined: goes on. */
+  /** Ends after this much silence; undefined: never. */
   readonly idleMs?: number;
 }
 
-/** Shows what a queue delivers that loses nothing by it: a private one, or a stream. */
+/** Shows the deliveries of a queue that loses nothing by it: a private one, or a stream. */
 async function copy(
   invocation: Invocation,
   link: Link,

@@ -2,9 +2,9 @@ import type { OptionSpec } from '../arguments.js';
 import type { Command } from '../command.js';
 import { commands, commonOptions } from '../commands.js';
 
-/** What the shells complete, from the table of the commands. */
+/** The words that the shells complete, from the table of the commands. */
 
-/** The first words of a line, each with what it does. */
+/** The first words of a line, each with its summary. */
 export function firstWords(): readonly (readonly [word: string, summary: string])[] {
   const words = new Map<string, string>();
   for (const { name, summary } of commands) {
@@ -33,5 +33,5 @@ export { commands };
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
-/** What the scripts run for the names of queues; its error messages are nobody's business in the middle of a line. */
+/** The command that the scripts run for the names of queues. Its error messages would only disturb in the middle of a line. */
 export const QUEUES = 'leveret __queues 2>/dev/null';

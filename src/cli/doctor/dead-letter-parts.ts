@@ -5,9 +5,11 @@ import { lossesOf } from './losses.js';
 import type { Queue, Topology } from './server-state.js';
 import { deadLetterTargetOf } from './settings.js';
 
-/** What to declare so that dead letters are kept. */
+/** The declarations that are needed to keep dead letters. */
 
-/** Where the dead letters of a queue can go: what Leveret would declare, unless the name is that of a queue that keeps nothing. */
+/**
+ * Where the dead letters of a queue can go: the queue that Leveret would declare, unless a queue of this name keeps nothing.
+ */
 export function deadLetterQueueFor(topology: Topology, version: string, queue: string): string {
   for (let n = 1; ; n++) {
     const name = `${queue}.dead${n === 1 ? '' : `.${n}`}`;
@@ -16,14 +18,14 @@ export function deadLetterQueueFor(topology: Topology, version: string, queue: s
   }
 }
 
-/** The dead-letter queue as Leveret declares it; nothing where it is there already. */
+/** The dead-letter queue as Leveret declares it; empty if it exists already. */
 export function deadLetterQueueParts(topology: Topology, name: string): readonly QueueDeclaration[] {
   if (topology.queues.has(name)) return [];
   const args = { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED };
   return [{ name, durable: true, exclusive: false, autoDelete: false, arguments: args }];
 }
 
-/** What lacks where a queue's dead letters go nowhere. */
+/** What is missing if a queue's dead letters go nowhere. */
 export function missingTargetParts(
   topology: Topology,
   version: string,
@@ -33,7 +35,7 @@ export function missingTargetParts(
   if (exchange === '') return { queues: deadLetterQueueParts(topology, routingKey ?? '') };
   const there = topology.exchanges.get(exchange);
   const isByKey = there?.type === 'direct' || (there?.type === 'topic' && routingKey !== undefined);
-  // Every queue that shares the exchange gets its letters there, so one queue is to keep them.
+  // Every queue that shares the exchange sends its dead letters there, so one queue should keep them.
   const owner = isByKey ? queue.name : firstThatUses(topology, exchange, queue.name);
   const name = deadLetterQueueFor(topology, version, owner);
   const keys = isByKey ? keysOf(topology, queue, routingKey) : [there?.type === 'topic' ? '#' : ''];
@@ -70,7 +72,7 @@ function firstThatUses(topology: Topology, exchange: string, fallback: string): 
   return first;
 }
 
-/** The routing keys that a queue's dead letters have: those that its messages came with, where it does not say. */
+/** The routing keys of a queue's dead letters: those of its messages, if it has none of its own. */
 function keysOf({ bindings }: Topology, { name }: Queue, routingKey: string | undefined): readonly string[] {
   if (routingKey !== undefined) return [routingKey];
   const own = bindings.filter((it) => it.destinationType === 'queue' && it.destination === name);

@@ -12,16 +12,16 @@ export interface FixSettings {
   readonly topology: Topology;
   readonly vhost: string;
   readonly version: string;
-  /** What the checks find in a virtual host that looks like this. */
+  /** Runs the checks on a virtual host in this state. */
   examine(topology: Topology): readonly IdentifiedDraft[];
   /** Whether a queue is empty and unused at this moment. */
   isIdle(queue: string): Promise<boolean>;
 }
 
-/** A fix can need another one: what it declares may fall under a policy. It never took more than two. */
+/** A fix can require another one, because what it declares may match a policy. More than two rounds were never needed. */
 const ROUNDS = 5;
 
-/** Writes the shell lines. Those of one queue are written together, since a queue has one policy and is declared once. */
+/** Writes the shell lines. Those of one queue are written together, because a queue has one policy and is declared once. */
 export async function writeFixes(
   drafts: readonly IdentifiedDraft[],
   settings: FixSettings | undefined,
@@ -73,7 +73,7 @@ async function planFor(
     const open = settings
       .examine(state)
       .filter((draft) => isNew(draft, queue, possible, known) && canApply(draft, operations));
-    // A place for dead letters comes last: what the others change may have made it needless.
+    // A place for dead letters comes last: the other changes may have made it unnecessary.
     const next = open.find((draft) => !givesPlace(draft)) ?? open[0];
     if (next?.remedy?.kind !== 'queue') break;
     apply(next.remedy.change, next.remedy.queue, operations, { ...settings, topology: state });
@@ -83,7 +83,7 @@ async function planFor(
 
 const keyOf = ({ id, subject }: IdentifiedDraft) => `${id} ${subject}`;
 
-/** Whether a draft is one that is left, or came up, after what is planned. */
+/** Whether a draft remained, or came up, after the planned changes. */
 function isNew(
   draft: IdentifiedDraft,
   queue: Queue,
@@ -100,12 +100,12 @@ function givesPlace({ remedy }: IdentifiedDraft): boolean {
   return remedy?.kind === 'queue' && remedy.change.deadLetters === true;
 }
 
-/** A queue that is there cannot be declared anew on the way; one that is only planned can. */
+/** An existing queue cannot be declared again on the way; a planned one can. */
 function canApply({ remedy }: IdentifiedDraft, { queues }: Operations): boolean {
   return remedy?.kind === 'queue' && (!isAnew(remedy.change) || queues.has(remedy.queue.name));
 }
 
-/** Whether a change is one that only a new queue can have. */
+/** Whether a change requires a new queue. */
 function isAnew(change: QueueChange): boolean {
   return change.as !== undefined || change.gone === true || Object.keys(change.arguments ?? {}).length > 0;
 }
@@ -157,7 +157,7 @@ function apply(change: QueueChange, queue: Queue, operations: Operations, settin
   operations.policies.set(queue.name, changedPolicy(queue, policy, operations, topology));
 }
 
-/** The queue as it is to be declared. */
+/** The new declaration of the queue. */
 function declarationOf(
   queue: Queue | QueueDeclaration,
   { as, arguments: changed }: QueueChange,
@@ -168,7 +168,7 @@ function declarationOf(
   return { name, durable, exclusive, autoDelete, arguments: Object.fromEntries(args) };
 }
 
-/** What a queue that is declared anew has to be bound to again. */
+/** The bindings that a newly declared queue needs again. */
 function bindingsOf({ name }: Queue, { bindings }: Topology) {
   return bindings
     .filter((it) => it.destinationType === 'queue' && it.destination === name)
@@ -181,8 +181,8 @@ function bindingsOf({ name }: Queue, { bindings }: Topology) {
 }
 
 /**
- * A policy for this queue alone: what applied so far, and the changes. Only one policy applies to a queue, so what it leaves out
- * is gone.
+ * A policy for this queue alone: the settings so far, and the changes. Only one policy applies to a queue, so settings that
+ * it leaves out are gone.
  */
 function changedPolicy(
   queue: Queue,
@@ -198,14 +198,14 @@ function changedPolicy(
   return {
     name: planned?.name ?? policyName(queue.name, topology),
     pattern: exactly(queue.name),
-    // A policy cannot be empty: this one says what is so already.
+    // A policy cannot be empty: this one states what applies already.
     definition: merged.length > 0 ? Object.fromEntries(merged) : { overflow: overflowOf(queue) },
     priority: planned?.priority ?? (queue.policy?.priority ?? 0) + 1,
     applyTo: 'queues',
   };
 }
 
-/** A name that no policy of another make has. */
+/** A name that no policy of another program has. */
 function policyName(queue: string, { policies }: Topology): string {
   for (let n = 1; ; n++) {
     const name = `leveret-doctor-${queue}${n === 1 ? '' : `.${n}`}`;

@@ -2,9 +2,12 @@ import type { Parts } from './check.js';
 import type { Policy, Queue } from './server-state.js';
 import { line, quoted } from './shell.js';
 
-/** The lines that rabbitmqctl runs, as it understands them from 3.10 to 4.3. */
+/** Lines that rabbitmqctl understands from 3.10 to 4.3. */
 
-/** Deletes a queue that was seen empty and unused; a classic one only while it is. A quorum queue refuses to look. */
+/**
+ * Deletes a queue that was seen empty and unused. A classic queue is only deleted if it still is; a quorum queue does not
+ * support that condition.
+ */
 export function deleteLine(vhost: string, { name, type }: Queue): string {
   const conditions = type === 'classic' ? ['--if-empty', '--if-unused'] : [];
   return line('rabbitmqctl', 'delete_queue', '-p', vhost, name, ...conditions);
@@ -15,7 +18,7 @@ export function policyLine(vhost: string, { name, pattern, definition, priority,
   return line('rabbitmqctl', 'set_policy', '-p', vhost, name, pattern, JSON.stringify(definition), ...how);
 }
 
-/** Declares queues, exchanges and bindings: `import_definitions` is the only way that rabbitmqctl has for it. */
+/** Declares queues, exchanges and bindings: `import_definitions` is rabbitmqctl's only way to do that. */
 export function declareLine(
   vhost: string,
   { queues = [], exchanges = [], bindings = [] }: Parts,
@@ -50,7 +53,7 @@ export function declareLine(
   return `printf '%s' ${quoted(ascii(JSON.stringify(definitions)))} | rabbitmqctl import_definitions`;
 }
 
-/** The same JSON, whatever the locale of the shell makes of other characters. */
+/** The same JSON in ASCII, whatever the shell's locale does to other characters. */
 function ascii(json: string): string {
   return json.replaceAll(
     /[^\u0020-\u007e]/g,

@@ -2,10 +2,10 @@ import { NEVER_REACHED } from '../../contracts/topology.js';
 import type { Queue } from './server-state.js';
 import { argument, deadLetterTargetOf, deliveryLimitOf, type Limit, limitOf } from './settings.js';
 
-/** So many returns are never reached. */
+/** Limits from here on are never reached. */
 const SAFE_DELIVERY_LIMIT = 1_000;
 
-/** Why a queue does not keep what it gets, and which settings would have to go. */
+/** Why a queue does not keep its messages, and which settings would have to change. */
 export interface Loss {
   readonly words: string;
   readonly arguments: Readonly<Record<string, unknown>>;
@@ -25,7 +25,7 @@ export function lossesOf(queue: Queue, version: string): readonly Loss[] {
     return value === undefined ? [] : [{ words: words(value), ...without(queue, key, undefined) }];
   });
   const limit = deliveryLimitOf(queue, version);
-  // One that has dead letters of its own works on what it gets, and loses nothing.
+  // A queue with dead letters of its own processes its messages, and loses nothing.
   if (isReached(limit) && !deadLetterTargetOf(queue)) {
     const words = `each is dropped when it has come back ${limit} times, and a look at it counts as that before 4.3`;
     losses.push({ words, ...without(queue, 'delivery-limit', NEVER_REACHED) });
@@ -33,7 +33,7 @@ export function lossesOf(queue: Queue, version: string): readonly Loss[] {
   return losses;
 }
 
-/** Whether a delivery limit is one that messages meet. */
+/** Whether messages can reach a delivery limit. */
 export function isReached(limit: number | undefined): limit is number {
   return limit !== undefined && limit >= 0 && limit < SAFE_DELIVERY_LIMIT;
 }
@@ -41,7 +41,7 @@ export function isReached(limit: number | undefined): limit is number {
 /**
  * Changes a setting where it is made: in the queue's arguments, in its policy, or in both.
  *
- * @param value - what it is to be; undefined: nothing
+ * @param value - the new value; undefined: none
  */
 function without(queue: Queue, key: string, value: number | undefined): Pick<Loss, 'arguments' | 'policy'> {
   const own = argument(queue, key);

@@ -6,9 +6,9 @@ import { commonSteps, delayQueueSteps } from '../../delay/topology.js';
 import type { AnyContract } from '../contracts.js';
 import { escaped } from './shell.js';
 
-/** What a user has to be allowed to do with names. */
+/** A permission that a user needs, by names. */
 export interface Need {
-  /** Names that it is about, as examples where there are many. */
+  /** The names, or examples of them if there are many. */
   readonly names: readonly string[];
   /** A regular expression for them, without anchors. */
   readonly pattern: string;
@@ -17,7 +17,7 @@ export interface Need {
   readonly read: boolean;
 }
 
-/** What Leveret itself needs in a virtual host: its delays, and to send to queues. */
+/** What Leveret itself needs in a virtual host: its delays, and sending to queues. */
 export function ownNeeds(): readonly Need[] {
   const steps = [
     ...commonSteps(LEVELS.length),
@@ -31,12 +31,12 @@ export function ownNeeds(): readonly Need[] {
   });
   return [
     { names: [...new Set(names)], pattern: 'leveret\\.delay\\..*', configure: true, write: true, read: true },
-    // What the server calls the default exchange when it asks for permissions.
+    // The server's name for the default exchange in permissions.
     { names: ['amq.default'], pattern: 'amq\\.default', configure: false, write: true, read: false },
   ];
 }
 
-/** What the contracts name. */
+/** The names in the contracts. */
 export function contractNeeds(contracts: readonly AnyContract[]): readonly Need[] {
   return contracts.flatMap((contract) => {
     if (isExchange(contract)) return exchangeNeeds(contract);
@@ -72,7 +72,7 @@ function sourceNeeds(bindings: QueueContract['bindings']): Need[] {
   );
 }
 
-/** An exchange that is only named: something is bound to it. */
+/** An exchange of which only the name is known, because something is bound to it. */
 function namedNeeds(name: string | undefined): Need[] {
   return name === undefined || name === '' ? [] : [need(name, false)];
 }

@@ -3,7 +3,7 @@ import { declareLine, deleteLine, policyLine } from './lines.js';
 import { policyThatApplies } from './policies.js';
 import type { Policy, Queue, Topology } from './server-state.js';
 
-/** What is to be done on a server, before it is written as shell lines. */
+/** Operations on a server, before they are written as shell lines. */
 export interface Operations {
   /** Deleted first. */
   readonly deleted: Queue[];
@@ -11,7 +11,7 @@ export interface Operations {
   readonly queues: Map<string, QueueDeclaration>;
   readonly exchanges: Map<string, ExchangeDeclaration>;
   readonly bindings: BindingDeclaration[];
-  /** Set last, by the queue that each is for. */
+  /** Set last, by queue. */
   readonly policies: Map<string, Policy>;
 }
 
@@ -33,7 +33,7 @@ export function linesOf(vhost: string, operations: Operations): readonly string[
   ];
 }
 
-/** What stands on the server after the operations. */
+/** The state of the server after the operations. */
 export function after(topology: Topology, operations: Operations): Topology {
   const queues = new Map(topology.queues);
   for (const { name } of operations.deleted) queues.delete(name);
@@ -69,7 +69,7 @@ function declaredQueue(declared: QueueDeclaration, { policies }: Topology): Queu
   return { ...declared, type, policy, applied: policy?.definition ?? {} };
 }
 
-/** What an operator policy says beside the queue's own one. */
+/** The part of an operator policy beside the queue's own one. */
 function operatorsPart({ applied, policy }: Queue): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     Object.entries(applied).filter(([key, value]) => policy?.definition[key] !== value),

@@ -1,8 +1,8 @@
 import type { Policy } from './server-state.js';
 
 /**
- * Settings that a kind of queue does not know. A policy with one of them does not apply to such a queue at all, and the next one
- * does (`unsupported_policies` in RabbitMQ's source).
+ * Settings that a type of queue does not support. A policy with one of them does not apply to such a queue at all, and the
+ * next one does (`unsupported_policies` in RabbitMQ's source).
  */
 const UNKNOWN_TO: Readonly<Record<string, ReadonlySet<string>>> = {
   quorum: new Set([
@@ -16,7 +16,7 @@ const UNKNOWN_TO: Readonly<Record<string, ReadonlySet<string>>> = {
   ]),
 };
 
-/** The policy that applies to a queue of this name: that of the highest priority which matches. */
+/** The policy that applies to a queue of this name: the matching one of the highest priority. */
 export function policyThatApplies(
   policies: readonly Policy[],
   name: string,
@@ -34,7 +34,7 @@ function isMatch(pattern: string, name: string): boolean {
   try {
     return new RegExp(pattern).test(name);
   } catch {
-    // Erlang knows more than JavaScript does.
+    // Erlang supports more than JavaScript does.
     return false;
   }
 }

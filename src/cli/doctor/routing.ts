@@ -2,11 +2,11 @@ import { TopicTrie } from '../../transport/memory/topic.js';
 import type { Binding, Topology } from './server-state.js';
 
 /**
- * The queues that a dead letter may reach. Where it depends on the letter, on its own routing key or its headers, a queue counts
- * as reached.
+ * The queues that a dead letter may reach. If that depends on the dead letter, on its own routing key or its headers, a queue
+ * counts as reached.
  *
- * @param routingKey - undefined: the letter keeps its own
- * @returns undefined where it depends on the letter alone: the default exchange, and no routing key that is known
+ * @param routingKey - undefined: the dead letter keeps its own
+ * @returns undefined if it depends on the dead letter alone: the default exchange, and no known routing key
  */
 export function queuesReached(
   topology: Topology,

@@ -1,4 +1,4 @@
-/** What stands on the server, as the doctor looks at it. */
+/** The state of the server, as the doctor sees it. */
 
 export interface Policy {
   readonly name: string;
@@ -18,7 +18,7 @@ export interface Queue {
   readonly arguments: Readonly<Record<string, unknown>>;
   /** The policy that applies to it. */
   readonly policy: Policy | undefined;
-  /** What applies to it in all: its policy, and what an operator's policy makes of that. */
+  /** All settings in force: its policy, merged with an operator policy. */
   readonly applied: Readonly<Record<string, unknown>>;
 }
 
@@ -29,7 +29,7 @@ export interface Exchange {
   readonly autoDelete: boolean;
   readonly internal: boolean;
   readonly arguments: Readonly<Record<string, unknown>>;
-  /** Takes what no queue of this one takes. */
+  /** Receives messages that no queue of this exchange takes. */
   readonly alternate: string | undefined;
 }
 
@@ -50,7 +50,7 @@ export interface Topology {
   readonly policies: readonly Policy[];
 }
 
-/** What a user may do in a virtual host: regular expressions over names. */
+/** A user's permissions in a virtual host: regular expressions over names. */
 export interface Permissions {
   readonly configure: string;
   readonly write: string;
@@ -62,5 +62,5 @@ export interface Alarm {
   readonly resource: string;
 }
 
-/** Something that was looked for, or why it could not be. */
+/** A value, or why it is unknown. */
 export type Known<T> = { readonly value: T } | { readonly missing: string };

@@ -3,7 +3,7 @@ import { isBefore } from './version.js';
 
 /** The settings of a queue as the server applies them: https://www.rabbitmq.com/docs/parameters#policies */
 
-/** From this version on a quorum queue has a delivery limit of 20 unless told otherwise. */
+/** Since this version a quorum queue has a delivery limit of 20 by default. */
 const DEFAULT_LIMIT_SINCE = [4, 0] as const;
 const DEFAULT_DELIVERY_LIMIT = 20;
 
@@ -15,7 +15,10 @@ export function limitOf(queue: Queue, key: Limit): number | undefined {
   return values.length === 0 ? undefined : Math.min(...values);
 }
 
-/** How often a message may come back; undefined: forever, as for any queue that is no quorum queue. Negative: forever, too. */
+/**
+ * How often a message may be redelivered; undefined: without a limit, as for every queue that is not a quorum queue.
+ * Negative: without a limit, too.
+ */
 export function deliveryLimitOf(queue: Queue, version: string): number | undefined {
   if (queue.type !== 'quorum') return undefined;
   const values = [argument(queue, 'delivery-limit'), queue.applied['delivery-limit']].filter(
@@ -35,7 +38,7 @@ export function deadLetterTargetOf(
   return { exchange, routingKey: typeof key === 'string' ? key : undefined };
 }
 
-/** What happens to a message for a full queue. A quorum queue takes the policy's word for it, a classic one the argument's. */
+/** What happens to a message for a full queue. For a quorum queue the policy wins, for a classic queue the argument. */
 export function overflowOf(queue: Queue): string {
   const own = argument(queue, 'overflow');
   const applied = queue.applied.overflow;

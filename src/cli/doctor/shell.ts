@@ -11,7 +11,7 @@ export function line(...words: readonly string[]): string {
   return words.map(quoted).join(' ');
 }
 
-/** Whether a name can stand in one line of a shell script, and be read by somebody before it runs. */
+/** Whether a name fits in one line of a shell script, and is readable before the line runs. */
 export function isPlainName(name: string): boolean {
   return !/\p{Cc}/u.test(name) && !name.startsWith('-');
 }

@@ -14,7 +14,7 @@ import type {
   Topology,
 } from './server-state.js';
 
-/** Everything that the checks look at, read once. */
+/** The input of all checks, read once. */
 export interface Survey {
   readonly where: Where;
   readonly greeting: Greeting;
@@ -31,7 +31,7 @@ export interface SurveySettings
   readonly signal: AbortSignal;
 }
 
-/** Reads what the management API tells. Whatever it does not is missing, with the reason. */
+/** Reads from the management API. What it does not return is missing, with the reason. */
 export async function surveyOf({ signal, ...settings }: SurveySettings): Promise<Survey> {
   const { where, greeting } = settings;
   const management = new Management(where.management, signal);
@@ -49,7 +49,7 @@ export async function surveyOf({ signal, ...settings }: SurveySettings): Promise
   return { ...settings, hasManagement: true, topology, permissions, alarms };
 }
 
-/** One queue, as {@link readTopology} has it. */
+/** One queue, in the form of {@link readTopology}. */
 export async function readQueue(
   management: Management,
   vhost: string,
@@ -79,8 +79,8 @@ async function readTopology(management: Management, vhost: string): Promise<Topo
 }
 
 /**
- * The queues with the policies that apply to them. Without statistics, since those are up to seven seconds old, and would show a
- * finding that was just mended.
+ * The queues with the policies that apply to them. Without statistics, which are up to seven seconds old and would show a
+ * finding that was just fixed.
  */
 async function readQueues(
   management: Management,
@@ -103,7 +103,7 @@ async function readPermissions(management: Management, { vhost, username }: Wher
     const { configure, write, read } = await management.get<Permissions>(['permissions', vhost, username]);
     return { configure, write, read };
   } catch (error) {
-    // The user has none here.
+    // The user has no permissions here.
     if (error instanceof ManagementFailure && error.status === 404)
       return { configure: '', write: '', read: '' };
     throw error;

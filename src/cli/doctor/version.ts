@@ -1,4 +1,4 @@
-/** Whether a version as the server states it, such as `4.3.1`, is older than this one. One that is no version is not. */
+/** Whether a server version, such as `4.3.1`, is older than this one. False for a malformed version. */
 export function isBefore(version: string, major: number, minor: number): boolean {
   const [, theirMajor, theirMinor] = /^(\d+)\.(\d+)/.exec(version) ?? [];
   if (theirMajor === undefined) return false;

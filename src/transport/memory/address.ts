@@ -2,13 +2,13 @@ import { ConnectionError } from '../../errors.js';
 import { isQueueType, type MemoryQueueType, QUEUE_TYPES } from './queue-arguments.js';
 import { BEHAVIOURS, isServerVersion, type ServerVersion } from './version.js';
 
-/** An embedded broker to use, taken apart from its URL. */
+/** An embedded broker to use, parsed from its URL. */
 export interface MemoryAddress {
   readonly label: string;
-  /** Undefined: one of its own. */
+  /** Undefined: a private broker. */
   readonly name: string | undefined;
   readonly version: ServerVersion;
-  /** What a queue is that could be replicated and is declared without a type. */
+  /** The type of a queue that could be replicated and is declared without a type. */
   readonly defaultQueueType: MemoryQueueType;
 }
 
@@ -18,8 +18,8 @@ export function isMemoryUrl(text: string): boolean {
 }
 
 /**
- * Takes `memory:` or `memory://name`, each with an optional `?as=3.13|4.0|4.3` and `?defaultQueueType=classic|quorum|stream`,
- * apart.
+ * Parses `memory:` or `memory://name`, each with an optional `?as=3.13|4.0|4.3` and
+ * `?defaultQueueType=classic|quorum|stream`.
  *
  * @throws ConnectionError with the code INVALID_URL
  */

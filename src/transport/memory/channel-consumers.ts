@@ -55,12 +55,12 @@ export class ChannelConsumers {
     this.#onDelivery = onDelivery;
   }
 
-  /** Where this channel gets direct replies, if it does. */
+  /** The address for direct replies to this channel, if it receives any. */
   get replyAddress(): string | undefined {
     return this.#reply?.address;
   }
 
-  /** Answers with the tag, and what begins the deliveries. */
+  /** Returns the tag, and a function that starts the deliveries. */
   consume(
     name: string,
     options: ConsumeOptions,
@@ -105,7 +105,7 @@ export class ChannelConsumers {
     return { tag, start: () => this.#consumers.has(tag) && queue.addConsumer(consumer) };
   }
 
-  /** What was delivered stays with the channel. Harmless when there is no such consumer. */
+  /** Delivered messages stay with the channel. Does nothing if there is no such consumer. */
   cancel(tag: string): void {
     if (this.#reply?.tag === tag) this.#stopReplies();
     const consumer = this.#consumers.get(tag);
@@ -131,7 +131,7 @@ export class ChannelConsumers {
     this.#settle(tag, multiple, (kept) => requeueAll(kept, how));
   }
 
-  /** The channel is gone: everything that it has not acknowledged goes back. */
+  /** The channel is gone: everything unacknowledged is requeued. */
   close(): void {
     this.#stopReplies();
     const kept = [...this.#unacked.values()];
@@ -140,7 +140,7 @@ export class ChannelConsumers {
     this.#consumers.clear();
     for (const consumer of consumers) consumer.queue.consumers.remove(consumer);
     for (const { consumer } of kept) consumer.queue.setLeaving(consumer, false);
-    // What was delivered from a queue that goes with its last consumer goes too.
+    // Messages from a queue that is deleted with its last consumer are lost with it.
     const isLeft = (queue: AnyQueue) =>
       queue instanceof MemoryQueue && queue.declaration.autoDelete && queue.consumers.size === 0;
     requeueAll(
@@ -204,7 +204,7 @@ export class ChannelConsumers {
   }
 }
 
-/** Gives back in the order of delivery, each to its queue. */
+/** Requeues in the order of delivery, each message to its queue. */
 function requeueAll(kept: readonly Kept[], how: Return): void {
   for (const queue of new Set(kept.map(({ consumer }) => consumer.queue))) {
     const entries = kept.filter(({ consumer }) => consumer.queue === queue).map(({ entry }) => entry);

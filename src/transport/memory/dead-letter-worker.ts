@@ -3,21 +3,24 @@ import type { QueueDeclaration } from '../port.js';
 import { AlarmTimer } from './alarm-timer.js';
 import type { DeathReason, Entry } from './message.js';
 
-/** How long a dead letter that was refused rests before it is sent again: the server's own limit for a confirm. */
+/** How long a refused dead letter waits before it is sent again: the server's own limit for a confirm. */
 const RETRY_MS = 180_000;
 
-/** How many dead letters of one queue are under way at once. Those that were refused keep their places, and all others wait. */
+/** How many dead letters of one queue are in progress at once. Refused ones keep their places, and all others wait. */
 const PLACES = 32;
 
 interface Letter {
   readonly entry: Entry;
   readonly reason: DeathReason;
-  /** The queues that have taken it. */
+  /** The queues that have received it. */
   readonly taken: Set<string>;
   retryAt: number;
 }
 
-/** True when the server keeps a queue's dead letters until they are taken: https://www.rabbitmq.com/docs/quorum-queues#dead-lettering */
+/**
+ * True when the server keeps a queue's dead letters until they are confirmed:
+ * https://www.rabbitmq.com/docs/quorum-queues#dead-lettering
+ */
 export function keepsDeadLetters({ arguments: args }: QueueDeclaration): boolean {
   return (
     args['x-dead-letter-exchange'] !== undefined &&
@@ -27,8 +30,8 @@ export function keepsDeadLetters({ arguments: args }: QueueDeclaration): boolean
 }
 
 /**
- * Places the dead letters of one queue at least once, as RabbitMQ's `rabbit_fifo_dlx_worker` does. 32 letters that are refused stop
- * it, whoever the others are for (seen on 3.10, 4.0 and 4.3).
+ * Publishes the dead letters of one queue at least once, as RabbitMQ's `rabbit_fifo_dlx_worker` does. 32 refused dead letters
+ * stop it, whatever the targets of the others (seen on 3.10, 4.0 and 4.3).
  */
 export class DeadLetterWorker {
   readonly #clock: Clock;
@@ -37,14 +40,14 @@ export class DeadLetterWorker {
   #underWay: Letter[] = [];
   #waiting: Letter[] = [];
 
-  /** @param place - sends a letter on its way, and adds who takes it; false when somebody does not */
+  /** @param place - routes a dead letter, and adds the queues that receive it; returns false when one of them refuses */
   constructor(clock: Clock, place: (entry: Entry, reason: DeathReason, taken: Set<string>) => boolean) {
     this.#clock = clock;
     this.#place = place;
     this.#timer = new AlarmTimer(clock, () => this.#retry());
   }
 
-  /** How many letters it holds. */
+  /** How many dead letters it holds. */
   get count(): number {
     return this.#underWay.length + this.#waiting.length;
   }
@@ -69,7 +72,7 @@ export class DeadLetterWorker {
   }
 
   #send(letter: Letter): void {
-    // It has its place before it is sent: what comes of it can end here again.
+    // Added before it is sent, because the routing can lead back here.
     this.#underWay.push(letter);
     letter.retryAt = this.#clock.now() + RETRY_MS;
     if (this.#place(letter.entry, letter.reason, letter.taken)) {

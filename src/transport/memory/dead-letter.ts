@@ -21,13 +21,16 @@ export interface DeathNotice {
   readonly timeSeconds: number;
 }
 
-/** The message as it goes to the dead-letter exchange: with the headers that say what happened, and without its expiration. */
+/**
+ * The message in the form in which it goes to the dead-letter exchange: with headers that say what happened, and without its
+ * expiration.
+ */
 export function deadLetterOf(notice: DeathNotice, behaviour: Behaviour): StoredMessage {
   const { entry, targetExchange, targetRoutingKey } = notice;
   const { message } = entry;
   const deaths = addDeath(notice, behaviour.ownDeaths ? message.deaths : deathsIn(message.headers));
   const headers = deathHeaders(message.headers, deaths, behaviour);
-  // With a routing key of its own, the copies' keys are of no use any more. 3.x also takes them out of the message.
+  // With a routing key of its own, the CC keys have no effect any more. 3.x also removes them from the message.
   if (targetRoutingKey !== undefined && !behaviour.ownDeaths) delete headers.CC;
   return {
     exchange: targetExchange,
@@ -41,7 +44,7 @@ export function deadLetterOf(notice: DeathNotice, behaviour: Behaviour): StoredM
   };
 }
 
-/** Whether a dead letter would come back to a queue again and again without anybody having rejected it. */
+/** True when a dead letter would return to a queue again and again without a rejection. */
 export function isCycle(queue: string, reason: DeathReason, { deaths }: StoredMessage): boolean {
   if (reason === 'rejected') return false;
   const last = deaths.findIndex((death) => death.queue === queue);
@@ -62,7 +65,7 @@ function addDeath(
         queue,
         timeSeconds,
         exchange,
-        // BCC is secret here too.
+        // BCC is secret here, too.
         routingKeys: [routingKey, ...keysIn(headers.CC)],
         originalExpiration: properties.expiration,
       };
@@ -107,7 +110,7 @@ function toTable({
   };
 }
 
-/** What 3.x reads out of the header, whoever wrote it. */
+/** The deaths that 3.x reads out of the header, even if a client wrote it. */
 function deathsIn(headers: Readonly<Table>): readonly Death[] {
   const rows = headers['x-death'];
   if (!Array.isArray(rows)) return [];
@@ -125,7 +128,7 @@ function deathsIn(headers: Readonly<Table>): readonly Death[] {
     }));
 }
 
-/** Quorum queues write their counts into the message; 4.3 counts failures in every queue, and goes on from there. */
+/** Quorum queues write their counts into the message; 4.3 counts failures in every queue, and continues from there. */
 function countsOf(
   { entry, queueType }: DeathNotice,
   { acquiredCount, ownDeaths }: Behaviour,
@@ -133,7 +136,7 @@ function countsOf(
   if (!ownDeaths || !entry.wasDelivered) return undefined;
   if (!acquiredCount)
     return queueType === 'quorum' ? { failed: 1, acquired: 0, wasDelivered: true } : undefined;
-  // What was given back or refused without a failure is forgotten.
+  // Requeues and refusals without a failure are forgotten.
   const { failed } = entry;
   return failed > 0 ? { failed, acquired: failed, wasDelivered: true } : undefined;
 }

@@ -9,7 +9,7 @@ import { QueueLimits } from './queue-limits.js';
 import { ClassicReady, QuorumReady, type Ready } from './ready.js';
 import type { Behaviour } from './version.js';
 
-/** What a queue needs of its server. */
+/** What a queue needs from its server. */
 export interface QueueHost {
   readonly behaviour: Behaviour;
   readonly clock: Clock;
@@ -19,14 +19,14 @@ export interface QueueHost {
    * @param taken - the queues that have taken it already, to which is added who takes it now
    */
   deadLetter(queue: MemoryQueue, entry: Entry, reason: DeathReason, taken?: Set<string>): boolean;
-  /** It was not used for as long as its argument says, or its last consumer has left. */
+  /** The queue has been unused for as long as its argument says, or its last consumer has left. */
   queueEnded(queue: MemoryQueue): void;
 }
 
-/** How a delivered message comes back: with `basic.nack`, with `basic.reject`, or because its channel is gone. */
+/** How a delivered message is requeued: with `basic.nack`, with `basic.reject`, or because its channel is gone. */
 export type Return = 'nack' | 'reject' | 'lost';
 
-/** One queue: its messages, its consumers, and what its arguments make of both. */
+/** One queue: its messages, its consumers, and the effects of its arguments on both. */
 export class MemoryQueue {
   readonly declaration: QueueDeclaration;
   readonly type: MemoryQueueType;
@@ -83,14 +83,14 @@ export class MemoryQueue {
     return this.#ready.length;
   }
 
-  /** Puts off its expiry for want of use. */
+  /** Postpones its expiry for lack of use. */
   used(): void {
     if (this.#limits.expiresMs === undefined) return;
     this.#lastUsedAt = this.#host.clock.now();
     if (this.consumers.size === 0) this.#disuse.wakeAt(this.#lastUsedAt + this.#limits.expiresMs);
   }
 
-  /** Takes a message, or refuses it for want of room. */
+  /** Accepts a message, or refuses it for lack of room. */
   enqueue(message: StoredMessage): boolean {
     const { properties, headers, content, counts } = message;
     const { acquiredCount, countsPropertyBytes } = this.#host.behaviour;
@@ -127,19 +127,19 @@ export class MemoryQueue {
     this.#ready.push(entry);
     this.#readyBytes += sizeBytes;
     this.dispatch();
-    // A classic queue only notices where it stores a message that it was delivered elsewhere.
+    // A classic queue does not record that a message was delivered elsewhere until it stores the message.
     if (carried?.wasDelivered) entry.wasDelivered = true;
-    // A message of no time at all is for those who wait for it now.
+    // A message with a TTL of zero is only for consumers that are waiting now.
     if (ttlMs === 0) entry.expiresAt = this.#host.clock.now();
     const { length } = this.#ready;
     this.#dropOverflow();
-    // A classic queue that holds others already takes the new one for no head, whatever its priority
+    // A classic queue that already holds messages does not treat the new one as its head, whatever the priority
     // (rabbit_amqqueue_process:deliver_or_enqueue).
     if (this.type !== 'classic' || this.#ready.length < length || length === 1) this.#expire();
     return true;
   }
 
-  /** Gives out what is ready to those who have room. */
+  /** Delivers ready messages to consumers with room. */
   dispatch(): void {
     while (this.#ready.length > 0) {
       const head = this.#ready.peek() as Entry;
@@ -165,14 +165,14 @@ export class MemoryQueue {
     this.#settle(entry);
   }
 
-  /** Dead-letters what a consumer has rejected for good. */
+  /** Dead-letters a message that a consumer has rejected without requeueing. */
   rejected(entry: Entry, how: Return): void {
     if (!this.#settle(entry)) return;
     if (how !== 'nack') entry.failed++;
     this.#die(entry, 'rejected');
   }
 
-  /** Takes messages back, in this order. */
+  /** Requeues messages, in this order. */
   requeue(entries: readonly Entry[], how: Return): void {
     for (const entry of entries) {
       if (!this.#settle(entry)) continue;
@@ -201,13 +201,13 @@ export class MemoryQueue {
     if (this.consumers.remove(consumer)) this.consumerLeft();
   }
 
-  /** A cancelled consumer still has messages, or none any more. */
+  /** Records whether a cancelled consumer still has messages. */
   setLeaving(consumer: QueueConsumer, isLeaving: boolean): void {
     if (isLeaving) this.#leaving.add(consumer);
     else this.#leaving.delete(consumer);
   }
 
-  /** Looks whether it is still wanted, and who is next. */
+  /** Checks whether the queue is still needed, and which consumer is next. */
   consumerLeft(): void {
     if (this.#isDeleted) return;
     this.used();
@@ -215,7 +215,7 @@ export class MemoryQueue {
     else this.dispatch();
   }
 
-  /** Removes what is ready. */
+  /** Removes the ready messages. */
   purge(): number {
     const count = this.#ready.length;
     while (this.#ready.length > 0) this.#ready.shift();
@@ -224,7 +224,7 @@ export class MemoryQueue {
     return count;
   }
 
-  /** Ends it: its messages are gone, and its consumers are told. */
+  /** Deletes the queue: its messages are gone, and its consumers are notified. */
   delete(): void {
     this.#isDeleted = true;
     this.purge();
@@ -234,7 +234,7 @@ export class MemoryQueue {
     this.cancelConsumers();
   }
 
-  /** Takes the queue away from its consumers, and tells them. */
+  /** Cancels the queue's consumers, and notifies them. */
   cancelConsumers(): void {
     for (const consumer of this.consumers) {
       this.consumers.remove(consumer);
@@ -253,7 +253,7 @@ export class MemoryQueue {
     return expiresAt !== Number.POSITIVE_INFINITY && expiresAt <= this.#host.clock.now();
   }
 
-  /** Dead-letters what is expired at the head: behind it, a message waits even when its time is over. */
+  /** Dead-letters expired messages at the head. A message behind them waits even after its time is over. */
   #expire(): void {
     let next = Number.POSITIVE_INFINITY;
     for (let isDone = false; !isDone; ) {

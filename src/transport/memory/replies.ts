@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { StoredMessage } from './message.js';
 
-/** The queue that is none: https://www.rabbitmq.com/docs/direct-reply-to */
+/** A pseudo-queue: https://www.rabbitmq.com/docs/direct-reply-to */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
 
 export function isReplyAddress(routingKey: string): boolean {
   return routingKey.startsWith(`${REPLY_TO}.`);
 }
 
-/** The channels that take direct replies, by the address that responders answer to. */
+/** The channels that receive direct replies, by the address that responders send to. */
 export class Replies {
   readonly #takers = new Map<string, (message: StoredMessage) => void>();
 
-  /** Makes an address. */
+  /** Creates an address. */
   add(take: (message: StoredMessage) => void): string {
     const address = `${REPLY_TO}.${randomUUID()}`;
     this.#takers.set(address, take);
@@ -23,7 +23,7 @@ export class Replies {
     this.#takers.delete(address);
   }
 
-  /** Drops it when nobody is at this address any more. */
+  /** Drops the message if the channel of this address is gone. */
   deliver(message: StoredMessage): void {
     this.#takers.get(message.routingKey)?.(message);
   }

@@ -18,17 +18,17 @@ import { isReplyAddress, Replies } from './replies.js';
 import { MemoryStream } from './stream.js';
 import { BEHAVIOURS, type Behaviour, type ServerVersion } from './version.js';
 
-/** What became of a published message. */
+/** The outcome of a published message. */
 export interface Published {
-  /** Some queue, or the requester that it answers, took it or refused it. */
+  /** A queue, or the requester that the message answers, accepted or refused it. */
   readonly wasRouted: boolean;
   /** False when a queue refused it. */
   readonly wasAccepted: boolean;
-  /** The message as the server keeps it. */
+  /** The message in the form in which the server stores it. */
   readonly message: StoredMessage;
 }
 
-/** A connection, as the server sees it. */
+/** A connection from the server's point of view. */
 export interface ServerLink {
   readonly role: Role;
   /** The alarm begins, or is over. */
@@ -39,7 +39,7 @@ export interface ServerLink {
   readonly isBusy: boolean;
 }
 
-/** Told of what happens in a server. */
+/** Observes a server. */
 export interface ServerObserver {
   /** A client has published. */
   onPublished?(message: StoredMessage, link: ServerLink): void;
@@ -50,8 +50,8 @@ export interface ServerObserver {
 }
 
 /**
- * A model of one RabbitMQ server with one virtual host. It does everything at once and in order; what makes it look remote,
- * answers that come later, is the business of the links.
+ * A model of one RabbitMQ server with one virtual host. It does everything at once and in order. The links make it look
+ * remote, by delivering answers later.
  */
 export class MemoryServer implements QueueHost {
   readonly behaviour: Behaviour;

@@ -25,7 +25,7 @@ const AGE_UNITS_MS: Readonly<Record<string, number>> = {
   Y: 31_536_000_000,
 };
 
-/** A stream: a log that its consumers read, each at its own place, without taking anything away. */
+/** A stream: a log that its consumers read, each at its own position, without removing anything. */
 export class MemoryStream {
   readonly type = 'stream';
   readonly owner = undefined;
@@ -60,10 +60,10 @@ export class MemoryStream {
     return this.declaration.name;
   }
 
-  /** As the server answers to a declaration, whoever reads it. */
+  /** The server reports no consumers for a stream. */
   readonly consumerCount = 0;
 
-  /** The messages that it keeps. */
+  /** The number of messages that the stream holds. */
   get readyCount(): number {
     return this.#arrivedAt.size;
   }
@@ -72,7 +72,7 @@ export class MemoryStream {
     remove: (consumer: QueueConsumer): boolean => this.#places.delete(consumer),
   };
 
-  /** Refuses what nobody can have from a stream, in RabbitMQ's words. */
+  /** Refuses options that no stream supports, in RabbitMQ's words. */
   checkConsumer(
     { noAck, arguments: args }: Pick<QueueConsumer, 'noAck' | 'arguments'>,
     prefetch: number,
@@ -121,7 +121,7 @@ export class MemoryStream {
     return true;
   }
 
-  /** Gives to each consumer what it has room for. */
+  /** Delivers to each consumer what it has room for. */
   dispatch(): void {
     for (const [consumer, place] of [...this.#places]) {
       let at = place;
@@ -162,14 +162,14 @@ export class MemoryStream {
     );
   }
 
-  /** Ends it: its messages are gone, and its consumers are told. */
+  /** Deletes the stream: its messages are gone, and its consumers are notified. */
   delete(): void {
     this.#segments = [newSegment()];
     this.#arrivedAt = new Map();
     this.cancelConsumers();
   }
 
-  /** Takes the stream away from its consumers, and tells them. */
+  /** Cancels the stream's consumers, and notifies them. */
   cancelConsumers(): void {
     const consumers = [...this.#places.keys()];
     this.#places.clear();
@@ -216,7 +216,7 @@ export class MemoryStream {
     return undefined;
   }
 
-  /** Looked at when a segment is full; the newest one always stays. */
+  /** Retention runs when a segment is full; the newest segment always stays. */
   #retain(): void {
     const now = this.#clock.wallNow();
     while (this.#segments.length > 1) {

@@ -5,7 +5,7 @@ import type { AnyContract } from '../../contracts.js';
 import type { Check, Draft } from '../check.js';
 import type { Exchange, Queue, Topology } from '../server-state.js';
 
-/** Something that is declared in one way and is there in another. */
+/** Something that exists in another form than its contract declares. */
 export const contractMismatch: Check = {
   id: 'contract-mismatch',
   run({ contracts, topology }) {

@@ -77,7 +77,7 @@ export const silentOverflow: Check = {
   run({ topology }) {
     if ('missing' in topology) return { skipped: topology.missing };
     return [...topology.value.queues.values()].flatMap((queue): Draft[] => {
-      // The sink of the delays is there to forget.
+      // The sink of the delays exists to discard messages.
       if (queue.type === 'stream' || isDelayName(queue.name) || deadLetterTargetOf(queue)) return [];
       const limit = limitOf(queue, 'max-length') ?? limitOf(queue, 'max-length-bytes');
       if (limit === undefined || overflowOf(queue) !== 'drop-head') return [];
@@ -94,7 +94,7 @@ function changing(queue: Queue, change: QueueChange) {
   return { kind: 'queue', queue, change } as const;
 }
 
-/** The queues that others dead-letter into, but those that a delay of Leveret leads to: there a letter has come to its end. */
+/** The queues that others dead-letter into, except those behind one of Leveret's delays: there a message has arrived. */
 function targetsOf(topology: Topology): ReadonlyMap<Queue, ReadonlySet<string>> {
   const targets = new Map<Queue, Set<string>>();
   for (const source of topology.queues.values()) {

@@ -49,5 +49,5 @@ export const consumerTimeout: Check = {
   },
 };
 
-/** For what a message may wait before its handler begins. */
+/** A margin for the time that a message may wait before its handler begins. */
 const MARGIN_MS = 600_000;

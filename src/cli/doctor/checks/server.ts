@@ -39,7 +39,7 @@ export const heartbeat: Check = {
   },
 };
 
-/** By the name: what it resolves to may be another machine tomorrow. */
+/** Decided by the name, which may resolve to another machine tomorrow. */
 function isLoopback(hostname: string): boolean {
   return /^(?:localhost|.*\.localhost|127(?:\.\d+){3}|::1|::ffff:127\..*|::ffff:7f.*)$/i.test(hostname);
 }

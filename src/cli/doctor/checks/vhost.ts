@@ -60,7 +60,7 @@ function draft(survey: Survey, message: string, granted: Permissions): Draft {
   return { severity: 'error', subject: username, message, remedy: { kind: 'lines', lines } };
 }
 
-/** What is needed and not granted, for each of the three rights. */
+/** What is required but not granted, for each of the three permissions. */
 function missingFor({ contracts }: Survey, granted: Permissions): readonly Missing[] {
   const needs = [...ownNeeds(), ...contractNeeds(contracts)];
   return RIGHTS.map((name) => ({
@@ -69,13 +69,13 @@ function missingFor({ contracts }: Survey, granted: Permissions): readonly Missi
   }));
 }
 
-/** As the server asks: anywhere in the name, and an empty expression allows nothing. */
+/** As the server checks: a match anywhere in the name, and an empty expression allows nothing. */
 function allows(expression: string, name: string): boolean {
   if (expression === '') return false;
   try {
     return new RegExp(expression, 'u').test(name);
   } catch {
-    // Erlang knows more than JavaScript does: what cannot be read is taken for right.
+    // Erlang supports more than JavaScript does: an expression that cannot be parsed is assumed to match.
     return true;
   }
 }

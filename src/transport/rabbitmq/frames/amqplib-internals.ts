@@ -1,11 +1,11 @@
 import type { ChannelModel, Channel as PublicChannel } from 'amqplib';
 
 /**
- * What the frames need of amqplib beyond its public API, as it is in 2.3. Nothing of it is promised: all of it is looked at before
- * it is relied on.
+ * The parts of amqplib that the frames need beyond its public API, as of version 2.3. amqplib promises none of them, so each
+ * is checked before use.
  */
 
-/** The stream that a connection reads from and writes to: a socket, or what is wrapped around it. */
+/** The stream that a connection reads from and writes to: a socket, or a wrapper around it. */
 interface Stream {
   readonly writable: boolean;
   read(): Buffer | null;
@@ -19,7 +19,7 @@ export interface AmqpConnection {
   readonly frameMax: number;
   /** By number; the first is the connection's own. */
   readonly channels: readonly ({ readonly buffer: WriteBuffer } | null)[];
-  /** What has been read and not been taken for a frame. */
+  /** Bytes that were read and do not form a whole frame yet. */
   rest: Buffer;
   /** For heartbeats. */
   sentSinceLastCheck: boolean;
@@ -30,7 +30,7 @@ export interface AmqpConnection {
   sendMethod: (...args: never[]) => unknown;
 }
 
-/** Where a channel's frames wait for their turn on the socket. */
+/** The buffer in which a channel's frames wait for the socket. */
 interface WriteBuffer {
   readonly readableLength: number;
   read(): Buffer | null;
@@ -47,7 +47,7 @@ export interface AmqpChannel {
 /** A heartbeat, the shortest frame there is. */
 const HEARTBEAT = Buffer.from([8, 0, 0, 0, 0, 0, 0, 0xce]);
 
-/** The connection behind the public one, or what it lacks. */
+/** The connection behind the public one, or the name of what it lacks. */
 export function connectionOf(model: ChannelModel): AmqpConnection | string {
   const connection = model.connection as unknown as Partial<AmqpConnection>;
   const { stream, rest, frameMax, channels } = connection;
@@ -64,7 +64,7 @@ export function connectionOf(model: ChannelModel): AmqpConnection | string {
     : 'connection.recvFrame';
 }
 
-/** Sees whether `recvFrame` takes exactly the frame that stands in `rest`. */
+/** Checks that `recvFrame` takes exactly the frame in `rest`. */
 function takesFramesFromRest(connection: AmqpConnection): boolean {
   if (typeof connection.recvFrame !== 'function' || Object.hasOwn(connection, 'recvFrame')) return false;
   const { rest } = connection;

@@ -1,14 +1,14 @@
 import { checkRoom } from './wire.js';
 
-/** Field tables: headers and what they hold, in RabbitMQ's types (https://www.rabbitmq.com/amqp-0-9-1-errata#section_3). */
+/** Field tables: headers and their values, in RabbitMQ's types (https://www.rabbitmq.com/amqp-0-9-1-errata#section_3). */
 
-/** The most bytes of one table, as amqplib has it. */
+/** The most bytes of one table, as in amqplib. */
 const MAX_TABLE_BYTES = 64 * 1024;
 
-/** Deeper than any sensible header, and not yet deep enough to exhaust the stack. */
+/** Deeper than any sensible header, but not deep enough to exhaust the stack. */
 const MAX_DEPTH = 100;
 
-/** A value that names its type, as amqplib has it: what a number of JavaScript would not say. */
+/** amqplib's form of a value that names its type, for types that a JavaScript number does not express. */
 interface Typed {
   readonly '!': unknown;
   readonly value: unknown;
@@ -17,9 +17,9 @@ interface Typed {
 const scratch = Buffer.allocUnsafeSlow(MAX_TABLE_BYTES);
 
 /**
- * The bytes of a table, with its length before them: valid until the next call. A value chooses its type as with amqplib.
+ * Encodes a table with its length in front. The result is valid until the next call. Values choose their type as in amqplib.
  *
- * @throws TypeError, RangeError for what a table cannot hold
+ * @throws TypeError, RangeError for a value that a table cannot hold
  */
 export function encodeTable(table: object): Buffer {
   return scratch.subarray(0, writeTable(table, 0));
@@ -121,7 +121,10 @@ const NUMBERS: ReadonlyMap<string, NumberWriter> = new Map([
   ['int64', writeInt64],
 ]);
 
-/** The smallest type that holds it. From 2^50 on a whole number is likelier than a fraction; from 2^63 on there is only one. */
+/**
+ * The smallest type that holds the number. From 2^50 on, an integer is likelier than a fraction; from 2^63 on, only one type
+ * is left.
+ */
 function numberType(value: number): string {
   if (value >= 2 ** 63 || (Math.abs(value) < 2 ** 50 && !Number.isInteger(value))) return 'double';
   if (value >= -0x80 && value < 0x80) return 'byte';
@@ -133,14 +136,14 @@ function isTyped(value: unknown): value is Typed {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, '!');
 }
 
-/** Writes the letter of a type, and checks that its value has room too. */
+/** Writes the letter of a type, and checks that its value fits, too. */
 function tag(letter: string, at: number, valueBytes: number): number {
   reserve(at, 1 + valueBytes);
   scratch[at] = letter.charCodeAt(0);
   return at + 1;
 }
 
-/** Where the writing goes on after so many bytes. */
+/** The position after this many bytes. */
 function reserve(at: number, sizeBytes: number): number {
   if (at + sizeBytes > MAX_TABLE_BYTES) {
     throw new RangeError(`the table takes more than ${MAX_TABLE_BYTES} bytes`);
@@ -148,16 +151,16 @@ function reserve(at: number, sizeBytes: number): number {
   return at + sizeBytes;
 }
 
-/** Where the reading of a table stands. */
+/** The current position in a table. */
 interface Cursor {
   readonly from: Buffer;
   at: number;
 }
 
 /**
- * The table between `start` and `end`, its length not included, with the values that amqplib makes of them.
+ * Decodes the table between `start` and `end`, without its length, to the values that amqplib decodes.
  *
- * @throws TypeError, RangeError for bytes that are no table, and for tables within tables that are deeper than 100
+ * @throws TypeError, RangeError for bytes that are not a table, and for tables nested deeper than 100
  */
 export function decodeTable(from: Buffer, start: number, end: number): Record<string, unknown> {
   return readTable({ from, at: start }, end, 0);
@@ -169,7 +172,7 @@ function readTable(cursor: Cursor, end: number, depth: number): Record<string, u
   const { from } = cursor;
   while (cursor.at < end) {
     const lengthBytes = from[cursor.at++] as number;
-    // The letter of the type too.
+    // Including the letter of the type.
     checkRoom(cursor.at, lengthBytes + 1, end);
     const name = from.toString('utf8', cursor.at, cursor.at + lengthBytes);
     cursor.at += lengthBytes;
@@ -241,19 +244,19 @@ function readValue(cursor: Cursor, end: number, depth: number): unknown {
   }
 }
 
-/** The length of what follows, which must stand within the table. */
+/** Reads the length of what follows, which must lie within the table. */
 function readLength(cursor: Cursor, end: number): number {
   const length = cursor.from.readUInt32BE(take(cursor, 4, end));
   checkRoom(cursor.at, length, end);
   return length;
 }
 
-/** Steps over a length and as many bytes, and tells where these begin. */
+/** Skips a length and as many bytes, and returns where the bytes begin. */
 function takeCounted(cursor: Cursor, end: number): number {
   return take(cursor, readLength(cursor, end), end);
 }
 
-/** Steps over so many bytes, and tells where they begin. */
+/** Skips this many bytes, and returns where they begin. */
 function take(cursor: Cursor, sizeBytes: number, end: number): number {
   const { at } = cursor;
   checkRoom(at, sizeBytes, end);

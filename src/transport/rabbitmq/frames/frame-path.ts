@@ -12,7 +12,7 @@ export class FramePath implements MessagePath {
   readonly #onBroken: (error: unknown) => void;
   readonly #consumers = new Map<string, OnDelivery>();
   #consumersMade = 0;
-  /** Mostly the next delivery is for the same consumer. */
+  /** The next delivery is mostly for the same consumer. */
   #lastTag = '';
   #lastConsumer: OnDelivery | undefined;
 
@@ -24,7 +24,7 @@ export class FramePath implements MessagePath {
     this.#channel = channel;
     this.#frames = frames;
     this.#onBroken = onBroken;
-    // With a listener here, amqplib does not close the connection over an error that a listener of ours throws.
+    // With a listener here, amqplib does not close the connection over an error that one of our listeners throws.
     channel.on('handler-error', onBroken);
     frames.attach({
       onDelivery: (consumerTag, delivery) => this.#deliver(consumerTag, delivery),
@@ -61,7 +61,7 @@ export class FramePath implements MessagePath {
     { noAck, exclusive, arguments: args }: ConsumeOptions,
     onDelivery: OnDelivery,
   ): Promise<string> {
-    // Chosen here: the first delivery can come in the same packet as the answer that would name the server's choice.
+    // Chosen here, because the first delivery can come in the same packet as the answer that would name the server's choice.
     const consumerTag = `leveret-${++this.#consumersMade}`;
     this.#consumers.set(consumerTag, onDelivery);
     try {

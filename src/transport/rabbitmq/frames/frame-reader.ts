@@ -20,7 +20,7 @@ import {
   textEnd,
 } from './wire.js';
 
-/** Who gets what comes over one channel. Without one, a channel's frames are amqplib's. */
+/** Receives what arrives on one channel. Without a sink, a channel's frames go to amqplib. */
 export interface Sink {
   /** Must not throw. */
   readonly onDelivery: (consumerTag: string, delivery: Delivery) => void;
@@ -28,41 +28,41 @@ export interface Sink {
   readonly onConfirm?: ((publishTag: number, multiple: boolean, accepted: boolean) => void) | undefined;
 }
 
-/** What the reader needs of the connection that the frames come over. */
+/** What the reader needs of the connection. */
 export interface Source {
   /** The most bytes of a frame, as negotiated. */
   readonly frameMax: number;
-  /** What has come since the last call; null: nothing. */
+  /** Returns the bytes that have arrived since the last call; null: none. */
   read(): Buffer | null;
 }
 
-/** What RabbitMQ can be set to at most (rabbit.hrl, MAX_MSG_SIZE). */
+/** The largest body that RabbitMQ can be configured for (rabbit.hrl, MAX_MSG_SIZE). */
 const MAX_BODY_BYTES = 512 * 1024 * 1024;
 
-/** What a delivery is filled in with, frame by frame. */
+/** A delivery that is filled in frame by frame. */
 type Unread = { -readonly [K in keyof Delivery]: Delivery[K] };
 
-/** What is being received on one channel. */
+/** The delivery that is being received on one channel. */
 interface Reception {
   readonly sink: Sink;
-  /** What the last delivery had: mostly the next one has it too. */
+  /** The tag of the last delivery, which is mostly that of the next one, too. */
   consumerTag: string;
   exchange: string;
   routingKey: string;
   contentType: string;
-  /** Of which some frames are still to come. */
+  /** A delivery of which some frames are still missing. */
   delivery: Unread | undefined;
-  /** Of its body; undefined: its header has not come. */
+  /** The missing bytes of its body; undefined: its header has not arrived. */
   missingBytes: number | undefined;
-  /** Of a body in several frames. */
+  /** The parts of a body in several frames. */
   pieces: Buffer[];
 }
 
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Reads the frames of one connection in the order in which they come. Deliveries and confirms go to the sinks of their channels;
- * every other frame is for whoever calls {@link FrameReader.next}.
+ * Reads the frames of one connection in order. Deliveries and confirms go to the sinks of their channels; {@link
+ * FrameReader.next} returns every other frame.
  */
 export class FrameReader {
   readonly #source: Source;
@@ -95,9 +95,9 @@ export class FrameReader {
   }
 
   /**
-   * The bytes of the next frame that is for no sink, once all of it is there; undefined when nothing more has come.
+   * The bytes of the next frame that is for no sink, once it is complete; undefined when nothing more has arrived.
    *
-   * @throws Error for bytes that are no frame, and for a delivery whose frames make no sense: nothing that follows on the
+   * @throws Error for bytes that are not a frame, and for an invalid sequence of frames: nothing that follows on the
    * connection can be trusted
    */
   next(): Buffer | undefined {
@@ -108,7 +108,7 @@ export class FrameReader {
         const end = start + frameBytes(bytes, start, this.#source.frameMax);
         if (end <= bytes.length) {
           if (bytes[end - 1] !== FRAME_END) throw new Error('a frame does not end where it should');
-          // Before the sink gets it, which may do anything.
+          // Before the sink gets the frame, because the sink may do anything.
           this.#at = end;
           if (!this.#take(start, end - 1)) return bytes.subarray(start, end);
           continue;
@@ -121,7 +121,7 @@ export class FrameReader {
   #readOn(): boolean {
     const more = this.#source.read();
     if (more === null) {
-      // What is read and done with is not to be kept alive by a quiet connection.
+      // A quiet connection must not retain bytes that were read and handled.
       if (this.#at === this.#bytes.length) {
         this.#bytes = NOTHING;
         this.#at = 0;
@@ -134,7 +134,7 @@ export class FrameReader {
     return true;
   }
 
-  /** False for a frame that is for no sink. */
+  /** Returns false for a frame that is for no sink. */
   #take(start: number, end: number): boolean {
     const bytes = this.#bytes;
     const reception = this.#receptions[readUint16(bytes, start + 1)];
@@ -192,7 +192,7 @@ export class FrameReader {
     reception.missingBytes = undefined;
   }
 
-  /** Reads a content header. False when it belongs to something else, such as a returned message. */
+  /** Reads a content header. Returns false when it belongs to something else, such as a returned message. */
   #header(reception: Reception, at: number, end: number): boolean {
     const { delivery } = reception;
     if (!delivery) return false;
@@ -209,7 +209,7 @@ export class FrameReader {
       delivery.properties = properties;
       if (typeof properties.contentType === 'string') reception.contentType = properties.contentType;
     } catch (error) {
-      // Another client's doing. Over a broken connection it would only come again.
+      // Another client's mistake. On a new connection the message would only be delivered again.
       delivery.problem = `its properties cannot be read: ${messageOf(error)}`;
     }
     reception.missingBytes = bodyBytes;

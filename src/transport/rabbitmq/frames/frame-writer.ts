@@ -18,15 +18,15 @@ import {
   writeUint64,
 } from './wire.js';
 
-/** Where the bytes go. */
+/** Receives the written bytes. */
 export type Output = (bytes: Buffer) => void;
 
 const SLAB_BYTES = 64 * 1024;
 
-/** A longer piece of a body is handed on as it is: from here on its copy costs more than a write of its own. */
+/** A longer piece of a body is passed on uncopied: above this size a copy costs more than a separate write. */
 const MAX_COPIED_BYTES = 8 * 1024;
 
-/** `basic.publish` at its longest: its head, ticket, two names and bits; and what a header frame has before its properties. */
+/** The longest `basic.publish`: its head, ticket, two names and bits; and the part of a header frame before its properties. */
 const MAX_METHOD_BYTES = FRAME_OVERHEAD_BYTES + 4 + 2 + 2 * 256 + 1;
 const HEADER_BYTES = FRAME_OVERHEAD_BYTES + 12;
 
@@ -34,7 +34,7 @@ const SETTLE_BYTES = FRAME_OVERHEAD_BYTES + 4 + 8 + 1;
 
 const MULTIPLE = 1;
 
-/** The last `basic.publish` frame: as long as a channel publishes to one place, all of its frames are the same. */
+/** The last `basic.publish` frame: while a channel publishes to one place, all its frames are the same. */
 interface PublishFrame {
   readonly channel: number;
   readonly exchange: string;
@@ -43,12 +43,12 @@ interface PublishFrame {
   readonly bytes: Buffer;
 }
 
-/** Writes the frames of one connection one behind the other into a slab, and hands over what has gathered on `flush`. */
+/** Writes the frames of one connection into a slab, and passes on what has gathered on `flush`. */
 export class FrameWriter {
   readonly #frameMax: number;
   readonly #output: Output;
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-  /** What stands before it has been handed over, and must not be written to again. */
+  /** Everything before this position was passed on and must not be overwritten. */
   #start = 0;
   #at = 0;
   #last: PublishFrame | undefined;
@@ -63,7 +63,7 @@ export class FrameWriter {
     return this.#at === this.#start;
   }
 
-  /** @throws TypeError, RangeError for what frames cannot carry. Nothing of it has been written then. */
+  /** @throws TypeError, RangeError for what frames cannot carry. Nothing was written then. */
   publish(channel: number, message: OutgoingMessage): void {
     const { content, properties } = message;
     const headers = encodeHeaders(properties);
@@ -97,13 +97,13 @@ export class FrameWriter {
     this.#settle(channel, BASIC_REJECT, deliveryTag, requeue ? 1 : 0);
   }
 
-  /** Takes whole frames that were made elsewhere, in their turn. */
+  /** Appends whole frames that were created elsewhere. */
   append(frames: Buffer): void {
     this.flush();
     this.#output(frames);
   }
 
-  /** Hands over what has gathered. */
+  /** Passes on what has gathered. */
   flush(): void {
     if (this.isEmpty) return;
     const bytes = this.#slab.subarray(this.#start, this.#at);
@@ -153,7 +153,7 @@ export class FrameWriter {
   ): number {
     const slab = this.#slab;
     let at = start + FRAME_HEAD_BYTES;
-    // Its class, and a weight that means nothing.
+    // Its class, and a weight without a meaning.
     at = writeUint32(slab, at, BASIC << 16);
     at = writeUint64(slab, at, content.length);
     at = writeProperties(slab, at, properties, headers);
@@ -169,7 +169,10 @@ export class FrameWriter {
     return endFrame(this.#slab, start, at + content.length, BODY_FRAME, channel);
   }
 
-  /** A long body: its frames around the bytes as they are. All of it at once: nothing of this channel may come between. */
+  /**
+   * A long body: its frames around the uncopied bytes. All of it at once, because no other frame of this channel may come
+   * between.
+   */
   #sendBody(channel: number, content: Buffer): void {
     const pieceBytes = this.#frameMax - FRAME_OVERHEAD_BYTES;
     for (let from = 0; from < content.length; from += pieceBytes) {
@@ -195,7 +198,7 @@ export class FrameWriter {
 function publishFrame(channel: number, exchange: string, routingKey: string, mandatory: boolean): Buffer {
   const frame = Buffer.alloc(MAX_METHOD_BYTES);
   let at = writeUint32(frame, FRAME_HEAD_BYTES, BASIC_PUBLISH);
-  // The ticket, which means nothing any more.
+  // The ticket, which has no meaning any more.
   at = writeUint16(frame, at, 0);
   at = writeShortString(frame, at, exchange, 'exchange');
   at = writeShortString(frame, at, routingKey, 'routingKey');
@@ -208,7 +211,7 @@ function frameHead(to: Buffer, at: number, type: number, channel: number, payloa
   return writeUint32(to, writeUint16(to, at + 1, channel), payloadBytes);
 }
 
-/** Puts the head before a payload that ends at `at`, and the octet behind it. */
+/** Puts the head before a payload that ends at `at`, and the end octet after it. */
 function endFrame(to: Buffer, start: number, at: number, type: number, channel: number): number {
   frameHead(to, start, type, channel, at - start - FRAME_HEAD_BYTES);
   to[at] = FRAME_END;

@@ -3,16 +3,16 @@ import { type AmqpChannel, type AmqpConnection, channelOf, connectionOf } from '
 import { FrameReader, type Sink } from './frame-reader.js';
 import { FrameWriter } from './frame-writer.js';
 
-/** Taken here, so that it stays the real one when somebody fakes the timers. */
+/** Captured here, so that it stays the real one when a test fakes the timers. */
 const { nextTick } = process;
 
 /**
- * Frames of our own on the connection of amqplib, for what there is most of: publishes, deliveries, acknowledgements and
- * confirms. Everything else stays with amqplib: the handshake, channel 0, heartbeats, and every other method.
+ * Our own frames on amqplib's connection, for the most frequent ones: publishes, deliveries, acknowledgements and confirms.
+ * amqplib does everything else: the handshake, channel 0, heartbeats, and every other method.
  *
- * There is one hook for each direction. Reading: `recvFrame` of this one connection takes out what is for our channels, and gives
- * amqplib each other frame. Writing: what is written in one turn goes to the socket in one `write`, behind everything that
- * amqplib was told before to send on the same channel.
+ * There is one hook per direction. Reading: `recvFrame` of this connection takes out the frames for our channels, and passes
+ * every other frame to amqplib. Writing: everything written in one turn of the event loop goes to the socket in one `write`,
+ * after everything that amqplib was told to send on the same channel before.
  */
 export class OwnFrames {
   readonly #connection: AmqpConnection;
@@ -37,13 +37,13 @@ export class OwnFrames {
     };
   }
 
-  /** Puts the hooks into an open connection. Returns the name of what it lacks, if it cannot be. */
+  /** Installs the hooks on an open connection. Returns the name of what the connection lacks, if it is not possible. */
   static over(model: ChannelModel): OwnFrames | string {
     const connection = connectionOf(model);
     return typeof connection === 'string' ? connection : new OwnFrames(connection);
   }
 
-  /** What can take over a channel. Undefined where amqplib's lacks something. */
+  /** Takes over a channel. Undefined if amqplib's channel lacks something. */
   channel(channel: PublicChannel): ChannelFrames | undefined {
     const raw = channelOf(this.#connection, channel);
     return raw && new ChannelFrames(this, raw);
@@ -59,10 +59,13 @@ export class OwnFrames {
     this.#reader.detach(channel);
   }
 
-  /** @internal The writer, which writes behind what amqplib has for this channel. Throws when the connection is closing. */
+  /**
+   * @internal The writer, whose output follows what amqplib has buffered for this channel. Throws when the connection is
+   * closing.
+   */
   writerFor(channel: number): FrameWriter {
     const { sendMethod, channels } = this.#connection;
-    // As amqplib would: it has replaced the function by one that throws.
+    // As amqplib does: it has replaced the function by one that throws.
     if (sendMethod !== this.#sendMethod) sendMethod();
     const buffer = channels[channel]?.buffer;
     if (buffer && buffer.readableLength > 0) {
@@ -75,7 +78,7 @@ export class OwnFrames {
     return this.#writer;
   }
 
-  /** Sends what was written, so that what amqplib is told next comes behind it. */
+  /** Sends what was written, so that amqplib's next frames come after it. */
   flush(): void {
     this.#writer.flush();
   }
@@ -93,7 +96,7 @@ export class OwnFrames {
 
   #write(bytes: Buffer): void {
     const { stream } = this.#connection;
-    // Once it is gone, its channels are told so.
+    // Once the connection is gone, its channels are notified.
     if (!stream.writable) return;
     this.#connection.sentSinceLastCheck = true;
     stream.write(bytes);
@@ -119,7 +122,7 @@ export class ChannelFrames {
     this.#frames.attach(this.#number, sink);
   }
 
-  /** Where to write to, at once. Throws what amqplib throws on a channel that is closed or closing. */
+  /** The writer, for immediate use. Throws what amqplib throws on a channel that is closed or closing. */
   get writer(): FrameWriter {
     const { sendImmediately } = this.#channel;
     if (sendImmediately !== this.#sendImmediately) sendImmediately();
@@ -134,7 +137,7 @@ export class ChannelFrames {
     this.#frames.flush();
   }
 
-  /** Leaves the channel to amqplib: it is closing, or gone. */
+  /** Returns the channel to amqplib: it is closing, or gone. */
   release(): void {
     this.#frames.flush();
     this.#frames.detach(this.#number);

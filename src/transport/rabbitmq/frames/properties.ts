@@ -12,7 +12,7 @@ import {
   writeUint64,
 } from './wire.js';
 
-/** The properties of a message as a frame has them: two octets of flags, then those that are there, in this order. */
+/** The properties of a message in a frame: two octets of flags, then the present properties, in this order. */
 const CONTENT_TYPE = 0x8000;
 const CONTENT_ENCODING = 0x4000;
 const HEADERS = 0x2000;
@@ -27,21 +27,21 @@ const TYPE = 0x0020;
 const USER_ID = 0x0010;
 const APP_ID = 0x0008;
 
-/** The most bytes that properties take beside their headers: nine texts of 256, and numbers. */
+/** The most bytes of the properties without the headers: nine texts of 256, and numbers. */
 export const MAX_PROPERTIES_BYTES = 9 * 256 + 16;
 
 const NO_HEADERS = Buffer.alloc(4);
 
 /**
- * The headers as {@link writeProperties} takes them: made before the first byte is written, so that their room is known. Without
- * any it is an empty table, as amqplib sends it: programs read `properties.headers` and expect an object.
+ * Encodes the headers for {@link writeProperties}, before the first byte is written, so that their size is known. Without
+ * headers it is an empty table, as amqplib sends it: programs read `properties.headers` and expect an object.
  */
 export function encodeHeaders({ headers }: MessageProperties): Buffer {
   return headers ? encodeTable(headers) : NO_HEADERS;
 }
 
 /**
- * Writes them, and returns where they end. The place must have room for {@link MAX_PROPERTIES_BYTES} and the headers.
+ * Writes the properties, and returns where they end. There must be room for {@link MAX_PROPERTIES_BYTES} and the headers.
  *
  * @throws TypeError, RangeError for a value that the wire cannot carry
  */
@@ -108,14 +108,14 @@ function writeOctet(to: Buffer, at: number, value: number, field: string): numbe
   return to.writeUInt8(value, at);
 }
 
-/** As a frame has them: one shape for all, since objects of many shapes are slow to read. */
+/** Received properties. One shape for all, because objects of many shapes are slow to read. */
 type Received = { -readonly [K in keyof MessageProperties]-?: unknown };
 
 /**
  * Reads the properties between `start` and `end`.
  *
- * @param lastContentType - that of the message before, which is mostly that of this one
- * @throws TypeError, RangeError for bytes that are none
+ * @param lastContentType - the previous message's content type, which is mostly the same
+ * @throws TypeError, RangeError for bytes that are not properties
  */
 export function readProperties(
   from: Buffer,

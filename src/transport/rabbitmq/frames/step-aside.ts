@@ -1,12 +1,12 @@
 import type { ChannelModel } from 'amqplib';
 import { OwnFrames } from './own-frames.js';
 
-/** Set, everything goes through amqplib's public API: to test that way, and to tell whose fault something is. */
+/** If set, everything goes through amqplib's public API: to test that path, and to locate the cause of a fault. */
 const SWITCH = 'LEVERET_AMQPLIB_FRAMES';
 
 let hasWarned = false;
 
-/** Our own frames over an open connection. Undefined where they step aside, which is told once. */
+/** Our own frames over an open connection. Undefined if they cannot be used, which is reported once. */
 export function framesOver(model: ChannelModel): OwnFrames | undefined {
   if (process.env[SWITCH] !== undefined) return undefined;
   const frames = OwnFrames.over(model);

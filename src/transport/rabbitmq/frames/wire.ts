@@ -5,7 +5,7 @@ export const HEADER_FRAME = 2;
 export const BODY_FRAME = 3;
 export const FRAME_END = 0xce;
 
-/** Type, channel and size of a frame stand before its payload. */
+/** The type, channel and size of a frame precede its payload. */
 export const FRAME_HEAD_BYTES = 7;
 
 /** What a frame has beside its payload: its head and the octet at its end. */
@@ -36,7 +36,7 @@ export function writeUint32(to: Buffer, at: number, value: number): number {
   return at + 4;
 }
 
-/** Writes a whole number from 0 to 2^64 - 1. */
+/** Writes an integer from 0 to 2^64 - 1. */
 export function writeUint64(to: Buffer, at: number, value: number): number {
   if (!Number.isInteger(value) || value < 0 || value >= TWO_TO_32 * TWO_TO_32) {
     throw new RangeError(`expected a whole number of 64 bits, got ${value}`);
@@ -45,11 +45,11 @@ export function writeUint64(to: Buffer, at: number, value: number): number {
   return writeUint32(to, writeUint32(to, at, high), value - high * TWO_TO_32);
 }
 
-/** Writes text of at most 255 bytes behind its length. The place must have room for 256. */
+/** Writes a text of at most 255 bytes after its length. There must be room for 256 bytes. */
 export function writeShortString(to: Buffer, at: number, text: string, field: string): number {
   if (typeof text !== 'string' || text.length > MAX_SHORT_BYTES) throw tooLong(field, text);
   const start = at + 1;
-  // Most are short and ASCII: for these a loop is quicker than a call out of JavaScript.
+  // Most texts are short and ASCII: a loop is quicker for these than a native call.
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code > 0x7f) return writeShortUtf8(to, at, text, field);
@@ -83,17 +83,17 @@ export function readUint32(from: Buffer, at: number): number {
   );
 }
 
-/** The nearest number that JavaScript has. */
+/** The nearest number that JavaScript can represent. */
 export function readUint64(from: Buffer, at: number): number {
   return readUint32(from, at) * TWO_TO_32 + readUint32(from, at + 4);
 }
 
-/** Throws unless `sizeBytes` more bytes stand before `end`. */
+/** Throws unless `sizeBytes` more bytes exist before `end`. */
 export function checkRoom(at: number, sizeBytes: number, end: number): void {
   if (at + sizeBytes > end) throw new RangeError(`${at + sizeBytes - end} bytes are missing`);
 }
 
-/** Where a short string ends that begins with its length at `at`. Throws unless it ends before `end`. */
+/** The end of a short string whose length is at `at`. Throws unless the string ends before `end`. */
 export function textEnd(from: Buffer, at: number, end: number): number {
   checkRoom(at, 1, end);
   const lengthBytes = from[at] as number;
@@ -101,12 +101,12 @@ export function textEnd(from: Buffer, at: number, end: number): number {
   return at + 1 + lengthBytes;
 }
 
-/** The text between `start` and `end`, which is mostly the last one again: compared with it, it need not be made anew. */
+/** The text between `start` and `end`. It is mostly the same as the last one: after a comparison, no new string is needed. */
 export function readAgain(from: Buffer, start: number, end: number, last: string): string {
   if (last.length !== end - start) return from.toString('utf8', start, end);
   for (let index = 0; index < last.length; index++) {
     const byte = from[start + index] as number;
-    // Beyond ASCII a character is not its byte.
+    // Beyond ASCII, a character is not its byte.
     if (byte > 0x7f || byte !== last.charCodeAt(index)) return from.toString('utf8', start, end);
   }
   return last;
