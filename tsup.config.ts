@@ -20,7 +20,7 @@ const shared = {
 export default defineConfig([
   {
     ...shared,
-    // The command is an ES module only: nobody imports it.
+    // The command is an ES module only: no module imports it.
     entry: { ...shared.entry, cli: 'src/cli/main.ts' },
     format: 'esm',
     dts: { entry: shared.entry },

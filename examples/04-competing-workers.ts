@@ -23,7 +23,7 @@ async function startWorker(name: string) {
       await work(WORK_MS);
       worker.handled++;
     },
-    { prefetch: 1 }, // The next task goes to whoever is free, also to a worker that joins late.
+    { prefetch: 1 }, // The next task goes to a free worker, also to one that joins late.
   );
   await consumer.ready;
   return worker;

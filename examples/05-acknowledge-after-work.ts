@@ -1,4 +1,4 @@
-/** Acknowledge after the work: until the handler is done, the server keeps the message and gives it to nobody else. */
+/** Acknowledge after the work: until the handler is done, the server keeps the message and gives it to no other consumer. */
 import { setTimeout as work } from 'node:timers/promises';
 import { Broker, type Message, queue } from 'leveret';
 import { z } from 'zod';

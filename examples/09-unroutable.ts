@@ -7,7 +7,7 @@ const url = process.env.RABBITMQ_URL ?? 'memory://examples';
 
 const Parcel = z.object({ parcel: z.int() });
 
-// `declare: false`: somebody else is to declare this queue. Without it, the first send would do so, and succeed.
+// `declare: false`: another program declares this queue. Without this option, the first send would do so, and succeed.
 const undeclared = queue('example.parcels', Parcel, { declare: false });
 const parcels = queue('example.parcels', Parcel);
 

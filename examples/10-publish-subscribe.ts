@@ -13,7 +13,7 @@ const audit = exchange('example.audit', Order, {
   type: 'fanout', // everything, to everybody
   bindings: [{ exchange: orders, routingKey: '#' }],
 });
-const billing = orders.queue('example.billing', '*.paid'); // durable: it keeps what comes while nobody is there
+const billing = orders.queue('example.billing', '*.paid'); // durable: it keeps messages while no consumer is connected
 const archive = audit.queue('example.archive');
 
 await using _queues = await freshQueues(url, billing, archive, audit, orders);

@@ -25,7 +25,7 @@ console.log('Five people sign up:');
 const worker = broker.consumer(signups, ({ body }) => {
   if (banned.has(body.email)) throw new DeadLetter('this address is banned');
   const rate = VAT[body.country];
-  // The bug: a country that nobody thought of.
+  // The bug: a forgotten country.
   if (rate === undefined) throw new TypeError(`no VAT rate for ${body.country}`);
   console.log(`  ${body.email}: welcome, VAT ${rate} %`);
 });

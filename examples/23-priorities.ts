@@ -30,4 +30,4 @@ const worker = (name: string, priority: number) =>
 await Promise.all([worker('trainee', 0).ready, worker('expert', 10).ready]);
 for (const from of ['one', 'two', 'three']) await producer.send({ from });
 await until(() => byWhom.length === 3);
-console.log(`Whoever has the higher priority goes first: ${byWhom.join(', ')}`);
+console.log(`The consumer with the higher priority goes first: ${byWhom.join(', ')}`);

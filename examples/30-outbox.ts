@@ -94,7 +94,7 @@ async function main<Tx extends object>(service: Service<Tx>): Promise<void> {
   await signUp('bob@example.com');
   await signUp('eve@example.com', true).catch(({ message }) => console.log(`eve: rolled back, ${message}`));
   outbox.committed();
-  console.log('Signed up: ada and bob. Nobody has sent anything yet.');
+  console.log('Signed up: ada and bob. Nothing has been sent yet.');
 
   const relay = broker.relay(outbox, { db });
   await until(() => relay.stats.sent === 2);

@@ -40,7 +40,7 @@ it('books an order that was placed, and sends an invoice', async () => {
 });
 
 it('refuses an order that is none', async () => {
-  expect(await place({ id: '1', email: 'nobody', total: -1 })).toBe(400);
+  expect(await place({ id: '1', email: 'no address', total: -1 })).toBe(400);
 });
 
 it('tries again when the ledger is down for a moment', async () => {

@@ -1,7 +1,7 @@
 import { exchange, procedure, queue } from 'leveret';
 import { z } from 'zod';
 
-/** What happens to orders. Whoever wants to know binds a queue. */
+/** What happens to orders. An interested program binds a queue. */
 export const orders = exchange(
   'shop.orders',
   z.object({ id: z.string().min(1), email: z.email(), total: z.number().positive() }),

@@ -14,5 +14,5 @@ export const more = { list: [billing, { watch }] };
 
 export const quote = procedure('quote', { request: z.string(), response: z.number() });
 
-// It belongs to whoever reads the output of the command, and must not get into it.
+// The command's output belongs to its reader: this text must not get into it.
 console.log('loaded');

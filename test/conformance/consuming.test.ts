@@ -219,7 +219,7 @@ for (const contract of [jobs, classic]) {
         found.push(body.n);
         if (body.n === 2) break;
       }
-      // The one in hand goes back, and so do those that nobody saw.
+      // The current message is requeued, and so are the unseen ones.
       await until(async () => (await broker.stats(contract)).messages === 2);
       const seen = new Seen<{ n: number }>();
       broker.consumer(contract, seen.handler);

@@ -77,7 +77,7 @@ suite('a message without an id', {
 });
 
 suite('a list of dead letters', {
-  'says where its sender sent each, whoever dead-lettered it': async (bench) => {
+  'says where its sender sent each, whether a consumer or the server dead-lettered it': async (bench) => {
     const broker = await bench.connect();
     await broker.declare(bound, expiring);
     broker.consumer(bound, () => {
@@ -163,7 +163,7 @@ suite('a list of dead letters', {
     expect(await broker.deadLetters(jobs).purge()).toBe(0);
   },
 
-  'rejects when somebody else is to declare their queue, and has not': async (bench) => {
+  'rejects when another program has to declare their queue, and has not': async (bench) => {
     const broker = await bench.connect();
     for (const declare of [false, 'passive'] as const) {
       const letters = broker.deadLetters(queue('elsewhere', Job, { declare }));
@@ -378,7 +378,7 @@ suite('a dead-letter queue that several queues share', {
     expect(await bodiesIn(bench, 'common.dead', 3)).toEqual([{ n: 2 }, { n: 4 }, { n: 5 }]);
   },
 
-  'gives what nobody knows the origin of to the queue of its name': async (bench) => {
+  'gives those of unknown origin to the queue of its name': async (bench) => {
     const broker = await bench.connect();
     await broker.declare(jobs);
     await using peer = new Peer(bench.target);

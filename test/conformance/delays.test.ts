@@ -156,7 +156,7 @@ suite('a delayed send', {
 });
 
 suite('a queue that is full', {
-  "delays its own messages and nobody else's": async (bench) => {
+  'delays its own messages and no others': async (bench) => {
     const broker = await bench.connect();
     const small = queue('small', z.number(), { maxLength: 1 });
     await broker.declare(delays(small, notes), small, notes);
@@ -209,7 +209,7 @@ suite('a delayed event', {
     ]);
   },
 
-  'that nobody listens to holds up nothing': async (bench) => {
+  'without a queue holds up nothing': async (bench) => {
     const broker = await bench.connect();
     const events = exchange('events', z.number());
     const producer = broker.producer(events);

@@ -96,7 +96,7 @@ suite('an exchange', {
     expect(await contents(broker, archive)).toEqual(['a']);
   },
 
-  'gives what nobody takes to its alternate': async (bench) => {
+  'gives unroutable messages to its alternate': async (bench) => {
     const broker = await bench.connect();
     const strays = exchange('strays', z.string(), { type: 'fanout' });
     const orders = exchange('orders', z.string(), { type: 'direct', alternateExchange: strays });

@@ -37,7 +37,7 @@ suite('queues', {
     expect(seen.bodies).toEqual(['high', 'middle', 'low']);
   },
 
-  'of an exclusive consumer let nobody else in until it leaves': async (bench) => {
+  'of an exclusive consumer let no other one in until it leaves': async (bench) => {
     const broker = await bench.connect();
     const guarded = queue('guarded', z.number(), { type: 'classic' });
     const first = broker.consumer(guarded, () => undefined, { exclusive: true });

@@ -233,7 +233,7 @@ suite('a queue that goes with its last consumer', {
 });
 
 suite('a queue bound to an exchange', {
-  'keeps what comes while nobody consumes': async (bench) => {
+  'keeps messages while it has no consumer': async (bench) => {
     const [one, two] = [await bench.connect(), await bench.connect()];
     const billing = events.queue('billing', ['eu.*', '*.paid']);
     await one.declare(billing);

@@ -62,7 +62,7 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
   '30-outbox.ts': (lines) => {
     expect(lines).toEqual([
       'eve: rolled back, the card was declined',
-      'Signed up: ada and bob. Nobody has sent anything yet.',
+      'Signed up: ada and bob. Nothing has been sent yet.',
       'The relay has sent 2 messages.',
       "The handler ran 3 times: bob's first run failed and was rolled back.",
       'Messages that came again: 1.',
@@ -294,7 +294,7 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
   '23-priorities.ts': (lines) => {
     expect(lines.slice(1)).toEqual([
       'Answered: the fire brigade, a customer, a survey',
-      'Whoever has the higher priority goes first: expert, expert, expert',
+      'The consumer with the higher priority goes first: expert, expert, expert',
     ]);
   },
 };

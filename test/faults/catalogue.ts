@@ -161,13 +161,13 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'external',
-      fault: 'The server knows its clients by certificates (mutual TLS, EXTERNAL)',
+      fault: 'The server identifies its clients by certificates (mutual TLS, EXTERNAL)',
       promise:
-        'Works on both connections and after a loss; a certificate that is missing, expired or nobody’s is refused at once',
+        'Works on both connections and after a loss; a missing, expired or unknown certificate is refused at once',
       heldBy: [
         rabbitmq('broker/mutual-tls', 'knows a client by its certificate alone, on both connections'),
         rabbitmq('broker/mutual-tls', 'knows it again after a lost connection'),
-        rabbitmq('broker/mutual-tls', 'refuses a certificate that is nobody’s'),
+        rabbitmq('broker/mutual-tls', 'refuses an unknown certificate'),
         rabbitmq('broker/mutual-tls', 'refuses a client with %s at once'),
         rabbitmq(
           'broker/mutual-tls',
@@ -357,7 +357,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       heldBy: [
         rabbitmq(
           'producer/full-by-policy',
-          'a %s queue that a policy limits refuses at once, also when it was full before, and holds up nobody',
+          'a %s queue that a policy limits refuses at once, also when it was full before, and holds up no other',
         ),
         ['test/unit/producer/publisher/refusal-pause.test.ts', 'holds up the messages for this queue alone'],
       ],

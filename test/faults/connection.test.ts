@@ -218,7 +218,7 @@ describe('a server that stands still', () => {
       const startedAt = performance.now();
       await expect(it.producer.send({ n: 1 }, { timeoutMs: 500 })).rejects.toMatchObject({ code: 'TIMEOUT' });
       expect(performance.now() - startedAt).toBeLessThan(3_000);
-      // The dead connection is found, and nobody answers at the new one.
+      // The dead connection is found, and the new one does not respond.
       await expect.poll(() => it.broker.health().status, { timeout: 15_000 }).toBe('down');
     } finally {
       await server.unpause();

@@ -1,4 +1,4 @@
-/** Holds whoever waits for it until a test opens it, or ends. */
+/** Holds everything that waits for it until a test opens it, or ends. */
 export interface Gate extends Disposable {
   readonly opened: Promise<void>;
   open(): void;

@@ -295,7 +295,7 @@ class Lane {
     clearTimeout(this.#timer);
     this.#waiting.length = 0;
     this.#waitingBytes = 0;
-    // Nobody is left to pass it to, and a paused socket would never notice its own end.
+    // No receiver is left, and a paused socket would never notice its own end.
     this.#from.resume();
   }
 }

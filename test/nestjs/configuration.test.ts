@@ -74,7 +74,7 @@ describe('a mistake in the modules', () => {
       { imports: [memory, FirstModule, SecondModule] },
       /Mailer .* FirstModule .* SecondModule/,
     ],
-    ['with a broker that nobody set up', { imports: [memory], providers: [Lost] }, /Lost: .* 'nowhere'/],
+    ['with a broker that was not set up', { imports: [memory], providers: [Lost] }, /Lost: .* 'nowhere'/],
   ])('%s is told when the application starts', async (_what, metadata, message) => {
     expect(await start(metadata)).toMatchObject({
       name: 'ConfigurationError',

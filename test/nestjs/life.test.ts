@@ -158,7 +158,7 @@ describe('the life of an application', () => {
   });
 
   it('fails to start with the error of Leveret, and closes what was opened', async () => {
-    const url = 'memory://of-somebody-else';
+    const url = 'memory://of-another-program';
     await using other = await Broker.connect(url);
     await other.declare(queue('emails', z.string(), { maxLength: 5 }));
     const imports = [LeveretModule.forRoot({ url }), LeveretModule.forFeature([emails])];
@@ -205,7 +205,7 @@ describe('the life of an application', () => {
     const options = { url: 'memory:', shutdownTimeoutMs: 50 };
     const app = await createApplication({ imports: [LeveretModule.forRoot(options)], providers: [Sleeper] });
     await app.init();
-    await app.get(Broker).producer(emails).send({ to: 'nobody' });
+    await app.get(Broker).producer(emails).send({ to: 'unread' });
     await started.opened;
     await app.close();
     expect(signals.map(({ aborted }) => aborted)).toEqual([true]);

@@ -76,7 +76,7 @@ describe('the events of a broker', () => {
     expect(log).toEqual([{ level, message: event, details: error ? logged : others }]);
   });
 
-  it('go to nobody else, and need no listener', () => {
+  it('go to no other listener, and need none', () => {
     const heard: unknown[] = [];
     events.on('blocked', (it) => heard.push(it));
     events.emit('unblocked', {});

@@ -36,7 +36,7 @@ describe('a signal that everything in a program shares', () => {
     expect(listenersOf(signal)).toBe(0);
   });
 
-  it('lets go of consumers whose loops were left, and closes those that somebody holds', async () => {
+  it('lets go of consumers whose loops were left, and closes those that are still referenced', async () => {
     const shared = new AbortController();
     await broker.producer(numbers).sendAll(Array.from({ length: 21 }, (_, n) => ({ n })));
     const loopOnce = async (consumer = broker.consumer(numbers, { signal: shared.signal })) => {
@@ -64,7 +64,7 @@ describe('a signal that everything in a program shares', () => {
     expect(held.state.status).toBe('closed');
   });
 
-  it('has none once nobody holds a consumer that it could close', async () => {
+  it('has none once no consumer is referenced that it could close', async () => {
     const { signal } = new AbortController();
     await broker.producer(numbers).sendAll([{ n: 1 }, { n: 2 }]);
     const loopOnce = async () => {

@@ -11,7 +11,7 @@ const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
 const code = (name: string) =>
   readFileSync(`${folder}${name}`, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '');
 
-/** What would run text as a program, or load what somebody else names. */
+/** Code that would run text as a program, or load a module by a computed name. */
 const forbidden: readonly (readonly [what: string, pattern: RegExp])[] = [
   ['eval', /\beval\s*\(/],
   ['the constructor of functions', /\bnew\s+Function\b|(?<!\.prototype\.)\bFunction\s*\(/],
@@ -20,7 +20,7 @@ const forbidden: readonly (readonly [what: string, pattern: RegExp])[] = [
   ['require', /\brequire\s*\(|\bcreateRequire\b/],
   ['an import of something that is not written there', /\bimport\s*\(\s*(?!['"][^'"]+['"]\s*\))/],
   ['a timer that takes a text', /\bset(?:Timeout|Interval)\s*\(\s*['"`]/],
-  ['certificates that nobody checks', /rejectUnauthorized|NODE_TLS_REJECT_UNAUTHORIZED|checkServerIdentity/],
+  ['unchecked certificates', /rejectUnauthorized|NODE_TLS_REJECT_UNAUTHORIZED|checkServerIdentity/],
 ];
 
 /** The command imports the modules of contracts that its user names. */

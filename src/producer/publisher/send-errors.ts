@@ -84,7 +84,8 @@ export class SendErrors {
 
 const ADVICE = {
   queue: 'Declare the queue first, or let the contract declare it',
-  exchange: "Bind a queue to the exchange, or send with 'mandatory: false' if no queue needs to receive the message",
+  exchange:
+    "Bind a queue to the exchange, or send with 'mandatory: false' if no queue needs to receive the message",
 };
 
 /** RabbitMQ's words, since 3.8, for a message over `max_message_size`. */

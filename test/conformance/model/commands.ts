@@ -221,7 +221,7 @@ export const sessions: fc.Arbitrary<readonly Command[]> = fc
 
 /**
  * On 4.0 a message of no time at all leaves its queue, or does not, by how many messages of either priority went before.
- * Nobody can build on that.
+ * No client can rely on that.
  */
 function withoutPuzzle(commands: readonly Command[]): readonly Command[] {
   const isUrgent = commands.some((command) => command.do === 'publish' && (command.priority ?? 0) > 4);

@@ -71,7 +71,7 @@ for (const type of ['classic', 'quorum'] as const) {
       ).toMatchObject([{}, [{ count: 1 }], [{ count: 2 }]].map((it) => (Array.isArray(it) ? it : undefined)));
     },
 
-    'that nobody rejected do not go in circles': async (peer) => {
+    'that were not rejected do not go in circles': async (peer) => {
       const probe = await peer.channel();
       await probe.queue('q', { ...kind, 'x-dead-letter-exchange': '', 'x-message-ttl': 50 });
       await probe.publish('q', 'm');
@@ -103,7 +103,7 @@ for (const type of ['classic', 'quorum'] as const) {
       expect((await probe.take('dead')).text).toBe('short');
     },
 
-    'of no time at all come unless somebody waits for them': async (peer) => {
+    'of no time at all come unless a consumer waits for them': async (peer) => {
       const [probe, other] = [await peer.channel(), await peer.channel()];
       await probe.queue('dead');
       await probe.queue('q', dead);

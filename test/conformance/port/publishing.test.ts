@@ -243,7 +243,7 @@ suite('publishing', {
     expect(answerer.returns).toHaveLength(family === '4.3' ? 0 : 1);
   },
 
-  'a reply to nobody comes back, before 4.3': async (peer, { family }) => {
+  'a reply to an unknown address comes back, before 4.3': async (peer, { family }) => {
     const [asker, answerer] = [await peer.channel(), await peer.channel()];
     await answerer.queue('rpc');
     await asker.consume('amq.rabbitmq.reply-to', 0, { noAck: true });
@@ -254,7 +254,7 @@ suite('publishing', {
     expect(answerer.returns).toHaveLength(family === '4.3' ? 0 : 1);
   },
 
-  'a request for replies needs somebody who takes them': async (peer) => {
+  'a request for replies needs a consumer of them': async (peer) => {
     const probe = await peer.channel();
     await probe.publish('q', 'm', { properties: { replyTo: 'amq.rabbitmq.reply-to' } });
     expect(await probe.closing()).toBe('406 PRECONDITION_FAILED - fast reply consumer does not exist');

@@ -272,7 +272,7 @@ suite('a responder', {
     expect(invalid?.properties.correlationId).toBe('m-1');
   },
 
-  'handles what names nobody to answer to, and answers nobody': async (bench) => {
+  'handles a request without a reply address, and sends no answer': async (bench) => {
     await using peer = new Peer(bench.target);
     const broker = await bench.connect();
     const handled: number[] = [];
@@ -301,7 +301,7 @@ suite('a responder', {
     const { properties, text } = requests.received[0] ?? { properties: {}, text: '' };
     expect(JSON.parse(text)).toEqual({ n: 1 });
     const correlationId = String(properties.correlationId);
-    // What nobody has asked for is nobody's business.
+    // An answer without a request is ignored.
     await other.publish(String(properties.replyTo), '{"n":9}', { properties: { correlationId: 'other' } });
     await other.publish(String(properties.replyTo), '{"n":9}');
     await other.publish(String(properties.replyTo), '{"n":2}', { properties: { correlationId } });

@@ -53,7 +53,7 @@ suite('a request', {
     await expect(asked).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE', limitBytes: 100 });
   },
 
-  'that nobody has ever answered is unroutable, and declares nothing': async (bench) => {
+  'that was never declared is unroutable, and declares nothing': async (bench) => {
     const broker = await bench.connect();
     const asked = broker.request(quote, { sku: 'A1' });
     await expect(asked).rejects.toMatchObject({ code: 'UNROUTABLE', exchange: '', routingKey: 'quote' });
@@ -83,7 +83,7 @@ suite('a request', {
     await until(async () => (await broker.stats(quote)).messages === 0);
   },
 
-  'times out while a responder is at work, and its late answer harms nobody': async (bench) => {
+  'times out while a responder is at work, and its late answer is harmless': async (bench) => {
     const broker = await bench.connect();
     const held = gate();
     const responder = broker.responder(echo, async ({ body }) => {

@@ -84,7 +84,7 @@ function crashQueue(queue: string, how: string): Fault {
   };
 }
 
-/** 3.10 gives up a member that crashes again while it starts: then somebody has to start it. */
+/** 3.10 gives up a member that crashes again while it starts: then it has to be started. */
 export const crashQuorum =
   '{N, _} = Id = amqqueue:get_pid(Q), [exit(P, kill) || P <- [whereis(N)], is_pid(P)], timer:sleep(1000), ' +
   'is_pid(whereis(N)) orelse ra:restart_server(quorum_queues, Id)';

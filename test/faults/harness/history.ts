@@ -27,7 +27,7 @@ export interface History {
   readonly messages: ReadonlyMap<string, MessageHistory>;
   /** The rest, by program. */
   readonly others: ReadonlyMap<string, readonly Entry[]>;
-  /** Runs of messages that nobody sent. */
+  /** Runs of messages that were never sent. */
   readonly strangers: number;
 }
 

@@ -182,7 +182,7 @@ export const rules = {
   },
 
   'nothing but what was sent is handled': (_run, { strangers }) =>
-    strangers === 0 ? [] : [`${strangers} runs of messages that nobody sent`],
+    strangers === 0 ? [] : [`${strangers} runs of messages that were never sent`],
 
   'the run itself': ({ troubles }) => troubles,
 } as const satisfies Readonly<Record<string, Rule>>;

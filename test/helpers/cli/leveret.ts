@@ -25,7 +25,7 @@ export interface Running {
   /** What stdout has so far. */
   readonly stdout: () => string;
   readonly kill: (signal: NodeJS.Signals) => void;
-  /** Nobody reads its output any more. */
+  /** Its output is closed. */
   readonly closeOutput: () => void;
   readonly ended: Promise<Outcome>;
 }

@@ -11,7 +11,7 @@ import type { PrivateServer } from '../server/index.js';
 
 /** A shell in which `rabbitmqctl` reaches the server, wherever that runs. */
 export interface ServerShell extends AsyncDisposable {
-  /** Runs one line, as somebody would who pastes it. Rejects when it fails. */
+  /** Runs one line, as if it were pasted into a shell. Rejects when it fails. */
   run(line: string): Promise<void>;
 }
 

@@ -36,7 +36,7 @@ export async function unprivileged(): Promise<Identity> {
         ?.split(':') ?? [];
     if (uid !== undefined) return { uid: Number(uid), gid: Number(gid) };
   }
-  throw new Error('There is neither a user postgres nor nobody to run PostgreSQL as.');
+  throw new Error('PostgreSQL does not run as root, and there is no other user to run it as.');
 }
 
 /** A folder of this server alone. */

@@ -10,7 +10,7 @@ const lowest = 20_000;
 const highest = 31_999;
 const attempts = 200;
 
-/** Ports on the loopback interface that nobody listens on. */
+/** Free ports on the loopback interface. */
 export async function freePorts(count: number): Promise<number[]> {
   const held: Server[] = [];
   const ports: number[] = [];

@@ -59,7 +59,7 @@ export interface PrivateServer extends TestServer, AsyncDisposable {
   /**
    * Writes what the server knows about its queues to disk. A quorum queue declared within seconds before a kill is
    * otherwise itself lost, with every confirmed message in it. In a cluster on 4.3 whose most nodes are killed, so are its
-   * consumers on the node that lives: their channels stay open, and nobody tells them.
+   * consumers on the node that lives: their channels stay open, and they are not notified.
    */
   settleMetadata(): Promise<void>;
 }

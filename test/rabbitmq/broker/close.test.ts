@@ -76,7 +76,7 @@ describe('closing a broker', () => {
     const closed = broker.close().finally(() => {
       isClosed = true;
     });
-    // What nobody has looked at is given back before the handlers have ended.
+    // Unseen messages are requeued before the handlers have finished.
     await expect.poll(() => queueDepth(vhost.url, 'numbers')).toBe(3);
     expect(isClosed).toBe(false);
     working.open();

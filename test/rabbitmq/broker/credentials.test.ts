@@ -46,7 +46,7 @@ describe('the credentials function', () => {
   it('takes the place of the user in the URL', async () => {
     await using vhost = await createVhost();
     await using user = await createUser(vhost, 'p@ss/wörd');
-    const url = vhost.url.replace('guest:guest@', 'nobody:nothing@');
+    const url = vhost.url.replace('guest:guest@', 'unknown:nothing@');
     await using broker = await Broker.connect(url, {
       credentials: () => ({ username: user.username, password: 'p@ss/wörd' }),
     });

@@ -59,7 +59,7 @@ describe('a server that wants to see the certificates of its clients', () => {
     expect(broker.state.status).toBe('connected');
   });
 
-  it('refuses a certificate that is nobody’s', async () => {
+  it('refuses an unknown certificate', async () => {
     // Its common name is not a user.
     await expect(connect(certificates.otherHost)).rejects.toMatchObject({ code: 'ACCESS_REFUSED' });
   });

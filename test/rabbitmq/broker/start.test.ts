@@ -21,7 +21,7 @@ async function failedStart(...args: Parameters<typeof Broker.connect>) {
   return { error: error as ConnectionError, afterMs: performance.now() - startedAt };
 }
 
-/** Somebody who listens on a port and is no RabbitMQ. */
+/** A program that listens on a port and is not RabbitMQ. */
 async function stranger(onSocket: (socket: Socket) => void) {
   const sockets: Socket[] = [];
   const server: Server = createServer((socket) => {

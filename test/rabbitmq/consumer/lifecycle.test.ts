@@ -11,7 +11,7 @@ const numbers = queue('numbers', z.object({ n: z.number() }));
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => ({ n }));
 
 describe('a consumer that is paused', () => {
-  it('gives back what nobody has looked at, lets its handlers end, and goes on when resumed', async () => {
+  it('requeues unseen messages, lets its handlers finish, and goes on when resumed', async () => {
     await using vhost = await createVhost();
     await using broker = await Broker.connect(vhost.url);
     using working = gate();
@@ -103,7 +103,7 @@ describe('a consumer that is paused', () => {
 });
 
 describe('a consumer that is closed', () => {
-  it('gives back what nobody has looked at at once, while its handlers end', async () => {
+  it('requeues unseen messages at once, while its handlers finish', async () => {
     await using vhost = await createVhost();
     await using broker = await Broker.connect(vhost.url);
     using working = gate();
@@ -211,7 +211,7 @@ describe('a consumer that is closed', () => {
 });
 
 describe('a consumer that cannot start', () => {
-  it('rejects ready, resolves closed with the reason, and makes no noise when nobody asks', async () => {
+  it('rejects ready, resolves closed with the reason, and makes no noise when neither is awaited', async () => {
     await using broker = new Broker(`amqp://127.0.0.1:${await freePort()}`, { startupTimeoutMs: 100 });
     const consumer = broker.consumer(numbers, () => undefined);
     const unheard = broker.consumer(numbers, () => undefined);

@@ -34,7 +34,7 @@ describe('a loop over a consumer ends', () => {
     let closed: Promise<{ clean: boolean }> | undefined;
     for await (const { body, signal } of consumer) {
       closed = consumer.close();
-      // What nobody has looked at is given back meanwhile.
+      // Unseen messages are requeued meanwhile.
       await expect.poll(() => broker.stats(numbers)).toMatchObject({ messages: 2 });
       expect(signal.aborted).toBe(false);
       seen.push(body.n);

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { createVhost } from '../../helpers/server/index.js';
 
 it.each(['quorum', 'classic'] as const)(
-  'a %s queue that a policy limits refuses at once, also when it was full before, and holds up nobody',
+  'a %s queue that a policy limits refuses at once, also when it was full before, and holds up no other',
   async (type) => {
     await using vhost = await createVhost();
     await vhost.management.putPolicy('limits', {

@@ -101,7 +101,7 @@ describe('a declared queue', () => {
     ['durable', true],
     ['transient', false],
   ])(
-    'that is plain and %s is the one that other clients declare, whoever comes first',
+    'that is plain and %s is the one that other clients declare, whichever comes first',
     async (_kind, durable) => {
       await using vhost = await createVhost();
       await using broker = await Broker.connect(vhost.url);

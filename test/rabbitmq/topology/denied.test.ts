@@ -18,7 +18,7 @@ async function strictServer() {
   return { server: await startPrivateServer({ configuration: [DENIED] }), isStrict: true };
 }
 
-it('a queue that the server denies ends its consumer with an explanation, and nobody else', {
+it('a queue that the server denies ends its consumer with an explanation, and no other', {
   timeout: 120_000,
 }, async () => {
   const { server, isStrict } = await strictServer();

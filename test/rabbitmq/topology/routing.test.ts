@@ -92,8 +92,8 @@ describe('an exchange', () => {
     const orders = exchange('orders', order, { type: 'direct', alternateExchange: unrouted });
     const others = exchange('others', order, { type: 'direct', alternateExchange: 'unrouted' });
     await using broker = await declared(vhost.url, unrouted.queue('strays', light), orders, others);
-    await broker.producer(orders).send({ id: '1' }, { routingKey: 'nobody', mandatory: true });
-    await broker.producer(others).send({ id: '2' }, { routingKey: 'nobody', mandatory: true });
+    await broker.producer(orders).send({ id: '1' }, { routingKey: 'unbound', mandatory: true });
+    await broker.producer(others).send({ id: '2' }, { routingKey: 'unbound', mandatory: true });
     expect(await idsIn(vhost.url, 'strays', 2)).toEqual(['1', '2']);
   });
 

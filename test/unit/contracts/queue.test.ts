@@ -226,7 +226,7 @@ describe('queue()', () => {
     }
   });
 
-  it('accepts the contract of another queue for its dead letters, unless nobody else can use that one', () => {
+  it('accepts the contract of another queue for its dead letters, unless no other connection can use that one', () => {
     const repairs = make({}, 'repairs');
     expect(make({ deadLetter: repairs })).toMatchObject({
       deadLetter: 'repairs',

@@ -285,7 +285,7 @@ describe('the asynchronous context', () => {
     expect(seen).toEqual(['jobs']);
   });
 
-  it('of a handler is never that of the sender, nor of whoever made the consumer or resumed it', async () => {
+  it('of a handler is never that of the sender, nor of the code that made the consumer or resumed it', async () => {
     const seen: unknown[] = [];
     const handler = () => void seen.push(store.getStore());
     await store.run('maker', async () => {
@@ -334,7 +334,7 @@ describe('the events of a broker', () => {
   });
 });
 
-describe('a trace that began with nobody listening', () => {
+describe('a trace that began without a subscriber', () => {
   it('is not published at all', async () => {
     recorder[Symbol.dispose]();
     const leave = gate();

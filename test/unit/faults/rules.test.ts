@@ -99,7 +99,7 @@ const breaches: readonly (readonly [RuleName, string, Change])[] = [
   ],
   [
     'what cannot be handled is a dead letter',
-    'was given up and is nobody’s dead letter',
+    'was given up and is no dead letter',
     { message: { kind: 'dead' } },
   ],
   [
@@ -259,7 +259,7 @@ const breaches: readonly (readonly [RuleName, string, Change])[] = [
     { run: { leftovers: { queued: [{ queue: 'work', k: 'm' }], deadLetters: [] } } },
   ],
   ['nothing is left behind', 'leaves a connection', { run: { connectionsLeft: ['guest@host'] } }],
-  ['nothing but what was sent is handled', 'was sent by nobody', { strangers: 1 }],
+  ['nothing but what was sent is handled', 'was never sent', { strangers: 1 }],
   ['the run itself', 'did not go as it should', { run: { troubles: ['a program did not start'] } }],
 ];
 

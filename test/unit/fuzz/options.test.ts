@@ -19,7 +19,7 @@ const numbers = queue('numbers', z.object({ n: z.number() }));
 const doubled = procedure('doubled', { request: z.number(), response: z.number() });
 const events = exchange('events', z.object({ n: z.number() }), { type: 'topic' });
 
-/** What somebody without a type checker passes. */
+/** Values that a program without a type checker passes. */
 const garbage: fc.Arbitrary<unknown> = fc.oneof(
   fc.anything({
     withBigInt: true,
@@ -33,7 +33,7 @@ const garbage: fc.Arbitrary<unknown> = fc.oneof(
     maxDepth: 2,
   }),
   fc.constantFrom<unknown>(
-    Symbol('nobody'),
+    Symbol('unknown'),
     () => undefined,
     Number.NaN,
     Number.NEGATIVE_INFINITY,

@@ -211,7 +211,7 @@ describe("the sender's own headers of a received message", () => {
     expect(own).toEqual(headers);
   });
 
-  it('say that they are too deep when somebody copies them', () => {
+  it('say that they are too deep when they are copied', () => {
     const own = ownHeaders({ h: nested(5_000) });
 
     expect(sizeOf(own)).toContain('at most 32 levels');

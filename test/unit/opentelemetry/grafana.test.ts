@@ -31,7 +31,7 @@ async function printed(): Promise<{
   broker.consumer(jobs, () => Promise.reject(new Error('no')));
   await broker.producer(jobs).send({ n: 1 });
   await broker.settled();
-  await broker.request(procedure('nobody', { request: body, response: body }), { n: 1 }).catch(() => {});
+  await broker.request(procedure('unanswered', { request: body, response: body }), { n: 1 }).catch(() => {});
   await broker.close();
   const { resourceMetrics } = await telemetry.reader.collect();
   const text = new PrometheusSerializer().serialize(resourceMetrics);

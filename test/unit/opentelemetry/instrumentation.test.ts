@@ -219,7 +219,7 @@ describe('the spans', () => {
 describe('the context of a message', () => {
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
-  it('carries the baggage into the handler, and nothing of whoever was there before', async () => {
+  it('carries the baggage into the handler, and nothing of the context that was active before', async () => {
     const seen: unknown[] = [];
     const ambient = propagation.setBaggage(
       ROOT_CONTEXT,

@@ -171,7 +171,7 @@ describe('a send whose schema is asynchronous', () => {
     ]);
   });
 
-  it('holds up nobody once it is given up', async () => {
+  it('holds up no other send once it is given up', async () => {
     const first = track(producer.send({ name: 'first' }, { timeoutMs: 100 }));
     void producer.send({ name: 'second' });
     answer(1);

@@ -115,7 +115,7 @@ describe('a message to a queue', () => {
 });
 
 describe('a message to an exchange', () => {
-  it('goes there with its routing key, and nobody has to take it', async () => {
+  it('goes there with its routing key, and no queue has to take it', async () => {
     expect(await made(orders, { routingKey: 'eu.new' })).toMatchObject({
       exchange: 'orders',
       routingKey: 'eu.new',

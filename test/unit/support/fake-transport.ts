@@ -2,7 +2,7 @@ import { DialError, type DialOptions, type Link, type Transport } from '../../..
 import { type Deferred, deferred } from '../../../src/util/deferred.js';
 import { FakeLink } from './fake-link.js';
 
-/** Nobody listens at the address. */
+/** The address does not respond. */
 export const REFUSED = new DialError('CONNECTION_FAILED', 'ECONNREFUSED', { reachedServer: false });
 
 interface Dial {

@@ -8,7 +8,7 @@ const emails = queue('emails', z.object({ to: z.string(), urgent: z.boolean().de
   retry: { attempts: 3, initialDelayMs: 600_000, maxDelayMs: 3_600_000 },
 });
 
-/** A promise that somebody else resolves. */
+/** A promise with its resolver. */
 function gate() {
   let open = () => {};
   const opened = new Promise<void>((resolve) => {

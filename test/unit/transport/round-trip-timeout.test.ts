@@ -72,7 +72,7 @@ describe('the limit of an answer', () => {
     expect(clock.armed).toBe(0);
   });
 
-  it('lets go of an answer that nobody needs as soon as it is held', async () => {
+  it('lets go of an unneeded answer as soon as it is held', async () => {
     const { clock, limit, answer } = bench();
     const first = track(limit.unlessHeld(answer.promise));
     await turn();

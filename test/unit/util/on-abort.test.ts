@@ -37,7 +37,7 @@ describe('waiting for a signal', () => {
     expect(listeners()).toBe(1);
   });
 
-  it('calls nobody who has called it off', () => {
+  it('does not call a callback that was removed', () => {
     const unsubscribe = wait('a');
     wait('b');
     unsubscribe();

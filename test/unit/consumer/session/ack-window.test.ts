@@ -14,7 +14,7 @@ class Server {
     this.frames.push(frame);
     if (!this.unsettled.has(tag)) throw new Error(`${frame}: there is no such delivery`);
     for (const it of multiple ? [...this.unsettled].filter((other) => other <= tag) : [tag]) {
-      if (!this.asked.has(it)) throw new Error(`${frame}: nobody asked for ${it} to be acknowledged`);
+      if (!this.asked.has(it)) throw new Error(`${frame}: ${it} was never to be acknowledged`);
       this.unsettled.delete(it);
     }
   }

@@ -294,7 +294,7 @@ describe('stopping a subscription', () => {
     expect([count(link, 'consume'), clock.armed, failure]).toEqual([1, 0, undefined]);
   });
 
-  it('while it opens closes what was opened, and tells nobody that it is open', async () => {
+  it('while it opens closes what was opened, and does not report that it is open', async () => {
     const link = connection.open();
     let letGo = () => {};
     link.onRequest = (request) =>

@@ -152,7 +152,7 @@ describe('the position in a stream', () => {
               reader = {};
               open = [];
             } else {
-              // What nobody has looked at, the last ones, is given back.
+              // The unseen messages, which came last, are requeued.
               for (const offset of open.splice(1)) position.missed(offset, reader);
             }
             begin();

@@ -74,7 +74,7 @@ describe('lanes', () => {
     expect(lanes.length).toBe(0);
   });
 
-  it('give up what nobody has taken, in order of delivery, and keep the key of what runs', () => {
+  it('give up what was not taken, in order of delivery, and keep the key of what runs', () => {
     const lanes = new KeyQueues();
     const running = message(1);
     lanes.add(running, 'a');

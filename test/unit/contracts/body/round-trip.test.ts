@@ -41,7 +41,7 @@ class List extends Array<unknown> {}
 const surrogates = fc.array(fc.integer({ min: 0xd7f0, max: 0xe00f }), { maxLength: 4 });
 const oddKey = fc.constantFrom('__proto__', 'constructor', 'prototype', 'toJSON', 'a', 'id', '');
 
-/** What nobody should send, and somebody will. */
+/** Bodies that should never be sent, and will be. */
 const odd = fc.oneof(
   fc.constantFrom<unknown>(
     Number.NaN,

@@ -58,7 +58,7 @@ describe('the slots for channels', () => {
     expect(served([first, second, third, fourth] as Holder[])).toEqual([false, false, true, true]);
   });
 
-  it('pass on as soon as somebody has nothing to send', async () => {
+  it('are passed on as soon as their holder has nothing to send', async () => {
     const slots = new ChannelSlots(new FakeClock());
     const all = await holders(slots, 3, 4);
     const before = served(all);

@@ -85,7 +85,7 @@ describe('a requester', () => {
     expect(bench.clock.armed).toBe(0);
   });
 
-  it('passes over answers that nobody waits for, and the second one to a request', async () => {
+  it('ignores answers that are no longer awaited, and the second one to a request', async () => {
     const bench = await Bench.open();
     const asked = await bench.ask(1);
     await bench.reply(0, 9, { correlationId: 'another' });

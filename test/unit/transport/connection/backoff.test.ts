@@ -21,7 +21,7 @@ describe('a backoff', () => {
     ]);
   });
 
-  it('stays under half of the limit where nobody listens, which leaves the rest to the attempt', () => {
+  it('stays under half of the limit where the port refuses, which leaves the rest to the attempt', () => {
     const backoff = new Backoff(policy, unlucky);
 
     expect(delays(6, () => backoff.afterFailure(REFUSED))).toEqual([99, 199, 399, 499, 499, 499]);

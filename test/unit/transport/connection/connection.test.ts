@@ -7,7 +7,7 @@ import { REFUSED } from '../../support/fake-transport.js';
 import { rejectionOf, track } from '../../support/track.js';
 
 describe('a connection', () => {
-  it('dials when somebody needs it, and once for all who do', async () => {
+  it('dials when it is needed, and once for all callers', async () => {
     const bench = new ConnectionBench();
     const { connection } = bench;
     await turn();
@@ -22,7 +22,7 @@ describe('a connection', () => {
     expect(bench.log).toEqual(['dial: connecting', 'opened: open']);
   });
 
-  it('tries again until somebody answers', async () => {
+  it('tries again until a server answers', async () => {
     const bench = new ConnectionBench();
     bench.transport.rule = (_, count) => (count < 5 ? REFUSED : new FakeLink());
     const linked = track(bench.connection.link());
@@ -164,7 +164,7 @@ describe('a start', () => {
     expect(linking.state).toBe('pending');
   });
 
-  it('that was given up begins again when somebody asks', async () => {
+  it('that was given up begins again when a link is requested', async () => {
     const bench = new ConnectionBench();
     bench.transport.rule = (_, count) => (count === 1 ? failure('ACCESS_REFUSED') : new FakeLink());
     const { connection } = bench;
@@ -233,7 +233,7 @@ describe('a dial', () => {
     const dialled = [transport.dials.length];
     await clock.pass(1);
     dialled.push(transport.dials.length);
-    // Both have been tried now: whoever is only slow gets the time that it needs.
+    // Both have been tried now: one that is only slow gets the time that it needs.
     await clock.pass(3_000 + 100 + 9_800);
     dialled.push(transport.dials.length);
     transport.succeed();
@@ -267,7 +267,7 @@ describe('a dial', () => {
 
   it('that the end of the start cuts short does not hide what an earlier one met', async () => {
     const bench = new ConnectionBench({ addresses: ['a', 'b'], startupTimeoutMs: 2_000 });
-    // Then nobody answers: the first of the second round takes the time that is left, and the other one has a millisecond.
+    // Then neither answers: the first of the second round takes the time that is left, and the other one has a millisecond.
     bench.transport.rule = (_, count) => (count <= 2 ? REFUSED : undefined);
     const linking = track(bench.connection.link());
     await bench.clock.pass(2_100);

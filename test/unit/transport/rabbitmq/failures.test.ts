@@ -11,7 +11,7 @@ const failed = (error: unknown, serverWords?: string) => dialFailure(error, addr
 describe('why a server could not be connected to', () => {
   it.each<[string, unknown, string, boolean]>([
     [
-      'nobody listens',
+      'the port refuses',
       coded('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:5672'),
       'CONNECTION_FAILED',
       false,
