@@ -7,7 +7,6 @@ import { describe, expect, it } from 'vitest';
 import { createVhost } from '../helpers/server/index.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const folder = join(root, 'reports', 'fences');
 
 /** What the shorter samples take as given. */
 const CONTEXT = `
@@ -52,16 +51,56 @@ const DECLARED = {
 interface Fence {
   readonly origin: string;
   readonly code: string;
+  /** What it prints, where the next fence says so. */
+  readonly output: string | undefined;
 }
 
 /** Every `ts` fence of a document, and of the comments of a source file. */
 function fencesOf(path: string): Fence[] {
   const text = readFileSync(join(root, path), 'utf8');
   const plain = path.endsWith('.ts') ? text.replaceAll(/^ *\* ?/gm, '') : text;
-  return [...plain.matchAll(/^```ts\n(.*?)^```$/gms)].map((match) => ({
-    origin: `${path}: ${match[1]?.trim().split('\n')[0]}`,
-    code: match[1] ?? '',
-  }));
+  const fences = [...plain.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
+  return fences.flatMap(([, language, code = ''], index) => {
+    if (language !== 'ts') return [];
+    const [, next, output] = fences[index + 1] ?? [];
+    const origin = `${path}: ${code.trim().split('\n')[0]}`;
+    return [{ origin, code, output: next === 'text' ? output : undefined }];
+  });
+}
+
+const pages = [
+  'README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join('docs', name)),
+];
+
+const programs = pages.flatMap(fencesOf).filter(({ output }) => output !== undefined);
+
+/** Runs them one after the other in one process, on a server or, without a URL, in memory. Resolves with what each of them prints. */
+async function printed(name: string, url: string | undefined): Promise<string[]> {
+  const home = join(root, 'reports', 'programs', name);
+  mkdirSync(home, { recursive: true });
+  const mark = '--- the next program';
+  const imports = programs.map(({ code }, index) => {
+    writeFileSync(join(home, `program-${index}.ts`), code);
+    return `await import('./program-${index}.ts');\nconsole.log('${mark}');\n`;
+  });
+  const path = join(home, 'all.mjs');
+  writeFileSync(path, imports.join(''));
+  const env = { ...process.env, RABBITMQ_URL: url };
+  const child = spawn(process.execPath, ['--import', 'tsx', path], { cwd: root, env });
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    errors += chunk;
+  });
+  const code = await new Promise((resolve) => child.once('exit', resolve));
+  expect({ code, errors }).toEqual({ code: 0, errors: '' });
+  return output.split(`${mark}\n`).slice(0, -1);
 }
 
 /** A sample as a module: with its own imports as it stands, otherwise with what samples take as given. */
@@ -75,10 +114,11 @@ function moduleOf({ code }: Fence): string {
 
 /** What the compiler says about these modules, by their origin. */
 function complaintsAbout(fences: readonly Fence[]): string[] {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
+  const home = join(root, 'reports', 'fences');
+  rmSync(home, { recursive: true, force: true });
+  mkdirSync(home, { recursive: true });
   const paths = fences.map((fence, index) => {
-    const path = join(folder, `fence-${index}.ts`);
+    const path = join(home, `fence-${index}.ts`);
     writeFileSync(path, moduleOf(fence));
     return path;
   });
@@ -100,10 +140,8 @@ describe('the documents', () => {
   it('have samples that compile', { timeout: 60_000 }, () => {
     const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
     const modules = sources.filter((path) => path.endsWith('.ts')).map((path) => join('src', path));
-    const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
-    const paths = ['README.md', ...pages.map((name) => join('docs', name)), ...modules];
-    const fences = paths.flatMap(fencesOf);
-    expect(fences.length).toBeGreaterThanOrEqual(10);
+    const fences = [...pages, ...modules].flatMap(fencesOf);
+    expect(fences.length).toBeGreaterThanOrEqual(60);
     expect(complaintsAbout(fences)).toEqual([]);
   });
 
@@ -116,16 +154,21 @@ describe('the documents', () => {
     const wrong = {
       origin: 'here',
       code: "await broker.producer(emails).send({ to: 'ada@example.com' });\n",
+      output: undefined,
     };
     expect(complaintsAbout([wrong])).toEqual([expect.stringContaining("'subject' is missing")]);
   });
 
-  it('have a sample test that passes', { timeout: 60_000 }, async () => {
-    const sample = fencesOf('README.md').find(({ code }) => code.includes('leveret/testing'));
-    expect(sample?.code.trim().split('\n').length).toBeLessThan(20);
-    const home = join(root, 'reports', 'sample-test');
+  it('have sample tests that pass', { timeout: 60_000 }, async () => {
+    const samples = pages
+      .flatMap(fencesOf)
+      .filter(({ code }) => code.includes("from 'vitest'") && !code.includes('@nestjs'));
+    expect(samples.length).toBeGreaterThanOrEqual(3);
+    const home = join(root, 'reports', 'sample-tests');
     mkdirSync(home, { recursive: true });
-    writeFileSync(join(home, 'sample.test.ts'), sample?.code ?? '');
+    samples.forEach(({ code }, index) => {
+      writeFileSync(join(home, `sample-${index}.test.ts`), code);
+    });
     const alias = {
       'leveret/testing': join(root, 'src/testing/index.ts'),
       leveret: join(root, 'src/index.ts'),
@@ -146,7 +189,19 @@ describe('the documents', () => {
       });
     }
     const code = await new Promise((resolve) => child.once('exit', resolve));
-    expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/1 passed/) });
+    const all = new RegExp(`Tests .*${samples.length} passed`);
+    expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(all) });
+  });
+
+  it.each([
+    ['on a server', createVhost],
+    ['in memory', undefined],
+  ])('have programs that print what they say %s', { timeout: 60_000 }, async (where, open) => {
+    expect(programs.length).toBeGreaterThanOrEqual(8);
+    await using vhost = await open?.();
+    expect(await printed(where.replaceAll(' ', '-'), vhost?.url)).toEqual(
+      programs.map(({ output }) => output),
+    );
   });
 
   it.each([
@@ -165,7 +220,7 @@ describe('the documents', () => {
     let errors = '';
     child.stdout.on('data', (chunk) => {
       output += chunk;
-      if (output.includes('To ada@example.com: Hello') && output.includes('confirmed')) child.kill('SIGINT');
+      if (output.includes('To ada@example.com: Hello') && output.includes('confirmed')) child.kill('SIGTERM');
     });
     child.stderr.on('data', (chunk) => {
       errors += chunk;
