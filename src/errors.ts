@@ -6,6 +6,9 @@
 
 const BRAND = Symbol.for('leveret.error');
 
+/** The page that lists every code with its cause and its remedy. */
+const PAGE = 'https://github.com/leveret-mq/leveret/blob/main/docs/errors.md';
+
 /** Every value of {@link LeveretError.code}. */
 export type ErrorCode =
   | ValidationErrorCode
@@ -58,6 +61,11 @@ export abstract class LeveretError extends Error {
     this.retryable = options.retryable ?? false;
     Object.defineProperty(this, 'name', { value: name, configurable: true, writable: true });
     Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  /** The address of the documentation of this `code`: its cause and its remedy. */
+  get help(): string {
+    return `${PAGE}#${this.code.toLowerCase()}`;
   }
 
   /** `instanceof` also works between the ESM and the CommonJS copy of the package. */
