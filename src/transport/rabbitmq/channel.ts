@@ -12,7 +12,7 @@ import {
   RETURN_ID_HEADER,
   TransportError,
 } from '../port.js';
-import { toTransportError } from './failures.js';
+import { toTransportError } from './amqplib-errors.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
 import { SettlementProof } from './settlement-proof.js';
 

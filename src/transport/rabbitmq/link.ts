@@ -11,7 +11,7 @@ import {
 } from '../port.js';
 import { RoundTripTimeout } from '../round-trip-timeout.js';
 import { RabbitChannel } from './channel.js';
-import { toTransportError } from './failures.js';
+import { toTransportError } from './amqplib-errors.js';
 import { FramePath } from './frames/frame-path.js';
 import type { OwnFrames } from './frames/own-frames.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';

@@ -4,7 +4,7 @@ import { ConfigurationError, ConnectionError } from '../../errors.js';
 import type { Clock } from '../../util/clock.js';
 import { DialError, type DialOptions, type Link, type Transport } from '../port.js';
 import { type Address, parseAddress } from './address.js';
-import { dialFailure } from './failures.js';
+import { dialFailure } from './amqplib-errors.js';
 import { framesOver } from './frames/step-aside.js';
 import { HandshakeTap } from './handshake-tap.js';
 import { RabbitLink } from './link.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DialError, TransportError } from '../../../../src/transport/port.js';
 import { parseAddress } from '../../../../src/transport/rabbitmq/address.js';
-import { dialFailure, toTransportError } from '../../../../src/transport/rabbitmq/failures.js';
+import { dialFailure, toTransportError } from '../../../../src/transport/rabbitmq/amqplib-errors.js';
 
 const address = parseAddress('amqp://ada:canary@host/orders');
 
