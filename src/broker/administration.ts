@@ -4,9 +4,10 @@ import type { ProcedureContract } from '../contracts/procedure.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { type Contract, consumedTopologyOf, topologyOf } from '../contracts/topology.js';
 import { declareDelays } from '../delay/declarer.js';
-import { ClosedError, ConfigurationError, ConnectionError, TimeoutError, TopologyError } from '../errors.js';
-import { type Declarer, declarerOf, toTopologyError } from '../transport/declarations/declarer.js';
-import { TransportError } from '../transport/port.js';
+import { ClosedError, ConfigurationError, TimeoutError, TopologyError } from '../errors.js';
+import { type Declarer, declarerOf } from '../transport/declarations/declarer.js';
+import { classify } from '../transport/failures.js';
+import { toPublicError } from '../transport/public-errors.js';
 import { expectName, show } from '../util/checks.js';
 import { type Clock, withDeadline } from '../util/clock.js';
 import type { Connections } from './connections.js';
@@ -98,7 +99,7 @@ export class Administration {
         } catch (error) {
           // Consumers may use up all channels of their connection; producers leave some free.
           const mayBorrow =
-            isOutOfChannels(error) && !belongsToConsumer && connection !== connections.publish;
+            classify(error) === 'no-channel' && !belongsToConsumer && connection !== connections.publish;
           if (mayBorrow) isExhausted = true;
           else if (link.isOpen || isOver || isRefusal(error)) throw error;
         }
@@ -133,21 +134,7 @@ function nameOf(what: string, queue: unknown): string {
   throw new ConfigurationError('queue', `broker.${what}: expected ${expected}, got ${show(queue)}`);
 }
 
-/** What went wrong on the server's side, as one of the public errors. */
-export function toPublicError(error: unknown, target: string): unknown {
-  const refusal = toTopologyError(error, target);
-  if (!(refusal instanceof TransportError)) return refusal;
-  const { message, replyCode } = refusal;
-  if (replyCode === undefined) return new ConnectionError('CONNECTION_FAILED', message, { cause: refusal });
-  // Such as 405: an exclusive queue of another connection.
-  return new TopologyError('ACCESS_REFUSED', target, `'${target}': ${message}`, { cause: refusal });
-}
-
-function isOutOfChannels(error: unknown): boolean {
-  return error instanceof TransportError && error.isExhausted;
-}
-
 /** What the server refuses by closing the whole connection, it refuses on the next one too. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof TopologyError || (error instanceof TransportError && error.replyCode === 540);
+  return error instanceof TopologyError || classify(error) === 'unsupported';
 }

@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { classifyVhostRefusal } from '../transport/failures.js';
 import { VERSION } from '../version.js';
 import {
   frame,
@@ -127,13 +128,17 @@ function closeText({ fields }: Method): string {
   return `${fields.toString('utf8', 3, 3 + fields.readUInt8(2))} (${fields.readUInt16BE(0)})`;
 }
 
-/** The server's words (rabbit_reader, the same from 3.10 to 4.3). */
 function refusalOf(close: Method): Greeting['vhost'] {
   const reason = closeText(close);
-  if (/vhost .* not found/s.test(reason)) return { status: 'not-found', reason };
-  // Such as a connection limit, or a virtual host that is down: there is nothing to inspect.
-  if (!/access to vhost .* refused for user/s.test(reason) || /is down/.test(reason)) throw new Error(reason);
-  return { status: 'refused', reason };
+  switch (classifyVhostRefusal(reason)) {
+    case 'missing':
+      return { status: 'not-found', reason };
+    case 'access':
+      return { status: 'refused', reason };
+    // Such as a limit of connections, or a virtual host that is down: there is nothing to look at.
+    default:
+      throw new Error(reason);
+  }
 }
 
 function reasonOf(error: unknown): string {

@@ -1,9 +1,9 @@
-import { toPublicError } from '../broker/administration.js';
 import type { InputOf, Schema } from '../contracts/body/schema.js';
 import { isQueue } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ConfigurationError } from '../errors.js';
-import { TransportError } from '../transport/port.js';
+import { classify } from '../transport/failures.js';
+import { toPublicError } from '../transport/public-errors.js';
 import { show } from '../util/checks.js';
 import { type DeadLetterEntry, describeDeadLetter, isDeadLetterOf } from './entry.js';
 import type { DeadLetterOperations } from './operations.js';
@@ -92,7 +92,7 @@ class QueueDeadLetters implements DeadLetters {
         try {
           return await this.#overAll(stop, PREFETCH, (pass) => this.#look(pass, limit));
         } catch (error) {
-          if (!isLoss(error) || attempt === LIST_ATTEMPTS) throw error;
+          if (classify(error) !== 'lost' || attempt === LIST_ATTEMPTS) throw error;
         }
       }
     });
@@ -193,9 +193,4 @@ function checkDeadLetters(contract: unknown): void {
     const expected = `a queue with dead letters, got '${contract.name}' with deadLetter: false`;
     throw new ConfigurationError('deadLetter', `${where}: expected ${expected}`);
   }
-}
-
-/** True when the channel is gone without a refusal by the server. */
-function isLoss(error: unknown): boolean {
-  return error instanceof TransportError && error.replyCode === undefined;
 }

@@ -3,6 +3,7 @@ import { deadLetterTopologyOf, hasOwnDeadLetterQueue } from '../contracts/topolo
 import { TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
+import { classify } from '../transport/failures.js';
 import { type Channel, type Delivery, type Link, TransportError } from '../transport/port.js';
 import { type Clock, raceAbort, sleep, withDeadline } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
@@ -279,8 +280,7 @@ async function lettersIn(link: Link, contract: QueueContract, queue: string): Pr
   try {
     return (await count()).messages;
   } catch (error) {
-    const isMissing = error instanceof TransportError && error.replyCode === 404;
-    if (!isMissing || contract.declare !== true) throw error;
+    if (classify(error) !== 'missing' || contract.declare !== true) throw error;
     // The queue was given by name: its owner may not have started yet.
     if (!contract.deadLetterContract && !hasOwnDeadLetterQueue(contract)) return 0;
     await declarer.declareAll(deadLetterTopologyOf(contract), { again: true });

@@ -5,6 +5,7 @@ import { ConnectionError } from '../errors.js';
 import { replayCopy } from '../messages/copies.js';
 import type { Publisher } from '../producer/publisher/publisher.js';
 import { publishCopy } from '../producer/republisher.js';
+import { classify } from '../transport/failures.js';
 import { type Delivery, TransportError } from '../transport/port.js';
 import { type Clock, raceAbort, sleep } from '../util/clock.js';
 import { describeDeadLetter, isDeadLetterOf } from './entry.js';
@@ -135,9 +136,15 @@ export class Replay {
 
   /** The scan has lost its channel: explains what that means for the dead letters. */
   #explain(error: unknown): unknown {
-    // No permission to read the queue, or the queue is gone: the error explains itself.
-    if (!(error instanceof TransportError) || error.replyCode === 403 || error.replyCode === 404)
-      return error;
+    if (!(error instanceof TransportError)) return error;
+    switch (classify(error)) {
+      // The user may not read the queue, or the queue is gone: the server's words are enough.
+      case 'access':
+      case 'exclusive':
+      case 'missing':
+      case 'unavailable':
+        return error;
+    }
     const { deadLetter = '' } = this.#settings.contract;
     const message =
       `The replay of '${deadLetter}' was interrupted after ${this.#counts.replayed} letters (${error.message}). None is lost; ` +

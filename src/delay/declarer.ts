@@ -2,6 +2,7 @@ import type { DelaysContract } from '../contracts/delays.js';
 import type { TopologyStep } from '../contracts/topology.js';
 import { TopologyError } from '../errors.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
+import { classify } from '../transport/failures.js';
 import { type Link, TransportError } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import { type DelayQueue, digitAt, LEVELS, levelCountOf } from './levels.js';
@@ -151,8 +152,7 @@ class DelayDeclarer {
     } catch (error) {
       if (error instanceof TopologyError && error.code === 'ACCESS_REFUSED')
         throw bindingRefused(error, target);
-      // An exclusive queue of another connection.
-      if (error instanceof TransportError && error.replyCode === 405) {
+      if (error instanceof TransportError && classify(error) === 'locked') {
         const message = `The ${target.kind} '${target.name}' cannot get delayed messages: ${error.message}`;
         throw new TopologyError('ACCESS_REFUSED', target.name, message, { cause: error });
       }

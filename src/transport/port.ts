@@ -203,18 +203,7 @@ export function channelsExhausted(channelMax: number, cause?: unknown): Transpor
   return new TransportError(message, { isExhausted: true, cause });
 }
 
-/**
- * The refusal of a channel beyond an administrator's limit for a user, over all connections: the server closes the connection
- * over it. Undefined when the connection ended for another reason.
- */
-export function userLimitReached(reason: Error): TransportError | undefined {
-  const { code, replyCode = code } = reason as { readonly code?: unknown; readonly replyCode?: unknown };
-  if (replyCode !== 530 || !reason.message.includes('number of channels opened')) return undefined;
-  const text = /with message "(.*)"$/s.exec(reason.message)?.[1] ?? reason.message;
-  return new TransportError(text, { replyCode: 530, isExhausted: true, cause: reason });
-}
-
-/** Why an address could not be connected to. */
+/** Why one address could not be connected to. */
 export class DialError extends Error {
   readonly code: ConnectionErrorCode;
   /** False when the address did not respond, so that trying again soon costs a server nothing. */

@@ -13,6 +13,7 @@ const layers: readonly (readonly string[])[] = [
   ['errors', 'version'],
   ['util'],
   ['transport/port'],
+  ['transport/failures'],
   ['diagnostics'],
   ['transport/round-trip-timeout'],
   ['transport/rabbitmq'],
@@ -36,7 +37,13 @@ const layers: readonly (readonly string[])[] = [
 
 /** Layers that know nothing of those below them but these. */
 const closed: Readonly<Record<string, readonly string[]>> = {
-  'transport/rabbitmq': ['errors', 'util', 'transport/port', 'transport/round-trip-timeout'],
+  'transport/rabbitmq': [
+    'errors',
+    'util',
+    'transport/port',
+    'transport/failures',
+    'transport/round-trip-timeout',
+  ],
   'transport/memory': ['errors', 'util', 'transport/port'],
 };
 
@@ -50,7 +57,6 @@ const hidden: Readonly<Record<string, readonly string[]>> = {
 const known: readonly string[] = [
   'broker/registry <- dead-letters/operations',
   'broker/registry <- rpc/procedures',
-  'broker/administration <- dead-letters/dead-letters',
   'broker/test-hooks <- consumer/consumer-factory',
   'broker/test-hooks <- consumer/settlement/settlement',
   'broker/test-hooks <- consumer/pipeline',

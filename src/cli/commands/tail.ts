@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { QueueContract } from '../../contracts/queue.js';
 import { QueueScan } from '../../dead-letters/queue-scan.js';
 import { Connection } from '../../transport/connection/connection.js';
+import { classify } from '../../transport/failures.js';
 import { makeTransport } from '../../transport/make-transport.js';
 import { type Channel, type Delivery, type Link, TransportError } from '../../transport/port.js';
 import { systemClock } from '../../util/clock.js';
@@ -219,9 +220,12 @@ function connectionTo(where: Where): Connection {
 /** A refusal of the server in the words of this command. */
 function explained(error: unknown, name: string): unknown {
   if (!(error instanceof TransportError)) return error;
-  if (error.replyCode === 404)
-    return new CommandFailure(EXIT.no, `there is no '${printable(name)}' on the server`);
-  return error.replyCode === undefined
-    ? new CommandFailure(EXIT.noConnection, `the connection was lost: ${error.message}`)
-    : new CommandFailure(EXIT.no, `'${printable(name)}': ${error.message}`);
+  switch (classify(error)) {
+    case 'missing':
+      return new CommandFailure(EXIT.no, `there is no '${printable(name)}' on the server`);
+    case 'lost':
+      return new CommandFailure(EXIT.noConnection, `the connection was lost: ${error.message}`);
+    default:
+      return new CommandFailure(EXIT.no, `'${printable(name)}': ${error.message}`);
+  }
 }

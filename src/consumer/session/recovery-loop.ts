@@ -4,8 +4,10 @@ import { consumedTopologyOf } from '../../contracts/topology.js';
 import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';
-import { declarerOf, toTopologyError } from '../../transport/declarations/declarer.js';
-import { type Delivery, type Link, TransportError } from '../../transport/port.js';
+import { declarerOf } from '../../transport/declarations/declarer.js';
+import { classify } from '../../transport/failures.js';
+import type { Delivery, Link } from '../../transport/port.js';
+import { toTopologyError } from '../../transport/public-errors.js';
 import { type Clock, raceAbort, sleep } from '../../util/clock.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
 import { Session } from './session.js';
@@ -136,21 +138,25 @@ export class RecoveryLoop {
     try {
       await declarerOf(link).run((channel) => channel.checkQueue(contract.name));
     } catch (error) {
-      if (!(error instanceof TransportError && error.replyCode === 404)) throw error;
+      if (classify(error) !== 'missing') throw error;
       position.restart();
     }
   }
 
   /** The error that ends the consumer, or undefined if another attempt may succeed. */
   #refusal(cause: unknown): Error | undefined {
-    // Another connection consumes exclusively: perhaps our own last one, until the server notices that it is gone.
-    if (cause instanceof TransportError && /in exclusive use/.test(cause.message)) return undefined;
     const { declare, name } = this.#settings.contract;
-    if (cause instanceof TransportError && cause.isExhausted && !this.#wasOpen) {
-      return new ConnectionError('CONNECTION_FAILED', `The queue '${name}': ${cause.message}`, { cause });
+    switch (classify(cause)) {
+      // Another consumer is exclusive: perhaps our own last connection, until the server notices that it is gone.
+      case 'exclusive':
+        return undefined;
+      case 'no-channel':
+        if (!(cause instanceof Error) || this.#wasOpen) return undefined;
+        return new ConnectionError('CONNECTION_FAILED', `The queue '${name}': ${cause.message}`, { cause });
+      // Deleted right after it was declared. A missing exchange comes as a TopologyError of the declaration.
+      case 'missing':
+        if (declare === true) return undefined;
     }
-    // Deleted right after it was declared. A missing exchange is reported as a TopologyError of the declaration.
-    if (cause instanceof TransportError && cause.replyCode === 404 && declare === true) return undefined;
     const error = toTopologyError(cause, name, `The queue '${name}'`);
     if (error instanceof TopologyError)
       return error.code === 'NOT_FOUND' && this.#wasOpen ? undefined : error;

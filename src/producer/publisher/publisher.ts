@@ -1,5 +1,6 @@
 import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../../errors.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
+import { classify } from '../../transport/failures.js';
 import {
   type ChannelOptions,
   type Link,
@@ -264,7 +265,7 @@ export class Publisher implements SlotHolder {
       else this.flush();
     } catch (error) {
       slot?.release();
-      if (error instanceof TransportError && error.isExhausted) slots?.exhausted();
+      if (classify(error) === 'no-channel') slots?.exhausted();
       this.#openFailed(error, link);
     }
   }
@@ -305,7 +306,7 @@ export class Publisher implements SlotHolder {
   /** Fails the messages that made the server close the channel: sent again, they would close it again. */
   #refuse(unconfirmed: readonly PendingSend[], error: TransportError): void {
     // Until the exchange is declared again, or found impossible to declare, the fate of the sends is unknown.
-    if (error.replyCode === 404 && this.#demand.shouldRedeclare(error)) return;
+    if (classify(error) === 'missing' && this.#demand.shouldRedeclare(error)) return;
     for (const pending of unconfirmed) {
       const reason = this.#errors.refusal(pending, error);
       if (reason) this.#sends.fail(pending, reason);

@@ -1,14 +1,7 @@
-import {
-  BufferFullError,
-  ClosedError,
-  MessageTooLargeError,
-  RejectedError,
-  TimeoutError,
-  UnroutableError,
-} from '../../errors.js';
+import { BufferFullError, ClosedError, RejectedError, TimeoutError, UnroutableError } from '../../errors.js';
 import type { Connection } from '../../transport/connection/connection.js';
-import { toTopologyError } from '../../transport/declarations/declarer.js';
 import type { TransportError } from '../../transport/port.js';
+import { toMessageError } from '../../transport/public-errors.js';
 import type { PendingSend } from './pending-send.js';
 
 /** Creates the errors of sends to one target, and says in them what happened to the message. */
@@ -61,17 +54,8 @@ export class SendErrors {
   }
 
   /** The error for a message that would make the server close the channel again; undefined if the message may be sent again. */
-  refusal(
-    { message: { content, exchange, routingKey } }: Pick<PendingSend, 'message'>,
-    error: TransportError,
-  ): unknown {
-    if (error.replyCode === 403 || error.replyCode === 404)
-      return toTopologyError(error, exchange || routingKey, this.#target);
-    const sizes = error.replyCode === 406 ? TOO_LARGE.exec(error.message) : null;
-    if (!sizes || content.length !== Number(sizes[1])) return undefined;
-    const limit = Number(sizes[2]);
-    const message = `The body for ${this.#target} has ${content.length} bytes, the server takes ${limit} at most`;
-    return new MessageTooLargeError(message, content.length, limit);
+  refusal({ message }: PendingSend, error: TransportError): unknown {
+    return toMessageError(error, message, this.#target);
   }
 
   #circumstances(): string {
@@ -87,6 +71,3 @@ const ADVICE = {
   exchange:
     "Bind a queue to the exchange, or send with 'mandatory: false' if no queue needs to receive the message",
 };
-
-/** RabbitMQ's words, since 3.8, for a message over `max_message_size`. */
-const TOO_LARGE = /message size (\d+) is larger than configured max size (\d+)/;

@@ -10,9 +10,9 @@ import {
   UnroutableError,
   ValidationError,
 } from '../../errors.js';
-import { SendErrors } from '../../producer/publisher/send-errors.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import type { TransportError } from '../../transport/port.js';
+import { toMessageError } from '../../transport/public-errors.js';
 import type { Failure } from '../responder/reply.js';
 import { MAX_PENDING, type PendingRequest } from './pending-requests.js';
 
@@ -70,10 +70,10 @@ export function encodingError({ procedure }: PendingRequest, cause: Error): Conf
 }
 
 /** The channel is gone, and the reply address with it. */
-export function lostError(request: PendingRequest, cause: TransportError, connection: Connection): unknown {
+export function lostError(request: PendingRequest, cause: TransportError): unknown {
   const target = targetOf(request.procedure);
   return (
-    new SendErrors(target, connection).refusal(request, cause) ??
+    toMessageError(cause, request.message, target) ??
     new ConnectionError(
       'CONNECTION_FAILED',
       `The connection was lost before the answer of ${target} came (${cause.message}). A responder may have worked on it`,

@@ -6,8 +6,8 @@ import { traceRequest } from '../../diagnostics/send.js';
 import { ClosedError, ConnectionError, type Issue, TopologyError } from '../../errors.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';
-import { toTopologyError } from '../../transport/declarations/declarer.js';
 import { type Delivery, TransportError } from '../../transport/port.js';
+import { toTopologyError } from '../../transport/public-errors.js';
 import { type Clock, raceAbort, sleep, withDeadline } from '../../util/clock.js';
 import { failureIn, REPLY_TO } from '../responder/reply.js';
 import { PendingRequest, PendingRequests } from './pending-requests.js';
@@ -231,8 +231,7 @@ export class Requester {
     this.#state = { status: 'idle' };
     const { connection, clock } = this.#settings;
     for (const request of this.#requests)
-      if (request.phase === 'sent')
-        this.#requests.fail(request, errors.lostError(request, error, connection));
+      if (request.phase === 'sent') this.#requests.fail(request, errors.lostError(request, error));
     // If the whole connection is lost, it has its own delay.
     const delayMs = connection.current ? this.#backoff.afterLoss(clock.now() - channel.openedAt) : 0;
     if (this.#requests.isWaiting) void this.#open(delayMs);

@@ -1,6 +1,6 @@
-import { TopologyError } from '../../errors.js';
 import type { Connection } from '../../transport/connection/connection.js';
-import { declarerOf, toTopologyError } from '../../transport/declarations/declarer.js';
+import { declarerOf } from '../../transport/declarations/declarer.js';
+import { classify } from '../../transport/failures.js';
 
 /** Finds out why the requests in a queue are not answered, in words for an error. */
 export class TimeoutDiagnosis {
@@ -31,9 +31,7 @@ export class TimeoutDiagnosis {
       if (consumers === 0) return 'no responder is running, its queue has no consumers';
       return `its queue has ${consumers} consumers, and ${messages} requests wait in it`;
     } catch (error) {
-      const refusal = toTopologyError(error, queue);
-      const isGone = refusal instanceof TopologyError && refusal.code === 'NOT_FOUND';
-      return isGone ? 'its queue was deleted' : undefined;
+      return classify(error) === 'missing' ? 'its queue was deleted' : undefined;
     }
   }
 }

@@ -1,6 +1,8 @@
 import { type Contract, type TopologyStep, topologyOf } from '../../contracts/topology.js';
-import { TopologyError, type TopologyErrorCode } from '../../errors.js';
+import { TopologyError } from '../../errors.js';
+import { classify, replyCodeOf } from '../failures.js';
 import { type Channel, type Link, TransportError } from '../port.js';
+import { toTopologyError } from '../public-errors.js';
 import type { QueueDeclarationLock } from './queue-lock.js';
 
 /** How something is declared. */
@@ -124,7 +126,7 @@ export class Declarer {
 
   /** If the server refuses by closing the whole connection, only the connection receives the reason. */
   async #explained(error: unknown): Promise<unknown> {
-    if (this.link.isOpen || !(error instanceof TransportError) || error.replyCode !== undefined) return error;
+    if (this.link.isOpen || classify(error) !== 'lost') return error;
     return refusalOf(await this.link.closed) ?? error;
   }
 
@@ -139,11 +141,9 @@ export class Declarer {
 
 /** A refusal that was given as the reason for closing the connection. */
 function refusalOf(reason: Error): TransportError | undefined {
-  const { code, replyCode = code } = reason as { readonly code?: unknown; readonly replyCode?: unknown };
-  // A feature that this version, or its configuration, denies is reported as an internal error (measured on 4.3).
-  const isDenied = replyCode === 541 && /^Feature `|- Feature `/m.test(reason.message);
-  if (!isDenied && replyCode !== 503 && replyCode !== 540) return undefined;
-  return new TransportError(reason.message, { replyCode: isDenied ? 540 : replyCode, cause: reason });
+  const failure = classify(reason);
+  if (failure !== 'unsupported' && failure !== 'transient-denied') return undefined;
+  return new TransportError(reason.message, { replyCode: replyCodeOf(reason), cause: reason });
 }
 
 const declarers = new WeakMap<Link, Declarer>();
@@ -162,54 +162,6 @@ export function declarerOf(link: Link): Declarer {
 export function serialiseDeclarations(link: Link, turns: QueueDeclarationLock): void {
   declarers.set(link, new Declarer(link, turns));
 }
-
-/**
- * Converts a refusal of the server to a `TopologyError`; an error after which another attempt may succeed is returned as it
- * is.
- *
- * @param name - of the queue or exchange in question
- * @param subject - what the refusal is about, in words
- */
-export function toTopologyError(error: unknown, name: string, subject = `'${name}'`): unknown {
-  if (!(error instanceof TransportError) || error.replyCode === undefined) return error;
-  const code = CODES.get(error.replyCode);
-  if (!code) return error;
-  const text = /with message "(.*)"$/s.exec(error.message)?.[1] ?? error.message;
-  if (code === 'NOT_FOUND' && UNAVAILABLE.test(text)) return error;
-  const difference = INEQUIVALENT.exec(text);
-  if (text.includes('transient_nonexcl_queues')) {
-    const message = `${subject}: this server denies queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
-    return new TopologyError(code, name, message, { cause: error });
-  }
-  if (code !== 'MISMATCH' || !difference)
-    return new TopologyError(code, name, `${subject}: ${text}`, { cause: error });
-  const [, argument = '', declared = '', existing = ''] = difference;
-  return new TopologyError(
-    code,
-    name,
-    `${subject} exists with another '${argument}': this program declares ${declared}, the server has ${existing}. ` +
-      `Change the contract, or delete it on the server and let it be declared again`,
-    { cause: error, argument, declared, existing },
-  );
-}
-
-const CODES: ReadonlyMap<number, TopologyErrorCode> = new Map([
-  [403, 'ACCESS_REFUSED'],
-  [404, 'NOT_FOUND'],
-  [406, 'MISMATCH'],
-  // Refused in any case: a feature that this version of the server denies, or an unknown exchange type.
-  [503, 'MISMATCH'],
-  [540, 'MISMATCH'],
-]);
-
-/**
- * The queue exists, and comes back with its node or its supervisor (rabbit_amqqueue:not_found_or_absent_dirty and
- * rabbit_channel).
- */
-const UNAVAILABLE = /is down or inaccessible|is stopped by supervisor/;
-
-/** The words of rabbit_misc:assert_args_equivalence1/4, the same from 3.10 to 4.3. */
-const INEQUIVALENT = /inequivalent arg '([^']+)' for .*: received (.+?) but current is (.+)$/s;
 
 /** Without a place for dead letters, a message that fails permanently could only be retried again and again. */
 function withDeadLetterAdvice(refusal: TopologyError): TopologyError {

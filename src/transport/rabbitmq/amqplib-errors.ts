@@ -1,61 +1,64 @@
 import type { ConnectionErrorCode } from '../../errors.js';
+import { classify, classifyDial, classifyVhostRefusal, replyCodeOf, serverWords } from '../failures.js';
 import { DialError, TransportError } from '../port.js';
 import type { Address } from './address.js';
-
-/** The address did not respond: trying again soon costs no server anything. */
-const UNREACHED = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EHOSTDOWN',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EADDRNOTAVAIL',
-]);
 
 /**
  * Converts a failure to connect, in whatever form amqplib or Node reports it.
  *
- * @param serverWords - the text of the server's last `connection.close`, if it could be read
+ * @param vhostWords - the text with which the server refused the virtual host, when it could be read
  */
-export function dialFailure(error: unknown, address: Address, serverWords: string | undefined): DialError {
+export function dialFailure(error: unknown, address: Address, vhostWords: string | undefined): DialError {
   if (error instanceof DialError) return error;
   const { code, text } = describe(error);
-  if (code !== undefined && UNREACHED.has(code)) {
-    return new DialError('CONNECTION_FAILED', text, { reachedServer: false, cause: error });
+  const dialError = (code: ConnectionErrorCode, message: string, reachedServer = true) =>
+    new DialError(code, message, { reachedServer, cause: error });
+  switch (classifyDial(code, text)) {
+    case 'unreached':
+      return dialError('CONNECTION_FAILED', text, false);
+    case 'tls':
+      return dialError('TLS_REFUSED', text);
+    case 'credentials':
+      return dialError('ACCESS_REFUSED', `the server refused the credentials (${text})`);
+    case 'vhost': {
+      const reason =
+        vhostWords ?? 'it is unknown, the user has no access to it, or a connection limit is reached';
+      const message = `the server refused the virtual host '${address.vhost}': ${reason}`;
+      return dialError(vhostCode(vhostWords), message);
+    }
+    case 'broken':
+      return dialError('CONNECTION_FAILED', text);
   }
-  if (isTlsRefusal(code, text)) {
-    return new DialError('TLS_REFUSED', text, { reachedServer: true, cause: error });
-  }
-  if (/ACCESS.REFUSED|\b403\b|SASL mechanism/.test(text)) {
-    const reason = `the server refused the credentials (${text})`;
-    return new DialError('ACCESS_REFUSED', reason, { reachedServer: true, cause: error });
-  }
-  if (/Expected ConnectionOpenOk/.test(text)) {
-    // amqplib reports no more than this about a connection.close at this point; the server's own words are on the wire.
-    const reason =
-      serverWords ?? 'it is unknown, the user has no access to it, or a connection limit is reached';
-    const message = `the server refused the virtual host '${address.vhost}': ${reason}`;
-    return new DialError(vhostRefusal(serverWords), message, { reachedServer: true, cause: error });
-  }
-  return new DialError('CONNECTION_FAILED', text, { reachedServer: true, cause: error });
 }
 
-function vhostRefusal(serverWords: string | undefined): ConnectionErrorCode {
-  if (serverWords === undefined || /not found/.test(serverWords)) return 'VHOST_NOT_FOUND';
-  // The virtual host exists, and is starting or stopping: trying again helps.
-  return / is down/.test(serverWords) ? 'CONNECTION_FAILED' : 'ACCESS_REFUSED';
+function vhostCode(words: string | undefined): ConnectionErrorCode {
+  if (words === undefined) return 'VHOST_NOT_FOUND';
+  switch (classifyVhostRefusal(words)) {
+    case 'missing':
+      return 'VHOST_NOT_FOUND';
+    case 'down':
+      return 'CONNECTION_FAILED';
+    case 'access':
+    case 'refused':
+      return 'ACCESS_REFUSED';
+  }
 }
 
 /** Converts an error of amqplib to one of ours: the reply code is a property, or stands in the text. */
 export function toTransportError(error: unknown, fallback = 'the channel is closed'): TransportError {
   if (error instanceof TransportError) return error;
   if (!(error instanceof Error)) return new TransportError(fallback, { cause: error });
-  const { code } = error as { code?: unknown };
-  return new TransportError(error.message || fallback, {
-    replyCode: typeof code === 'number' ? code : undefined,
-    cause: error,
-  });
+  return new TransportError(error.message || fallback, { replyCode: replyCodeOf(error), cause: error });
+}
+
+/**
+ * The refusal of a channel beyond those that an administrator allows a user, over all of its connections: the server closes the
+ * connection over it. Undefined when the connection ended for another reason.
+ */
+export function userLimitReached(reason: Error): TransportError | undefined {
+  if (classify(reason) !== 'no-channel') return undefined;
+  const replyCode = replyCodeOf(reason);
+  return new TransportError(serverWords(reason), { replyCode, isExhausted: true, cause: reason });
 }
 
 function describe(error: unknown): { code: string | undefined; text: string } {
@@ -69,14 +72,4 @@ function describe(error: unknown): { code: string | undefined; text: string } {
   const name = typeof code === 'string' ? code : undefined;
   const text = (error.message || name || error.name).replaceAll(/\s+/g, ' ').trim();
   return { code: name, text: name && !text.includes(name) ? `${text} (${name})` : text };
-}
-
-function isTlsRefusal(code: string | undefined, text: string): boolean {
-  if (code === undefined) return false;
-  if (code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')) return true;
-  if (
-    /^(?:CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/.test(code)
-  )
-    return true;
-  return code === 'EPROTO' || /\bSSL routines\b/.test(text);
 }

@@ -1,17 +1,11 @@
 import type { Channel as AmqpChannel, ChannelModel, ConfirmChannel } from 'amqplib';
 import { type Clock, raceAbort, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/deferred.js';
-import {
-  type Channel,
-  type ChannelOptions,
-  channelsExhausted,
-  type Link,
-  TransportError,
-  userLimitReached,
-} from '../port.js';
+import { hasNoChannelLeft } from '../failures.js';
+import { type Channel, type ChannelOptions, channelsExhausted, type Link, TransportError } from '../port.js';
 import { RoundTripTimeout } from '../round-trip-timeout.js';
+import { toTransportError, userLimitReached } from './amqplib-errors.js';
 import { RabbitChannel } from './channel.js';
-import { toTransportError } from './amqplib-errors.js';
 import { FramePath } from './frames/frame-path.js';
 import type { OwnFrames } from './frames/own-frames.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
@@ -106,11 +100,8 @@ export class RabbitLink implements Link {
     return new RabbitChannel(channel, options, requests, (path) => this.#path(channel, path));
   }
 
-  /** amqplib has no code for it (connection.js, freshChannel). */
   #refused(error: unknown): never {
-    throw /No channels left to allocate/.test(String(error))
-      ? channelsExhausted(this.channelMax, error)
-      : error;
+    throw hasNoChannelLeft(error) ? channelsExhausted(this.channelMax, error) : error;
   }
 
   #path(channel: AmqpChannel | ConfirmChannel, options: MessagePathOptions): MessagePath {

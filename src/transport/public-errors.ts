@@ -1,0 +1,89 @@
+import { ConnectionError, MessageTooLargeError, TopologyError, type TopologyErrorCode } from '../errors.js';
+import { classify, differenceOf, type Failure, serverWords, sizesOf } from './failures.js';
+import { type OutgoingMessage, TransportError } from './port.js';
+
+/** The refusals that are about a queue or an exchange, and stay the same until the topology or a permission changes. */
+const TOPOLOGY_CODES: Readonly<Partial<Record<Failure, TopologyErrorCode>>> = {
+  access: 'ACCESS_REFUSED',
+  exclusive: 'ACCESS_REFUSED',
+  missing: 'NOT_FOUND',
+  mismatch: 'MISMATCH',
+  'too-large': 'MISMATCH',
+  // Refused as such, whatever exists.
+  unsupported: 'MISMATCH',
+  'transient-denied': 'MISMATCH',
+};
+
+/**
+ * A refusal of the server as a `TopologyError`, or the error as it is when another attempt may succeed.
+ *
+ * @param name - of the queue or exchange in question
+ * @param subject - what the refusal is about, in words
+ */
+export function toTopologyError(error: unknown, name: string, subject = `'${name}'`): unknown {
+  const failure = classify(error);
+  const code = failure && TOPOLOGY_CODES[failure];
+  if (!(error instanceof TransportError) || !code) return error;
+  if (failure === 'transient-denied') {
+    const message = `${subject}: this server denies queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
+    return new TopologyError(code, name, message, { cause: error });
+  }
+  const difference = failure === 'mismatch' ? differenceOf(error) : undefined;
+  if (!difference)
+    return new TopologyError(code, name, `${subject}: ${serverWords(error)}`, { cause: error });
+  const { argument, declared, existing } = difference;
+  return new TopologyError(
+    code,
+    name,
+    `${subject} exists with another '${argument}': this program declares ${declared}, the server has ${existing}. ` +
+      `Change the contract, or delete it on the server and let it be declared again`,
+    { cause: error, argument, declared, existing },
+  );
+}
+
+/**
+ * The error of a message that was in flight when the server closed the channel: it would be closed over it again. Undefined when
+ * the message may be sent again.
+ *
+ * @param target - what the message is for, in words
+ */
+export function toMessageError(
+  error: TransportError,
+  { content, exchange, routingKey }: OutgoingMessage,
+  target: string,
+): unknown {
+  switch (classify(error)) {
+    case 'access':
+    case 'exclusive':
+    case 'missing':
+      return toTopologyError(error, exchange || routingKey, target);
+    case 'too-large': {
+      const { sizeBytes, limitBytes } = sizesOf(error);
+      // It is about one message of those in flight.
+      if (content.length !== sizeBytes) return undefined;
+      const message = `The body for ${target} has ${sizeBytes} bytes, the server takes ${limitBytes} at most`;
+      return new MessageTooLargeError(message, sizeBytes, limitBytes);
+    }
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * What went wrong on the server's side, as one of the public errors. Every other error stays as it is.
+ *
+ * @param target - the queue or exchange in question
+ */
+export function toPublicError(error: unknown, target: string): unknown {
+  const refusal = toTopologyError(error, target);
+  if (!(refusal instanceof TransportError)) return refusal;
+  const { message } = refusal;
+  switch (classify(refusal)) {
+    case 'lost':
+    case 'no-channel':
+      return new ConnectionError('CONNECTION_FAILED', message, { cause: refusal });
+    default:
+      // Such as 'locked': an exclusive queue of another connection.
+      return new TopologyError('ACCESS_REFUSED', target, `'${target}': ${message}`, { cause: refusal });
+  }
+}
