@@ -261,5 +261,11 @@ export function classifyVhostRefusal(words: string): VhostRefusal {
   return VHOST_REFUSALS.find(({ text }) => text.test(words))?.refusal ?? 'refused';
 }
 
+/** How the text of a refusal begins on the wire: `INTERNAL_ERROR` where the virtual host is down (rabbit_reader:is_vhost_alive). */
+const REFUSAL_ON_THE_WIRE = /(?:NOT_ALLOWED|INTERNAL_ERROR) - [\x20-\x7e]+/;
+
+/** Finds the server's refusal of a virtual host among the bytes of a handshake. */
+export const vhostRefusalIn = (bytes: string) => REFUSAL_ON_THE_WIRE.exec(bytes)?.[0];
+
 /** amqplib has no code for it (lib/connection.js, freshChannel). */
 export const hasNoChannelLeft = (error: unknown) => /No channels left to allocate/.test(String(error));

@@ -1,14 +1,12 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
+import { vhostRefusalIn } from '../failures.js';
 
 /** The channel on which Node announces each new client socket while `connect` is being called (Node 18.8 and later). */
 const NEW_SOCKET = 'net.client.socket';
 
 /** More than any handshake sends. */
 const MAX_BYTES = 16 * 1024;
-
-/** The server's refusals to open a virtual host (rabbit_reader, the same words from 3.10 to 4.3). */
-const REFUSAL = /NOT_ALLOWED - [\x20-\x7e]+/;
 
 /**
  * Reads what the server sends during the handshake. When the server refuses a virtual host, amqplib discards its words, and
@@ -36,7 +34,7 @@ export class HandshakeTap {
 
   /** What the server said when it refused. */
   get refusal(): string | undefined {
-    return REFUSAL.exec(Buffer.concat(this.#chunks).toString('latin1'))?.[0];
+    return vhostRefusalIn(Buffer.concat(this.#chunks).toString('latin1'));
   }
 
   stop(): void {

@@ -11,6 +11,7 @@ import {
   serverWords,
   sizesOf,
   type VhostRefusal,
+  vhostRefusalIn,
 } from '../../../src/transport/failures.js';
 import { channelsExhausted, TransportError } from '../../../src/transport/port.js';
 
@@ -162,5 +163,6 @@ describe('the class of a failure to connect', () => {
     ['NOT_ALLOWED - connection refused: node connection limit (1) is reached', 'refused'],
   ])('to a virtual host is told by the words of the server: %s', (words, vhostRefusal) => {
     expect(classifyVhostRefusal(words)).toBe(vhostRefusal);
+    expect(vhostRefusalIn(`\u0001\u0000\n\u00002${words}\u0000\n\u0000(\u00ce`)).toBe(words);
   });
 });
