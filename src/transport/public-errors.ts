@@ -15,7 +15,8 @@ const TOPOLOGY_CODES: Readonly<Partial<Record<Failure, TopologyErrorCode>>> = {
 };
 
 /**
- * A refusal of the server as a `TopologyError`, or the error as it is when another attempt may succeed.
+ * Converts a refusal of the server to a `TopologyError`; an error after which another attempt may succeed is returned as it
+ * is.
  *
  * @param name - of the queue or exchange in question
  * @param subject - what the refusal is about, in words
@@ -42,8 +43,8 @@ export function toTopologyError(error: unknown, name: string, subject = `'${name
 }
 
 /**
- * The error of a message that was in flight when the server closed the channel: it would be closed over it again. Undefined when
- * the message may be sent again.
+ * The error of a message that was in flight when the server closed the channel over it: sent again, it would close the next one.
+ * Undefined if the message may be sent again.
  *
  * @param target - what the message is for, in words
  */
@@ -70,7 +71,7 @@ export function toMessageError(
 }
 
 /**
- * What went wrong on the server's side, as one of the public errors. Every other error stays as it is.
+ * Converts an error of the transport to one of the public errors. Every other error is returned as it is.
  *
  * @param target - the queue or exchange in question
  */
