@@ -153,12 +153,16 @@ describe('an old connection that the server still holds for alive', () => {
     });
     const handled = new Set<number>();
     let isStuck = true;
-    const consumer = broker.consumer(held, ({ body, signal }) => {
-      if (!isStuck) return void handled.add(body.n);
-      return new Promise<void>((_, reject) =>
-        signal.addEventListener('abort', () => reject(signal.reason as Error)),
-      );
-    });
+    const consumer = broker.consumer(
+      held,
+      ({ body, signal }) => {
+        if (!isStuck) return void handled.add(body.n);
+        return new Promise<void>((_, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason as Error)),
+        );
+      },
+      { prefetch: 20 },
+    );
     await consumer.ready;
     await expect.poll(() => consumer.stats.waiting).toBe(19);
     proxy.freeze();

@@ -160,22 +160,64 @@ describe('a message that kills its worker each time', () => {
   });
 });
 
-describe('a message that the decoder cannot read', () => {
-  it('costs a connection each time, at a pace that slows down', { timeout: 90_000 }, async ({ task }) => {
+describe('a message from a broken peer', () => {
+  /** Spoils each delivery with the header `poison` on its way to the client, for as long as `isPoisoned()`. */
+  function poison(
+    proxy: TcpProxy,
+    isPoisoned: () => boolean,
+    spoil: (chunk: Buffer, at: number) => void,
+  ): void {
+    proxy.intercept((chunk, direction) => {
+      const at = chunk.indexOf('poisonS', 0, 'latin1');
+      if (!isPoisoned() || direction === 'to-server' || at < 0) return [chunk];
+      const spoiled = Buffer.from(chunk);
+      spoil(spoiled, at);
+      return [spoiled];
+    });
+  }
+
+  it('is a dead letter when its headers cannot be read, and costs no connection', {
+    timeout: 60_000,
+  }, async () => {
+    await using vhost = await createVhost(server);
+    await using proxy = await TcpProxy.listen(vhost.url);
+    await using direct = await Broker.connect(vhost.url);
+    await direct.declare(numbers);
+    const producer = direct.producer(numbers);
+    await producer.send({ n: 1 }, { headers: { poison: 'ABCDEF' } });
+    await producer.send({ n: 2 });
+    // No type of field has this tag.
+    poison(
+      proxy,
+      () => true,
+      (chunk, at) => chunk.writeUInt8(0x5a, at + 'poison'.length),
+    );
+    await using broker = await Broker.connect(proxy.via(vhost.url));
+    const events = recordEvents(broker);
+    const handled: number[] = [];
+    broker.consumer(numbers, ({ body }) => void handled.push(body.n));
+    await expect.poll(() => handled, { timeout: 30_000 }).toEqual([2]);
+    await expect.poll(() => events.of('dead-lettered').length).toBe(1);
+    expect(events.of('disconnected')).toEqual([]);
+    const [letter] = await direct.deadLetters(numbers).list();
+    expect(letter).toMatchObject({ body: { n: 1 }, error: { code: 'INVALID_BODY' } });
+  });
+
+  it('costs a connection each time when its frame cannot be read, at a pace that slows down', {
+    timeout: 90_000,
+  }, async ({ task }) => {
     await using vhost = await createVhost(server);
     await using proxy = await TcpProxy.listen(vhost.url);
     await using direct = await Broker.connect(vhost.url);
     await direct.declare(numbers);
     await direct.producer(numbers).send({ n: 1 }, { headers: { poison: 'ABCDEF' } });
     let isPoisoned = true;
-    proxy.intercept((chunk, direction) => {
-      const at = chunk.indexOf('poisonS', 0, 'latin1');
-      if (!isPoisoned || direction === 'to-server' || at < 0) return [chunk];
-      const unreadable = Buffer.from(chunk);
-      // A type of field that there is none of.
-      unreadable[at + 'poison'.length] = 0x5a;
-      return [unreadable];
-    });
+    // The content header ends with another byte than a frame has to. A body frame follows it.
+    poison(
+      proxy,
+      () => isPoisoned,
+      (chunk, at) => chunk.writeUInt8(0, chunk.indexOf(Buffer.from([0xce, 3]), at)),
+    );
     // Every delay is as long as it may be.
     vi.spyOn(Math, 'random').mockReturnValue(0.99);
     await using broker = await Broker.connect(proxy.via(vhost.url));
