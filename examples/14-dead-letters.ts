@@ -14,6 +14,9 @@ const oldPage = queue(signups.name, z.looseObject({ email: z.string() }), { decl
 const url = process.env.RABBITMQ_URL ?? 'memory://examples';
 await using _queues = await freshQueues(url, signups);
 await using broker = await Broker.connect(url, { name: 'sign-ups' });
+// Failures are wanted here. Without a listener or a logger, the process would warn of the first one.
+broker.on('handler-error', () => {});
+broker.on('invalid-message', () => {});
 
 const VAT: Readonly<Record<string, number>> = { DE: 19, FR: 20 };
 const banned = new Set(['mallory@example.com']);

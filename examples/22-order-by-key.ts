@@ -13,6 +13,8 @@ const bookings = queue('example.bookings', z.object({ account: z.string(), amoun
 
 await using _queues = await freshQueues(url, bookings);
 await using broker = await Broker.connect(url);
+// One run fails, as it should. Without a listener or a logger, the process would warn of it.
+broker.on('handler-error', () => {});
 
 const booked = new Map<string, number[]>();
 let running = 0;

@@ -48,6 +48,8 @@ export interface BrokerEvents {
     readonly messageId: string | undefined;
     readonly attempt: number;
     readonly error: unknown;
+    /** Present when the handler was told to stop: the delivery was lost, or the consumer was closed. */
+    readonly aborted?: true;
   };
   /** A message is in its dead-letter queue, or was dropped because there is none. */
   'dead-lettered': {
@@ -268,7 +270,9 @@ function onRejection(result: unknown, listener: (error: unknown) => void): void 
 /** Warns of a failed message if neither a listener nor a logger does. */
 function warnOf<E extends BrokerEvent>(warnings: Warnings, event: E, details: BrokerEvents[E]): void {
   if (event === 'handler-error') {
-    const { queue, error } = details as BrokerEvents['handler-error'];
+    const { queue, error, aborted } = details as BrokerEvents['handler-error'];
+    // The handler did what its signal asked for.
+    if (aborted) return;
     const text = `Leveret: a handler of the queue '${queue}' failed: ${messageOf(error)}`;
     warnings.once('LEVERET_HANDLER_ERROR', queue, `${text}. ${ADVICE(event)}`);
   } else if (event === 'invalid-message') {

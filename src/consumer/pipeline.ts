@@ -119,8 +119,10 @@ export class MessagePipeline {
     if (work) {
       const onFailed = (message: ReceivedMessage, error: unknown) => {
         const { id, attempt, isHeldBack } = message;
-        if (!isHeldBack)
-          events.emit('handler-error', { queue: contract.name, messageId: id, attempt, error });
+        if (!isHeldBack) {
+          const details = { queue: contract.name, messageId: id, attempt, error };
+          events.emit('handler-error', message.abortReason ? { ...details, aborted: true } : details);
+        }
         message.fail(error);
       };
       const isHeld = (message: ReceivedMessage) =>

@@ -1,4 +1,4 @@
-import { Broker, type BrokerOptions, queue } from 'leveret';
+import { Broker, type BrokerEvents, type BrokerOptions, queue } from 'leveret';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 
@@ -44,6 +44,30 @@ describe('a handler that throws', () => {
     await withBroker((broker) => fail(broker.on('handler-error', () => {})));
     await withBroker(fail, { logger: silent });
     expect(codes()).toEqual([]);
+  });
+});
+
+describe('a handler that ends because its signal has aborted', () => {
+  const stop = async (broker: Broker) => {
+    const consumer = broker.consumer(
+      jobs,
+      ({ signal }) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('stopped')))),
+    );
+    await broker.producer(jobs).send({ id: 1 });
+    await expect.poll(() => consumer.stats.inFlight).toBe(1);
+    await consumer.close({ timeoutMs: 1 });
+  };
+
+  it('is not told of, because it did as it was asked', async () => {
+    await withBroker(stop);
+    expect(codes()).toEqual([]);
+  });
+
+  it('is marked in its event', async () => {
+    const errors: BrokerEvents['handler-error'][] = [];
+    await withBroker((broker) => stop(broker.on('handler-error', (error) => errors.push(error))));
+    expect(errors).toMatchObject([{ queue: 'jobs', aborted: true }]);
   });
 });
 

@@ -213,6 +213,11 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     return this.#controller.signal;
   }
 
+  /** Why the signal aborts; undefined as long as it does not. */
+  get abortReason(): Error | undefined {
+    return this.#abortReason;
+  }
+
   get raw(): Uint8Array {
     return this.delivery.content;
   }
