@@ -11,7 +11,13 @@ describe('the health of a broker', () => {
   it('is down before it is connected and after it is closed', async () => {
     await using vhost = await createVhost();
     const broker = new Broker(vhost.url);
-    expect(broker.health()).toEqual({ status: 'down', connections: [], consumers: [], producers: [] });
+    expect(broker.health()).toEqual({
+      status: 'down',
+      connections: [],
+      consumers: [],
+      producers: [],
+      relays: [],
+    });
     await broker.connect();
     expect(broker.health()).toEqual({
       status: 'up',
@@ -26,6 +32,7 @@ describe('the health of a broker', () => {
       ],
       consumers: [],
       producers: [],
+      relays: [],
     });
     await broker.close();
     expect(broker.health()).toMatchObject({ status: 'down', consumers: [], producers: [] });
