@@ -94,6 +94,8 @@ export function assemble(
     onRestored: (contract) => restoreTopology(contract, connections, registry, events),
   });
   registry.addProducers(producers);
+  const procedures = new Procedures({ connection: publish, clock, events, maxBodyBytes, consumers });
+  for (const publisher of procedures.publishers) registry.addPublisher(publisher);
   return {
     options,
     clock,
@@ -103,7 +105,7 @@ export function assemble(
     registry,
     administration: new Administration(connections, clock),
     consumers,
-    procedures: new Procedures({ connection: publish, clock, events, maxBodyBytes, registry, consumers }),
+    procedures,
     producers,
     relays: new RelayFactory({ connection: publish, clock, events, registry, onRelay: testHooks?.onRelay }),
     office: registry.addTask(new DeadLetterOperations(connections, clock, maxBodyBytes, testHooks?.onReplay)),

@@ -4,17 +4,8 @@ import { sourcesOf } from '../contracts/topology.js';
 import type { RelayHealth } from '../outbox/relay.js';
 import type { TableRelay } from '../outbox/table-relay.js';
 import type { Producers } from '../producer/producers.js';
+import type { BackgroundPublisher } from '../producer/publisher/background-publisher.js';
 import type { ConsumerHealth, ProducerHealth } from './health.js';
-
-/** Another part that publishes for a broker, such as its dead letters. */
-export interface BackgroundPublisher {
-  /** Accepts nothing new and waits for what is in progress. */
-  close(): Promise<void>;
-  /** Accepts nothing new and abandons what is in progress. */
-  abort(): void;
-  /** Publishes what a resource alarm has held back. */
-  flush(): void;
-}
 
 /** The most failed consumers that are remembered. */
 const MAX_FAILED = 100;

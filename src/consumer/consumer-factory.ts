@@ -1,4 +1,3 @@
-import type { TestHooks } from '../broker/test-hooks.js';
 import type { SubscriptionContract } from '../contracts/exchange.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
@@ -10,15 +9,25 @@ import type { BatchConsumerOptions } from './options/batch-options.js';
 import type { HandlerOptions, ResolvedConsumerOptions } from './options/consumer-options.js';
 import type { BatchWork, Work } from './workers/make-worker.js';
 
+/** What the testing kit puts around handlers. */
+export interface HandlerWrapper {
+  /**
+   * Wraps a handler that runs inside a transaction or an idempotency guard: a simulated crash of the handler has to end the
+   * guard, too.
+   */
+  wrapGuarded<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown;
+  wrapHandler<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown;
+}
+
 /** Creates the consumers of a broker. */
 export class ConsumerFactory {
   readonly #host: ConsumerHost;
-  readonly #testHooks: TestHooks | undefined;
+  readonly #wrapper: HandlerWrapper | undefined;
   readonly #isClosing: () => boolean;
 
-  constructor(host: ConsumerHost, testHooks: TestHooks | undefined, isClosing: () => boolean) {
+  constructor(host: ConsumerHost, wrapper: HandlerWrapper | undefined, isClosing: () => boolean) {
     this.#host = host;
-    this.#testHooks = testHooks;
+    this.#wrapper = wrapper;
     this.#isClosing = isClosing;
   }
 
@@ -33,7 +42,7 @@ export class ConsumerFactory {
     const { contract, handler, options, given } = parseConsumerArguments(givenContract, rest);
     const makeGuard = this.#host.resolveGuard(contract, handler !== undefined, given, options);
     if (!handler || !makeGuard) return this.make(contract, handler && this.wrap(handler), options);
-    const guard = makeGuard(this.#testHooks?.wrapGuarded(handler) ?? handler, this.#host.events);
+    const guard = makeGuard(this.#wrapper?.wrapGuarded(handler) ?? handler, this.#host.events);
     return this.make(contract, { guard }, options);
   }
 
@@ -50,7 +59,7 @@ export class ConsumerFactory {
 
   /** The handler as it runs: the testing kit may wrap it. */
   wrap<A extends readonly unknown[]>(handler: (...args: A) => unknown): (...args: A) => unknown {
-    return this.#testHooks?.wrapHandler(handler) ?? handler;
+    return this.#wrapper?.wrapHandler(handler) ?? handler;
   }
 
   /** @param answerFailure - for a responder: answers a request that failed */

@@ -1,4 +1,3 @@
-import type { OutcomeListener } from '../broker/test-hooks.js';
 import { subscribedExchangeOf } from '../contracts/exchange.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ConsumerTracer } from '../diagnostics/consume.js';
@@ -19,6 +18,7 @@ import type { ResolvedConsumerOptions } from './options/consumer-options.js';
 import { Parking } from './parking.js';
 import type { Session } from './session/session.js';
 import { InPlaceRetries } from './settlement/in-place-retries.js';
+import type { OutcomeListener } from './settlement/outcome.js';
 import { MAX_HOLD_MS, Settlement } from './settlement/settlement.js';
 import { LoopWorker, type LoopWorkerSettings } from './workers/loop-worker.js';
 import { guardOf, makeWorker, type Work } from './workers/make-worker.js';

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { ConfigurationError } from '../errors.js';
-import { expectTable } from '../messages/headers.js';
 import {
   type Check,
   checkOptions,
@@ -12,6 +11,7 @@ import {
   expectShortString,
   show,
 } from '../util/checks.js';
+import { expectTable } from '../util/table-check.js';
 import { type ContentTypes, expectContentTypes, resolveContentTypes } from './body/content-types.js';
 import type { CodecName, Travelling } from './body/json.js';
 import type { InputOf, OutputOf, Schema } from './body/schema.js';

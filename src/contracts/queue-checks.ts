@@ -1,6 +1,4 @@
-import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError } from '../errors.js';
-import { expectTable } from '../messages/headers.js';
 import {
   type Check,
   checkOptions,
@@ -15,6 +13,8 @@ import {
   expectShortString,
   show,
 } from '../util/checks.js';
+import { MAX_DELAY_MS } from '../util/limits.js';
+import { expectTable } from '../util/table-check.js';
 import { type ContentTypes, expectContentTypes } from './body/content-types.js';
 import type { CodecName } from './body/json.js';
 import { isSchema } from './body/schema.js';

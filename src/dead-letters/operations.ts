@@ -1,6 +1,6 @@
-import type { BackgroundPublisher } from '../broker/registry.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ClosedError } from '../errors.js';
+import type { BackgroundPublisher } from '../producer/publisher/background-publisher.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { Role } from '../transport/port.js';

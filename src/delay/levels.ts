@@ -1,6 +1,3 @@
-/** The longest delay: 60 days, in milliseconds. */
-export const MAX_DELAY_MS = 60 * 24 * 60 * 60_000;
-
 /**
  * A delay is a base-4 number that counts units of 62.5 ms. Each digit other than 0 is one wait in a queue: base 2 would need
  * fewer queues, but up to twice as many waits, each of which costs time.
@@ -36,7 +33,7 @@ export const LEVELS: readonly Level[] = Array.from({ length: 14 }, (_, at) => {
 /**
  * A delay in units: at least as long, and less than 63 ms longer. 0 is no delay.
  *
- * @param delayMs - at most {@link MAX_DELAY_MS}
+ * @param delayMs - at most `MAX_DELAY_MS`
  */
 export function unitsOf(delayMs: number): number {
   return Math.max(0, Math.ceil(delayMs / UNIT_MS));

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { type Issue, isLeveretError, messageOf, ValidationError } from '../errors.js';
 import {
@@ -37,6 +36,16 @@ const MAX_NAMED = 20;
 /** The most bytes that a property holds, an AMQP short string. */
 const MAX_SHORT_TEXT_BYTES = 255;
 
+/** The message that is copied. */
+export interface CopySource {
+  readonly delivery: Delivery;
+  /** Which run of the handler failed, from 1. */
+  readonly attempt: number;
+  /** Where the message was sent to, before any copy. */
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
 /** What a copy leaves out. */
 export interface CopyOptions {
   /** Leaves out the sender's headers, because they cannot be encoded again. */
@@ -45,7 +54,7 @@ export interface CopyOptions {
 
 /** The message as a dead letter: with its body, id and headers, and headers that say why. */
 export function deadLetterCopy(
-  message: ReceivedMessage,
+  message: CopySource,
   { name, deadLetter = '' }: QueueContract,
   error: unknown,
   failedAt: Date,
@@ -65,7 +74,7 @@ export function deadLetterCopy(
 
 /** The message for another attempt, at the end of its queue. */
 export function retryCopy(
-  message: ReceivedMessage,
+  message: CopySource,
   { name }: QueueContract,
   options: CopyOptions,
 ): OutgoingMessage {
@@ -79,7 +88,7 @@ export function retryCopy(
 }
 
 /** Tells the receiver of the copy where the message was sent to. Not needed for one that was sent to the queue itself. */
-function originHeadersOf({ exchange, routingKey }: ReceivedMessage): Record<string, unknown> {
+function originHeadersOf({ exchange, routingKey }: CopySource): Record<string, unknown> {
   return exchange === ''
     ? {}
     : { [ORIGIN_HEADERS.exchange]: exchange, [ORIGIN_HEADERS.routingKey]: routingKey };
@@ -107,7 +116,7 @@ export function replayCopy(
 
 function copyTo(
   queue: string,
-  { delivery }: Pick<ReceivedMessage, 'delivery'>,
+  { delivery }: Pick<CopySource, 'delivery'>,
   { withoutHeaders }: CopyOptions,
   added: Readonly<Record<string, unknown>>,
 ): OutgoingMessage {
@@ -175,7 +184,7 @@ function droppedHeaders(names: readonly string[]): Record<string, unknown> {
 }
 
 /** The copied properties. Expiration and user id are left out: the copy must not expire, and is not sent by that user. */
-function sameProperties(properties: ReceivedMessage['delivery']['properties']): MessageProperties {
+function sameProperties(properties: Delivery['properties']): MessageProperties {
   const { priority, timestamp } = properties;
   // A text that was not valid UTF-8 has grown, because amqplib replaces one wrong byte by three: it may be too long now.
   const text = (value: unknown) =>

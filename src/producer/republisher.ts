@@ -1,8 +1,7 @@
-import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { deadLetterTopologyOf } from '../contracts/topology.js';
 import { ConfigurationError, UnroutableError } from '../errors.js';
-import { type CopyOptions, deadLetterCopy, retryCopy } from '../messages/copies.js';
+import { type CopyOptions, type CopySource, deadLetterCopy, retryCopy } from '../messages/copies.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
 import { type OutgoingMessage, RETURN_ID_HEADER } from '../transport/port.js';
@@ -23,7 +22,7 @@ export class Republisher {
 
   /** Resolves when the dead letter is confirmed. Rejects when that is uncertain. */
   async deadLetter(
-    message: ReceivedMessage,
+    message: CopySource,
     contract: QueueContract,
     error: unknown,
     failedAt: Date,
@@ -46,7 +45,7 @@ export class Republisher {
    *
    * @param dueAt - when the copy is to be delivered; undefined: at once
    */
-  async retry(message: ReceivedMessage, contract: QueueContract, dueAt: number | undefined): Promise<void> {
+  async retry(message: CopySource, contract: QueueContract, dueAt: number | undefined): Promise<void> {
     await publishCopy(this.#publisher, (options) => retryCopy(message, contract, options), dueAt);
   }
 }

@@ -1,8 +1,8 @@
 import type { Contract } from '../contracts/topology.js';
-import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError } from '../errors.js';
 import { show } from '../util/checks.js';
 import type { Clock } from '../util/clock.js';
+import { MAX_DELAY_MS } from '../util/limits.js';
 import type { AnySendOptions } from './send-options.js';
 
 /**

@@ -1,6 +1,5 @@
 import type { ExchangeContract } from '../contracts/exchange.js';
 import type { Contract } from '../contracts/topology.js';
-import { MAX_DELAY_MS } from '../delay/levels.js';
 import { ConfigurationError, MessageTooLargeError } from '../errors.js';
 import { checkHeaders, expectHeaders, type HeaderValue, MAX_HEADERS_BYTES } from '../messages/headers.js';
 import {
@@ -15,6 +14,7 @@ import {
   expectSignal,
   show,
 } from '../util/checks.js';
+import { MAX_DELAY_MS } from '../util/limits.js';
 
 /** The options of a `send`. */
 export interface SendOptions {

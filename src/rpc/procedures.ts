@@ -1,4 +1,3 @@
-import type { Registry } from '../broker/registry.js';
 import type { ConsumerFactory } from '../consumer/consumer-factory.js';
 import type { Message } from '../consumer/delivery/message.js';
 import { resolveConsumerOptions } from '../consumer/options/consumer-options.js';
@@ -6,6 +5,7 @@ import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/procedure.js';
 import { ConfigurationError } from '../errors.js';
 import type { Events } from '../events.js';
+import type { BackgroundPublisher } from '../producer/publisher/background-publisher.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { show } from '../util/checks.js';
@@ -27,7 +27,6 @@ export interface ProceduresSettings {
   readonly clock: Clock;
   readonly events: Events;
   readonly maxBodyBytes: number;
-  readonly registry: Registry;
   readonly consumers: ConsumerFactory;
 }
 
@@ -45,7 +44,7 @@ export class Procedures {
 
   constructor(settings: ProceduresSettings) {
     this.#settings = settings;
-    const { connection, clock, registry } = settings;
+    const { connection, clock } = settings;
     this.#requester = new Requester({ ...settings, confirms: false });
     this.#confirming = new Requester({ ...settings, confirms: true });
     const answers = {
@@ -61,10 +60,11 @@ export class Procedures {
       ...answers,
       openChannel: (link, options) => DirectReplyChannel.open(link, clock, options),
     });
-    registry.addPublisher(this.#requester);
-    registry.addPublisher(this.#confirming);
-    registry.addPublisher(this.#answers);
-    registry.addPublisher(this.#directAnswers);
+  }
+
+  /** The parts that publish, for the broker to close. */
+  get publishers(): readonly BackgroundPublisher[] {
+    return [this.#requester, this.#confirming, this.#answers, this.#directAnswers];
   }
 
   request(procedure: ProcedureContract, body: unknown, options?: RequestOptions): Promise<unknown> {

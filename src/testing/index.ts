@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-export type { Outcome } from '../broker/test-hooks.js';
+export type { Outcome } from '../consumer/settlement/outcome.js';
 export type { ServerVersion } from '../transport/memory/version.js';
 export type { Duration } from './duration.js';
 export { type MemoryDatabase, type MemoryTransaction, memoryDatabase } from './memory-database.js';

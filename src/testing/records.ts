@@ -1,5 +1,5 @@
-import type { Outcome } from '../broker/test-hooks.js';
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
+import type { Outcome } from '../consumer/settlement/outcome.js';
 import { codecs } from '../contracts/body/codec.js';
 import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';

@@ -53,20 +53,6 @@ const hidden: Readonly<Record<string, readonly string[]>> = {
   'transport/memory': ['transport/make-transport', 'testing', 'cli/doctor/routing'],
 };
 
-/** Imports that still go up. */
-const known: readonly string[] = [
-  'broker/registry <- dead-letters/operations',
-  'broker/registry <- rpc/procedures',
-  'broker/test-hooks <- consumer/consumer-factory',
-  'broker/test-hooks <- consumer/settlement/settlement',
-  'broker/test-hooks <- consumer/pipeline',
-  'consumer/delivery/message <- messages/copies',
-  'consumer/delivery/message <- producer/republisher',
-  'delay/levels <- contracts/queue-checks',
-  'messages/headers <- contracts/exchange',
-  'messages/headers <- contracts/queue-checks',
-];
-
 const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .map((name) => name.replaceAll('\\', '/'))
   .filter((name) => name.endsWith('.ts'))
@@ -95,7 +81,7 @@ function complaint(file: string, imported: string): string | undefined {
   const from = placeOf(file);
   const to = placeOf(imported);
   if (from === undefined || to === undefined) return `${from === undefined ? file : imported} is in no layer`;
-  if (from === to || known.includes(`${imported} <- ${file}`)) return undefined;
+  if (from === to) return undefined;
   if (levelOf(to) > levelOf(from)) return `${imported} is above ${file}`;
   const siblings = levelOf(to) === levelOf(from);
   if (siblings && !['errors', 'testing', 'testing/index', 'index'].includes(from))
@@ -123,12 +109,5 @@ describe('the layers of the source', () => {
     expect(complaint('rpc/procedures', 'dead-letters/operations')).toMatch(/beside/);
     expect(complaint('elsewhere/file', 'errors')).toMatch(/no layer/);
     expect(complaint('producer/producer', 'errors')).toBeUndefined();
-  });
-
-  it('has no exception that is not needed', () => {
-    const imports = new Set(
-      files.flatMap((file) => importsOf(file).map((imported) => `${imported} <- ${file}`)),
-    );
-    expect(known.filter((exception) => !imports.has(exception))).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import { isThenable } from '../../contracts/body/schema.js';
 import type { RetryPolicy } from '../../contracts/queue.js';
-import { MAX_DELAY_MS } from '../../delay/levels.js';
 import { type Check, checkOptions, expectNumber } from '../../util/checks.js';
+import { MAX_DELAY_MS } from '../../util/limits.js';
 
 const DEAD_LETTER = Symbol.for('leveret.dead-letter');
 const RETRY_LATER = Symbol.for('leveret.retry-later');

@@ -1,4 +1,3 @@
-import type { Outcome, OutcomeListener } from '../../broker/test-hooks.js';
 import type { QueueContract } from '../../contracts/queue.js';
 import type { ConsumerTracer, TracedVerdict } from '../../diagnostics/consume.js';
 import type { Events } from '../../events.js';
@@ -8,6 +7,7 @@ import type { DuplicateFilter } from '../delivery/duplicate-filter.js';
 import type { ReceivedMessage, Settler, Verdict } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 import { GivenUpMessages } from './given-up.js';
+import type { Outcome, OutcomeListener } from './outcome.js';
 import { decide, isGivenUp } from './retry-decision.js';
 
 /** How long a message is held here if its copy could not be published, before it is requeued: a bare requeue would spin. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { digitAt, LEVELS, levelCountOf, MAX_DELAY_MS, unitsOf } from '../../../src/delay/levels.js';
+import { digitAt, LEVELS, levelCountOf, unitsOf } from '../../../src/delay/levels.js';
+import { MAX_DELAY_MS } from '../../../src/util/limits.js';
 
 /** The rests of a delay, the longest first. */
 function rests(delayMs: number): number[] {
