@@ -277,14 +277,14 @@ function warnOf<E extends BrokerEvent>(warnings: Warnings, event: E, details: Br
     warnings.once('LEVERET_HANDLER_ERROR', queue, `${text}. ${ADVICE(event)}`);
   } else if (event === 'invalid-message') {
     const { queue, issues } = details as BrokerEvents['invalid-message'];
-    const text = `Leveret: the queue '${queue}' had a message that does not fit its contract: ${issues[0]?.message ?? 'no reason is known'}`;
+    const text = `Leveret: the queue '${queue}' had a message that does not match its contract: ${issues[0]?.message ?? 'no reason is known'}`;
     warnings.once('LEVERET_INVALID_MESSAGE', queue, `${text}. ${ADVICE(event)}`);
   } else if (event === 'dead-letter-failed') {
     const { queue, error } = details as BrokerEvents['dead-letter-failed'];
-    const text = `Leveret: a dead letter of the queue '${queue}' cannot be placed, and its message is kept: ${error.message}`;
+    const text = `Leveret: a dead letter of the queue '${queue}' cannot be published, and its message is kept: ${error.message}`;
     warnings.once('LEVERET_DEAD_LETTER_FAILED', queue, `${text}. ${ADVICE(event)}`);
   }
 }
 
 const ADVICE = (event: BrokerEvent) =>
-  `Further ones are not told of: listen with broker.on('${event}'), or pass a 'logger'`;
+  `Further failures are not reported: listen with broker.on('${event}'), or pass a 'logger'`;

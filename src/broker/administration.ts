@@ -58,7 +58,7 @@ export class Administration {
     if (isQueue(queue) && queue.type === 'stream') {
       throw new ConfigurationError(
         'type',
-        `broker.purge: '${name}' is a stream, of which RabbitMQ removes nothing but by age and size. Delete it instead`,
+        `broker.purge: '${name}' is a stream; RabbitMQ only trims streams by age or size. Delete the stream instead`,
       );
     }
     return this.#perform(queueOf(queue), (declarer) => declarer.run((channel) => channel.purgeQueue(name)));

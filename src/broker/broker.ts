@@ -361,7 +361,7 @@ export class Broker implements AsyncDisposable {
     const { state } = connections.publish;
     const why = 'error' in state && state.error ? `: ${state.error.message}` : '';
     const text = `Leveret: no connection to RabbitMQ after ${SLOW_START_MS / 1_000} s${why}`;
-    events.warn('LEVERET_CONNECTING', 'start', `${text}. It goes on trying ${limit} ('startupTimeoutMs')`);
+    events.warn('LEVERET_CONNECTING', 'start', `${text}. It keeps trying ${limit} ('startupTimeoutMs')`);
   }
 
   async #shutDown(timeoutMs: number, signal: AbortSignal | undefined): Promise<{ clean: boolean }> {

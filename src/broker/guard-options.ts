@@ -95,17 +95,17 @@ export function resolveGuard(
   const option = inbox !== undefined ? 'inbox' : 'idempotency';
   if (inbox === undefined && idempotency === undefined) {
     if (idempotencyKey !== undefined)
-      refuse('idempotencyKey', "'idempotencyKey' needs 'inbox' or 'idempotency' beside it");
+      refuse('idempotencyKey', "'idempotencyKey' requires 'inbox' or 'idempotency'");
     return undefined;
   }
   if (inbox !== undefined && idempotency !== undefined)
-    refuse('idempotency', "'inbox' and 'idempotency' do not go together: expected one of them, got both");
-  if (!hasHandler) refuse(option, `'${option}' needs a handler, and there is none: a loop cannot be undone`);
+    refuse('idempotency', "pass either 'inbox' or 'idempotency', not both");
+  if (!hasHandler) refuse(option, `'${option}' requires a handler: a loop cannot be rolled back`);
   if (options.noAck)
-    refuse('noAck', `'noAck' does not go with '${option}': the server forgets what it delivers`);
-  if (contract.type === 'stream') refuse(option, `'${option}' does not go with a stream`);
+    refuse('noAck', `'noAck' cannot be combined with '${option}': the server forgets what it delivers`);
+  if (contract.type === 'stream') refuse(option, `'${option}' cannot be used on a stream`);
   if (contract.exclusive)
-    refuse(option, `'${option}' needs a queue that outlives its consumer, got an exclusive one`);
+    refuse(option, `'${option}' requires a queue that outlives its consumer, got an exclusive one`);
   const common = { queue: contract.name, idempotencyKey: idempotencyKey as IdempotencyKey | undefined };
   if (inbox !== undefined) {
     const { engine } = inbox as Inbox<unknown>;
@@ -136,7 +136,7 @@ function resolveIdempotency(
     );
   checkOptions(`${where}: 'idempotency'`, given, idempotencyChecks);
   if (!('store' in given) || given.store === undefined)
-    throw new ConfigurationError('store', `${where}: option 'idempotency' needs a 'store'`);
+    throw new ConfigurationError('store', `${where}: option 'idempotency' requires a 'store'`);
   return given as IdempotencyOptions;
 }
 

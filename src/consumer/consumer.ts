@@ -170,7 +170,7 @@ export class QueueConsumer implements Consumer {
     if (loop) return loop;
     throw new ConfigurationError(
       'handler',
-      `The consumer of the queue '${this.contract.name}' has a handler, which gets its messages. For a loop, make one without a handler`,
+      `The consumer of the queue '${this.contract.name}' has a handler, which receives its messages. For a loop, create a consumer without a handler`,
     );
   }
 
@@ -257,7 +257,7 @@ export class QueueConsumer implements Consumer {
         this.#host.closeClock,
         this.#windDown(session),
         timeoutMs,
-        () => new TimeoutError('closing took too long'),
+        () => new TimeoutError('closing did not finish in time'),
       );
     } catch {
       clean = false;
@@ -293,7 +293,7 @@ export class QueueConsumer implements Consumer {
     const { events } = this.#host;
     const { name: queue } = this.contract;
     if (events.isUnheard('consumer-failed') && !this.#isWatched) {
-      const text = `Leveret: the consumer of the queue '${queue}' cannot go on: ${error.message}`;
+      const text = `Leveret: the consumer of the queue '${queue}' has failed: ${error.message}`;
       const advice =
         "await its 'ready' or 'closed', listen with broker.on('consumer-failed'), or pass a 'logger'";
       events.warn('LEVERET_CONSUMER_FAILED', queue, `${text}. To handle this, ${advice}`);

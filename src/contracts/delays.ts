@@ -16,7 +16,7 @@ export interface DelaysContract {
  * needed. Declare it ahead where the program itself has no permission to.
  *
  * @param contracts - the queues and exchanges that get delayed messages, or whose consumers try again after a delay
- * @throws ConfigurationError for anything else, and for an exclusive queue, which cannot get delayed messages
+ * @throws ConfigurationError for anything else, and for an exclusive queue, which cannot receive delayed messages
  *
  * @example
  * ```ts
@@ -27,7 +27,7 @@ export function delays(...contracts: readonly Contract[]): DelaysContract {
   for (const contract of contracts) {
     const isPossible = isExchange(contract) || (isQueue(contract) && !contract.exclusive);
     if (isPossible) continue;
-    const expected = 'contracts made by exchange() or queue(), but for exclusive queues';
+    const expected = 'contracts made by exchange() or queue(), except exclusive queues';
     throw new ConfigurationError('contracts', `delays: expected ${expected}, got ${show(contract)}`);
   }
   return Object.freeze({ kind: 'delays', contracts: Object.freeze([...contracts]) });

@@ -240,7 +240,7 @@ function checkBoundOptions(where: string, options: object): void {
     [];
   if (key === undefined) return;
   const reason = DECIDED[key as keyof typeof DECIDED];
-  throw new ConfigurationError(key, `${where}: a queue of an exchange has no option '${key}': ${reason}`);
+  throw new ConfigurationError(key, `${where}: '${key}' cannot be set on an exchange's queue: ${reason}`);
 }
 
 const DECIDED = {
@@ -288,7 +288,7 @@ function bindingsOf(exchange: ExchangeContract, where: string, args: readonly un
     if (expected)
       throw new ConfigurationError(
         'match',
-        `${where}: what to match must be ${expected}, got ${show(first)}`,
+        `${where}: the headers to match must be ${expected}, got ${show(first)}`,
       );
     return { bindings: [{ exchange, arguments: first as Record<string, unknown> }], rest: rest as object };
   }

@@ -111,7 +111,7 @@ function defined(options: object): object {
 function checkProcedureOptions(where: string, options: AnyQueueOptions): void {
   for (const [key, why] of Object.entries(USELESS)) {
     if (options[key as keyof AnyQueueOptions] === undefined) continue;
-    throw new ConfigurationError(key, `${where}: a procedure has no option '${key}': ${why}`);
+    throw new ConfigurationError(key, `${where}: '${key}' cannot be set on a procedure: ${why}`);
   }
   if (options.type === 'stream') {
     throw new ConfigurationError(

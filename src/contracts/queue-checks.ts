@@ -157,7 +157,7 @@ export function checkSchema(what: string, name: string, schema: unknown, option 
   const which = option === 'schema' ? '' : `option '${option}': `;
   throw new ConfigurationError(
     option,
-    `${what}('${name}'): ${which}expected a Standard Schema, such as z.object({ … }) of zod, got ${show(schema)}`,
+    `${what}('${name}'): ${which}expected a Standard Schema, such as zod's z.object({ … }), got ${show(schema)}`,
   );
 }
 

@@ -88,7 +88,7 @@ export function causeOf(given: unknown): { readonly code: string; readonly messa
   const death = lastDeath(headers);
   if (death) {
     const explain = REASONS.get(death.reason);
-    const message = explain?.(death.queue) ?? `The server took it out of '${death.queue}': ${death.reason}`;
+    const message = explain?.(death.queue) ?? `The server removed it from '${death.queue}': ${death.reason}`;
     return { code: death.reason, message };
   }
   const error = headers[ERROR_HEADER];
@@ -118,10 +118,10 @@ export function isDeadLetterOf(
 
 /** Sentences for the server's reasons, https://www.rabbitmq.com/docs/dlx. */
 const REASONS: ReadonlyMap<string, (queue: string) => string> = new Map([
-  ['expired', (queue) => `It expired: it waited in '${queue}' for longer than its time to live`],
-  ['maxlen', (queue) => `'${queue}' was full: it had as many messages, or bytes, as it may hold`],
-  ['delivery_limit', (queue) => `It came back to '${queue}' more often than the delivery limit allows`],
-  ['rejected', (queue) => `A consumer of '${queue}' rejected it, and did not say why`],
+  ['expired', (queue) => `It expired: it waited in '${queue}' longer than its time to live`],
+  ['maxlen', (queue) => `'${queue}' was full: it had reached its limit of messages or bytes`],
+  ['delivery_limit', (queue) => `It was returned to '${queue}' more often than the delivery limit allows`],
+  ['rejected', (queue) => `A consumer of '${queue}' rejected it without a reason`],
 ]);
 
 interface Death {

@@ -75,7 +75,7 @@ export class DeadLetterOperations implements BackgroundPublisher {
   /** Ends the running operations after their current dead letters. */
   async close(): Promise<void> {
     this.#closing.abort(
-      new ClosedError('The broker was closed; dead letters that were not settled are still there'),
+      new ClosedError('The broker was closed; unsettled dead letters are still in their queue'),
     );
     await Promise.allSettled(this.#running);
   }

@@ -116,7 +116,7 @@ export class QueueScan {
       } else if (!(await this.#isMore(consumer))) {
         return undefined;
       } else if (clock.now() > giveUpAt) {
-        throw new TimeoutError(`'${this.#queue}': the server holds dead letters and does not deliver them`);
+        throw new TimeoutError(`'${this.#queue}': the server has dead letters but does not deliver them`);
       }
     }
     return undefined;

@@ -147,8 +147,8 @@ export class Replay {
     }
     const { deadLetter = '' } = this.#settings.contract;
     const message =
-      `The replay of '${deadLetter}' was interrupted after ${this.#counts.replayed} letters (${error.message}). None is lost; ` +
-      `up to ${REPLAYS_IN_FLIGHT} of those put back last may be in '${deadLetter}' as well. Call it again for the rest`;
+      `The replay of '${deadLetter}' was interrupted after ${this.#counts.replayed} dead letters (${error.message}). No message was lost; ` +
+      `up to ${REPLAYS_IN_FLIGHT} of the last replayed may also still be in '${deadLetter}'. Call replay() again to continue`;
     return new ConnectionError('CONNECTION_FAILED', message, { cause: error });
   }
 }

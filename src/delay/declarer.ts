@@ -153,7 +153,7 @@ class DelayDeclarer {
       if (error instanceof TopologyError && error.code === 'ACCESS_REFUSED')
         throw bindingRefused(error, target);
       if (error instanceof TransportError && classify(error) === 'locked') {
-        const message = `The ${target.kind} '${target.name}' cannot get delayed messages: ${error.message}`;
+        const message = `The ${target.kind} '${target.name}' cannot receive delayed messages: ${error.message}`;
         throw new TopologyError('ACCESS_REFUSED', target.name, message, { cause: error });
       }
       throw error;
@@ -203,7 +203,7 @@ function explained(refusal: TopologyError): TopologyError {
 function bindingRefused(refusal: TopologyError, { kind, name }: DelayTarget): TopologyError {
   const { code, target, message } = refusal;
   const advice =
-    `To get delayed messages, the ${kind} '${name}' is bound to '${LANDED}': ` +
+    `To receive delayed messages, the ${kind} '${name}' is bound to '${LANDED}': ` +
     `that needs the permissions to write the first and to read the second`;
   return new TopologyError(code, target, `${message}. ${advice}`, { cause: refusal });
 }

@@ -48,7 +48,7 @@ export const ORIGIN_HEADERS = { exchange: 'leveret-exchange', routingKey: 'lever
 export function checkHeaders(headers: Readonly<Record<string, unknown>>): TableCheck {
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined) continue;
-    if (SERVER_HEADERS.test(name)) return { path: name, expected: 'left out: it belongs to the server' };
+    if (SERVER_HEADERS.test(name)) return { path: name, expected: 'left out: it is reserved for the server' };
     // The server closes the channel over any other type, and everything else in flight on it is lost.
     if ((name === 'CC' || name === 'BCC') && !isTextList(value))
       return { path: name, expected: 'an array of routing keys' };

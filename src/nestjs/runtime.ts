@@ -148,10 +148,7 @@ export class LeveretRuntime implements OnModuleInit, OnApplicationShutdown {
     if (this.#phase === 'draining' || this.#phase === 'closed') return;
     this.#failures.push({ who, error });
     const { stack } = error as { readonly stack?: string };
-    this.#logger.error(
-      `${who} cannot go on: ${error instanceof Error ? error.message : String(error)}`,
-      stack,
-    );
+    this.#logger.error(`${who} has failed: ${error instanceof Error ? error.message : String(error)}`, stack);
   }
 
   /** Runs the work; if it fails, closes everything that was opened first. */

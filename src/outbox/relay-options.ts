@@ -25,7 +25,7 @@ export function resolveRelayOptions(outbox: unknown, options: RelayOptions): Res
     throw new ConfigurationError('outbox', `broker.relay: expected an outbox, got ${show(outbox)}`);
   const given: unknown = options;
   if (given === undefined)
-    throw new ConfigurationError('db', "broker.relay: option 'db' is required: what gives transactions");
+    throw new ConfigurationError('db', "broker.relay: option 'db' is required: the source of transactions");
   checkOptions('broker.relay', options, relayChecks);
   const { db, pollMs = 500, batch = 200 } = options;
   return { engine: engine as OutboxEngine, store: (engine as OutboxEngine).open(db), pollMs, batch };

@@ -57,7 +57,7 @@ export class RowMaker {
       });
       sizeBytes += row.body.length;
       if (sizeBytes > MAX_ALL_BYTES) {
-        const message = `outbox.sendAll: the bodies have more than ${MAX_ALL_BYTES} bytes together. Send them in several calls`;
+        const message = `outbox.sendAll: the bodies exceed ${MAX_ALL_BYTES} bytes together. Send them in several calls`;
         throw new MessageTooLargeError(message, sizeBytes, MAX_ALL_BYTES);
       }
       rows.push(row);
@@ -188,7 +188,7 @@ function listOf(bodies: unknown): unknown[] {
   const all: unknown[] = [];
   for (const body of bodies as Iterable<unknown>) {
     if (all.length === MAX_ROWS) {
-      const message = `outbox.sendAll: at most ${MAX_ROWS} bodies go into one call, got more`;
+      const message = `outbox.sendAll: one call takes at most ${MAX_ROWS} bodies, got more`;
       throw new ConfigurationError('bodies', message);
     }
     all.push(body);

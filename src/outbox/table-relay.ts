@@ -269,7 +269,7 @@ export class TableRelay implements Relay {
     this.#ignoreCommits();
     this.#ending.abort();
     let clean = true;
-    const late = () => new TimeoutError('closing took too long');
+    const late = () => new TimeoutError('closing did not finish in time');
     const done = this.#loop.then(() => sender.close());
     try {
       // Real time, also under a virtual clock, which may not move any more.

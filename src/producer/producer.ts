@@ -188,7 +188,7 @@ export class QueueProducer implements Producer, SendOwner {
     const encoded = Promise.resolve(content);
     const ready = setUp ? encoded.then((it) => setUp.then(() => it)) : encoded;
     if (isThenable(content)) {
-      const validating = `The schema of ${this.#shared.target} did not answer`;
+      const validating = `The schema of ${this.#shared.target} did not finish`;
       const setting = waitsFor;
       waitsFor = validating;
       encoded.then(

@@ -17,22 +17,22 @@ export function checkDelay(contract: Contract, target: string, options: AnySendO
     throw new ConfigurationError(option, `send to ${target}: ${reason}`);
   };
   if (delayMs !== undefined && deliverAt !== undefined)
-    refuse('deliverAt', `'delayMs' and 'deliverAt' say the same: expected one of them, got both`);
+    refuse('deliverAt', `pass either 'delayMs' or 'deliverAt', not both`);
   if (deliverAt !== undefined && deliverAt.getTime() - clock.wallNow() > MAX_DELAY_MS)
     refuse('deliverAt', `option 'deliverAt' must be at most 60 days ahead, got ${deliverAt.toISOString()}`);
   if (ttlMs !== undefined)
     refuse(
       'ttlMs',
-      `'ttlMs' does not go with a delay: the time would run out while the message is delayed. Give the queue 'messageTtlMs'`,
+      `'ttlMs' cannot be combined with a delay: the message would expire while it is delayed. Set 'messageTtlMs' on the queue`,
     );
   for (const name of ['CC', 'BCC']) {
     if (headers?.[name] !== undefined)
-      refuse('headers', `the header '${name}' does not go with a delay, got ${show(headers[name])}`);
+      refuse('headers', `the header '${name}' cannot be combined with a delay, got ${show(headers[name])}`);
   }
   if (contract.kind === 'queue' && contract.exclusive)
     refuse(
       'delayMs',
-      'an exclusive queue cannot get delayed messages: it belongs to the connection of its consumer',
+      'an exclusive queue cannot receive delayed messages: it belongs to the connection of its consumer',
     );
 }
 

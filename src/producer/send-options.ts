@@ -121,7 +121,7 @@ export function checkSendHeaders(target: string, headers: SendOptions['headers']
     );
   }
   if (checked.sizeBytes > MAX_HEADERS_BYTES) {
-    const message = `The headers for ${target} have ${checked.sizeBytes} bytes, ${MAX_HEADERS_BYTES} are allowed. Put data into the body`;
+    const message = `The headers for ${target} are ${checked.sizeBytes} bytes; the limit is ${MAX_HEADERS_BYTES}. Move the data into the body`;
     throw new MessageTooLargeError(message, checked.sizeBytes, MAX_HEADERS_BYTES);
   }
 }

@@ -92,24 +92,28 @@ export class IdleDetector {
   /** Describes endless work, when nothing was running at the moment of looking. */
   #going(): string {
     const busy = this.#broker.health().consumers.filter(({ state }) => state === 'running');
-    return `a message on its way for ${busy.map(({ queue }) => `the queue '${queue}'`).join(', ') || 'a queue'}`;
+    return `messages are still arriving for ${busy.map(({ queue }) => `the queue '${queue}'`).join(', ') || 'a queue'}`;
   }
 
   #running(): string | undefined {
     const { consumers, producers, connections } = this.#broker.health();
     const parts = consumers
       .filter(({ inFlight }) => inFlight > 0)
-      .map(({ queue, inFlight }) => `${inFlight} at work in a handler or loop of the queue '${queue}'`);
+      .map(({ queue, inFlight }) => `${messages(inFlight)} still being handled from the queue '${queue}'`);
     // Sends that wait for a connection, or for the end of an alarm, wait for a later time.
     const canSend = connections.some(
       ({ role, status, blocked }) => role === 'publish' && status === 'open' && blocked === undefined,
     );
     for (const { target, pending } of producers)
-      if (canSend && pending > 0) parts.push(`${pending} on the way to ${target}`);
+      if (canSend && pending > 0) parts.push(`${messages(pending)} still being sent to ${target}`);
     return parts.length === 0 ? undefined : parts.join(', ');
   }
 }
 
 function moment(): Promise<void> {
   return new Promise((resolve) => realTimers.setTimeout(resolve, 1));
+}
+
+function messages(count: number): string {
+  return count === 1 ? '1 message is' : `${count} messages are`;
 }

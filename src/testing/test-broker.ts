@@ -137,7 +137,7 @@ export class TestBroker extends Broker {
   async settled(): Promise<void> {
     const running = await this.#idle.settled(SETTLE_MS, this.#relays);
     if (running === undefined) return;
-    throw new TimeoutError(`TestBroker.settled: after ${SETTLE_MS / 1_000} s there is still ${running}`);
+    throw new TimeoutError(`TestBroker.settled: after ${SETTLE_MS / 1_000} s: ${running}`);
   }
 
   /**

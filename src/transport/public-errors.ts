@@ -26,7 +26,7 @@ export function toTopologyError(error: unknown, name: string, subject = `'${name
   const code = failure && TOPOLOGY_CODES[failure];
   if (!(error instanceof TransportError) || !code) return error;
   if (failure === 'transient-denied') {
-    const message = `${subject}: this server denies queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
+    const message = `${subject}: this server refuses queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
     return new TopologyError(code, name, message, { cause: error });
   }
   const difference = failure === 'mismatch' ? differenceOf(error) : undefined;
@@ -62,7 +62,7 @@ export function toMessageError(
       const { sizeBytes, limitBytes } = sizesOf(error);
       // It is about one message of those in flight.
       if (content.length !== sizeBytes) return undefined;
-      const message = `The body for ${target} has ${sizeBytes} bytes, the server takes ${limitBytes} at most`;
+      const message = `The body for ${target} is ${sizeBytes} bytes; the server's limit is ${limitBytes}`;
       return new MessageTooLargeError(message, sizeBytes, limitBytes);
     }
     default:

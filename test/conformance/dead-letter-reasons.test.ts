@@ -106,7 +106,7 @@ for (const type of ['quorum', 'classic'] as const) {
         probe.channel.reject(at, { requeue: true });
       }
       const [letter] = await lettersOf(broker, jobs);
-      expectReason(letter, 'delivery_limit', /^It came back to 'jobs' more often/);
+      expectReason(letter, 'delivery_limit', /^It was returned to 'jobs' more often/);
       expect(letter?.attempt).toBe(3);
       // Replayed, it has all of its deliveries before it again.
       await broker.deadLetters(jobs).replay();

@@ -250,7 +250,7 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
   '16-request-reply.ts': (lines) => {
     expect(lines).toEqual([
       'No service has ever run:',
-      expect.stringMatching(/^MUG-HARE: UNROUTABLE: No responder has ever declared the procedure/),
+      expect.stringMatching(/^MUG-HARE: UNROUTABLE: No responder is available for the procedure/),
       'Two instances run:',
       'MUG-HARE: 12.50 EUR until 2030',
       'CAP-DOG: REMOTE UNKNOWN_SKU: there is no CAP-DOG',

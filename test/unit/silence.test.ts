@@ -94,7 +94,7 @@ describe('a consumer that cannot go on', () => {
         broker.consumer(long, () => {});
         process.once('warning', resolve);
       });
-      expect((await failed).message).toMatch(/'jobs' cannot go on/);
+      expect((await failed).message).toMatch(/'jobs' has failed/);
       expect(broker.health()).toMatchObject({
         status: 'degraded',
         consumers: [

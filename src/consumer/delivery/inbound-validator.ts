@@ -36,7 +36,7 @@ export class InboundValidator {
       return false;
     }
     if (content.length > maxBodyBytes) {
-      const text = `has ${content.length} bytes, ${maxBodyBytes} are allowed ('maxBodyBytes' of the broker)`;
+      const text = `is ${content.length} bytes; the limit is ${maxBodyBytes} (the broker's 'maxBodyBytes')`;
       return this.#refuse(message, [{ message: text, path: [] }]);
     }
     const decoded = decodeBody(contract, content, properties.contentType, properties.contentEncoding);

@@ -157,15 +157,15 @@ export function resolveConsumerOptions(
   if (options.exclusive && contract.type === 'quorum') {
     throw new ConfigurationError(
       'exclusive',
-      `consumer of the queue '${contract.name}': RabbitMQ does not hold other consumers off a quorum queue. ` +
+      `consumer of the queue '${contract.name}': RabbitMQ ignores 'exclusive' on quorum queues. ` +
         `Set 'singleActiveConsumer: true' on the queue instead`,
     );
   }
   if (options.exclusive && isSingleActive(contract)) {
     throw new ConfigurationError(
       'exclusive',
-      `consumer of the queue '${contract.name}': RabbitMQ lets no exclusive consumer into a queue with a single active one, ` +
-        'which holds the others off already',
+      `consumer of the queue '${contract.name}': 'exclusive' cannot be combined with a single-active-consumer queue, ` +
+        'which already admits one consumer at a time',
     );
   }
   checkStreamOptions(contract, options);
@@ -194,7 +194,8 @@ function resolvePrefetch(
     new ConfigurationError(option, `consumer of the queue '${contract.name}': ${why}`);
   const isSingle = isSingleActive(contract);
   const most = isSingle ? MAX_SINGLE_ACTIVE_PREFETCH : MAX_PREFETCH;
-  const because = isSingle && 'where a single active consumer returns what it has not handled when it leaves';
+  const because =
+    isSingle && 'with a single active consumer, which requeues its unhandled messages when it leaves';
   if (because && concurrency > most)
     throw refused(
       'concurrency',

@@ -39,9 +39,9 @@ export function checkStreamOptions(
   const refused = (option: string, why: string) =>
     new ConfigurationError(option, `consumer of the stream '${name}': ${why}`);
   if (options.noAck)
-    throw refused('noAck', 'RabbitMQ delivers from streams only with acknowledgements. Leave it out');
+    throw refused('noAck', 'RabbitMQ requires acknowledgements for streams. Leave this option out');
   if (options.exclusive)
-    throw refused('exclusive', 'RabbitMQ does not hold other consumers off a stream: each reads all of it');
+    throw refused('exclusive', 'RabbitMQ ignores it on streams, of which each consumer reads all messages');
   if (options.priority !== undefined)
-    throw refused('priority', 'RabbitMQ refuses a priority on a stream, of which each consumer reads all');
+    throw refused('priority', 'RabbitMQ refuses it on streams, of which each consumer reads all messages');
 }

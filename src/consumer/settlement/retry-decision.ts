@@ -19,7 +19,7 @@ export class DeadLetter extends Error {
    * @param reason - the reason that the dead letter carries
    * @param options - `cause`: the underlying error, which stays in this process
    */
-  constructor(reason = 'The handler gave the message up', options?: { readonly cause?: unknown }) {
+  constructor(reason = 'The handler gave up on the message', options?: { readonly cause?: unknown }) {
     super(reason, options);
     this.name = 'DeadLetter';
     Object.defineProperty(this, DEAD_LETTER, { value: true });
@@ -67,7 +67,7 @@ export function decide(
   delayMs: number | undefined,
   random: () => number,
 ): Decision {
-  if (isGivenUp(error)) return { kind: 'dead-letter', because: 'the handler gave it up' };
+  if (isGivenUp(error)) return { kind: 'dead-letter', because: 'the handler gave up on it' };
   if (message.attempt >= policy.attempts) {
     return { kind: 'dead-letter', because: `attempt ${message.attempt} of ${policy.attempts} failed` };
   }

@@ -181,7 +181,7 @@ export class BatchWorker implements Worker {
   }
 
   #timedOut(batch: Batch): void {
-    const error = new TimeoutError(`The handler did not end within ${this.#settings.handlerTimeoutMs} ms`);
+    const error = new TimeoutError(`The handler did not finish within ${this.#settings.handlerTimeoutMs} ms`);
     this.#fail(batch, error);
     this.#abandon(batch, error);
   }

@@ -146,7 +146,7 @@ export class HandlerWorker implements Worker {
   }
 
   #timedOut(message: ReceivedMessage): void {
-    const error = new TimeoutError(`The handler did not end within ${this.#settings.handlerTimeoutMs} ms`);
+    const error = new TimeoutError(`The handler did not finish within ${this.#settings.handlerTimeoutMs} ms`);
     message.run?.fail(error);
     this.#settings.onFailed(message, error);
     this.#abandon(message, error);

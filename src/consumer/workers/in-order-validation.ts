@@ -31,7 +31,7 @@ export class InOrderValidation {
   constructor(settings: InOrderValidationSettings) {
     this.#settings = settings;
     this.#deadlines = new Deadlines(settings.clock, (message) => {
-      const error = new TimeoutError(`The schema did not end within ${settings.timeoutMs} ms`);
+      const error = new TimeoutError(`The schema did not finish within ${settings.timeoutMs} ms`);
       settings.onFailed(message, error);
       this.#decide(message, 'out');
     });

@@ -41,7 +41,7 @@ export function encodeBody(
     if ('issue' in encoded) throw new ValidationError(target, [encoded.issue]);
     const { content } = encoded;
     if (content.length > maxBodyBytes) {
-      const message = `The body for ${target} has ${content.length} bytes, ${maxBodyBytes} are allowed ('maxBodyBytes' of the broker). Store large data elsewhere and send where it is`;
+      const message = `The body for ${target} is ${content.length} bytes; the limit is ${maxBodyBytes} (the broker's 'maxBodyBytes'). Store large data elsewhere and send a reference`;
       throw new MessageTooLargeError(message, content.length, maxBodyBytes);
     }
     return encoded.exact ? content : checkAsDecoded(content);
@@ -59,7 +59,7 @@ export function encodeBody(
     function keep(it: Validation<unknown>): Buffer {
       if (it.ok) return content;
       const note = {
-        message: 'JSON cannot carry this body as it is: what would arrive does not fit the schema',
+        message: 'JSON cannot carry this body unchanged: the received body would not match the schema',
         path: [],
       };
       throw new ValidationError(target, [note, ...it.issues].slice(0, MAX_ISSUES));

@@ -147,7 +147,7 @@ const mayPollute = (source: string) => /proto|\\u/.test(source);
 const pollutionIssue = (path: (string | number)[]): Issue => ({ message: 'this key is not allowed', path });
 
 const emptiedIssue = (value: object, path: (string | number)[]): Issue => ({
-  message: `JSON would lose what ${show(value)} holds: send a plain object or an array`,
+  message: `JSON would lose the contents of ${show(value)}: send a plain object or an array`,
   path,
 });
 

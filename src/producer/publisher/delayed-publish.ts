@@ -68,6 +68,6 @@ function isMissing(error: unknown): error is TopologyError {
 /** The same words as for a missing queue without a delay. */
 function notFound(error: TopologyError, { target: { kind, name } }: DelayNeeds): Error {
   if (kind === 'exchange') return error;
-  const text = `No queue takes the message for the queue '${name}': it does not exist. Declare the queue first, or let the contract declare it`;
+  const text = `The message for the queue '${name}' is unroutable: the queue does not exist. Declare the queue first, or let the contract declare it`;
   return new UnroutableError(text, '', name);
 }

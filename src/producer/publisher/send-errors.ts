@@ -36,8 +36,8 @@ export class SendErrors {
 
   full(maxBuffered: number): BufferFullError {
     return new BufferFullError(
-      `Too much waits to be sent to ${this.#target}: ${maxBuffered} messages or 64 MiB are the limit${this.#circumstances()}. ` +
-        `Wait for earlier sends, or raise 'maxBuffered'`,
+      `The send buffer for ${this.#target} is full (limit: ${maxBuffered} messages or 64 MiB)${this.#circumstances()}. ` +
+        `Await earlier sends, or raise 'maxBuffered'`,
     );
   }
 
@@ -49,7 +49,7 @@ export class SendErrors {
 
   unroutable({ message: { exchange, routingKey }, returned }: PendingSend): UnroutableError {
     const where = exchange === '' ? this.#target : `${this.#target} with the routing key '${routingKey}'`;
-    const message = `No queue took the message for ${where}: ${returned}. ${ADVICE[exchange === '' ? 'queue' : 'exchange']}`;
+    const message = `The message for ${where} is unroutable (${returned}). ${ADVICE[exchange === '' ? 'queue' : 'exchange']}`;
     return new UnroutableError(message, exchange, routingKey);
   }
 

@@ -23,7 +23,9 @@ export function targetOf({ name }: { readonly name: string }): string {
 
 export function timeoutError(request: PendingRequest, connection: Connection): TimeoutError {
   const { procedure, timeoutMs, wasSent } = request;
-  const what = wasSent ? `No answer from ${targetOf(procedure)}` : `No connection for ${targetOf(procedure)}`;
+  const what = wasSent
+    ? `No response from ${targetOf(procedure)}`
+    : `No connection for ${targetOf(procedure)}`;
   const why = request.circumstances ?? (wasSent ? undefined : obstacle(connection));
   return new TimeoutError(`${what} within ${timeoutMs} ms${why === undefined ? '' : `: ${why}`}`, {
     maybeDelivered: wasSent,
@@ -36,7 +38,7 @@ function obstacle({ current, state }: Connection): string | undefined {
 }
 
 export function slowSchemaError(name: string, timeoutMs: number): TimeoutError {
-  return new TimeoutError(`The schema of ${targetOf({ name })} did not answer within ${timeoutMs} ms`);
+  return new TimeoutError(`The schema of ${targetOf({ name })} did not finish within ${timeoutMs} ms`);
 }
 
 export function closedError(name: string, wasSent: boolean): ClosedError {
@@ -48,13 +50,13 @@ export function closedError(name: string, wasSent: boolean): ClosedError {
 
 export function fullError(name: string): BufferFullError {
   return new BufferFullError(
-    `Too many requests wait for their answers: ${MAX_PENDING} or 64 MiB are the limit. ` +
-      `Wait for earlier ones before the next one to ${targetOf({ name })}`,
+    `Too many requests in flight (limit: ${MAX_PENDING} requests or 64 MiB). ` +
+      `Await earlier ones before the next one to ${targetOf({ name })}`,
   );
 }
 
 export function unroutableError({ procedure }: PendingRequest, replyText: string): UnroutableError {
-  const message = `No responder has ever declared ${targetOf(procedure)}: there is no such queue (${replyText})`;
+  const message = `No responder is available for ${targetOf(procedure)}: its queue does not exist (${replyText})`;
   return new UnroutableError(message, '', procedure.name);
 }
 
@@ -76,7 +78,7 @@ export function lostError(request: PendingRequest, cause: TransportError): unkno
     toMessageError(cause, request.message, target) ??
     new ConnectionError(
       'CONNECTION_FAILED',
-      `The connection was lost before the answer of ${target} came (${cause.message}). A responder may have worked on it`,
+      `The connection was lost before the response from ${target} arrived (${cause.message}). A responder may have processed the request`,
       { cause, maybeDelivered: true },
     )
   );
@@ -90,6 +92,6 @@ export function remoteError({ procedure }: PendingRequest, { code, message }: Fa
 }
 
 export function invalidAnswerError({ procedure }: PendingRequest, issues: readonly Issue[]): RemoteError {
-  const cause = new ValidationError(`the answer of ${targetOf(procedure)}`, issues);
+  const cause = new ValidationError(`the response from ${targetOf(procedure)}`, issues);
   return new RemoteError(cause.code, cause.message, { cause });
 }

@@ -254,7 +254,7 @@ export class Requester {
     }
     const { maxBodyBytes } = this.#settings;
     if (content.length > maxBodyBytes) {
-      const text = `has ${content.length} bytes, ${maxBodyBytes} are allowed ('maxBodyBytes' of the broker)`;
+      const text = `is ${content.length} bytes; the limit is ${maxBodyBytes} (the broker's 'maxBodyBytes')`;
       this.#refuse(request, [{ message: text, path: [] }]);
       return;
     }

@@ -167,7 +167,7 @@ export function serialiseDeclarations(link: Link, turns: QueueDeclarationLock): 
 function withDeadLetterAdvice(refusal: TopologyError): TopologyError {
   const { code, target, message } = refusal;
   const advice =
-    `Messages that fail for good would have no place. Declare '${target}' first, or use the option 'deadLetter': ` +
+    `Messages that fail permanently would have no place. Declare '${target}' first, or use the option 'deadLetter': ` +
     `the contract of a queue, true for '<queue>.dead', or false to drop these messages`;
   return new TopologyError(code, target, `${message}. ${advice}`, { cause: refusal });
 }

@@ -85,7 +85,7 @@ suite('a responder', {
     await broker.responder(echo, () => ({ n: 'one' })).ready;
     const error = await broker.request(echo, { n: 1 }).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'REMOTE', remoteCode: 'INVALID_BODY' });
-    expect((error as Error).message).toMatch(/the answer of the procedure 'echo': n: /);
+    expect((error as Error).message).toMatch(/the response from the procedure 'echo': n: /);
     expect(events.of('handler-error')).toMatchObject([{ error: { code: 'INVALID_BODY' } }]);
   },
 

@@ -39,7 +39,7 @@ describe('a replay whose connections are lost', () => {
       code: 'CONNECTION_FAILED',
       retryable: true,
       message: expect.stringMatching(
-        /^The replay of 'jobs\.dead' was interrupted after \d+ letters .* None is lost/,
+        /^The replay of 'jobs\.dead' was interrupted after \d+ dead letters .* No message was lost/,
       ),
     });
     const depths = async () => [

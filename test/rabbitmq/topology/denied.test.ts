@@ -39,7 +39,7 @@ it('a queue that the server denies ends its consumer with an explanation, and no
       ),
     ),
   );
-  const denied = `MISMATCH: The queue 'passing': this server denies queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
+  const denied = `MISMATCH: The queue 'passing': this server refuses queues that are neither durable nor exclusive. Set 'durable: true', or 'exclusive: true'`;
   expect(outcomes).toEqual(Array(3).fill(isStrict ? denied : 'permitted'));
   // The server has closed the connection: the others come back.
   await expect.poll(() => other.state.status, { timeout: 20_000 }).toBe('running');

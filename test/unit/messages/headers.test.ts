@@ -79,7 +79,7 @@ describe('headers to be sent', () => {
   it.each(['x-death', 'x-delivery-count', 'x-acquired-count', 'x-first-death-queue', 'x-last-death-reason'])(
     'cannot be called %s, which belongs to the server',
     (name) => {
-      expect(sizeOf({ [name]: 1 })).toBe(`${name}: left out: it belongs to the server`);
+      expect(sizeOf({ [name]: 1 })).toBe(`${name}: left out: it is reserved for the server`);
       expect(sizeOf({ inner: { [name]: 1 } })).toBeTypeOf('number');
       expect(sizeOf({ [`${name}-of-mine`]: 1 })).toBeTypeOf(name.includes('-death-') ? 'string' : 'number');
     },

@@ -86,7 +86,7 @@ describe('a send whose schema is asynchronous', () => {
     expect(sending.error).toBeInstanceOf(TimeoutError);
     expect(sending.error).toMatchObject({
       maybeDelivered: false,
-      message: "The schema of the queue 'emails' did not answer within 1000 ms",
+      message: "The schema of the queue 'emails' did not finish within 1000 ms",
     });
     expect([producer.pending, connection.links[0]?.requests]).toEqual([0, []]);
   });

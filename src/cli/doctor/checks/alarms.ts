@@ -9,7 +9,7 @@ function alarm(id: string, resource: string, what: string, advice: string): Chec
       return [...new Set(nodes)].map((node) => ({
         severity: 'error',
         subject: node,
-        message: `${what} on '${node}' is in effect: the server takes no messages from anybody. ${advice}`,
+        message: `${what} on '${node}' is in effect: the server accepts no messages. ${advice}`,
       }));
     },
   };

@@ -54,7 +54,7 @@ describe('a message that comes in', () => {
       'wrong content type',
     ],
     ['is compressed', { properties: { messageId: 'm1', contentEncoding: 'gzip' } }, "encoding 'gzip'"],
-    ['is too large', { content: Buffer.from('{"to":"a long name"}.') }, 'has 21 bytes, 20 are allowed'],
+    ['is too large', { content: Buffer.from('{"to":"a long name"}.') }, 'is 21 bytes; the limit is 20'],
   ])('is dead-lettered with its issues when its body %s, and never handled', (_, different, words) => {
     const validator = intakeOf();
     const admitted = validator.admit(message(different));

@@ -100,7 +100,7 @@ describe('what RabbitMQ would refuse, or not hold to,', () => {
 
   it.each([
     ['exclusive', quorum, { exclusive: true }, /singleActiveConsumer/],
-    ['exclusive', single, { exclusive: true }, /single active/],
+    ['exclusive', single, { exclusive: true }, /single-active-consumer/],
     ['exclusive', stream, { exclusive: true }, /stream/],
     ['noAck', stream, { noAck: true }, /stream/],
     ['priority', stream, { priority: 1 }, /stream/],

@@ -103,7 +103,7 @@ describe('the failure policy', () => {
   it('gives up what a handler gave up, with attempts left', () => {
     expect(decided({}, { error: new DeadLetter('hopeless') })).toEqual({
       kind: 'dead-letter',
-      because: 'the handler gave it up',
+      because: 'the handler gave up on it',
     });
   });
 

@@ -213,7 +213,7 @@ describe('a message that is hopeless', () => {
       failure,
       { properties: { messageId: 'm1', headers: { 'leveret-attempt': 3 } } },
     ],
-    ['the handler gave it up', { kind: 'retry', error: new DeadLetter('hopeless') } as const, {}],
+    ['the handler gave up on it', { kind: 'retry', error: new DeadLetter('hopeless') } as const, {}],
     ['it was invalid', { kind: 'dead-letter', error: new Error('invalid') } as const, {}],
   ])(
     'is copied to the dead-letter queue when %s, and acknowledged once that is confirmed',

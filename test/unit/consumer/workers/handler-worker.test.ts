@@ -118,7 +118,7 @@ describe('a handler that takes too long', () => {
     expect(bench.settler.short).toEqual(['retry 1']);
     expect(signal?.reason).toBeInstanceOf(TimeoutError);
     expect(bench.errors).toEqual([[1, signal?.reason]]);
-    expect(signal?.reason).toMatchObject({ message: 'The handler did not end within 1000 ms' });
+    expect(signal?.reason).toMatchObject({ message: 'The handler did not finish within 1000 ms' });
     expect(bench.started).toEqual([1, 2]);
   });
 

@@ -65,7 +65,7 @@ describe('encoding a body', () => {
     const [note, ...issues] = refusal(schema, body).issues;
 
     expect(note).toEqual({
-      message: 'JSON cannot carry this body as it is: what would arrive does not fit the schema',
+      message: 'JSON cannot carry this body unchanged: the received body would not match the schema',
       path: [],
     });
     expect(issues).not.toHaveLength(0);

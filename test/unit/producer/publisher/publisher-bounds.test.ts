@@ -13,7 +13,7 @@ describe('the buffer of an publisher', () => {
     expect(states(sends)).toEqual({ a: 'pending', b: 'pending', c: 'pending', d: 'BUFFER_FULL' });
     expect(sends.d?.error).toBeInstanceOf(BufferFullError);
     expect(sends.d?.error).toMatchObject({
-      message: expect.stringContaining('3 messages or 64 MiB are the limit'),
+      message: expect.stringContaining('limit: 3 messages or 64 MiB'),
     });
   });
 

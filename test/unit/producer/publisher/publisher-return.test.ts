@@ -44,7 +44,9 @@ describe('a message that no queue took', () => {
       exchange: '',
       routingKey: 'emails',
       retryable: false,
-      message: expect.stringMatching(/^No queue took the message for the queue 'emails': NO_ROUTE\. Declare/),
+      message: expect.stringMatching(
+        /^The message for the queue 'emails' is unroutable \(NO_ROUTE\)\. Declare/,
+      ),
     });
     expect(bench.channel.ids).toEqual(['a', 'a']);
   });
