@@ -4,6 +4,8 @@ import type { ProcedureContract } from '../contracts/procedure.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { type Contract, consumedTopologyOf, topologyOf } from '../contracts/topology.js';
 import { declareDelays } from '../delay/declarer.js';
+import type { Landings } from '../delay/landings.js';
+import { heldOf, isDelayName, landingOf } from '../delay/topology.js';
 import { ClosedError, ConfigurationError, TimeoutError, TopologyError } from '../errors.js';
 import { type Declarer, declarerOf } from '../transport/declarations/declarer.js';
 import { classify } from '../transport/failures.js';
@@ -19,11 +21,13 @@ const TIMEOUT_MS = 30_000;
 export class Administration {
   readonly #connections: Connections;
   readonly #clock: Clock;
+  readonly #landings: Landings;
   #isClosed = false;
 
-  constructor(connections: Connections, clock: Clock) {
+  constructor(connections: Connections, clock: Clock, landings: Landings) {
     this.#connections = connections;
     this.#clock = clock;
+    this.#landings = landings;
   }
 
   /** Accepts no new operation. Running ones continue as long as the connections do. */
@@ -68,11 +72,13 @@ export class Administration {
     const contract = isProcedure(given) ? given.queue : given;
     checkContract('delete', contract);
     const { kind, name } = contract;
-    await this.#perform(contract, (declarer) =>
-      declarer.run((channel) =>
+    if (kind === 'queue') this.#landings.forget(name);
+    await this.#perform(contract, async (declarer) => {
+      await declarer.run((channel) =>
         kind === 'queue' ? channel.deleteQueue(name) : channel.deleteExchange(name),
-      ),
-    );
+      );
+      await deleteLandings(declarer, contract);
+    });
     for (const link of this.#connections.links()) declarerOf(link).forget();
   }
 
@@ -112,6 +118,20 @@ export class Administration {
     } finally {
       isOver = true;
     }
+  }
+}
+
+/** What delayed messages had of a queue or exchange, that is of no use without it. */
+async function deleteLandings(declarer: Declarer, contract: Contract): Promise<void> {
+  const { kind, name } = contract;
+  if (isDelayName(name) || (contract.kind === 'queue' && contract.exclusive)) return;
+  const places = kind === 'queue' ? [landingOf(contract), heldOf(contract)] : [landingOf(contract)];
+  try {
+    // Deleting what is not there is no error.
+    for (const place of places) await declarer.run((channel) => channel.deleteQueue(place));
+  } catch (error) {
+    // This user may not: they are empty, and nothing leads to them any more but what is still delayed.
+    if (classify(error) !== 'access') throw error;
   }
 }
 

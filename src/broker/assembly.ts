@@ -1,5 +1,6 @@
 import { ConsumerFactory } from '../consumer/consumer-factory.js';
 import { DeadLetterOperations } from '../dead-letters/operations.js';
+import { Landings } from '../delay/landings.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Events } from '../events.js';
 import { RelayFactory } from '../outbox/relay-factory.js';
@@ -56,8 +57,11 @@ export function assemble(
     clock,
     events,
     onUnblocked: () => registry.flush(),
+    onLanding: (target) => landings.serve(target),
   });
   const { publish } = connections;
+  const landings = new Landings({ connection: publish, clock });
+  registry.addPublisher(landings);
   const { maxBodyBytes } = options;
   const republished = new Publisher({
     target: 'the dead-letter queue',
@@ -79,6 +83,7 @@ export function assemble(
       heartbeatSeconds: options.heartbeatSeconds,
       onOutcome: testHooks?.onOutcome,
       resolveGuard,
+      landings,
       onConsumerActive: (consumer) => registry.addConsumer(consumer),
       onConsumerIdle: (consumer) => registry.consumerIdle(consumer),
     },
@@ -103,7 +108,7 @@ export function assemble(
     events,
     connections,
     registry,
-    administration: new Administration(connections, clock),
+    administration: new Administration(connections, clock, landings),
     consumers,
     procedures,
     producers,

@@ -1,3 +1,5 @@
+import { delaysOf } from '../delay/declarer.js';
+import type { DelayTarget } from '../delay/topology.js';
 import type { Events } from '../events.js';
 import { Connection } from '../transport/connection/connection.js';
 import type { ConnectionEvent, ConnectionState } from '../transport/connection/connection-state.js';
@@ -15,6 +17,8 @@ export interface ConnectionsSettings {
   readonly events: Events;
   /** The resource alarm that blocked publishing is over. */
   readonly onUnblocked: () => void;
+  /** Delayed messages have a way to a queue or an exchange now. */
+  readonly onLanding?: (target: DelayTarget) => void;
 }
 
 /** A broker's two connections, presented as one: one state, and one event per outage. */
@@ -97,7 +101,10 @@ export class Connections {
     if (event.type === 'opened') {
       this.#hasBeenOpen[role] = true;
       const link = this[role].current;
-      if (link) serialiseDeclarations(link, this.#turns);
+      if (link) {
+        serialiseDeclarations(link, this.#turns);
+        delaysOf(link).onLanding = this.#settings.onLanding;
+      }
     }
     const wasDown = this.#wasDown;
     this.#wasDown = this.observe().some(isDown);

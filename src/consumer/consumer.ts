@@ -1,5 +1,6 @@
 import { isSingleActive } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/queue.js';
+import type { Landings } from '../delay/landings.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { TransportError } from '../transport/port.js';
@@ -25,6 +26,8 @@ export interface ConsumerHost extends PipelineHost {
   /** Measures the deadline of `close`. */
   readonly closeClock: Clock;
   readonly resolveGuard: ResolveGuard;
+  /** Takes on the delayed messages of its queue. */
+  readonly landings: Pick<Landings, 'consumes' | 'delivered'>;
   /** The consumer uses the broker: from its start, and again when a loop over it begins. */
   onConsumerActive(consumer: QueueConsumer): void;
   /** The consumer does not use the broker any more: it is closed, or its last loop has left. */
@@ -181,7 +184,7 @@ export class QueueConsumer implements Consumer {
 
   #subscribe(): void {
     const { contract } = this;
-    const { connection, clock } = this.#host;
+    const { connection, clock, landings } = this.#host;
     this.#recoveryLoop = new RecoveryLoop(
       {
         contract,
@@ -193,6 +196,7 @@ export class QueueConsumer implements Consumer {
         // A consumer of a stream starts when it consumes, which may be with the next message.
         onDeclared: () => contract.type !== 'stream' && this.#nowSetUp(),
         onDelivery: (delivery, session) => {
+          landings.delivered(contract, delivery);
           this.#pipeline.deliver(delivery, session);
           if (!isPaused(this.#state)) this.#pipeline.fill();
         },
@@ -214,7 +218,8 @@ export class QueueConsumer implements Consumer {
 
   #opened(session: Session): void {
     this.#nowSetUp();
-    const { clock, events } = this.#host;
+    const { clock, events, landings } = this.#host;
+    if (!this.#wasOpen) landings.consumes(this.contract);
     this.#session = session;
     this.#pipeline.sessionOpened();
     this.#apply({ type: 'opened' });

@@ -10,6 +10,7 @@ import {
   commonSteps,
   type DelayTarget,
   delayQueueSteps,
+  heldSteps,
   LANDED,
   landingSteps,
   type PriorityClass,
@@ -38,6 +39,8 @@ class DelayDeclarer {
   #levelCount = 0;
   readonly #rests = new Set<string>();
   readonly #boundAt = new Map<string, number>();
+  /** Told of each target that has a landing now. */
+  onLanding: ((target: DelayTarget) => void) | undefined;
 
   constructor(link: Link) {
     this.#link = link;
@@ -62,6 +65,12 @@ class DelayDeclarer {
     for (const [at, rest] of this.#missingRests(units, priorities))
       await this.#declareRest(at, rest, priorities);
     await this.#unlessForgotten(this.#open(target), () => this.#boundAt.set(keyOf(target), now));
+  }
+
+  /** Declares where the messages are held that a target has refused. Rejects as {@link prepare} does. */
+  async prepareToHold(target: DelayTarget): Promise<void> {
+    await this.#declareCommon(1);
+    await this.#declareAll(heldSteps(target));
   }
 
   /** Declares every level. */
@@ -144,6 +153,7 @@ class DelayDeclarer {
   async #open(target: DelayTarget): Promise<void> {
     await this.#bind(target);
     for (const step of landingSteps(target)) await this.#declare(step, { again: true });
+    this.onLanding?.(target);
   }
 
   async #bind(target: DelayTarget): Promise<void> {
@@ -178,7 +188,9 @@ export async function declareDelays(link: Link, { contracts }: DelaysContract, c
   const delays = delaysOf(link);
   await delays.declareLevels();
   for (const { kind, name } of contracts) {
-    await delays.prepare({ target: { kind, name }, units: 0, priorities: 'low' }, clock.now());
+    const target = { kind, name };
+    if (kind === 'queue') await delays.prepareToHold(target);
+    await delays.prepare({ target, units: 0, priorities: 'low' }, clock.now());
   }
 }
 

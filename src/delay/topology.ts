@@ -16,6 +16,8 @@ import { type DelayQueue, digitAt, LEVELS, type Level, levelCountOf } from './le
  *
  * leveret.delay.deliver ──target──▶ [leveret.delay.to.queue.target] ──expires──▶ leveret.delay.landed ──target──▶ target
  * ```
+ *
+ * What lands in a queue's landing does not expire while a program with Leveret consumes from there: {@link Landings} takes it on.
  */
 const PREFIX = 'leveret.delay.';
 
@@ -29,6 +31,15 @@ export const DELIVER = `${PREFIX}deliver`;
  * messages for 180 s each. So each target has a landing queue of its own, and delays no messages of other targets.
  */
 export const LANDED = `${PREFIX}landed`;
+
+/** Leads what a queue has refused to the place where it is held until there is room. */
+export const HELD = `${PREFIX}held`;
+
+/**
+ * How long a refused message is held before it lands again: a program that took it on may be gone. While one is there, the message
+ * only comes back to where it was.
+ */
+const HELD_MS = 5 * 60_000;
 
 /** The exchange, and the queue, of messages whose queue does not exist any more. */
 export const UNDELIVERED = `${PREFIX}undelivered`;
@@ -130,31 +141,43 @@ export function delayQueueSteps(
 ): TopologyStep[] {
   const level = LEVELS[at] as Level;
   const name = queueNameOf(label, priorities);
-  const args = {
+  const match = { 'x-match': 'all', [headerOf(level)]: delayQueueValue(digit, priorities) };
+  return [
+    queue(name, restArguments(ttlMs, below(at))),
+    bind({ kind: 'queue', name }, exchangeOf(level), match),
+  ];
+}
+
+/** A place where messages rest for so long, and from which none is lost. */
+function restArguments(ttlMs: number, next: string): Readonly<Record<string, unknown>> {
+  return {
     'x-queue-type': 'quorum',
     'x-message-ttl': ttlMs,
-    'x-dead-letter-exchange': below(at),
+    'x-dead-letter-exchange': next,
     // At least once, which only goes together with reject-publish: https://www.rabbitmq.com/docs/quorum-queues
     'x-dead-letter-strategy': 'at-least-once',
     'x-overflow': 'reject-publish',
     'x-delivery-limit': NEVER_REACHED,
   };
-  const match = { 'x-match': 'all', [headerOf(level)]: delayQueueValue(digit, priorities) };
-  return [queue(name, args), bind({ kind: 'queue', name }, exchangeOf(level), match)];
 }
 
-/** The steps for the landing of one queue or exchange, with its binding. A message that lands continues at once. */
+/**
+ * The steps for the landing of one queue or exchange, with its binding. A message that lands continues at once: to a consumer of the
+ * landing, or by itself.
+ */
 export function landingSteps(target: DelayTarget): TopologyStep[] {
   const name = landingOf(target);
-  const args = {
-    'x-queue-type': 'quorum',
-    'x-message-ttl': 0,
-    'x-dead-letter-exchange': LANDED,
-    'x-dead-letter-strategy': 'at-least-once',
-    'x-overflow': 'reject-publish',
-    'x-delivery-limit': NEVER_REACHED,
-  };
-  return [queue(name, args), bind({ kind: 'queue', name }, DELIVER, matchOf(target))];
+  return [queue(name, restArguments(0, LANDED)), bind({ kind: 'queue', name }, DELIVER, matchOf(target))];
+}
+
+/** Where the messages that one queue has refused are held, with its binding. */
+export function heldSteps(target: DelayTarget): TopologyStep[] {
+  const name = heldOf(target);
+  return [
+    exchange(HELD, 'headers'),
+    queue(name, restArguments(HELD_MS, DELIVER)),
+    bind({ kind: 'queue', name }, HELD, matchOf(target)),
+  ];
 }
 
 /** The step that binds one queue or exchange to its landing. */
@@ -162,9 +185,19 @@ export function targetStep(target: DelayTarget): TopologyStep {
   return bind(target, LANDED, matchOf(target));
 }
 
-/** The name of a target's landing, with a checksum in place of what does not fit into 255 bytes. */
-export function landingOf({ kind, name }: DelayTarget): string {
-  const whole = `${PREFIX}to.${kind}.${name}`;
+/** The name of a target's landing. */
+export function landingOf(target: DelayTarget): string {
+  return nameFor('to', target);
+}
+
+/** The name of the queue that holds what a target has refused. */
+export function heldOf(target: DelayTarget): string {
+  return nameFor('held', target);
+}
+
+/** With a checksum in place of what does not fit into 255 bytes. */
+function nameFor(use: string, { kind, name }: DelayTarget): string {
+  const whole = `${PREFIX}${use}.${kind}.${name}`;
   if (Buffer.byteLength(whole) <= MAX_NAME_BYTES) return whole;
   const digest = createHash('sha256').update(name).digest('hex');
   const start = Buffer.from(whole).toString('utf8', 0, MAX_NAME_BYTES - digest.length - 4);

@@ -106,8 +106,17 @@ export function sendersHeaders(headers: unknown): Record<string, unknown> {
   return own;
 }
 
+/** All headers of a received message but those of the server, so that it can go on as it is. */
+export function transitHeaders(headers: unknown): Record<string, unknown> {
+  if (typeof headers !== 'object' || headers === null) return {};
+  return copyHeaders(ownTable(headers, 0, isOfServer));
+}
+
 function isForeign(name: string): boolean {
-  if (name === 'CC' || name === 'BCC' || name.startsWith('leveret-delay-')) return true;
+  return name === 'CC' || name === 'BCC' || name.startsWith('leveret-delay-') || isOfServer(name);
+}
+
+function isOfServer(name: string): boolean {
   return name.startsWith('x-') && (SERVER_HEADERS.test(name) || SERVER_TRACES.has(name));
 }
 

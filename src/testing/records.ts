@@ -5,6 +5,7 @@ import type { QueueContract } from '../contracts/queue.js';
 import type { Contract } from '../contracts/topology.js';
 import { causeOf, originOf as letterOriginOf } from '../dead-letters/entry.js';
 import { originOf } from '../delay/routing-headers.js';
+import { HELD, LANDED } from '../delay/topology.js';
 import { ValidationError } from '../errors.js';
 import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../messages/headers.js';
 import type { StoredMessage } from '../transport/memory/message.js';
@@ -54,6 +55,8 @@ export class Records implements ServerObserver {
   readonly #handled: { readonly queue: string; readonly record: HandledMessage }[] = [];
 
   onPublished(message: StoredMessage, link: ServerLink): void {
+    // A delayed message that is taken on was sent before.
+    if (message.exchange === LANDED || message.exchange === HELD) return;
     const { messageId } = message.properties;
     if (messageId === undefined) {
       this.#published.push({ message, link });

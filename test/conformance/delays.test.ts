@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Seen, until } from './helpers.js';
 import { suite } from './suite.js';
 
+const none = { messages: 0 };
 const notes = queue('notes', z.object({ text: z.string() }));
 
 suite('a delayed send', {
@@ -172,6 +173,39 @@ suite('a queue that is full', {
     await Promise.all(sent);
     await until(() => seen.messages.length === 10);
     expect(await broker.stats('leveret.delay.500ms')).toMatchObject({ messages: 0 });
+  },
+
+  'gets its delayed messages as soon as it has room': async (bench) => {
+    const broker = await bench.connect();
+    const small = queue('small', z.number(), { maxLength: 1 });
+    // Declared ahead: what is due before it is sent is no delayed message.
+    await broker.declare(delays(small));
+    const toSmall = broker.producer(small);
+    const filled = await Promise.allSettled(Array.from({ length: 5 }, (_, at) => toSmall.send(at)));
+    const taken = filled.filter(({ status }) => status === 'fulfilled').length;
+    // More than a dead-letter worker has under way at once, and more than one channel holds.
+    const late = Array.from({ length: 150 }, (_, at) => 100 + at);
+    await Promise.all(late.map((n) => toSmall.send(n, { delayMs: 500 })));
+    await until(async () => (await broker.stats('leveret.delay.500ms')).messages === 0);
+    await until(
+      async () => (await broker.stats('leveret.delay.held.queue.small').catch(() => none)).messages > 0,
+    );
+    // The next program finds what this one has held back.
+    await broker.close();
+    const next = await bench.connect();
+    const seen = new Seen<number>();
+    const consumer = next.consumer(small, seen.handler, { concurrency: 10 });
+    await consumer.ready;
+    const roomAt = Date.now();
+    await until(() => consumer.stats.acked >= taken + late.length);
+    expect(Date.now() - roomAt).toBeLessThan(5_000);
+    expect(seen.bodies.filter((n) => n >= 100).toSorted((a, b) => a - b)).toEqual(late);
+    expect(seen.messages.find(({ body }) => body === 100)).toMatchObject({ attempt: 1, exchange: '' });
+    await until(async () => (await next.stats('leveret.delay.held.queue.small')).messages === 0);
+    await consumer.close();
+    await next.delete(small);
+    for (const place of ['leveret.delay.to.queue.small', 'leveret.delay.held.queue.small'])
+      await expect(next.stats(place)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   },
 });
 

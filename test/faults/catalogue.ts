@@ -11,6 +11,10 @@ export interface Row {
 }
 
 const rabbitmq = (file: string, title: string): TestReference => [`test/rabbitmq/${file}.test.ts`, title];
+const conformance = (file: string, title: string): TestReference => [
+  `test/conformance/${file}.test.ts`,
+  title,
+];
 const faults = (file: string, title: string): TestReference => [`test/faults/${file}.test.ts`, title];
 
 /** What can go wrong, what must happen, and the tests that hold it. */
@@ -360,6 +364,19 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
           'a %s queue that a policy limits refuses at once, also when it was full before, and holds up no other',
         ),
         ['test/unit/producer/publisher/refusal-pause.test.ts', 'holds up the messages for this queue alone'],
+      ],
+    },
+    {
+      id: 'full-with-delays',
+      fault: 'A queue is full, by its contract or by a policy, when its delayed messages are due',
+      promise:
+        'It delays its own messages and no others; they go on as soon as it has room, also after a restart of the program',
+      heldBy: [
+        conformance('delays', 'gets its delayed messages as soon as it has room'),
+        rabbitmq(
+          'topology/delays',
+          'gets its delayed messages as soon as it has room, in the program that sends them',
+        ),
       ],
     },
     {

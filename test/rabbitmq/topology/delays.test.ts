@@ -88,3 +88,34 @@ describe('a user without the right to declare the delays', () => {
     });
   });
 });
+
+describe('a queue that an administrator limits', () => {
+  it('gets its delayed messages as soon as it has room, in the program that sends them', async () => {
+    await using vhost = await createVhost();
+    await vhost.management.putPolicy('limits', {
+      pattern: '^small$',
+      definition: { 'max-length': 1, overflow: 'reject-publish' },
+      applyTo: 'queues',
+    });
+    const small = queue('small', z.number());
+    await using broker = await Broker.connect(vhost.url);
+    await broker.declare(small, delays(small));
+    const producer = broker.producer(small);
+    // The policy is applied a moment after the declaration.
+    const isFull = () =>
+      producer.send(0).then(
+        () => false,
+        () => true,
+      );
+    await expect.poll(isFull, { timeout: 20_000, interval: 1 }).toBe(true);
+    // More than the server's dead-letter worker has under way at once.
+    await Promise.all(Array.from({ length: 40 }, (_, at) => producer.send(100 + at, { delayMs: 500 })));
+    await expect.poll(async () => (await broker.stats('leveret.delay.500ms')).messages).toBe(0);
+    const late = new Set<number>();
+    const consumer = broker.consumer(small, ({ body }) => void (body >= 100 && late.add(body)));
+    await consumer.ready;
+    const roomAt = Date.now();
+    await expect.poll(() => late.size, { timeout: 20_000 }).toBe(40);
+    expect(Date.now() - roomAt).toBeLessThan(5_000);
+  });
+});
