@@ -1,6 +1,6 @@
 import type { Message } from '../consumer/delivery/message.js';
-import type { GivenGuardOptions, MakeGuard } from '../consumer/handler-guard.js';
 import type { HandlerOptions, ResolvedConsumerOptions } from '../consumer/options/consumer-options.js';
+import type { GivenGuardOptions, MakeGuard } from '../consumer/workers/handler-guard.js';
 import type { OutputOf, Schema } from '../contracts/body/schema.js';
 import type { QueueContract } from '../contracts/queue.js';
 import { ConfigurationError } from '../errors.js';

@@ -1,7 +1,7 @@
 import type { OptionSpecs } from './arguments.js';
 import type { Command } from './command.js';
 import { contractOptions } from './contracts.js';
-import { whereOptions } from './where.js';
+import { whereOptions } from './server-address.js';
 
 /** The options of every command. */
 export const commonOptions = {

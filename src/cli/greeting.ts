@@ -15,8 +15,8 @@ import {
   uint32,
 } from './amqp-frames.js';
 import { noConnection } from './failure.js';
+import type { Where } from './server-address.js';
 import { printable } from './text.js';
-import type { Where } from './where.js';
 
 /** What a server reports before a connection is open. */
 export interface Greeting {

@@ -1,4 +1,4 @@
-import type { ManagementAddress } from './where.js';
+import type { ManagementAddress } from './server-address.js';
 
 /** Why the management API gave no answer. */
 export class ManagementFailure extends Error {

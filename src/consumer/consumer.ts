@@ -11,13 +11,13 @@ import { closeOnAbort } from './close-on-abort.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
 import { type ConsumerEvent, type ConsumerState, isPaused, transition } from './consumer-state.js';
 import type { Message } from './delivery/message.js';
-import type { HandlerGuard, ResolveGuard } from './handler-guard.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
 import { MessagePipeline, type PipelineHost } from './pipeline.js';
 import { PauseControl, pauseStyleOf } from './session/pause-control.js';
 import { RecoveryLoop } from './session/recovery-loop.js';
 import type { Session } from './session/session.js';
 import { StreamPosition } from './session/stream-position.js';
+import type { HandlerGuard, ResolveGuard } from './workers/handler-guard.js';
 import { guardOf, type Work } from './workers/make-worker.js';
 
 /** What a consumer needs from its broker. */

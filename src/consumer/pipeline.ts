@@ -7,19 +7,19 @@ import type { Republisher } from '../producer/republisher.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { Delivery } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
-import { AdaptivePrefetch } from './adaptive-prefetch.js';
 import type { ConsumerStats } from './consumer-api.js';
+import { AdaptivePrefetch } from './delivery/adaptive-prefetch.js';
 import { DuplicateFilter } from './delivery/duplicate-filter.js';
 import { InboundValidator } from './delivery/inbound-validator.js';
 import { type Message, ReceivedMessage } from './delivery/message.js';
 import { PrefetchBuffer } from './delivery/prefetch-buffer.js';
-import type { HandlerGuard } from './handler-guard.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
-import { Parking } from './parking.js';
 import type { Session } from './session/session.js';
 import { InPlaceRetries } from './settlement/in-place-retries.js';
 import type { OutcomeListener } from './settlement/outcome.js';
+import { ParkedMessages } from './settlement/parked-messages.js';
 import { MAX_HOLD_MS, Settlement } from './settlement/settlement.js';
+import type { HandlerGuard } from './workers/handler-guard.js';
 import { LoopWorker, type LoopWorkerSettings } from './workers/loop-worker.js';
 import { guardOf, makeWorker, type Work } from './workers/make-worker.js';
 import type { Worker } from './workers/worker.js';
@@ -52,7 +52,7 @@ export class MessagePipeline {
   /** For messages that are retried in place, without leaving this process. */
   readonly #held: InPlaceRetries | undefined;
   /** For messages that wait for something outside of this process. */
-  readonly #parking: Parking | undefined;
+  readonly #parked: ParkedMessages | undefined;
   /** The guard around the handler. */
   readonly #guard: HandlerGuard | undefined;
   readonly #worker: Worker;
@@ -84,7 +84,7 @@ export class MessagePipeline {
       });
     }
     this.#guard = guardOf(work);
-    if (this.#guard) this.#parking = new Parking((message, parked) => this.#runAgain(message, parked));
+    if (this.#guard) this.#parked = new ParkedMessages((message, parked) => this.#runAgain(message, parked));
     const hold = this.#held && ((message: ReceivedMessage, ms: number) => this.#held?.hold(message, ms));
     const tracer = new ConsumerTracer({
       origin: connection.origin,
@@ -102,7 +102,7 @@ export class MessagePipeline {
       clock,
       onOutcome,
       hold,
-      park: (message, delayMs) => this.#parking?.park(message, delayMs),
+      park: (message, delayMs) => this.#parked?.park(message, delayMs),
       answerFailure,
     });
     const onTooMuch = (session: Session, kept: number) => void this.#giveBackBeyond(session, kept);
@@ -126,7 +126,7 @@ export class MessagePipeline {
         message.fail(error);
       };
       const isHeld = (message: ReceivedMessage) =>
-        (this.#held?.isHeld(message) || this.#parking?.has(message)) ?? false;
+        (this.#held?.isHeld(message) || this.#parked?.has(message)) ?? false;
       this.#worker = makeWorker(work, options, isStream, { ...common, clock, onFailed, isHeld });
     } else {
       this.#loops = new LoopWorker({ ...common, ...loops });
@@ -185,7 +185,7 @@ export class MessagePipeline {
     this.#buffer.dropSession(session);
     this.#settlement.sessionLost(session);
     this.#held?.sessionLost(session);
-    this.#parking?.sessionLost(session);
+    this.#parked?.sessionLost(session);
     this.#memory.channelLost(session.unsettled);
     this.#worker.sessionLost(
       session,
@@ -236,14 +236,14 @@ export class MessagePipeline {
   /** Resolves when every verdict so far is carried out. */
   settled(): Promise<void> {
     this.#held?.giveBack();
-    this.#parking?.giveBack();
+    this.#parked?.giveBack();
     return this.#settlement.settled();
   }
 
   /** Like {@link settled}, and from now on no message is held back before its next attempt. */
   settleAll(): Promise<void> {
     this.#held?.finish();
-    this.#parking?.finish();
+    this.#parked?.finish();
     return this.#settlement.finish();
   }
 

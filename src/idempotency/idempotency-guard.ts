@@ -1,6 +1,6 @@
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
-import type { HandlerGuard } from '../consumer/handler-guard.js';
-import type { HeldVerdict } from '../consumer/held-verdict.js';
+import type { HeldVerdict } from '../consumer/settlement/held-verdict.js';
+import type { HandlerGuard } from '../consumer/workers/handler-guard.js';
 import { ClosedError, messageOf, TimeoutError, ValidationError } from '../errors.js';
 import type { Events } from '../events.js';
 import { type IdempotencyKey, keyOf } from '../inbox/message-key.js';

@@ -49,7 +49,7 @@ const closed: Readonly<Record<string, readonly string[]>> = {
 
 /** Who may import the two transports. */
 const hidden: Readonly<Record<string, readonly string[]>> = {
-  'transport/rabbitmq': ['transport/make-transport', 'cli/where'],
+  'transport/rabbitmq': ['transport/make-transport', 'cli/server-address'],
   'transport/memory': ['transport/make-transport', 'testing', 'cli/doctor/routing'],
 };
 

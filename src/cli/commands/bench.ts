@@ -5,8 +5,8 @@ import { procedure } from '../../contracts/procedure.js';
 import { queue } from '../../contracts/queue.js';
 import type { Invocation } from '../command.js';
 import { EXIT, type ExitCode } from '../failure.js';
-import { withBroker } from '../session.js';
 import { toJson } from '../text.js';
+import { withBroker } from '../with-broker.js';
 
 /** The time limits of the three parts; with connecting and cleaning up they stay below a minute. */
 const PUBLISH_MS = 20_000;

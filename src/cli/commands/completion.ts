@@ -6,8 +6,8 @@ import { zshScript } from '../completion/zsh.js';
 import { EXIT, type ExitCode, usageError } from '../failure.js';
 import { Management } from '../management.js';
 import { Secrets, shown } from '../secrets.js';
+import { resolveWhere } from '../server-address.js';
 import type { Terminal } from '../terminal.js';
-import { resolveWhere } from '../where.js';
 
 /** How long a shell may wait for the names of queues. */
 const LOOK_UP_MS = 1_000;

@@ -1,15 +1,15 @@
 import type { QueueContract } from '../../contracts/queue.js';
 import type { DeadLetterEntry } from '../../dead-letters/entry.js';
-import { bareQueue, undeclared } from '../bare.js';
+import { bareQueue, undeclared } from '../bare-contracts.js';
 import { bodyOf } from '../body.js';
 import type { Invocation } from '../command.js';
 import { loadContracts, queueNamed } from '../contracts.js';
 import { EXIT, type ExitCode, usageError } from '../failure.js';
 import { Management, ManagementFailure } from '../management.js';
 import { shown } from '../secrets.js';
-import { type Session, withBroker } from '../session.js';
+import type { Where } from '../server-address.js';
 import { counted, printable, table, toJson } from '../text.js';
-import type { Where } from '../where.js';
+import { type Session, withBroker } from '../with-broker.js';
 
 /** The most dead letters that are held in memory to find one. */
 const MAX_LETTERS = 100_000;

@@ -9,10 +9,10 @@ import type { Topology } from '../doctor/server-state.js';
 import { type Survey, surveyOf } from '../doctor/survey.js';
 import { EXIT, type ExitCode } from '../failure.js';
 import { greet } from '../greeting.js';
-import { withBroker } from '../session.js';
+import { resolveWhere } from '../server-address.js';
 import type { Terminal } from '../terminal.js';
 import { counted, printable, toJson } from '../text.js';
-import { resolveWhere } from '../where.js';
+import { withBroker } from '../with-broker.js';
 
 /** Leveret's own default. */
 const HANDLER_TIMEOUT_MS = 1_200_000;

@@ -4,9 +4,9 @@ import type { Invocation } from '../command.js';
 import { loadContracts, queuesOf } from '../contracts.js';
 import { CommandFailure, EXIT, type ExitCode, noConnection } from '../failure.js';
 import { Management, ManagementFailure } from '../management.js';
-import { withBroker } from '../session.js';
+import { resolveWhere } from '../server-address.js';
 import { printable, table, toJson } from '../text.js';
-import { resolveWhere } from '../where.js';
+import { withBroker } from '../with-broker.js';
 
 interface QueueRow {
   readonly name: string;

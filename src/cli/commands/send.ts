@@ -5,13 +5,13 @@ import type { ExchangeContract } from '../../contracts/exchange.js';
 import { isExchange, isQueue } from '../../contracts/guards.js';
 import type { Contract } from '../../contracts/topology.js';
 import type { SendOptions } from '../../producer/send-options.js';
-import { bareExchange, bareQueue, undeclared } from '../bare.js';
+import { bareExchange, bareQueue, undeclared } from '../bare-contracts.js';
 import type { Invocation } from '../command.js';
 import { loadContracts, queuesOf } from '../contracts.js';
 import { EXIT, type ExitCode, usageError } from '../failure.js';
 import { shown } from '../secrets.js';
-import { withBroker } from '../session.js';
 import { counted, printable, toJson } from '../text.js';
+import { withBroker } from '../with-broker.js';
 
 interface Failure {
   readonly index: number;

@@ -3,7 +3,7 @@ import { deliveryLimitOf } from '../doctor/settings.js';
 import { readQueue } from '../doctor/survey.js';
 import { isBefore } from '../doctor/version.js';
 import { Management, ManagementFailure } from '../management.js';
-import type { Where } from '../where.js';
+import type { Where } from '../server-address.js';
 
 /** What decides whether looking at a queue has a cost for its messages. */
 export interface QueueKind {

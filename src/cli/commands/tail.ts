@@ -6,15 +6,15 @@ import { classify } from '../../transport/failures.js';
 import { makeTransport } from '../../transport/make-transport.js';
 import { type Channel, type Delivery, type Link, TransportError } from '../../transport/port.js';
 import { systemClock } from '../../util/clock.js';
-import { bareQueue } from '../bare.js';
+import { bareQueue } from '../bare-contracts.js';
 import { bodyOf, headerValue } from '../body.js';
 import type { Invocation } from '../command.js';
 import { loadContracts, queueNamed } from '../contracts.js';
 import { CommandFailure, EXIT, type ExitCode, usageError } from '../failure.js';
 import { greet } from '../greeting.js';
-import { requireVhost } from '../session.js';
+import { resolveWhere, type Where } from '../server-address.js';
 import { printable, toJson } from '../text.js';
-import { resolveWhere, type Where } from '../where.js';
+import { requireVhost } from '../with-broker.js';
 import { kindOf, type QueueKind, wouldCount } from './tail-cost.js';
 
 const DEFAULT_LIMIT = 10;

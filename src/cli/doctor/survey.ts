@@ -1,7 +1,7 @@
 import type { AnyContract } from '../contracts.js';
 import type { Greeting } from '../greeting.js';
 import { Management, ManagementFailure } from '../management.js';
-import type { Where } from '../where.js';
+import type { Where } from '../server-address.js';
 import { policyThatApplies } from './policies.js';
 import type {
   Alarm,

@@ -12,10 +12,11 @@ import { type Delivery, RETURN_ID_HEADER } from '../../transport/port.js';
 import { checkOptions } from '../../util/checks.js';
 import type { Deadlined } from '../../util/deadlines.js';
 import type { Slotted } from '../../util/slot-list.js';
-import { HeldVerdict } from '../held-verdict.js';
 import type { Session } from '../session/session.js';
 import { offsetIn } from '../session/stream-position.js';
+import { HeldVerdict } from '../settlement/held-verdict.js';
 import { DeadLetter, RetryLater, retryLaterChecks } from '../settlement/retry-decision.js';
+import type { Verdict } from '../settlement/verdict.js';
 
 /** A message as a handler, or the body of a `for await` loop, receives it. */
 export interface Message<Body = unknown> {
@@ -75,23 +76,6 @@ export interface Message<Body = unknown> {
    */
   requeue(): boolean;
 }
-
-/** What should happen to a message. */
-export type Verdict =
-  | { readonly kind: 'ack'; readonly isDuplicate?: boolean }
-  | {
-      readonly kind: 'retry';
-      readonly error: unknown;
-      readonly delayMs?: number | undefined;
-      /** The reason that traces show instead of the error. */
-      readonly reason?: undefined;
-    }
-  | { readonly kind: 'dead-letter'; readonly error: unknown; readonly reason?: string | undefined }
-  | { readonly kind: 'requeue' }
-  /** Comes back to this consumer after a while, unchanged. */
-  | { readonly kind: 'rest'; readonly delayMs: number }
-  | { readonly kind: 'reject' }
-  | { readonly kind: 'answer'; readonly answered: Promise<void> | undefined };
 
 /** Carries out verdicts. */
 export interface Settler {

@@ -4,7 +4,7 @@ import type { QueueContract } from '../../contracts/queue.js';
 import { ConfigurationError } from '../../errors.js';
 import { type Check, show } from '../../util/checks.js';
 import type { Message } from '../delivery/message.js';
-import type { GivenGuardOptions } from '../handler-guard.js';
+import type { GivenGuardOptions } from '../workers/handler-guard.js';
 import type { BatchWork } from '../workers/make-worker.js';
 import { type BatchConsumerOptions, resolveBatchOptions } from './batch-options.js';
 import {

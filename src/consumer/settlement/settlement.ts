@@ -4,11 +4,12 @@ import type { Events } from '../../events.js';
 import type { Republisher } from '../../producer/republisher.js';
 import type { Clock, Timer } from '../../util/clock.js';
 import type { DuplicateFilter } from '../delivery/duplicate-filter.js';
-import type { ReceivedMessage, Settler, Verdict } from '../delivery/message.js';
+import type { ReceivedMessage, Settler } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 import { GivenUpMessages } from './given-up.js';
 import type { Outcome, OutcomeListener } from './outcome.js';
 import { decide, isGivenUp } from './retry-decision.js';
+import type { Verdict } from './verdict.js';
 
 /** How long a message is held here if its copy could not be published, before it is requeued: a bare requeue would spin. */
 const SETBACK_MS = 1_000;

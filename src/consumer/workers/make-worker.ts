@@ -1,9 +1,9 @@
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
-import type { HandlerGuard } from '../handler-guard.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
 import type { BatchContext } from './batch.js';
 import { BatchWorker } from './batch-worker.js';
+import type { HandlerGuard } from './handler-guard.js';
 import { HandlerWorker, type HandlerWorkerSettings } from './handler-worker.js';
 import { OrderedWorker } from './ordered-worker.js';
 import type { Worker } from './worker.js';

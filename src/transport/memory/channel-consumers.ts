@@ -5,9 +5,9 @@ import { amqpType } from './equivalence.js';
 import type { AnyQueue } from './exchange.js';
 import { copyTable, type Entry, type StoredMessage, type Table } from './message.js';
 import { MemoryQueue, type Return } from './queue.js';
-import { queueInUse, ServerRefusalError } from './refusal.js';
 import { REPLY_TO } from './replies.js';
 import type { MemoryServer, ServerLink } from './server.js';
+import { queueInUse, ServerRefusalError } from './server-refusal.js';
 import { MemoryStream } from './stream.js';
 
 /** A delivery on its way to the client. */

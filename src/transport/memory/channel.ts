@@ -13,8 +13,8 @@ import {
 import { type ChannelConsumer, ChannelConsumers, type Unacked } from './channel-consumers.js';
 import type { MemoryLink } from './link.js';
 import type { StoredMessage } from './message.js';
-import { ServerRefusalError } from './refusal.js';
 import { REPLY_TO } from './replies.js';
+import { ServerRefusalError } from './server-refusal.js';
 
 /** One channel of an embedded server: both its ends. */
 export class MemoryChannel implements Channel {

@@ -1,4 +1,4 @@
-import { ServerRefusalError } from './refusal.js';
+import { ServerRefusalError } from './server-refusal.js';
 
 /**
  * Compares a declaration with what exists, in the words of rabbit_misc:assert_args_equivalence.

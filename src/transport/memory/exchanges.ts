@@ -3,7 +3,7 @@ import { amqpType, assertEquivalent } from './equivalence.js';
 import { type AnyQueue, type Destination, MemoryExchange } from './exchange.js';
 import { checkHeadersBinding } from './headers-match.js';
 import type { StoredMessage } from './message.js';
-import { noExchange, noQueue, ServerRefusalError } from './refusal.js';
+import { noExchange, noQueue, ServerRefusalError } from './server-refusal.js';
 import type { Behaviour } from './version.js';
 
 const TYPES: readonly string[] = ['direct', 'fanout', 'topic', 'headers'];

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { amqpType } from './equivalence.js';
-import { ServerRefusalError } from './refusal.js';
+import { ServerRefusalError } from './server-refusal.js';
 
 type Table = Readonly<Record<string, unknown>>;
 

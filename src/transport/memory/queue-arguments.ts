@@ -1,6 +1,6 @@
 import type { QueueDeclaration } from '../port.js';
 import { amqpType, assertEquivalent } from './equivalence.js';
-import { ServerRefusalError } from './refusal.js';
+import { ServerRefusalError } from './server-refusal.js';
 import type { Behaviour } from './version.js';
 
 export type MemoryQueueType = 'classic' | 'quorum' | 'stream';

@@ -6,7 +6,7 @@ import { DeadLetterWorker, keepsDeadLetters } from './dead-letter-worker.js';
 import { type DeathReason, type Entry, propertyBytes, type StoredMessage } from './message.js';
 import { type MemoryQueueType, typeOf } from './queue-arguments.js';
 import { QueueLimits } from './queue-limits.js';
-import { ClassicReady, QuorumReady, type Ready } from './ready.js';
+import { ClassicReady, QuorumReady, type Ready } from './ready-messages.js';
 import type { Behaviour } from './version.js';
 
 /** What a queue needs from its server. */

@@ -13,8 +13,8 @@ import {
   typeOf,
   withDefaultType,
 } from './queue-arguments.js';
-import { lockedQueue, noQueue, ServerRefusalError } from './refusal.js';
 import { isReplyAddress, Replies } from './replies.js';
+import { lockedQueue, noQueue, ServerRefusalError } from './server-refusal.js';
 import { MemoryStream } from './stream.js';
 import { BEHAVIOURS, type Behaviour, type ServerVersion } from './version.js';
 

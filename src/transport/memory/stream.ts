@@ -3,7 +3,7 @@ import type { QueueDeclaration } from '../port.js';
 import type { QueueConsumer } from './consumers.js';
 import type { Entry, StoredMessage } from './message.js';
 import type { Return } from './queue.js';
-import { ServerRefusalError } from './refusal.js';
+import { ServerRefusalError } from './server-refusal.js';
 import type { Behaviour } from './version.js';
 
 /** A part of the log: retention removes whole ones only. */

@@ -8,9 +8,9 @@ import { fishScript } from '../../../src/cli/completion/fish.js';
 import { zshScript } from '../../../src/cli/completion/zsh.js';
 import { run } from '../../../src/cli/run.js';
 import { Secrets, shown } from '../../../src/cli/secrets.js';
+import { resolveWhere, whereOptions } from '../../../src/cli/server-address.js';
 import { Terminal } from '../../../src/cli/terminal.js';
 import { printable, table, toJson } from '../../../src/cli/text.js';
-import { resolveWhere, whereOptions } from '../../../src/cli/where.js';
 
 const specs = {
   limit: { type: 'string', value: 'N', help: '' },

@@ -56,7 +56,9 @@ describe('exchange.queue()', () => {
 
   it('takes no option that its exchange decides about', () => {
     expect(() => loose(topic).queue('q', 'k', { codec: 'text' })).toThrow(refused('codec'));
-    expect(() => loose(topic).queue('q', 'k', { bindings: [] })).toThrow(/'bindings' cannot be set .+: it is bound/);
+    expect(() => loose(topic).queue('q', 'k', { bindings: [] })).toThrow(
+      /'bindings' cannot be set .+: it is bound/,
+    );
     expect(() => loose(topic).queue('q', 'k', { codec: undefined })).not.toThrow();
   });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Delivery } from '../../../../src/transport/port.js';
-import { FrameReader } from '../../../../src/transport/rabbitmq/frames/frame-reader.js';
+import type { Delivery } from '../../../../../src/transport/port.js';
+import { FrameReader } from '../../../../../src/transport/rabbitmq/frames/frame-reader.js';
 import {
   bodyFrames,
   defs,
@@ -10,7 +10,7 @@ import {
   outcome,
   plain,
   properties,
-} from '../../support/amqplib-codec.js';
+} from '../../../support/amqplib-codec.js';
 
 const frameMax = 4_096;
 

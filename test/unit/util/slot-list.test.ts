@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SlotList } from '../../src/util/slot-list.js';
+import { SlotList } from '../../../src/util/slot-list.js';
 
 describe('a slot list', () => {
   it('holds what a set would hold', () => {

@@ -1,7 +1,7 @@
-import type { QueueContract } from '../contracts/queue.js';
-import type { Events } from '../events.js';
-import type { Message, ReceivedMessage } from './delivery/message.js';
-import type { ResolvedConsumerOptions } from './options/consumer-options.js';
+import type { QueueContract } from '../../contracts/queue.js';
+import type { Events } from '../../events.js';
+import type { Message, ReceivedMessage } from '../delivery/message.js';
+import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
 
 /** Wraps each run of a handler to keep a message from being handled twice: an inbox, or a store of claims. */
 export interface HandlerGuard {

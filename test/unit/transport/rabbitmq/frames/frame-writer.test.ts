@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameWriter } from '../../../../src/transport/rabbitmq/frames/frame-writer.js';
-import { defs, outcome, outgoing, published } from '../../support/amqplib-codec.js';
+import { FrameWriter } from '../../../../../src/transport/rabbitmq/frames/frame-writer.js';
+import { defs, outcome, outgoing, published } from '../../../support/amqplib-codec.js';
 
 const frameMax = 4_096;
 

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeTable, encodeTable } from '../../../../src/transport/rabbitmq/frames/field-table.js';
+import { decodeTable, encodeTable } from '../../../../../src/transport/rabbitmq/frames/field-table.js';
 import {
   decodeFields,
   encodeTable as encodeByAmqplib,
   headers,
   outcome,
   plain,
-} from '../../support/amqplib-codec.js';
+} from '../../../support/amqplib-codec.js';
 
 const buffer = Buffer.alloc(64 * 1024);
 const theirBytes = (table: object) => Buffer.from(buffer.subarray(0, encodeByAmqplib(buffer, table, 0)));

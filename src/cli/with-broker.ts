@@ -3,8 +3,8 @@ import type { Logger } from '../events.js';
 import type { Invocation } from './command.js';
 import { noConnection } from './failure.js';
 import { type Greeting, greet } from './greeting.js';
+import { resolveWhere, type Where } from './server-address.js';
 import { printable } from './text.js';
-import { resolveWhere, type Where } from './where.js';
 
 /** The time limit of connecting. */
 const CONNECT_MS = 9_500;

@@ -1,6 +1,6 @@
-import type { Clock } from '../util/clock.js';
-import type { ReceivedMessage } from './delivery/message.js';
-import type { Session } from './session/session.js';
+import type { Clock } from '../../util/clock.js';
+import type { Session } from '../session/session.js';
+import type { ReceivedMessage } from './message.js';
 
 /** How much work should wait here, and from which amount on it should rather go to other consumers. */
 const WAITING_MS = 200;

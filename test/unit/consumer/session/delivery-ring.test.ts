@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DeliveryRing } from '../../../src/consumer/session/delivery-ring.js';
-import type { Delivery } from '../../../src/transport/port.js';
+import { DeliveryRing } from '../../../../src/consumer/session/delivery-ring.js';
+import type { Delivery } from '../../../../src/transport/port.js';
 
 const delivery = (deliveryTag: number) => ({ deliveryTag }) as Delivery;
 

@@ -1,6 +1,6 @@
-import { systemClock, type Timer } from '../util/clock.js';
-import type { ReceivedMessage } from './delivery/message.js';
-import type { Session } from './session/session.js';
+import { systemClock, type Timer } from '../../util/clock.js';
+import type { ReceivedMessage } from '../delivery/message.js';
+import type { Session } from '../session/session.js';
 
 /** How long a message may wait here in total: the server takes it back after 30 minutes. */
 const MAX_PARKED_MS = 20 * 60_000;
@@ -9,7 +9,7 @@ const MAX_PARKED_MS = 20 * 60_000;
  * Messages that wait for something outside of this process, unacknowledged and without using up concurrency. Each comes back
  * unchanged, and without counting an attempt. Uses real time, because what they wait for does not follow a virtual clock.
  */
-export class Parking {
+export class ParkedMessages {
   readonly #onDue: (message: ReceivedMessage, parked: ReceivedMessage) => void;
   readonly #timers = new Map<ReceivedMessage, Timer>();
   readonly #parkedSince = new WeakMap<ReceivedMessage['delivery'], number>();

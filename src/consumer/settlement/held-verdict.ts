@@ -1,4 +1,4 @@
-import type { Verdict } from './delivery/message.js';
+import type { Verdict } from './verdict.js';
 
 /**
  * Keeps the verdict on a message until what is around its handler is over: a transaction is committed or rolled back before
