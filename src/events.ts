@@ -1,10 +1,9 @@
-import { isThenable } from './contracts/body/schema.js';
 import { EventChannels } from './diagnostics/event-channels.js';
 import type { TracePayloads } from './diagnostics/payloads.js';
-import type { Issue } from './errors.js';
-import { ConfigurationError, messageOf } from './errors.js';
+import { ConfigurationError, type Issue, messageOf } from './errors.js';
 import type { Role } from './transport/port.js';
 import { show } from './util/checks.js';
+import { isThenable } from './util/promises.js';
 import { realTimers } from './util/timers.js';
 import { Warnings } from './util/warnings.js';
 

@@ -31,35 +31,31 @@ export type {
   SchemaIssue,
   SchemaResult,
 } from './contracts/body/schema.js';
-export { type DelaysContract, delays } from './contracts/delays.js';
-export {
-  type BindingArguments,
-  type BoundQueueOptions,
-  type ExchangeContract,
-  type ExchangeOptions,
-  type ExchangeType,
-  exchange,
-  type SubscriptionContract,
-  type SubscriptionOptions,
-} from './contracts/exchange.js';
-export {
-  type ProcedureContract,
-  type ProcedureOptions,
-  type ProcedureSchemas,
-  procedure,
-} from './contracts/procedure.js';
-export { type QueueContract, queue, type RetryPolicy } from './contracts/queue.js';
+export { delays } from './contracts/delays.js';
+export { type ExchangeOptions, exchange } from './contracts/exchange.js';
+export { type ProcedureOptions, type ProcedureSchemas, procedure } from './contracts/procedure.js';
+export { queue } from './contracts/queue.js';
 export type {
   Binding,
+  BindingArguments,
+  BoundQueueOptions,
   ClassicQueueOptions,
+  Contract,
+  DelaysContract,
+  ExchangeContract,
+  ExchangeType,
   FailedMessage,
+  ProcedureContract,
+  QueueContract,
   QueueOptions,
   QueueType,
   QuorumQueueOptions,
   RetryOptions,
+  RetryPolicy,
   StreamQueueOptions,
-} from './contracts/queue-options.js';
-export type { Contract } from './contracts/topology.js';
+  SubscriptionContract,
+  SubscriptionOptions,
+} from './contracts/types.js';
 export type { DeadLetters } from './dead-letters/dead-letters.js';
 export type { DeadLetterEntry } from './dead-letters/entry.js';
 export type {
@@ -115,7 +111,8 @@ export type {
 } from './outbox/outbox.js';
 export type { Relay, RelayHealth, RelayOptions, RelayStats, RelayStatus } from './outbox/relay.js';
 export type { StoreStats, StuckRow } from './outbox/relay-store.js';
-export type { Producer, ProducerOptions } from './producer/producer.js';
+export type { Producer } from './producer/producer.js';
+export type { ProducerOptions } from './producer/producer-options.js';
 export type { Receipt } from './producer/publisher/pending-send.js';
 export type {
   SendAllArguments,

@@ -1,6 +1,5 @@
-import type { DelaysContract } from '../contracts/delays.js';
 import { isDelays, isExchange, isProcedure, isQueue, isSubscription } from '../contracts/guards.js';
-import type { Binding } from '../contracts/queue-options.js';
+import type { Binding, DelaysContract } from '../contracts/types.js';
 import { ConfigurationError } from '../errors.js';
 import { show } from '../util/checks.js';
 import { type DescribedContract, Describer } from './channels.js';

@@ -1,9 +1,12 @@
 import { codecs } from '../contracts/body/codec.js';
 import type { CodecName } from '../contracts/body/json.js';
 import type { Schema } from '../contracts/body/schema.js';
-import type { ExchangeContract, SubscriptionContract } from '../contracts/exchange.js';
-import type { ProcedureContract } from '../contracts/procedure.js';
-import type { QueueContract } from '../contracts/queue.js';
+import type {
+  ExchangeContract,
+  ProcedureContract,
+  QueueContract,
+  SubscriptionContract,
+} from '../contracts/types.js';
 import type { AsyncApiChannel, AsyncApiMessage, AsyncApiOperation } from './document.js';
 import { movedTo, toDraft07 } from './json-schema.js';
 import { extensionOf, queueExtension } from './leveret-extension.js';

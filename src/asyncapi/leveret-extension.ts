@@ -1,5 +1,4 @@
-import type { QueueContract } from '../contracts/queue.js';
-import type { Binding } from '../contracts/queue-options.js';
+import type { Binding, QueueContract } from '../contracts/types.js';
 import type { AsyncApiQueueBinding, LeveretExtension } from './document.js';
 
 /** The shortest and the longest delay of a message: 60 days. */

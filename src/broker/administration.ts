@@ -1,8 +1,6 @@
-import type { DelaysContract } from '../contracts/delays.js';
 import { isDelays, isExchange, isProcedure, isQueue } from '../contracts/guards.js';
-import type { ProcedureContract } from '../contracts/procedure.js';
-import type { QueueContract } from '../contracts/queue.js';
-import { type Contract, consumedTopologyOf, topologyOf } from '../contracts/topology.js';
+import { consumedTopologyOf, topologyOf } from '../contracts/topology.js';
+import type { Contract, DelaysContract, ProcedureContract, QueueContract } from '../contracts/types.js';
 import { declareDelays } from '../delay/declarer.js';
 import type { Landings } from '../delay/landings.js';
 import { heldOf, isDelayName, landingOf } from '../delay/topology.js';

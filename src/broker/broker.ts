@@ -6,17 +6,20 @@ import type { ConsumerOptions, HandlerOptions } from '../consumer/options/consum
 import type { BatchContext } from '../consumer/workers/batch.js';
 import type { BatchWork } from '../consumer/workers/make-worker.js';
 import type { BodyOf, InputOf, OutputOf, Schema } from '../contracts/body/schema.js';
-import type { DelaysContract } from '../contracts/delays.js';
-import type { SubscriptionContract } from '../contracts/exchange.js';
-import type { ProcedureContract } from '../contracts/procedure.js';
-import type { QueueContract } from '../contracts/queue.js';
-import type { Contract } from '../contracts/topology.js';
+import type {
+  Contract,
+  DelaysContract,
+  ProcedureContract,
+  QueueContract,
+  SubscriptionContract,
+} from '../contracts/types.js';
 import { type DeadLetters, deadLettersOf } from '../dead-letters/dead-letters.js';
 import { ClosedError } from '../errors.js';
 import type { BrokerEvent, BrokerListener } from '../events.js';
 import type { Outbox } from '../outbox/outbox.js';
 import type { Relay, RelayOptions } from '../outbox/relay.js';
-import type { Producer, ProducerOptions } from '../producer/producer.js';
+import type { Producer } from '../producer/producer.js';
+import type { ProducerOptions } from '../producer/producer-options.js';
 import type { RequestOptions } from '../rpc/requester/request-options.js';
 import type { Responder, ResponderOptions } from '../rpc/responder/responder.js';
 import { checkOptions, expectDuration, expectSignal } from '../util/checks.js';

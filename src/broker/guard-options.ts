@@ -2,7 +2,7 @@ import type { Message } from '../consumer/delivery/message.js';
 import type { HandlerOptions, ResolvedConsumerOptions } from '../consumer/options/consumer-options.js';
 import type { GivenGuardOptions, MakeGuard } from '../consumer/workers/handler-guard.js';
 import type { OutputOf, Schema } from '../contracts/body/schema.js';
-import type { QueueContract } from '../contracts/queue.js';
+import type { QueueContract } from '../contracts/types.js';
 import { ConfigurationError } from '../errors.js';
 import { IdempotencyGuard } from '../idempotency/idempotency-guard.js';
 import type { IdempotencyOptions, IdempotencyStore } from '../idempotency/store.js';

@@ -1,6 +1,6 @@
 import type { QueueConsumer } from '../consumer/consumer.js';
-import type { QueueContract } from '../contracts/queue.js';
 import { sourcesOf } from '../contracts/topology.js';
+import type { QueueContract } from '../contracts/types.js';
 import type { RelayHealth } from '../outbox/relay.js';
 import type { TableRelay } from '../outbox/table-relay.js';
 import type { Producers } from '../producer/producers.js';

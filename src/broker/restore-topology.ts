@@ -1,4 +1,4 @@
-import type { Contract } from '../contracts/topology.js';
+import type { Contract } from '../contracts/types.js';
 import type { Events } from '../events.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
 import type { Connections } from './connections.js';

@@ -1,6 +1,7 @@
 import type { Schema } from '../contracts/body/schema.js';
-import { type ExchangeContract, exchange } from '../contracts/exchange.js';
-import { type QueueContract, queue } from '../contracts/queue.js';
+import { exchange } from '../contracts/exchange.js';
+import { queue } from '../contracts/queue.js';
+import type { ExchangeContract, QueueContract } from '../contracts/types.js';
 
 /** Accepts every body. */
 const anything: Schema<unknown> = {

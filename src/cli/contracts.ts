@@ -1,10 +1,7 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { SubscriptionContract } from '../contracts/exchange.js';
 import { isDelays, isExchange, isProcedure, isQueue, isSubscription } from '../contracts/guards.js';
-import type { ProcedureContract } from '../contracts/procedure.js';
-import type { QueueContract } from '../contracts/queue.js';
-import type { Contract } from '../contracts/topology.js';
+import type { Contract, ProcedureContract, QueueContract, SubscriptionContract } from '../contracts/types.js';
 import type { OptionSpecs } from './arguments.js';
 import { usageError } from './failure.js';
 import { shown } from './secrets.js';

@@ -1,5 +1,4 @@
-import type { SubscriptionContract } from '../contracts/exchange.js';
-import type { QueueContract } from '../contracts/queue.js';
+import type { QueueContract, SubscriptionContract } from '../contracts/types.js';
 import { ClosedError } from '../errors.js';
 import { type ConsumerHost, QueueConsumer } from './consumer.js';
 import type { Consumer } from './consumer-api.js';

@@ -1,12 +1,12 @@
 import { isSingleActive } from '../contracts/guards.js';
-import type { QueueContract } from '../contracts/queue.js';
+import type { QueueContract } from '../contracts/types.js';
 import type { Landings } from '../delay/landings.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { TransportError } from '../transport/port.js';
 import { checkOptions, expectDuration } from '../util/checks.js';
 import { type Clock, withDeadline } from '../util/clock.js';
-import { deferred } from '../util/deferred.js';
+import { deferred } from '../util/promises.js';
 import { closeOnAbort } from './close-on-abort.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
 import { type ConsumerEvent, type ConsumerState, isPaused, transition } from './consumer-state.js';

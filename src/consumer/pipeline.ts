@@ -1,5 +1,5 @@
 import { subscribedExchangeOf } from '../contracts/exchange.js';
-import type { QueueContract } from '../contracts/queue.js';
+import type { QueueContract } from '../contracts/types.js';
 import { ConsumerTracer } from '../diagnostics/consume.js';
 import { ClosedError } from '../errors.js';
 import type { Events } from '../events.js';

@@ -1,14 +1,7 @@
 import { ConfigurationError } from '../errors.js';
 import { show } from '../util/checks.js';
 import { isExchange, isQueue } from './guards.js';
-import type { Contract } from './topology.js';
-
-/** Everything that delayed messages need on the server, as data. Create it with {@link delays}. */
-export interface DelaysContract {
-  readonly kind: 'delays';
-  /** The queues and exchanges that receive delayed messages. */
-  readonly contracts: readonly Contract[];
-}
+import type { Contract, DelaysContract } from './types.js';
 
 /**
  * Describes everything that delayed messages and retries need on the server: the queues and exchanges named

@@ -12,10 +12,10 @@ import {
   show,
 } from '../util/checks.js';
 import { expectTable } from '../util/table-check.js';
-import { type ContentTypes, expectContentTypes, resolveContentTypes } from './body/content-types.js';
+import { expectContentTypes, resolveContentTypes } from './body/content-types.js';
 import type { CodecName, Travelling } from './body/json.js';
-import type { InputOf, OutputOf, Schema } from './body/schema.js';
-import { declareOf, makeQueue, type QueueContract } from './queue.js';
+import type { InputOf, Schema } from './body/schema.js';
+import { declareOf, makeQueue } from './queue.js';
 import {
   checkBindings,
   checkName,
@@ -23,10 +23,7 @@ import {
   expectBindingList,
   expectExchangeOrName,
 } from './queue-checks.js';
-import type { Binding, ClassicQueueOptions, QueueOptions } from './queue-options.js';
-
-/** The exchange types: routing by pattern, by exact key, to every bound queue, or by headers. */
-export type ExchangeType = 'topic' | 'direct' | 'fanout' | 'headers';
+import type { Binding, ExchangeContract, ExchangeType, QueueContract, SubscriptionOptions } from './types.js';
 
 /** The options of {@link exchange}. */
 export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extends CodecName = 'json'> {
@@ -60,72 +57,6 @@ export interface ExchangeOptions<T extends ExchangeType = ExchangeType, C extend
   readonly declare?: boolean | 'passive' | undefined;
   /** Further arguments for the server, passed unchanged. */
   readonly arguments?: Readonly<Record<string, unknown>> | undefined;
-}
-
-/** The options of a queue that takes its schema and codec from its exchange. */
-export type BoundQueueOptions<Body = unknown> =
-  QueueOptions<'json', Body> extends infer O
-    ? O extends unknown
-      ? Omit<O, 'codec' | 'contentTypes' | 'bindings'>
-      : never
-    : never;
-
-/** The options of the private queue of a subscription. */
-export interface SubscriptionOptions<Body = unknown>
-  extends Pick<
-    ClassicQueueOptions<'json', Body>,
-    'arguments' | 'maxLength' | 'maxLengthBytes' | 'messageTtlMs' | 'overflow' | 'retry'
-  > {
-  /** The name of a queue for messages that have failed permanently; `false` drops them. @defaultValue false */
-  readonly deadLetter?: string | false | undefined;
-}
-
-/** The arguments between the queue's name and its options: a routing key if the exchange type uses one. */
-export type BindingArguments<T extends ExchangeType, O = BoundQueueOptions> = T extends 'fanout'
-  ? [options?: O]
-  : T extends 'headers'
-    ? [match: Readonly<Record<string, unknown>>, options?: O]
-    : [routingKey: string | readonly string[], options?: O];
-
-/** A private subscription: each of its consumers gets a queue of its own. Create one with `exchange.subscription(…)`. */
-export interface SubscriptionContract<S extends Schema = Schema> {
-  readonly kind: 'subscription';
-  readonly exchange: string;
-  readonly schema: S;
-  /** @internal The queue of one consumer. */
-  toQueue(): QueueContract<S>;
-}
-
-/** An exchange, as data. Create one with {@link exchange}. */
-export interface ExchangeContract<S extends Schema = Schema, T extends ExchangeType = ExchangeType> {
-  readonly kind: 'exchange';
-  readonly name: string;
-  readonly schema: S;
-  readonly type: T;
-  readonly codec: CodecName;
-  readonly contentTypes: ContentTypes;
-  readonly durable: boolean;
-  readonly autoDelete: boolean;
-  readonly internal: boolean;
-  readonly alternateExchange: ExchangeContract | string | undefined;
-  readonly bindings: readonly Binding[];
-  readonly declare: boolean | 'passive';
-  readonly arguments: Readonly<Record<string, unknown>>;
-  /**
-   * Describes a queue that is bound to this exchange: durable, shared by all its consumers, with the exchange's schema.
-   *
-   * @param name - the queue's name
-   * @param args - the routing key (topic: a pattern; several: an array), for a headers exchange the headers to match, for a
-   * fanout exchange nothing; then the queue's options
-   */
-  queue(name: string, ...args: BindingArguments<T, BoundQueueOptions<OutputOf<S>>>): QueueContract<S>;
-  /**
-   * Describes a private subscription: each consumer gets an exclusive queue of its own, which exists while the consumer is
-   * connected and receives every message that is published meanwhile.
-   *
-   * @param args - as for `queue`; a message that has failed permanently is dropped unless `deadLetter` names a queue
-   */
-  subscription(...args: BindingArguments<T, SubscriptionOptions<OutputOf<S>>>): SubscriptionContract<S>;
 }
 
 /**

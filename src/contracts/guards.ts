@@ -1,7 +1,10 @@
-import type { DelaysContract } from './delays.js';
-import type { ExchangeContract, SubscriptionContract } from './exchange.js';
-import type { ProcedureContract } from './procedure.js';
-import type { QueueContract } from './queue.js';
+import type {
+  DelaysContract,
+  ExchangeContract,
+  ProcedureContract,
+  QueueContract,
+  SubscriptionContract,
+} from './types.js';
 
 /** @internal True for a contract created by `queue()`, whichever copy of the package created it. */
 export function isQueue(value: unknown): value is QueueContract {

@@ -2,9 +2,9 @@ import { ConfigurationError } from '../errors.js';
 import { expectRecord, show } from '../util/checks.js';
 import type { CodecName, Travelling } from './body/json.js';
 import type { InputOf, Schema } from './body/schema.js';
-import { makeQueue, type QueueContract } from './queue.js';
+import { makeQueue } from './queue.js';
 import { type AnyQueueOptions, checkName, checkSchema } from './queue-checks.js';
-import type { ClassicQueueOptions, QuorumQueueOptions } from './queue-options.js';
+import type { ClassicQueueOptions, ProcedureContract, QuorumQueueOptions } from './types.js';
 
 /** The two schemas of a procedure. */
 export interface ProcedureSchemas<Request extends Schema, Response extends Schema, C extends CodecName> {
@@ -36,20 +36,6 @@ type WithoutPolicy<O> = Omit<O, 'bindings' | 'deadLetter' | 'exclusive' | 'messa
 export type ProcedureOptions<C extends CodecName = 'json'> =
   | (WithoutPolicy<ClassicQueueOptions<C>> & { readonly type?: 'classic' | undefined })
   | (WithoutPolicy<QuorumQueueOptions<C>> & { readonly type: 'quorum' });
-
-/**
- * A request and its response, as data: a name and two schemas. Create one with {@link procedure}; share it between programs.
- */
-export interface ProcedureContract<Request extends Schema = Schema, Response extends Schema = Schema> {
-  readonly kind: 'procedure';
-  /** The name of the procedure, and of its queue. */
-  readonly name: string;
-  readonly request: Request;
-  readonly response: Response;
-  readonly codec: CodecName;
-  /** The queue in which requests wait for a responder. */
-  readonly queue: QueueContract<Request>;
-}
 
 /**
  * Describes a request and its answer. Pure data: nothing is sent until a broker uses it.

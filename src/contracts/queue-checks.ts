@@ -19,8 +19,7 @@ import { type ContentTypes, expectContentTypes } from './body/content-types.js';
 import type { CodecName } from './body/json.js';
 import { isSchema } from './body/schema.js';
 import { isExchange, isQueue } from './guards.js';
-import type { QueueContract } from './queue.js';
-import type { Binding, QueueType, RetryOptions } from './queue-options.js';
+import type { Binding, QueueContract, QueueType, RetryOptions } from './types.js';
 
 /** @internal */
 export const expectExchangeOrName: Check = either(expectName, (value) =>

@@ -1,46 +1,10 @@
 import { ConfigurationError } from '../errors.js';
-import { type ContentTypes, resolveContentTypes } from './body/content-types.js';
+import { resolveContentTypes } from './body/content-types.js';
 import type { CodecName, Travelling } from './body/json.js';
 import type { InputOf, OutputOf, Schema } from './body/schema.js';
 import { type AnyQueueOptions, checkName, checkQueueOptions, checkSchema } from './queue-checks.js';
-import type { Binding, FailedMessage, QueueOptions, QueueType, RetryOptions } from './queue-options.js';
 import { deadLetterNameOf } from './topology.js';
-
-/** The retry policy of a queue with every default filled in. */
-export interface RetryPolicy {
-  /** How many times the handler runs in total. */
-  readonly attempts: number;
-  readonly initialDelayMs: number;
-  readonly factor: number;
-  readonly maxDelayMs: number;
-  readonly jitter: boolean;
-  /** Decides whether another attempt makes sense; undefined: it always does. */
-  readonly retryIf: ((error: unknown, message: Pick<FailedMessage, 'id' | 'attempt'>) => boolean) | undefined;
-}
-
-/** A queue, as data: its name, its schema and how it is declared. Create one with {@link queue}; share it between programs. */
-export interface QueueContract<S extends Schema = Schema> {
-  readonly kind: 'queue';
-  readonly name: string;
-  readonly schema: S;
-  readonly type: QueueType;
-  readonly codec: CodecName;
-  /** Content types of other clients that are decoded with this codec. */
-  readonly contentTypes: ContentTypes;
-  readonly durable: boolean;
-  readonly exclusive: boolean;
-  readonly autoDelete: boolean;
-  readonly bindings: readonly Binding[];
-  readonly retry: RetryPolicy;
-  /** The name of the dead-letter queue; undefined if there is none. */
-  readonly deadLetter: string | undefined;
-  /** The contract of the dead-letter queue, if it was given as a contract. */
-  readonly deadLetterContract: QueueContract | undefined;
-  readonly deliveryLimit: number | undefined;
-  readonly declare: boolean | 'passive';
-  /** Every argument that the queue is declared with. */
-  readonly arguments: Readonly<Record<string, unknown>>;
-}
+import type { QueueContract, QueueOptions, RetryOptions, RetryPolicy } from './types.js';
 
 /**
  * Describes a queue. Pure data: nothing is sent until a broker uses it.

@@ -1,9 +1,5 @@
 import type { BindingDeclaration, ExchangeDeclaration, QueueDeclaration } from '../transport/port.js';
-import type { ExchangeContract } from './exchange.js';
-import type { QueueContract } from './queue.js';
-
-/** Anything that a broker can declare. */
-export type Contract = QueueContract | ExchangeContract;
+import type { Contract, ExchangeContract, QueueContract } from './types.js';
 
 /** One operation on the server. In a list of steps, each finds what it needs. */
 export type TopologyStep =

@@ -1,6 +1,6 @@
 import type { InputOf, Schema } from '../contracts/body/schema.js';
 import { isQueue } from '../contracts/guards.js';
-import type { QueueContract } from '../contracts/queue.js';
+import type { QueueContract } from '../contracts/types.js';
 import { ConfigurationError } from '../errors.js';
 import { classify } from '../transport/failures.js';
 import { toPublicError } from '../transport/public-errors.js';

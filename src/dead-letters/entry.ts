@@ -1,5 +1,5 @@
 import { codecs } from '../contracts/body/codec.js';
-import type { QueueContract } from '../contracts/queue.js';
+import type { QueueContract } from '../contracts/types.js';
 import { originOf as addressOf } from '../delay/routing-headers.js';
 import type { Issue } from '../errors.js';
 import {

@@ -1,4 +1,4 @@
-import type { QueueContract } from '../contracts/queue.js';
+import type { QueueContract } from '../contracts/types.js';
 import { ClosedError } from '../errors.js';
 import type { BackgroundPublisher } from '../producer/publisher/background-publisher.js';
 import { Publisher } from '../producer/publisher/publisher.js';

@@ -1,5 +1,5 @@
-import type { QueueContract } from '../contracts/queue.js';
 import { deadLetterTopologyOf, hasOwnDeadLetterQueue } from '../contracts/topology.js';
+import type { QueueContract } from '../contracts/types.js';
 import { TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { declarerOf } from '../transport/declarations/declarer.js';

@@ -1,6 +1,6 @@
 import { codecs } from '../contracts/body/codec.js';
-import { isThenable, validate } from '../contracts/body/schema.js';
-import type { QueueContract } from '../contracts/queue.js';
+import { validate } from '../contracts/body/validate.js';
+import type { QueueContract } from '../contracts/types.js';
 import { ConnectionError } from '../errors.js';
 import { replayCopy } from '../messages/copies.js';
 import type { Publisher } from '../producer/publisher/publisher.js';
@@ -8,6 +8,7 @@ import { publishCopy } from '../producer/republisher.js';
 import { classify } from '../transport/failures.js';
 import { type Delivery, TransportError } from '../transport/port.js';
 import { type Clock, raceAbort, sleep } from '../util/clock.js';
+import { isThenable } from '../util/promises.js';
 import { describeDeadLetter, isDeadLetterOf } from './entry.js';
 import type { ReplayOptions, ReplayResult } from './options.js';
 import type { QueueScan } from './queue-scan.js';

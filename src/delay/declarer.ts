@@ -1,5 +1,5 @@
-import type { DelaysContract } from '../contracts/delays.js';
 import type { TopologyStep } from '../contracts/topology.js';
+import type { DelaysContract } from '../contracts/types.js';
 import { TopologyError } from '../errors.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
 import { classify } from '../transport/failures.js';

@@ -9,7 +9,7 @@ import {
   type Returned,
   TransportError,
 } from '../transport/port.js';
-import { type Deferred, deferred } from '../util/deferred.js';
+import { type Deferred, deferred } from '../util/promises.js';
 
 /** What became of a message that was sent on. `lost`: the channel is gone, and the answer with it. */
 export type Arrival = 'taken' | 'refused' | 'nowhere' | 'lost';

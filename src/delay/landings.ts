@@ -1,4 +1,4 @@
-import type { QueueContract } from '../contracts/queue.js';
+import type { QueueContract } from '../contracts/types.js';
 import { Backoff, channelBackoff } from '../transport/connection/backoff.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { declarerOf } from '../transport/declarations/declarer.js';

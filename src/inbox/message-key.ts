@@ -1,7 +1,7 @@
 import type { Message } from '../consumer/delivery/message.js';
-import { isThenable } from '../contracts/body/schema.js';
 import { ValidationError } from '../errors.js';
 import { isWellFormed } from '../util/checks.js';
+import { isThenable } from '../util/promises.js';
 
 /** The longest id, in bytes of UTF-8. */
 const MAX_KEY_BYTES = 1_000;

@@ -1,5 +1,4 @@
-import type { Timer } from '../util/clock.js';
-import { systemClock } from '../util/clock.js';
+import { systemClock, type Timer } from '../util/clock.js';
 
 /** The most rows that one statement removes. */
 export const SWEEP_ROWS = 1_000;

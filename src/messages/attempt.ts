@@ -1,4 +1,4 @@
-import type { QueueType } from '../contracts/queue-options.js';
+import type { QueueType } from '../contracts/types.js';
 import type { Delivery } from '../transport/port.js';
 import { ATTEMPT_HEADER, ATTEMPT_QUEUE_HEADER, FAILED_AT_HEADER } from './headers.js';
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { QueueContract } from '../contracts/queue.js';
+import type { QueueContract } from '../contracts/types.js';
 import { type Issue, isLeveretError, messageOf, ValidationError } from '../errors.js';
 import {
   type Delivery,

@@ -1,4 +1,4 @@
-import type { Contract } from '../contracts/topology.js';
+import type { Contract } from '../contracts/types.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';

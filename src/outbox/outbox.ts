@@ -1,6 +1,5 @@
 import type { InputOf } from '../contracts/body/schema.js';
-import type { ExchangeContract } from '../contracts/exchange.js';
-import type { Contract } from '../contracts/topology.js';
+import type { Contract, ExchangeContract } from '../contracts/types.js';
 import type { Receipt } from '../producer/publisher/pending-send.js';
 import type { SendOptions } from '../producer/send-options.js';
 import type { RelayStore } from './relay-store.js';

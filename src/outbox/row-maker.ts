@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { encodeBody } from '../contracts/body/body.js';
 import { codecs } from '../contracts/body/codec.js';
 import { isExchange, isQueue } from '../contracts/guards.js';
-import type { Contract } from '../contracts/topology.js';
+import type { Contract } from '../contracts/types.js';
 import { ConfigurationError, MessageTooLargeError, ValidationError } from '../errors.js';
 import { copyHeaders } from '../messages/headers.js';
 import { checkDelay } from '../producer/send-delay.js';

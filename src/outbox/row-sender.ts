@@ -1,4 +1,4 @@
-import type { Contract } from '../contracts/topology.js';
+import type { Contract } from '../contracts/types.js';
 import { ClosedError, ConnectionError, isLeveretError, messageOf, TimeoutError } from '../errors.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import { realTimers } from '../util/timers.js';

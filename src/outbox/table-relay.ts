@@ -1,7 +1,7 @@
 import { ClosedError, ConfigurationError, messageOf, TimeoutError } from '../errors.js';
 import { checkOptions, expectDuration, expectInteger, expectString } from '../util/checks.js';
 import { type Clock, systemClock, withDeadline } from '../util/clock.js';
-import { deferred } from '../util/deferred.js';
+import { deferred } from '../util/promises.js';
 import { realTimers } from '../util/timers.js';
 import type { Relay, RelayHealth, RelayStats, RelayStatus } from './relay.js';
 import type { ResolvedRelayOptions } from './relay-options.js';

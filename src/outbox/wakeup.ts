@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '../util/clock.js';
-import { type Deferred, deferred } from '../util/deferred.js';
 import { onAbort } from '../util/on-abort.js';
+import { type Deferred, deferred } from '../util/promises.js';
 
 /** The pauses of a loop, which can be cut short. */
 export class Wakeup {

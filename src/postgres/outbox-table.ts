@@ -1,13 +1,14 @@
-import type {
-  BatchRequest,
-  BatchWork,
-  RelayStore,
-  RowOutcome,
-  StoredRow,
-  StoreStats,
-  StuckRow,
+import {
+  type BatchRequest,
+  type BatchWork,
+  type RelayStore,
+  type RowOutcome,
+  type StoredRow,
+  type StoreStats,
+  type StuckRow,
+  splitError,
+  unknownContract,
 } from '../outbox/relay-store.js';
-import { splitError, unknownContract } from '../outbox/relay-store.js';
 import { realTimers } from '../util/timers.js';
 import type { Database } from './database.js';
 import type { Row, RunSql } from './sql-runner.js';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { encodeBody } from '../contracts/body/body.js';
 import { codecs } from '../contracts/body/codec.js';
-import { type InputOf, isThenable } from '../contracts/body/schema.js';
-import type { Contract } from '../contracts/topology.js';
+import type { InputOf } from '../contracts/body/schema.js';
+import type { Contract } from '../contracts/types.js';
 import { traces } from '../diagnostics/channels.js';
 import { traceSend } from '../diagnostics/send.js';
 import { ClosedError } from '../errors.js';
@@ -10,25 +10,12 @@ import { copyHeaders } from '../messages/headers.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
-import { type Deferred, deferred } from '../util/deferred.js';
+import { type Deferred, deferred, isThenable } from '../util/promises.js';
 import type { PendingContent, Receipt, SendOwner } from './publisher/pending-send.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
 import { checkDelay, dueAt } from './send-delay.js';
 import { type AnySendOptions, checkSendOptions, type SendArguments } from './send-options.js';
 import type { SharedPublisher } from './shared-publisher.js';
-
-/**
- * The options of `broker.producer(…)`. All producers of one contract share them: if given again, they must have the same
- * values.
- */
-export interface ProducerOptions {
-  /** How many messages may be published but not yet confirmed, 1 to 65 535. @defaultValue 1000 */
-  readonly maxInFlight?: number | undefined;
-  /** How many more messages may wait (64 MiB at most) before `BufferFullError`. 1 to 10 000 000. @defaultValue 10000 */
-  readonly maxBuffered?: number | undefined;
-  /** The time limit of each send, in milliseconds, 1 or more, or `Infinity`. @defaultValue 30000 */
-  readonly timeoutMs?: number | undefined;
-}
 
 /**
  * Sends to one queue or exchange. Created by `broker.producer(contract)`. A producer is a light handle: all producers of one

@@ -1,6 +1,6 @@
-import type { Contract } from '../contracts/topology.js';
-import type { ProducerHost, ProducerOptions } from './producer.js';
-import { QueueProducer } from './producer.js';
+import type { Contract } from '../contracts/types.js';
+import { type ProducerHost, QueueProducer } from './producer.js';
+import type { ProducerOptions } from './producer-options.js';
 import { ChannelSlots } from './publisher/channel-slots.js';
 import { SharedPublisher } from './shared-publisher.js';
 

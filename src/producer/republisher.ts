@@ -1,5 +1,5 @@
-import type { QueueContract } from '../contracts/queue.js';
 import { deadLetterTopologyOf } from '../contracts/topology.js';
+import type { QueueContract } from '../contracts/types.js';
 import { ConfigurationError, UnroutableError } from '../errors.js';
 import { type CopyOptions, type CopySource, deadLetterCopy, retryCopy } from '../messages/copies.js';
 import type { Connection } from '../transport/connection/connection.js';

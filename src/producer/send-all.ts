@@ -1,5 +1,5 @@
-import { type InputOf, isThenable } from '../contracts/body/schema.js';
-import type { Contract } from '../contracts/topology.js';
+import type { InputOf } from '../contracts/body/schema.js';
+import type { Contract } from '../contracts/types.js';
 import { ClosedError, ConfigurationError } from '../errors.js';
 import {
   type Check,
@@ -10,8 +10,8 @@ import {
   expectSignal,
   show,
 } from '../util/checks.js';
-import { type Deferred, deferred } from '../util/deferred.js';
 import { onAbort } from '../util/on-abort.js';
+import { type Deferred, deferred, isThenable } from '../util/promises.js';
 import { nextTurn, realTimers } from '../util/timers.js';
 import type { Receipt } from './publisher/pending-send.js';
 import type { AnySendOptions, SendArguments } from './send-options.js';

@@ -1,4 +1,4 @@
-import type { Contract } from '../contracts/topology.js';
+import type { Contract } from '../contracts/types.js';
 import { ConfigurationError } from '../errors.js';
 import { show } from '../util/checks.js';
 import type { Clock } from '../util/clock.js';

@@ -1,5 +1,4 @@
-import type { ExchangeContract } from '../contracts/exchange.js';
-import type { Contract } from '../contracts/topology.js';
+import type { Contract, ExchangeContract } from '../contracts/types.js';
 import { ConfigurationError, MessageTooLargeError } from '../errors.js';
 import { checkHeaders, expectHeaders, type HeaderValue, MAX_HEADERS_BYTES } from '../messages/headers.js';
 import {

@@ -1,9 +1,9 @@
-import type { Contract } from '../contracts/topology.js';
+import type { Contract } from '../contracts/types.js';
 import { ConfigurationError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { type Check, checkOptions, expectDuration, expectInteger } from '../util/checks.js';
 import type { Clock } from '../util/clock.js';
-import type { ProducerOptions } from './producer.js';
+import type { ProducerOptions } from './producer-options.js';
 import type { ChannelSlots } from './publisher/channel-slots.js';
 import { Publisher } from './publisher/publisher.js';
 

@@ -2,7 +2,7 @@ import type { ConsumerFactory } from '../consumer/consumer-factory.js';
 import type { Message } from '../consumer/delivery/message.js';
 import { resolveConsumerOptions } from '../consumer/options/consumer-options.js';
 import { isProcedure } from '../contracts/guards.js';
-import type { ProcedureContract } from '../contracts/procedure.js';
+import type { ProcedureContract } from '../contracts/types.js';
 import { ConfigurationError } from '../errors.js';
 import type { Events } from '../events.js';
 import type { BackgroundPublisher } from '../producer/publisher/background-publisher.js';

@@ -1,4 +1,4 @@
-import type { Contract } from '../contracts/topology.js';
+import type { Contract } from '../contracts/types.js';
 import type { Outbox } from '../outbox/outbox.js';
 import { RowMaker } from '../outbox/row-maker.js';
 import { checkOptions, expectInteger } from '../util/checks.js';

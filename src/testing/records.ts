@@ -1,8 +1,7 @@
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { Outcome } from '../consumer/settlement/outcome.js';
 import { codecs } from '../contracts/body/codec.js';
-import type { QueueContract } from '../contracts/queue.js';
-import type { Contract } from '../contracts/topology.js';
+import type { Contract, QueueContract } from '../contracts/types.js';
 import { causeOf, originOf as letterOriginOf } from '../dead-letters/entry.js';
 import { originOf } from '../delay/routing-headers.js';
 import { HELD, LANDED } from '../delay/topology.js';

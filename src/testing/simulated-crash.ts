@@ -1,4 +1,4 @@
-import { isThenable } from '../contracts/body/schema.js';
+import { isThenable } from '../util/promises.js';
 
 /** The lives of a process that crashes on demand: handlers of an earlier life have no effect any more. */
 export class SimulatedCrash {

@@ -1,7 +1,6 @@
 import { Broker, delays, queue } from 'leveret';
 import { z } from 'zod';
-import type { PrivateServer } from './server/index.js';
-import { queueDepth } from './server/index.js';
+import { type PrivateServer, queueDepth } from './server/index.js';
 
 /** Each message fails so often before it succeeds. */
 const FAILURES = 3;

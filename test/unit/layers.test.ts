@@ -91,6 +91,24 @@ function complaint(file: string, imported: string): string | undefined {
   return undefined;
 }
 
+/** The files that import each other in a circle, types included. */
+function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const reached = new Map([...graph.keys()].map((file) => [file, reach(file, graph)]));
+  return [...graph.keys()].filter((file) => reached.get(file)?.has(file));
+}
+
+/** Everything that a file imports, and what that imports. */
+function reach(file: string, graph: ReadonlyMap<string, readonly string[]>): ReadonlySet<string> {
+  const found = new Set<string>();
+  const open = [...(graph.get(file) ?? [])];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (found.has(next)) continue;
+    found.add(next);
+    open.push(...(graph.get(next) ?? []));
+  }
+  return found;
+}
+
 describe('the layers of the source', () => {
   it('are kept', () => {
     const complaints = files.flatMap((file) =>
@@ -109,5 +127,19 @@ describe('the layers of the source', () => {
     expect(complaint('rpc/procedures', 'dead-letters/operations')).toMatch(/beside/);
     expect(complaint('elsewhere/file', 'errors')).toMatch(/no layer/);
     expect(complaint('producer/producer', 'errors')).toBeUndefined();
+  });
+
+  it('have no circle, not even of types', () => {
+    expect(circles(new Map(files.map((file) => [file, importsOf(file)])))).toEqual([]);
+  });
+
+  it('would show a circle', () => {
+    const graph = new Map([
+      ['a', ['b']],
+      ['b', ['c']],
+      ['c', ['b']],
+    ]);
+
+    expect(circles(graph)).toEqual(['b', 'c']);
   });
 });

@@ -1,4 +1,4 @@
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract } from '../../contracts/types.js';
 import type { DeadLetterEntry } from '../../dead-letters/entry.js';
 import { bareQueue, undeclared } from '../bare-contracts.js';
 import { bodyOf } from '../body.js';

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import type { ExchangeContract } from '../../contracts/exchange.js';
 import { isExchange, isQueue } from '../../contracts/guards.js';
-import type { Contract } from '../../contracts/topology.js';
+import type { Contract, ExchangeContract } from '../../contracts/types.js';
 import type { SendOptions } from '../../producer/send-options.js';
 import { bareExchange, bareQueue, undeclared } from '../bare-contracts.js';
 import type { Invocation } from '../command.js';

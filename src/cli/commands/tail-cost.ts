@@ -1,4 +1,4 @@
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract } from '../../contracts/types.js';
 import { deliveryLimitOf } from '../doctor/settings.js';
 import { readQueue } from '../doctor/survey.js';
 import { isBefore } from '../doctor/version.js';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract } from '../../contracts/types.js';
 import { QueueScan } from '../../dead-letters/queue-scan.js';
 import { Connection } from '../../transport/connection/connection.js';
 import { classify } from '../../transport/failures.js';

@@ -1,6 +1,5 @@
-import type { ExchangeContract } from '../../contracts/exchange.js';
 import { isExchange, isProcedure, isSubscription } from '../../contracts/guards.js';
-import type { QueueContract } from '../../contracts/queue.js';
+import type { ExchangeContract, QueueContract } from '../../contracts/types.js';
 import { LEVELS } from '../../delay/levels.js';
 import { commonSteps, delayQueueSteps } from '../../delay/topology.js';
 import type { AnyContract } from '../contracts.js';

@@ -1,8 +1,9 @@
 import { decodeBody } from '../../contracts/body/body.js';
-import { isThenable, type Validation } from '../../contracts/body/schema.js';
-import type { QueueContract } from '../../contracts/queue.js';
+import type { Validation } from '../../contracts/body/validate.js';
+import type { QueueContract } from '../../contracts/types.js';
 import { type Issue, ValidationError } from '../../errors.js';
 import type { Events } from '../../events.js';
+import { isThenable } from '../../util/promises.js';
 import type { DuplicateFilter } from './duplicate-filter.js';
 import type { ReceivedMessage } from './message.js';
 

@@ -1,6 +1,5 @@
-import type { SubscriptionContract } from '../../contracts/exchange.js';
 import { isQueue, isSubscription } from '../../contracts/guards.js';
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract, SubscriptionContract } from '../../contracts/types.js';
 import { ConfigurationError } from '../../errors.js';
 import { type Check, show } from '../../util/checks.js';
 import type { Message } from '../delivery/message.js';

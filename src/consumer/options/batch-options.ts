@@ -1,5 +1,5 @@
 import { isSingleActive } from '../../contracts/guards.js';
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract } from '../../contracts/types.js';
 import { ConfigurationError } from '../../errors.js';
 import { type Check, checkOptions, expectDuration, expectInteger } from '../../util/checks.js';
 import type { BatchWork } from '../workers/make-worker.js';

@@ -1,4 +1,4 @@
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract } from '../../contracts/types.js';
 import { ConfigurationError } from '../../errors.js';
 import { type Check, expectInteger, show } from '../../util/checks.js';
 

@@ -1,5 +1,5 @@
 import { isSingleActive } from '../../contracts/guards.js';
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract } from '../../contracts/types.js';
 import type { TransportError } from '../../transport/port.js';
 import type { ConsumerState } from '../consumer-state.js';
 import type { MessagePipeline } from '../pipeline.js';

@@ -1,6 +1,6 @@
 import { isSingleActive } from '../../contracts/guards.js';
-import type { QueueContract } from '../../contracts/queue.js';
 import { consumedTopologyOf } from '../../contracts/topology.js';
+import type { QueueContract } from '../../contracts/types.js';
 import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';

@@ -1,4 +1,4 @@
-import type { QueueType } from '../../contracts/queue-options.js';
+import type { QueueType } from '../../contracts/types.js';
 import type { VerdictTrace } from '../../diagnostics/consume.js';
 import {
   type Channel,
@@ -8,7 +8,7 @@ import {
   TransportError,
 } from '../../transport/port.js';
 import type { Clock, Timer } from '../../util/clock.js';
-import { deferred } from '../../util/deferred.js';
+import { deferred } from '../../util/promises.js';
 import { realTimers } from '../../util/timers.js';
 import { AckWindow } from './ack-window.js';
 import { Consumption } from './consumption.js';

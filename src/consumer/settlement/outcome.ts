@@ -1,4 +1,4 @@
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract } from '../../contracts/types.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 
 /** The outcome of a message that a handler or a loop has seen. `failed`: a request that was answered with an error. */

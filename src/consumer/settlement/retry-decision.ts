@@ -1,7 +1,7 @@
-import { isThenable } from '../../contracts/body/schema.js';
-import type { RetryPolicy } from '../../contracts/queue.js';
+import type { RetryPolicy } from '../../contracts/types.js';
 import { type Check, checkOptions, expectNumber } from '../../util/checks.js';
 import { MAX_DELAY_MS } from '../../util/limits.js';
+import { isThenable } from '../../util/promises.js';
 
 const DEAD_LETTER = Symbol.for('leveret.dead-letter');
 const RETRY_LATER = Symbol.for('leveret.retry-later');

@@ -1,4 +1,4 @@
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract } from '../../contracts/types.js';
 import type { ConsumerTracer, TracedVerdict } from '../../diagnostics/consume.js';
 import type { Events } from '../../events.js';
 import type { Republisher } from '../../producer/republisher.js';

@@ -1,4 +1,4 @@
-import type { QueueContract } from '../../contracts/queue.js';
+import type { QueueContract } from '../../contracts/types.js';
 import type { Events } from '../../events.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';

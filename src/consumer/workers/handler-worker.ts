@@ -1,10 +1,9 @@
-import { isThenable } from '../../contracts/body/schema.js';
 import type { ConsumerTracer } from '../../diagnostics/consume.js';
 import { outsideOfContexts } from '../../diagnostics/root-context.js';
 import { TimeoutError } from '../../errors.js';
 import type { Clock } from '../../util/clock.js';
 import { Deadlines } from '../../util/deadlines.js';
-import { type Deferred, deferred } from '../../util/deferred.js';
+import { type Deferred, deferred, isThenable } from '../../util/promises.js';
 import { SlotList } from '../../util/slot-list.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';

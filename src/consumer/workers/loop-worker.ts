@@ -1,5 +1,5 @@
 import type { ConsumerTracer } from '../../diagnostics/consume.js';
-import { type Deferred, deferred } from '../../util/deferred.js';
+import { type Deferred, deferred } from '../../util/promises.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';

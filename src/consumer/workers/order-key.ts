@@ -1,7 +1,7 @@
 import { types } from 'node:util';
-import { isThenable } from '../../contracts/body/schema.js';
 import { ConfigurationError } from '../../errors.js';
 import { show } from '../../util/checks.js';
+import { isThenable } from '../../util/promises.js';
 
 /**
  * The values that `orderBy` may return. Two keys are equal if they are the same value; two dates, if they are the same

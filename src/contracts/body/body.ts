@@ -1,8 +1,10 @@
 import { MessageTooLargeError, ValidationError } from '../../errors.js';
+import { isThenable } from '../../util/promises.js';
 import { codecs, type Encoded } from './codec.js';
 import type { ContentTypes } from './content-types.js';
 import type { CodecName } from './json.js';
-import { isThenable, MAX_ISSUES, type Schema, type Validation, validate } from './schema.js';
+import type { Schema } from './schema.js';
+import { MAX_ISSUES, type Validation, validate } from './validate.js';
 
 /** What a body is validated against: a queue's or an exchange's contract. */
 export interface BodyContract {

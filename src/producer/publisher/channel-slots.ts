@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../util/clock.js';
-import { deferred } from '../../util/deferred.js';
+import { deferred } from '../../util/promises.js';
 
 /** How long a channel may be idle before it is closed. */
 const IDLE_MS = 60_000;

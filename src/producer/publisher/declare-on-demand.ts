@@ -1,4 +1,4 @@
-import type { Contract } from '../../contracts/topology.js';
+import type { Contract } from '../../contracts/types.js';
 import { declarerOf } from '../../transport/declarations/declarer.js';
 import type { Link } from '../../transport/port.js';
 import type { PendingSend } from './pending-send.js';

@@ -1,6 +1,6 @@
 import type { Clock } from '../../util/clock.js';
 import { Deadlines } from '../../util/deadlines.js';
-import { type Deferred, deferred } from '../../util/deferred.js';
+import { type Deferred, deferred } from '../../util/promises.js';
 import type { ConfirmWindow } from './confirm-window.js';
 import { PendingList, type PendingSend } from './pending-send.js';
 

@@ -1,4 +1,4 @@
-import type { Contract } from '../../contracts/topology.js';
+import type { Contract } from '../../contracts/types.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import type { ChannelOptions, Link } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';

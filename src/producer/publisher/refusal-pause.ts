@@ -1,4 +1,4 @@
-import type { Contract } from '../../contracts/topology.js';
+import type { Contract } from '../../contracts/types.js';
 import { delayQueueName } from '../../delay/topology.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import { declarerOf } from '../../transport/declarations/declarer.js';

@@ -1,9 +1,9 @@
-import type { ProcedureContract } from '../../contracts/procedure.js';
+import type { ProcedureContract } from '../../contracts/types.js';
 import type { OutgoingMessage } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';
 import { type Deadlined, Deadlines } from '../../util/deadlines.js';
-import { type Deferred, deferred } from '../../util/deferred.js';
 import { onAbort } from '../../util/on-abort.js';
+import { type Deferred, deferred } from '../../util/promises.js';
 
 /** The most requests that may wait for their answers. */
 export const MAX_PENDING = 10_000;

@@ -1,9 +1,9 @@
-import type { Issue } from '../../errors.js';
 import {
   BufferFullError,
   ClosedError,
   ConfigurationError,
   ConnectionError,
+  type Issue,
   RejectedError,
   RemoteError,
   TimeoutError,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { codecs } from '../../contracts/body/codec.js';
-import type { ProcedureContract } from '../../contracts/procedure.js';
+import type { ProcedureContract } from '../../contracts/types.js';
 import { copyHeaders } from '../../messages/headers.js';
 import type { OutgoingMessage } from '../../transport/port.js';
 import { REPLY_TO } from '../responder/reply.js';

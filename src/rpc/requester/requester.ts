@@ -1,6 +1,6 @@
 import { decodeBody, encodeBody } from '../../contracts/body/body.js';
-import { isThenable, type Validation } from '../../contracts/body/schema.js';
-import type { ProcedureContract } from '../../contracts/procedure.js';
+import type { Validation } from '../../contracts/body/validate.js';
+import type { ProcedureContract } from '../../contracts/types.js';
 import { traces } from '../../diagnostics/channels.js';
 import { traceRequest } from '../../diagnostics/send.js';
 import { ClosedError, ConnectionError, type Issue, TopologyError } from '../../errors.js';
@@ -9,6 +9,7 @@ import type { Connection } from '../../transport/connection/connection.js';
 import { type Delivery, TransportError } from '../../transport/port.js';
 import { toTopologyError } from '../../transport/public-errors.js';
 import { type Clock, raceAbort, sleep, withDeadline } from '../../util/clock.js';
+import { isThenable } from '../../util/promises.js';
 import { failureIn, REPLY_TO } from '../responder/reply.js';
 import { PendingRequest, PendingRequests } from './pending-requests.js';
 import { RequestChannel } from './request-channel.js';

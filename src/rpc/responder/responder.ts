@@ -4,12 +4,12 @@ import type { Message, ReceivedMessage } from '../../consumer/delivery/message.j
 import type { ConsumerOptions } from '../../consumer/options/consumer-options.js';
 import { encodeBody } from '../../contracts/body/body.js';
 import { codecs } from '../../contracts/body/codec.js';
-import { isThenable } from '../../contracts/body/schema.js';
-import type { ProcedureContract } from '../../contracts/procedure.js';
+import type { ProcedureContract } from '../../contracts/types.js';
 import { ClosedError, isLeveretError, MessageTooLargeError } from '../../errors.js';
 import type { Events } from '../../events.js';
 import type { Publisher } from '../../producer/publisher/publisher.js';
 import type { Clock } from '../../util/clock.js';
+import { isThenable } from '../../util/promises.js';
 import { targetOf } from '../requester/request-errors.js';
 import { type Answer, failureAnswer, isDirect, replyTo } from './reply.js';
 

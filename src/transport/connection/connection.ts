@@ -5,7 +5,7 @@ import { TraceOrigin } from '../../diagnostics/origin.js';
 import { outsideOfContexts } from '../../diagnostics/root-context.js';
 import { ClosedError } from '../../errors.js';
 import { type Clock, raceAbort, sleep, withDeadline } from '../../util/clock.js';
-import { deferred } from '../../util/deferred.js';
+import { deferred } from '../../util/promises.js';
 import { type Credentials, DialError, type Link, type Role, type Transport } from '../port.js';
 import { Backoff, type BackoffPolicy } from './backoff.js';
 import { type ConnectionEvent, type ConnectionState, transition } from './connection-state.js';

@@ -1,4 +1,5 @@
-import { type Contract, type TopologyStep, topologyOf } from '../../contracts/topology.js';
+import { type TopologyStep, topologyOf } from '../../contracts/topology.js';
+import type { Contract } from '../../contracts/types.js';
 import { TopologyError } from '../../errors.js';
 import { classify, replyCodeOf } from '../failures.js';
 import { type Channel, type Link, TransportError } from '../port.js';

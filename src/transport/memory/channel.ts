@@ -11,14 +11,33 @@ import {
   TransportError,
 } from '../port.js';
 import { type ChannelConsumer, ChannelConsumers, type Unacked } from './channel-consumers.js';
-import type { MemoryLink } from './link.js';
 import type { StoredMessage } from './message.js';
 import { REPLY_TO } from './replies.js';
+import type { MemoryServer, ServerLink } from './server.js';
 import { ServerRefusalError } from './server-refusal.js';
+
+/** What a channel needs of its link. */
+export interface ChannelLink extends ServerLink {
+  readonly isOpen: boolean;
+  readonly server: MemoryServer;
+  /** True while an alarm holds up the answers. */
+  readonly isHeld: boolean;
+  /** Sends what has no answer. */
+  command(command: () => void): void;
+  /** Sends a message, which an alarm holds up. */
+  publishCommand(command: () => void): void;
+  /** Asks the server, and waits for its answer. */
+  request<T>(ask: () => T): Promise<T>;
+  /** Lets the client see an event, after those on their way to it. */
+  arrive(event: () => void): void;
+  destroy(reason: Error): void;
+  /** The channel is closed at both ends. */
+  forget(channel: MemoryChannel): void;
+}
 
 /** One channel of an embedded server: both its ends. */
 export class MemoryChannel implements Channel {
-  readonly #link: MemoryLink;
+  readonly #link: ChannelLink;
   readonly #options: ChannelOptions;
   readonly #consumers: ChannelConsumers;
   /** The client's end: false as soon as the client knows, or wants it. */
@@ -31,7 +50,7 @@ export class MemoryChannel implements Channel {
   /** The last confirm, while the client has not seen it and it can grow. */
   #growing: { tag: number; multiple: boolean; readonly messages: StoredMessage[] } | undefined;
 
-  constructor(link: MemoryLink, options: ChannelOptions) {
+  constructor(link: ChannelLink, options: ChannelOptions) {
     this.#link = link;
     this.#options = options;
     this.#consumers = new ChannelConsumers(link.server, link, (consumer, unacked) =>

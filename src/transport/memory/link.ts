@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../util/clock.js';
-import { deferred } from '../../util/deferred.js';
+import { deferred } from '../../util/promises.js';
 import { realTimers } from '../../util/timers.js';
 import {
   type Channel,
@@ -9,8 +9,8 @@ import {
   type Role,
   TransportError,
 } from '../port.js';
-import { MemoryChannel } from './channel.js';
-import type { MemoryServer, ServerLink } from './server.js';
+import { type ChannelLink, MemoryChannel } from './channel.js';
+import type { MemoryServer } from './server.js';
 
 /** How many answers and deliveries are handed over before other I/O gets its turn. */
 const BATCH = 512;
@@ -26,7 +26,7 @@ const KEEP_ALIVE_MS = 2 ** 31 - 1;
  * a later turn of the event loop, as from a socket: in microtasks, two sides that answer each other would let nothing else
  * happen in the process.
  */
-export class MemoryLink implements Link, ServerLink {
+export class MemoryLink implements Link, ChannelLink {
   readonly channelMax = CHANNEL_MAX;
   readonly address: string;
   readonly role: Role;

@@ -1,6 +1,6 @@
 import type { Channel as AmqpChannel, ChannelModel, ConfirmChannel } from 'amqplib';
 import { type Clock, raceAbort, withDeadline } from '../../util/clock.js';
-import { deferred } from '../../util/deferred.js';
+import { deferred } from '../../util/promises.js';
 import { hasNoChannelLeft } from '../failures.js';
 import { type Channel, type ChannelOptions, channelsExhausted, type Link, TransportError } from '../port.js';
 import { RoundTripTimeout } from '../round-trip-timeout.js';

@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { counts, until } from './peer.js';
-import type { PortCase } from './suite.js';
-import { suite } from './suite.js';
+import { type PortCase, suite } from './suite.js';
 
 for (const type of ['classic', 'quorum'] as const) {
   const kind = { 'x-queue-type': type };

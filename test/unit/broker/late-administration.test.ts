@@ -5,7 +5,7 @@ import { Landings } from '../../../src/delay/landings.js';
 import type { Connection } from '../../../src/transport/connection/connection.js';
 import type { Channel, Link } from '../../../src/transport/port.js';
 import { type Clock, systemClock } from '../../../src/util/clock.js';
-import { deferred } from '../../../src/util/deferred.js';
+import { deferred } from '../../../src/util/promises.js';
 
 it('does not purge a queue after the purge was given up', async () => {
   const reconnected = deferred<Link>();

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { exchange } from '../../../src/contracts/exchange.js';
-import { type QueueContract, queue } from '../../../src/contracts/queue.js';
+import { queue } from '../../../src/contracts/queue.js';
 import { deadLetterTopologyOf, topologyOf } from '../../../src/contracts/topology.js';
+import type { QueueContract } from '../../../src/contracts/types.js';
 
 const schema = z.object({ id: z.string() });
 const topic = exchange('orders', schema);

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { exchange } from '../../../src/contracts/exchange.js';
 import { isExchange, isQueue, isSubscription } from '../../../src/contracts/guards.js';
 import { procedure } from '../../../src/contracts/procedure.js';
-import { type QueueContract, queue } from '../../../src/contracts/queue.js';
+import { queue } from '../../../src/contracts/queue.js';
+import type { QueueContract } from '../../../src/contracts/types.js';
 import { ConfigurationError } from '../../../src/errors.js';
 
 const schema = z.object({ id: z.string() });

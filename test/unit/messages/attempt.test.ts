@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { QueueType } from '../../../src/contracts/queue-options.js';
+import type { QueueType } from '../../../src/contracts/types.js';
 import { attemptOf } from '../../../src/messages/attempt.js';
 import { delivery } from '../support/deliveries.js';
 

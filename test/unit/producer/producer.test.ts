@@ -2,14 +2,15 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { exchange } from '../../../src/contracts/exchange.js';
 import { queue } from '../../../src/contracts/queue.js';
-import type { Contract } from '../../../src/contracts/topology.js';
+import type { Contract } from '../../../src/contracts/types.js';
 import {
   ClosedError,
   ConfigurationError,
   MessageTooLargeError,
   ValidationError,
 } from '../../../src/errors.js';
-import type { ProducerOptions, QueueProducer } from '../../../src/producer/producer.js';
+import type { QueueProducer } from '../../../src/producer/producer.js';
+import type { ProducerOptions } from '../../../src/producer/producer-options.js';
 import { Producers } from '../../../src/producer/producers.js';
 import type { AnySendOptions } from '../../../src/producer/send-options.js';
 import { FakeClock, turn } from '../support/fake-clock.js';

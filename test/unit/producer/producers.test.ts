@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { exchange } from '../../../src/contracts/exchange.js';
 import { queue } from '../../../src/contracts/queue.js';
 import { Producers } from '../../../src/producer/producers.js';
-import { deferred } from '../../../src/util/deferred.js';
+import { deferred } from '../../../src/util/promises.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { FakeConnection } from '../support/fake-connection.js';
 import { track } from '../support/track.js';

@@ -2,7 +2,7 @@ import type { Message, ReceivedMessage } from '../../../src/consumer/delivery/me
 import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
 import type { BatchContext } from '../../../src/consumer/workers/batch.js';
 import { BatchWorker } from '../../../src/consumer/workers/batch-worker.js';
-import { type Deferred, deferred } from '../../../src/util/deferred.js';
+import { type Deferred, deferred } from '../../../src/util/promises.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';
 import { FakeClock, turn } from './fake-clock.js';
 import { tagOf } from './handler-bench.js';

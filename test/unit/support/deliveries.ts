@@ -1,8 +1,7 @@
-import type { Settler } from '../../../src/consumer/delivery/message.js';
-import { ReceivedMessage } from '../../../src/consumer/delivery/message.js';
+import { ReceivedMessage, type Settler } from '../../../src/consumer/delivery/message.js';
 import type { Session } from '../../../src/consumer/session/session.js';
 import type { Verdict } from '../../../src/consumer/settlement/verdict.js';
-import type { QueueType } from '../../../src/contracts/queue-options.js';
+import type { QueueType } from '../../../src/contracts/types.js';
 import type { Delivery } from '../../../src/transport/port.js';
 
 /** A delivery of a JSON message, with whatever is to be different about it. */

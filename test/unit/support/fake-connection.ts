@@ -1,6 +1,6 @@
 import type { Connection } from '../../../src/transport/connection/connection.js';
 import type { ConnectionState } from '../../../src/transport/connection/connection-state.js';
-import { deferred } from '../../../src/util/deferred.js';
+import { deferred } from '../../../src/util/promises.js';
 import { FakeLink } from './fake-link.js';
 
 /** A connection that is open, lost and opened again when the test says so. */

@@ -10,7 +10,7 @@ import {
   type QueueDeclaration,
   TransportError,
 } from '../../../src/transport/port.js';
-import { deferred } from '../../../src/util/deferred.js';
+import { deferred } from '../../../src/util/promises.js';
 
 /** A link whose other end is the test. */
 export class FakeLink implements Link {

@@ -1,5 +1,5 @@
 import { DialError, type DialOptions, type Link, type Transport } from '../../../src/transport/port.js';
-import { type Deferred, deferred } from '../../../src/util/deferred.js';
+import { type Deferred, deferred } from '../../../src/util/promises.js';
 import { FakeLink } from './fake-link.js';
 
 /** The address does not respond. */

@@ -2,7 +2,7 @@ import type { Message, ReceivedMessage } from '../../../src/consumer/delivery/me
 import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
 import { HandlerWorker } from '../../../src/consumer/workers/handler-worker.js';
 import type { Delivery } from '../../../src/transport/port.js';
-import { type Deferred, deferred } from '../../../src/util/deferred.js';
+import { type Deferred, deferred } from '../../../src/util/promises.js';
 import { FakeJudge, FakeSession, received } from './deliveries.js';
 import { FakeClock, turn } from './fake-clock.js';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { queue } from '../../../src/contracts/queue.js';
-import type { Contract } from '../../../src/contracts/topology.js';
+import type { Contract } from '../../../src/contracts/types.js';
 import type { Receipt } from '../../../src/producer/publisher/pending-send.js';
 import { Publisher } from '../../../src/producer/publisher/publisher.js';
 import type { OutgoingMessage } from '../../../src/transport/port.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RoundTripTimeout } from '../../../src/transport/round-trip-timeout.js';
-import { deferred } from '../../../src/util/deferred.js';
+import { deferred } from '../../../src/util/promises.js';
 import { FakeClock, turn } from '../support/fake-clock.js';
 import { track } from '../support/track.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DeadLetter, decide, RetryLater } from '../../../../src/consumer/settlement/retry-decision.js';
-import type { RetryPolicy } from '../../../../src/contracts/queue.js';
+import type { RetryPolicy } from '../../../../src/contracts/types.js';
 import { ConfigurationError } from '../../../../src/errors.js';
 import { thrownBy } from '../../support/track.js';
 

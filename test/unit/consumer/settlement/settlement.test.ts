@@ -7,7 +7,7 @@ import { Settlement } from '../../../../src/consumer/settlement/settlement.js';
 import { queue } from '../../../../src/contracts/queue.js';
 import { type BrokerEvents, Events, silentLogger } from '../../../../src/events.js';
 import type { Republisher } from '../../../../src/producer/republisher.js';
-import { type Deferred, deferred } from '../../../../src/util/deferred.js';
+import { type Deferred, deferred } from '../../../../src/util/promises.js';
 import { FakeSession, received } from '../../support/deliveries.js';
 import { FakeClock, turn } from '../../support/fake-clock.js';
 import { track } from '../../support/track.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ReceivedMessage } from '../../../../src/consumer/delivery/message.js';
 import { TimeoutError } from '../../../../src/errors.js';
-import { type Deferred, deferred } from '../../../../src/util/deferred.js';
+import { type Deferred, deferred } from '../../../../src/util/promises.js';
 import { BatchBench } from '../../support/batch-bench.js';
 import { FakeSession } from '../../support/deliveries.js';
 import { turn } from '../../support/fake-clock.js';

@@ -5,7 +5,7 @@ import { InPlaceRetries } from '../../../../src/consumer/settlement/in-place-ret
 import { OrderedWorker } from '../../../../src/consumer/workers/ordered-worker.js';
 import { TimeoutError } from '../../../../src/errors.js';
 import type { Delivery } from '../../../../src/transport/port.js';
-import { type Deferred, deferred } from '../../../../src/util/deferred.js';
+import { type Deferred, deferred } from '../../../../src/util/promises.js';
 import { FakeJudge, FakeSession, received } from '../../support/deliveries.js';
 import { FakeClock, turn } from '../../support/fake-clock.js';
 import { tagOf } from '../../support/handler-bench.js';

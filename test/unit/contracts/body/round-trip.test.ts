@@ -5,7 +5,8 @@ import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type BodyContract, decodeBody, encodeBody } from '../../../../src/contracts/body/body.js';
-import type { Schema, Validation } from '../../../../src/contracts/body/schema.js';
+import type { Schema } from '../../../../src/contracts/body/schema.js';
+import type { Validation } from '../../../../src/contracts/body/validate.js';
 import { ValidationError } from '../../../../src/errors.js';
 
 const MAX_BYTES = 10_000_000;

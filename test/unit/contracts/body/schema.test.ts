@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import * as mini from 'zod/mini';
 import * as z3 from 'zod/v3';
-import { isSchema, type Schema, validate } from '../../../../src/contracts/body/schema.js';
+import { isSchema, type Schema } from '../../../../src/contracts/body/schema.js';
+import { validate } from '../../../../src/contracts/body/validate.js';
 
 /** A schema that does as the function says. */
 function schema(answer: (value: unknown) => unknown): Schema {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Publisher } from '../../../../src/producer/publisher/publisher.js';
 import { DirectReplyChannel } from '../../../../src/rpc/responder/direct-reply-channel.js';
 import type { OutgoingMessage } from '../../../../src/transport/port.js';
-import { deferred } from '../../../../src/util/deferred.js';
+import { deferred } from '../../../../src/util/promises.js';
 import { FakeClock, turn } from '../../support/fake-clock.js';
 import { FakeConnection } from '../../support/fake-connection.js';
 import { FakeLink } from '../../support/fake-link.js';

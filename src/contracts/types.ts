@@ -1,6 +1,6 @@
+import type { ContentTypes } from './body/content-types.js';
 import type { CodecName } from './body/json.js';
-import type { ExchangeContract } from './exchange.js';
-import type { QueueContract } from './queue.js';
+import type { OutputOf, Schema } from './body/schema.js';
 
 /** The queue types of RabbitMQ. */
 export type QueueType = 'quorum' | 'classic' | 'stream';
@@ -175,8 +175,137 @@ export interface StreamQueueOptions<C extends CodecName = 'json', Body = unknown
   readonly deliveryLimit?: never | undefined;
 }
 
-/** The options of {@link queue}. */
+/** The options of `queue()`. */
 export type QueueOptions<C extends CodecName = 'json', Body = unknown> =
   | QuorumQueueOptions<C, Body>
   | ClassicQueueOptions<C, Body>
   | StreamQueueOptions<C, Body>;
+
+/** The retry policy of a queue with every default filled in. */
+export interface RetryPolicy {
+  /** How many times the handler runs in total. */
+  readonly attempts: number;
+  readonly initialDelayMs: number;
+  readonly factor: number;
+  readonly maxDelayMs: number;
+  readonly jitter: boolean;
+  /** Decides whether another attempt makes sense; undefined: it always does. */
+  readonly retryIf: ((error: unknown, message: Pick<FailedMessage, 'id' | 'attempt'>) => boolean) | undefined;
+}
+
+/** A queue, as data: its name, its schema and how it is declared. Create one with `queue()`; share it between programs. */
+export interface QueueContract<S extends Schema = Schema> {
+  readonly kind: 'queue';
+  readonly name: string;
+  readonly schema: S;
+  readonly type: QueueType;
+  readonly codec: CodecName;
+  /** Content types of other clients that are decoded with this codec. */
+  readonly contentTypes: ContentTypes;
+  readonly durable: boolean;
+  readonly exclusive: boolean;
+  readonly autoDelete: boolean;
+  readonly bindings: readonly Binding[];
+  readonly retry: RetryPolicy;
+  /** The name of the dead-letter queue; undefined if there is none. */
+  readonly deadLetter: string | undefined;
+  /** The contract of the dead-letter queue, if it was given as a contract. */
+  readonly deadLetterContract: QueueContract | undefined;
+  readonly deliveryLimit: number | undefined;
+  readonly declare: boolean | 'passive';
+  /** Every argument that the queue is declared with. */
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+/** The exchange types: routing by pattern, by exact key, to every bound queue, or by headers. */
+export type ExchangeType = 'topic' | 'direct' | 'fanout' | 'headers';
+
+/** The options of a queue that takes its schema and codec from its exchange. */
+export type BoundQueueOptions<Body = unknown> =
+  QueueOptions<'json', Body> extends infer O
+    ? O extends unknown
+      ? Omit<O, 'codec' | 'contentTypes' | 'bindings'>
+      : never
+    : never;
+
+/** The options of the private queue of a subscription. */
+export interface SubscriptionOptions<Body = unknown>
+  extends Pick<
+    ClassicQueueOptions<'json', Body>,
+    'arguments' | 'maxLength' | 'maxLengthBytes' | 'messageTtlMs' | 'overflow' | 'retry'
+  > {
+  /** The name of a queue for messages that have failed permanently; `false` drops them. @defaultValue false */
+  readonly deadLetter?: string | false | undefined;
+}
+
+/** The arguments between the queue's name and its options: a routing key if the exchange type uses one. */
+export type BindingArguments<T extends ExchangeType, O = BoundQueueOptions> = T extends 'fanout'
+  ? [options?: O]
+  : T extends 'headers'
+    ? [match: Readonly<Record<string, unknown>>, options?: O]
+    : [routingKey: string | readonly string[], options?: O];
+
+/** A private subscription: each of its consumers gets a queue of its own. Create one with `exchange.subscription(…)`. */
+export interface SubscriptionContract<S extends Schema = Schema> {
+  readonly kind: 'subscription';
+  readonly exchange: string;
+  readonly schema: S;
+  /** @internal The queue of one consumer. */
+  toQueue(): QueueContract<S>;
+}
+
+/** An exchange, as data. Create one with `exchange()`. */
+export interface ExchangeContract<S extends Schema = Schema, T extends ExchangeType = ExchangeType> {
+  readonly kind: 'exchange';
+  readonly name: string;
+  readonly schema: S;
+  readonly type: T;
+  readonly codec: CodecName;
+  readonly contentTypes: ContentTypes;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly internal: boolean;
+  readonly alternateExchange: ExchangeContract | string | undefined;
+  readonly bindings: readonly Binding[];
+  readonly declare: boolean | 'passive';
+  readonly arguments: Readonly<Record<string, unknown>>;
+  /**
+   * Describes a queue that is bound to this exchange: durable, shared by all its consumers, with the exchange's schema.
+   *
+   * @param name - the queue's name
+   * @param args - the routing key (topic: a pattern; several: an array), for a headers exchange the headers to match, for a
+   * fanout exchange nothing; then the queue's options
+   */
+  queue(name: string, ...args: BindingArguments<T, BoundQueueOptions<OutputOf<S>>>): QueueContract<S>;
+  /**
+   * Describes a private subscription: each consumer gets an exclusive queue of its own, which exists while the consumer is
+   * connected and receives every message that is published meanwhile.
+   *
+   * @param args - as for `queue`; a message that has failed permanently is dropped unless `deadLetter` names a queue
+   */
+  subscription(...args: BindingArguments<T, SubscriptionOptions<OutputOf<S>>>): SubscriptionContract<S>;
+}
+
+/**
+ * A request and its response, as data: a name and two schemas. Create one with `procedure()`; share it between programs.
+ */
+export interface ProcedureContract<Request extends Schema = Schema, Response extends Schema = Schema> {
+  readonly kind: 'procedure';
+  /** The name of the procedure, and of its queue. */
+  readonly name: string;
+  readonly request: Request;
+  readonly response: Response;
+  readonly codec: CodecName;
+  /** The queue in which requests wait for a responder. */
+  readonly queue: QueueContract<Request>;
+}
+
+/** Everything that delayed messages need on the server, as data. Create it with `delays()`. */
+export interface DelaysContract {
+  readonly kind: 'delays';
+  /** The queues and exchanges that receive delayed messages. */
+  readonly contracts: readonly Contract[];
+}
+
+/** Anything that a broker can declare. */
+export type Contract = QueueContract | ExchangeContract;
