@@ -24,7 +24,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       id: 'server-killed',
       fault: 'The server is killed and started again',
       promise:
-        'No confirmed message is lost, every send settles, the next one is confirmed within 1 s of the port’s opening',
+        'No confirmed message is lost, every send settles, and the next one is confirmed within 1 s after the port opens',
       heldBy: [
         rabbitmq(
           'crash',
@@ -34,8 +34,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'server-restarted',
-      fault: 'The server is restarted in order, closes connections (320), or ends them (FIN)',
-      promise: 'One outage is told of, and work goes on',
+      fault: 'The server is shut down cleanly and restarted, closes connections (320), or ends them (FIN)',
+      promise: 'One `disconnected` event; work resumes',
       heldBy: [
         faults('connection', 'is one outage, and work goes on when it is back'),
         rabbitmq('broker/reconnect', 'tells of one outage when the server closes them all'),
@@ -44,8 +44,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'reset',
-      fault: 'A reset in any state, the handshake and the set-up included',
-      promise: 'One recovery, one socket for each role, no added delay',
+      fault: 'A reset in any state, including the handshake and the setup',
+      promise: 'One recovery, one socket per role, no added delay',
       heldBy: [
         faults(
           'connection',
@@ -57,8 +57,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'black-hole',
-      fault: 'Nothing passes any more, both ways or one way',
-      promise: 'Found after about three heartbeats; the dead sockets are destroyed',
+      fault: 'Nothing passes any more, in both directions or in one',
+      promise: 'Detected after about three heartbeats; the dead sockets are destroyed',
       heldBy: [
         rabbitmq('broker/reconnect', 'notices by its heartbeat that %s, and drops the dead sockets'),
         rabbitmq('broker/exit', 'ends by itself after a broker was closed that the server had lost sight of'),
@@ -67,7 +67,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'confirms-lost',
       fault: 'Only the confirms are lost',
-      promise: 'Sent again with the same message id',
+      promise: 'The messages are sent again with the same id',
       heldBy: [
         rabbitmq('producer/flow', 'sends again what was published and not confirmed'),
         rabbitmq(
@@ -78,8 +78,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'half-dead',
-      fault: 'The old connection is alive for the server only',
-      promise: 'Its prefetched messages and its exclusive queue are free as soon as the server has noticed',
+      fault: 'The old connection is alive only for the server',
+      promise: 'Its prefetched messages and its exclusive queue are released as soon as the server notices',
       heldBy: [
         faults('connection', 'keeps an exclusive queue locked only until the server has noticed'),
         faults(
@@ -90,8 +90,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'bad-network',
-      fault: 'A slow, thin, sliced or corrupt network',
-      promise: 'Everything arrives intact, or the connection is given up and no message lost',
+      fault: 'A slow, narrow, fragmented or corrupt network',
+      promise: 'Everything arrives intact, or the connection is dropped and no message is lost',
       heldBy: [
         faults('connection', '%s passes everything on intact, without a reconnect'),
         faults('connection', 'corrupt %s costs the connection, and no message'),
@@ -99,8 +99,9 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'standstill',
-      fault: 'The server stands still (SIGSTOP), or a peer accepts and says nothing',
-      promise: 'Own deadlines for each send and each attempt; a late success is destroyed',
+      fault: 'The server hangs (SIGSTOP), or a peer accepts and says nothing',
+      promise:
+        'Each send and each attempt has its own deadline; a connection that opens too late is destroyed',
       heldBy: [
         faults(
           'connection',
@@ -115,7 +116,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'alarm',
       fault: 'A memory or disk alarm',
-      promise: 'Sends wait to their limit; consumers and acknowledgements go on',
+      promise: 'Sends wait up to their deadline; consumers and acknowledgements continue',
       heldBy: [
         rabbitmq('broker/alarm', 'sends wait, and consumers and their acknowledgements go on'),
         faults('connection', 'blocks sends and not consumers, until there is space again'),
@@ -123,14 +124,15 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'no-new-connections',
-      fault: 'The server takes no new connections while old ones live',
-      promise: 'The old ones go on; a lost one is tried again until it succeeds',
+      fault: 'The server accepts no new connections while old ones stay open',
+      promise: 'The old ones continue; a lost one is retried until it succeeds',
       heldBy: [faults('connection', 'serves the old ones, and is tried again until it takes new ones')],
     },
     {
       id: 'refused',
-      fault: 'Wrong password, unknown virtual host, no right, connection limit',
-      promise: 'Rejected at once at the start, told apart; at a reconnect tried again with fresh credentials',
+      fault: 'Wrong password, unknown virtual host, missing permission, connection limit',
+      promise:
+        'At the start rejected at once, with distinct codes; on a reconnect retried with fresh credentials',
       heldBy: [
         rabbitmq('broker/start', 'for a wrong password'),
         rabbitmq('broker/start', 'for an unknown virtual host'),
@@ -142,7 +144,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'hosts',
       fault: 'Several hosts, one dead, or all of them',
-      promise: 'The next one at once; the error names each address',
+      promise: 'The next one is tried at once; the error names each address',
       heldBy: [
         rabbitmq('broker/start', 'moves on from one that refuses, whichever is tried first'),
         rabbitmq('broker/start', 'names every host and why it failed, after the time that it was given'),
@@ -152,7 +154,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'tls',
       fault: 'TLS: unknown authority, wrong name, expired certificate, TLS to a plain port and the reverse',
-      promise: 'Refused with a clear code; never in the clear instead',
+      promise: 'Refused with a clear code; never downgraded to plain text',
       heldBy: [
         rabbitmq('broker/tls', 'refuses a certificate %s at once'),
         rabbitmq(
@@ -184,7 +186,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       id: 'secret',
       fault: 'A password or a token expires',
       promise:
-        'The next one is sent in time, on the connections that are open; one that is refused costs the connection, not the broker',
+        'The next one is sent in time, on the open connections; a refused one costs the connection, not the broker',
       heldBy: [
         rabbitmq(
           'broker/credentials',
@@ -196,9 +198,9 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'close-anywhere',
-      fault: 'Closed or aborted at any answer of the server: while connecting, waiting, blocked, black-holed',
+      fault: 'Closed or aborted at any answer of the server: while connecting, waiting, blocked or cut off',
       promise:
-        'Everything settles in time, what has the signal with its reason; no later connect; the process ends',
+        'Everything settles in time, with the signal’s reason where there is one; no later connect; the process ends',
       heldBy: [
         rabbitmq('broker/close-unreachable', 'while it is connecting to a peer that says nothing'),
         rabbitmq(
@@ -223,14 +225,14 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
   'Cluster of three nodes': [
     {
       id: 'leader-lost',
-      fault: 'The leader of a quorum queue is stopped, killed, or stands still',
-      promise: 'Another one takes over: everything goes on, nothing confirmed is lost',
+      fault: 'The leader of a quorum queue is stopped, killed, or hangs',
+      promise: 'Another node takes over: work continues, nothing confirmed is lost',
       heldBy: [faults('cluster', '%s is replaced: everything goes on, and nothing confirmed is lost')],
     },
     {
       id: 'majority-lost',
       fault: 'Two of three nodes are gone',
-      promise: 'Neither confirm nor refusal comes: each send settles at its own limit',
+      promise: 'Neither a confirm nor a refusal comes: each send settles at its own deadline',
       heldBy: [
         faults(
           'cluster',
@@ -241,21 +243,21 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'home-node',
       fault: 'The home node of a classic queue is down',
-      promise: 'The queue does not count as missing; work goes on when the node is back',
+      promise: 'The queue does not count as missing; work resumes when the node is back',
       heldBy: [
         faults('cluster', 'whose node with a classic queue is gone does not count that queue as missing'),
       ],
     },
     {
       id: 'partition',
-      fault: 'One node is cut off from the others',
-      promise: 'Work goes on where the majority is, nothing confirmed is lost',
+      fault: 'One node is partitioned from the others',
+      promise: 'Work continues on the majority’s side, nothing confirmed is lost',
       heldBy: [faults('cluster', 'that is cut in two goes on where the majority is')],
     },
     {
       id: 'rolling-restart',
       fault: 'Every node is restarted in turn',
-      promise: 'Sends and consumers move over, nothing fails',
+      promise: 'Sends and consumers move to another node, nothing fails',
       heldBy: [faults('cluster', 'that is restarted node by node never stops, and loses nothing')],
     },
   ],
@@ -263,7 +265,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'mismatch',
       fault: 'The queue exists with other arguments (406)',
-      promise: 'A `TopologyError` with both values, and no blind repetition',
+      promise: 'A `TopologyError` with both values, and no blind retries',
       heldBy: [
         rabbitmq('topology/refused', 'of another kind or durability is refused by its property'),
         rabbitmq('topology/refused', 'is asked for once by each that is refused, and not again by itself'),
@@ -271,8 +273,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'verdicts',
-      fault: 'Two verdicts on one message; a verdict on a delivery of a channel that is gone',
-      promise: 'The first counts; a stale one is counted and never reaches the new channel',
+      fault: 'Two verdicts on one message; a verdict on a delivery of a lost channel',
+      promise: 'The first verdict counts; a stale one is never sent on the new channel',
       heldBy: [
         rabbitmq('consumer/verdicts', 'counts once: after %s every other one returns false and does nothing'),
         rabbitmq('consumer/connection-lost', 'lets no verdict on an old delivery reach the new channel'),
@@ -294,7 +296,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'consumer-timeout',
       fault: 'A handler takes longer than the server waits (406; `basic.cancel` from 4.3)',
-      promise: 'Its signal aborts, its message runs again, the consumer lives on',
+      promise: 'Its signal aborts, its message is handled again, the consumer continues',
       heldBy: [
         rabbitmq(
           'consumer/queue-lost',
@@ -304,7 +306,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'rights',
-      fault: 'A right is refused or revoked',
+      fault: 'A permission is refused or revoked',
       promise: 'That producer or consumer fails with the reason',
       heldBy: [
         rabbitmq(
@@ -324,15 +326,15 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'lost-in-set-up',
-      fault: 'The connection is lost while a consumer sets itself up again',
-      promise: 'It is kept and tried again at once',
+      fault: 'The connection is lost while a consumer is recovering',
+      promise: 'The consumer stays open and retries at once',
       heldBy: [faults('channel', 'is no reason to wait longer, however often it happens')],
     },
   ],
   Publishing: [
     {
       id: 'unroutable',
-      fault: 'No queue takes the message',
+      fault: 'No queue receives the message',
       promise: '`UnroutableError`',
       heldBy: [
         rabbitmq('producer/refused-by-server', 'is reported when the queue is not the contract’s to declare'),
@@ -357,7 +359,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       id: 'full-by-policy',
       fault: 'A queue is full because an administrator’s policy limits it',
       promise:
-        '`RejectedError` at once, and nothing of other queues waits; a queue without a leader yet is waited for',
+        '`RejectedError` at once, and messages for other queues do not wait; only a queue without a leader is waited for',
       heldBy: [
         rabbitmq(
           'producer/full-by-policy',
@@ -370,7 +372,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       id: 'full-with-delays',
       fault: 'A queue is full, by its contract or by a policy, when its delayed messages are due',
       promise:
-        'It delays its own messages and no others; they go on as soon as it has room, also after a restart of the program',
+        'It delays only its own messages; they continue as soon as it has room, also after a restart of the program',
       heldBy: [
         conformance('delays', 'gets its delayed messages as soon as it has room'),
         rabbitmq(
@@ -383,14 +385,13 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       id: 'exchange-vanished',
       fault: 'An exchange is deleted while its producers and consumers run',
       promise:
-        'The next send declares it again, and binds this broker’s consumers to it again before it is published; `topology-restored` says so',
+        'The next send declares it again, and binds this broker’s consumers to it before it publishes; the event is `topology-restored`',
       heldBy: [['test/conformance/subscriptions.test.ts', 'are bound again when the exchange had vanished']],
     },
     {
       id: 'many-producers',
       fault: 'There are more producers than the connection has channels',
-      promise:
-        'Those of one contract share a channel, and those that have nothing to send give theirs to others',
+      promise: 'Producers of one contract share a channel, and idle ones pass theirs to others',
       heldBy: [
         [
           'test/conformance/producing.test.ts',
@@ -421,8 +422,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'away',
-      fault: 'The server is away, and there are 200 000 sends',
-      promise: 'A bounded number waits, the rest is refused at once',
+      fault: 'The server is unreachable, and there are 200 000 sends',
+      promise: 'A bounded number waits, the others are refused at once',
       heldBy: [
         rabbitmq(
           'producer/limits',
@@ -432,8 +433,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'refused-locally',
-      fault: 'Too large a body, headers over a frame',
-      promise: 'Refused before anything is sent, with the reason',
+      fault: 'A body that is too large, headers larger than a frame',
+      promise: 'Refused with the reason, before anything is sent',
       heldBy: [
         rabbitmq('producer/refused-locally', 'says how large the body is, and how large it may be'),
         rabbitmq('producer/refused-locally', 'says that the headers do not fit a frame'),
@@ -442,8 +443,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'bad-property',
       fault:
-        'What would cost the channel or the connection: `Infinity` in a header, an id of 300 characters, a forged `userId`',
-      promise: 'Refused by name before anything is sent; the sends beside it and the connection go on',
+        'Values that would cost the channel or the connection: `Infinity` in a header, an id of 300 characters, a forged `userId`',
+      promise: 'Refused by name before anything is sent; other sends and the connection continue',
       heldBy: [
         rabbitmq(
           'producer/refused-beside-others',
@@ -468,7 +469,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'handler-fails',
       fault: 'A handler throws, rejects, or never ends',
-      promise: 'Tried again by the policy, then dead-lettered with the reason; never without a delay',
+      promise: 'Retried by the policy, then dead-lettered with the reason; never without a delay',
       heldBy: [
         rabbitmq('consumer/failures', 'runs again until it succeeds, and is told which attempt it is'),
         rabbitmq(
@@ -483,8 +484,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'copy-fails',
-      fault: 'A message failed for good, and its dead letter cannot be published',
-      promise: 'It stays where it is and rests before it is tried again: nothing spins',
+      fault: 'A message has failed permanently, and its dead letter cannot be published',
+      promise: 'It stays in its queue and is retried after a pause: nothing spins',
       heldBy: [
         rabbitmq(
           'broker/alarm',
@@ -503,13 +504,13 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'process-killed',
       fault: 'The process is killed in a handler',
-      promise: 'Another worker has the message at once, marked as redelivered',
+      promise: 'Another worker receives the message at once, marked as redelivered',
       heldBy: [faults('consuming', 'leaves its message to another one at once, marked as redelivered')],
     },
     {
       id: 'sigterm',
-      fault: 'The process is told to end under load',
-      promise: 'Handlers end, the rest goes back, the process exits by itself',
+      fault: 'The process is asked to end (SIGTERM) under load',
+      promise: 'Running handlers finish, the other messages are requeued, the process exits by itself',
       heldBy: [faults('consuming', 'ends its handlers, gives the rest back, and exits by itself')],
     },
     {
@@ -527,7 +528,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'invalid',
       fault:
-        'An invalid body: no JSON, bad UTF-8, a wrong type or encoding, too large, too deep, `__proto__`, not what the schema says',
+        'An invalid body: not JSON, not UTF-8, of a wrong type or encoding, too large, too deep, with `__proto__`, or refused by the schema',
       promise: 'A dead letter with at most 20 issues; the handler does not see it',
       heldBy: [
         rabbitmq(
@@ -548,7 +549,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       id: 'schema-throws',
       fault: 'A schema that throws or rejects, such as a refinement of zod; one that never answers',
       promise:
-        'The message is invalid, asked about once, and nothing else in the process hears of it; a limit of its own',
+        'The message is invalid, the schema is called once, and nothing else in the process is affected; a schema has a time limit',
       heldBy: [
         rabbitmq(
           'consumer/invalid',
@@ -565,7 +566,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       id: 'large-integers',
       fault: 'An integer beyond 2^53 in a body',
       promise:
-        'Loses digits, as documented; the bytes keep them in every copy, a schema can refuse it, and what is sent arrives as it was or is refused',
+        'It loses digits, as documented; the bytes keep them in every copy, a schema can refuse it, and a sent number arrives unchanged or is refused',
       heldBy: [
         rabbitmq(
           'consumer/large-numbers',
@@ -582,8 +583,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'foreign',
       fault:
-        'Anything else that another client may write: property types, nested tables, no content type, texts that are no text',
-      promise: 'Handled or a dead letter, and the consumer goes on',
+        'Anything else that another client may write: property types, nested tables, no content type, invalid text',
+      promise: 'The message is handled or dead-lettered, and the consumer continues',
       heldBy: [
         rabbitmq('fuzz/foreign-messages', 'ends handled or dead-lettered, and the consumer goes on'),
         rabbitmq('fuzz/foreign-messages', 'is dead-lettered also when its texts are not UTF-8'),
@@ -597,7 +598,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'foreign-headers',
       fault: 'Headers named `__proto__`, `CC`, `BCC`, `x-…` from outside',
-      promise: 'They reach no prototype, and route nothing when a message is republished',
+      promise: 'They reach no prototype, and do not route a republished message',
       heldBy: [
         rabbitmq('consumer/other-clients', 'cannot reach a prototype with a header'),
         rabbitmq(
@@ -631,8 +632,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
   'What a program can do wrong': [
     {
       id: 'user-closes',
-      fault: 'It closes everything twice, in any order, from inside of a handler or a listener',
-      promise: 'The same promise each time; it settles, at its deadline at the latest',
+      fault: 'It closes everything twice, in any order, from inside a handler or a listener',
+      promise: 'Every call returns the same promise; it settles, at its deadline at the latest',
       heldBy: [
         rabbitmq('broker/close', 'is clean, gives the same promise each time, and is not an outage'),
         rabbitmq('broker/close', 'closes its consumers and producers, and nothing can be begun afterwards'),
@@ -649,7 +650,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'user-listeners',
       fault: 'Its listeners throw or reject',
-      promise: 'Nothing stops: neither messages, nor events, nor the reconnect',
+      promise: 'Messages, events and reconnects continue',
       heldBy: [
         rabbitmq(
           'misuse/handlers-and-listeners',
@@ -659,8 +660,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'user-verdicts',
-      fault: 'It gives verdicts twice, late, or after the close',
-      promise: 'One counts; the others return false and do nothing',
+      fault: 'It settles a message twice, late, or after the close',
+      promise: 'One verdict counts; the others return false and do nothing',
       heldBy: [
         rabbitmq(
           'misuse/handlers-and-listeners',
@@ -672,13 +673,13 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'user-blocks',
       fault: 'It blocks the event loop past the heartbeat',
-      promise: 'Costs the connection, and no message',
+      promise: 'It costs the connection, but no message',
       heldBy: [rabbitmq('misuse/handlers-and-listeners', 'costs the connection, and no message')],
     },
     {
       id: 'user-twins',
-      fault: 'It makes two brokers with one name on one queue',
-      promise: 'Neither disturbs the other',
+      fault: 'It creates two brokers with one name on one queue',
+      promise: 'Neither affects the other',
       heldBy: [
         rabbitmq(
           'misuse/again-and-again',
@@ -688,8 +689,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'user-many',
-      fault: 'It makes thousands of consumers, more than a connection has channels',
-      promise: 'They share the messages; those beyond say why they cannot start',
+      fault: 'It creates thousands of consumers, more than a connection has channels',
+      promise: 'They share the messages; those beyond the limit report why they cannot start',
       heldBy: [
         rabbitmq('misuse/many-consumers', 'all start, share the messages, and go in one close'),
         rabbitmq(
@@ -700,8 +701,8 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'user-loops',
-      fault: 'It connects and closes, opens and closes again and again, with one signal for everything',
-      promise: 'Handles, listeners, channels and connections are back to where they were',
+      fault: 'It connects and closes again and again, with one signal for everything',
+      promise: 'Handles, listeners, channels and connections return to their numbers at the start',
       heldBy: [
         rabbitmq('misuse/again-and-again', 'leaves no handle, channel or connection behind'),
         rabbitmq(
@@ -721,7 +722,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'harness',
       fault: 'Clients that are broken on purpose',
-      promise: 'The rules find each of them out, and have nothing against a sound one',
+      promise: 'The rules flag every broken client and pass a correct one',
       heldBy: [
         faults('broken', 'has nothing against a client that keeps its promises'),
         faults(

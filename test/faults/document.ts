@@ -57,9 +57,9 @@ export function render(results: Results, soaks: readonly Report[]): string {
   const lines = [
     '# Reliability',
     '',
-    'What can go wrong, what is promised, and what a run has measured, on each version of RabbitMQ. Generated from the results',
+    'Faults, what Leveret promises for each, and what a run has measured, on each version of RabbitMQ. Generated from the results',
     'of `npm run test:faults` and `npm run soak` by `test/faults/document.ts`; the tests that hold each row are named in',
-    '`test/faults/catalogue.ts`. The figures are those of one machine that had other work to do.',
+    '`test/faults/catalogue.ts`. The figures are from one machine that was also doing other work.',
     '',
   ];
   for (const [section, rows] of Object.entries(catalogue)) {
@@ -104,7 +104,7 @@ function soakTable(soaks: readonly Report[], row: (cells: readonly string[]) => 
     ['Recovery, median', ({ medianRecoveryMs }) => `${medianRecoveryMs} ms`],
     ['Recovery, slowest', ({ slowestRecoveryMs }) => `${slowestRecoveryMs} ms`],
     ['Over 1 s', ({ recoveriesOverOneSecond }) => recoveriesOverOneSecond],
-    ['Heap, most', ({ mostHeapMiB }) => `${mostHeapMiB} MiB`],
+    ['Largest heap', ({ mostHeapMiB }) => `${mostHeapMiB} MiB`],
     ['Rules broken', ({ broken }) => Object.keys(broken).join(', ') || 'none'],
   ];
   return [

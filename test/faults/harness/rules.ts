@@ -75,7 +75,7 @@ export const rules = {
   },
 
   /** On the wire: no program ran a handler more often than it got the message, or took a marked delivery for a first one. */
-  *'no delivery is handled twice, and no mark is lost'({ network }, { messages }) {
+  *'no delivery is handled twice, and `redelivered` is never missing'({ network }, { messages }) {
     for (const [k, { runs }] of messages) {
       for (const program of new Set(runs.map((run) => run.program))) {
         const here = runs.filter((run) => run.program === program);
@@ -98,7 +98,7 @@ export const rules = {
   },
 
   /** `maybeDelivered: false` is a promise. */
-  *'what was surely not sent does not arrive'({ leftovers }, { messages }) {
+  *'what was certainly not sent does not arrive'({ leftovers }, { messages }) {
     const found = new Set([...leftovers.deadLetters, ...leftovers.queued.map(({ k }) => k)]);
     for (const [k, { settled, runs }] of messages) {
       if (settled?.maybeDelivered === false && (runs.length > 0 || found.has(k)))
@@ -119,7 +119,7 @@ export const rules = {
     }
   },
 
-  *'everything is at work again soon after each fault'({ faults }) {
+  *'everything works again soon after each fault'({ faults }) {
     for (const { name, recoveredAfterMs } of faults) {
       if (recoveredAfterMs === undefined) yield `nothing worked any more after: ${name}`;
       else if (recoveredAfterMs > RECOVERY_LIMIT_MS)

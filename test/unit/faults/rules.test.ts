@@ -144,24 +144,24 @@ const breaches: readonly (readonly [RuleName, string, Change])[] = [
     { runs: [{}, { ...again, startedAt: 2_500, endedAt: 2_510 }] },
   ],
   [
-    'no delivery is handled twice, and no mark is lost',
+    'no delivery is handled twice, and `redelivered` is never missing',
     'runs twice and came once',
     { runs: [{}, again], deliveries: { all: 1, unmarked: 1 } },
   ],
   [
-    'no delivery is handled twice, and no mark is lost',
+    'no delivery is handled twice, and `redelivered` is never missing',
     'came again with a mark that its handler did not see',
     { runs: [{}, { ...again, redelivered: false }], deliveries: { all: 2, unmarked: 1 } },
   ],
   ['every send settles in its time', 'never settled', { message: { settled: undefined } }],
   ['every send settles in its time', 'settled late', { message: { settled: { at: 31_000, id: 'id-1' } } }],
   [
-    'what was surely not sent does not arrive',
+    'what was certainly not sent does not arrive',
     'was surely not sent and is handled',
     { message: { settled: { at: 1_100, code: 'TIMEOUT', maybeDelivered: false } } },
   ],
   [
-    'what was surely not sent does not arrive',
+    'what was certainly not sent does not arrive',
     'was surely not sent and is a dead letter',
     {
       message: { settled: { at: 1_100, code: 'TIMEOUT', maybeDelivered: false } },
@@ -187,7 +187,7 @@ const breaches: readonly (readonly [RuleName, string, Change])[] = [
   ],
   ['every other promise settles in its time', 'program never closed', { consumer: { name: 'consumer-2' } }],
   [
-    'everything is at work again soon after each fault',
+    'everything works again soon after each fault',
     'never works again',
     {
       run: {
@@ -198,7 +198,7 @@ const breaches: readonly (readonly [RuleName, string, Change])[] = [
     },
   ],
   [
-    'everything is at work again soon after each fault',
+    'everything works again soon after each fault',
     'takes long to work again',
     {
       run: {
