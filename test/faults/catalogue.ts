@@ -521,9 +521,16 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     },
     {
       id: 'undecodable',
-      fault: 'A message breaks the decoder of amqplib',
-      promise: 'No reconnect storm: the pauses grow',
-      heldBy: [faults('consuming', 'costs a connection each time, at a pace that slows down')],
+      fault: 'A message from a broken peer: unreadable headers, or an unreadable frame',
+      promise:
+        'Unreadable headers: a dead letter, and no connection lost; an unreadable frame: no reconnect storm, the pauses grow',
+      heldBy: [
+        faults('consuming', 'is a dead letter when its headers cannot be read, and costs no connection'),
+        faults(
+          'consuming',
+          'costs a connection each time when its frame cannot be read, at a pace that slows down',
+        ),
+      ],
     },
     {
       id: 'invalid',
