@@ -70,4 +70,9 @@ export interface ResponderDecoratorOptions extends ResponderOptions, ProviderOpt
  * A class whose `handle` takes the message and returns the result. A function property rather than a method: the parameters
  * of methods are compared in both directions, so a handler could require more than it receives.
  */
-export type HandlerClass<M, Result> = new (...args: never[]) => { readonly handle: (message: M) => Result };
+export type HandlerClass<M, Result> = new (
+  ...args: never[]
+) => {
+  /** Handles one message. */
+  readonly handle: (message: M) => Result;
+};

@@ -25,7 +25,10 @@ export interface PostgresStoreOptions extends TableOptions {
 export function postgresStore(
   db: object,
   options: PostgresStoreOptions = {},
-): IdempotencyStore & { migrations(): string[] } {
+): IdempotencyStore & {
+  /** The SQL statements that create its table. Running them again changes nothing and loses no row. */
+  migrations(): string[];
+} {
   const table = tableOf('postgresStore', options, {}, STORE);
   return new PostgresStore(ownDatabaseOf('postgresStore', db), table);
 }

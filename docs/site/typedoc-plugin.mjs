@@ -1,0 +1,15 @@
+// Names each guide after its first heading, and each module as it is imported: TypeDoc names them after their files.
+import { readFileSync } from 'node:fs';
+import { Converter } from 'typedoc';
+
+/** @param {import('typedoc').Application} app */
+export function load(app) {
+  app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_context, document) => {
+    const source = document.project.files.getReflectionPath(document);
+    const [, heading] = /^# (.+)$/m.exec(readFileSync(source, 'utf8')) ?? [];
+    if (heading) document.name = heading.replaceAll('`', '').split(': ')[0];
+  });
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
+    for (const module of project.children ?? []) module.name = module.name.replace(/^src(?=\/|$)/, 'leveret');
+  });
+}
