@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkContents, checkInstallation } from './contents.mjs';
 import { checkNestJs } from './nestjs.mjs';
 import { checkRunners } from './runners.mjs';
 
@@ -118,15 +119,19 @@ try {
     assert(!/from '(pg|postgres|redis|ioredis)'/.test(text), `dist/${file} imports a client of the user`);
   }
 
-  const [{ filename }] = JSON.parse(
+  const [{ filename, files, unpackedSize }] = JSON.parse(
     run('npm', ['pack', '--json', '--pack-destination', folder], process.cwd()),
   );
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true }));
-  const companions = ['zod', 'typescript', '@types/node', 'vitest'].map(
+  const options = ['--no-audit', '--no-fund', '--prefer-offline'];
+  checkContents(files, unpackedSize);
+  run('npm', ['install', ...options, `./${filename}`, `zod@${manifest.devDependencies.zod}`]);
+  checkInstallation(folder);
+
+  const companions = ['typescript', '@types/node', 'vitest'].map(
     (name) => `${name}@${manifest.devDependencies[name]}`,
   );
-  const options = ['--no-audit', '--no-fund', '--prefer-offline'];
-  run('npm', ['install', ...options, `./${filename}`, ...companions, 'jest@30']);
+  run('npm', ['install', ...options, ...companions, 'jest@30']);
 
   const imports = { leveret: 'leveret', asyncapi: 'leveret/asyncapi' };
   const schema =
