@@ -276,6 +276,20 @@ export class ConnectionError extends LeveretError {
   }
 }
 
+/** One thing in which a queue or an exchange differs from its contract. */
+export interface TopologyDifference {
+  /** The name of the argument or property in AMQP, such as `x-max-length`. */
+  readonly argument: string;
+  /** The option of the contract that it comes from, such as `maxLength`. */
+  readonly option: string;
+  /** The value that this program declares, in the words of the server. */
+  readonly declared: string;
+  /** The value that exists on the server, in its words. */
+  readonly existing: string;
+  /** What to write in the contract so that it declares what exists, such as `maxLength: 100`. */
+  readonly advice: string;
+}
+
 /** A queue or an exchange could not be declared, or is missing. */
 export class TopologyError extends LeveretError {
   static override readonly className = 'TopologyError';
@@ -288,13 +302,21 @@ export class TopologyError extends LeveretError {
   readonly declared: string | undefined;
   /** For MISMATCH: the value that exists on the server. */
   readonly existing: string | undefined;
+  /** For MISMATCH: everything that differs, with what to write in the contract. Empty if the server names nothing. */
+  readonly differences: readonly TopologyDifference[];
 
   /** @internal */
   constructor(
     code: TopologyErrorCode,
     target: string,
     message: string,
-    options: { cause?: unknown; argument?: string; declared?: string; existing?: string } = {},
+    options: {
+      cause?: unknown;
+      argument?: string;
+      declared?: string;
+      existing?: string;
+      differences?: readonly TopologyDifference[];
+    } = {},
   ) {
     super('TopologyError', message, options);
     this.code = code;
@@ -302,6 +324,7 @@ export class TopologyError extends LeveretError {
     this.argument = options.argument;
     this.declared = options.declared;
     this.existing = options.existing;
+    this.differences = options.differences ?? [];
   }
 }
 

@@ -91,6 +91,7 @@ export {
   RejectedError,
   RemoteError,
   TimeoutError,
+  type TopologyDifference,
   TopologyError,
   type TopologyErrorCode,
   UnroutableError,

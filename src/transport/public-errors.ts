@@ -1,4 +1,10 @@
-import { ConnectionError, MessageTooLargeError, TopologyError, type TopologyErrorCode } from '../errors.js';
+import {
+  ConnectionError,
+  MessageTooLargeError,
+  type TopologyDifference,
+  TopologyError,
+  type TopologyErrorCode,
+} from '../errors.js';
 import { classify, differenceOf, type Failure, serverWords, sizesOf } from './failures.js';
 import { type OutgoingMessage, TransportError } from './port.js';
 
@@ -13,6 +19,14 @@ const TOPOLOGY_CODES: Readonly<Partial<Record<Failure, TopologyErrorCode>>> = {
   unsupported: 'MISMATCH',
   'transient-denied': 'MISMATCH',
 };
+
+/** A difference that may not have been looked up in the contract. */
+type FoundDifference =
+  | TopologyDifference
+  | (Pick<TopologyDifference, 'argument' | 'declared' | 'existing'> & {
+      readonly option: undefined;
+      readonly advice: undefined;
+    });
 
 /**
  * Converts a refusal of the server to a `TopologyError`; an error after which another attempt may succeed is returned as it
@@ -32,13 +46,35 @@ export function toTopologyError(error: unknown, name: string, subject = `'${name
   const difference = failure === 'mismatch' ? differenceOf(error) : undefined;
   if (!difference)
     return new TopologyError(code, name, `${subject}: ${serverWords(error)}`, { cause: error });
-  const { argument, declared, existing } = difference;
+  return mismatch(name, subject, [{ ...difference, option: undefined, advice: undefined }], error);
+}
+
+/**
+ * The error for a queue or an exchange that exists otherwise.
+ *
+ * @param differences - at least one
+ */
+export function mismatch(
+  name: string,
+  subject: string,
+  differences: readonly [FoundDifference, ...FoundDifference[]],
+  cause: unknown,
+): TopologyError {
+  const [{ argument, declared, existing }] = differences;
+  const known = differences.filter((it): it is TopologyDifference => it.option !== undefined);
+  const named = differences.map((it) => {
+    const option = it.option === undefined || it.option === it.argument ? '' : ` (option '${it.option}')`;
+    return `'${it.argument}'${option}: this program declares ${it.declared}, the server has ${it.existing}`;
+  });
+  const advice = [...new Set(known.map((it) => it.advice))].join(', ');
+  const write = advice === '' ? 'Change the contract' : `Write in the contract: ${advice}`;
+  const loses = subject.startsWith('The exchange') ? 'its bindings' : 'its messages';
   return new TopologyError(
-    code,
+    'MISMATCH',
     name,
-    `${subject} exists with another '${argument}': this program declares ${declared}, the server has ${existing}. ` +
-      `Change the contract, or delete it on the server and let it be declared again`,
-    { cause: error, argument, declared, existing },
+    `${subject} exists with another ${named.join('; ')}. ${write}; or use it as it is, with declare: 'passive'. ` +
+      `Deleting it on the server, so that it is declared anew, loses ${loses}`,
+    { cause, argument, declared, existing, differences: known },
   );
 }
 

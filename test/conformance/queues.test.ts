@@ -1,4 +1,4 @@
-import { queue } from 'leveret';
+import { exchange, queue, TopologyError } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { Seen, until } from './helpers.js';
@@ -107,5 +107,64 @@ suite('queues', {
     await until(() => text.messages.length + bytes.messages.length === 2);
     expect(text.bodies).toEqual(['grüße']);
     expect([...(bytes.bodies[0] ?? [])]).toEqual([0, 255, 128]);
+  },
+});
+
+suite('a queue that exists otherwise', {
+  'is refused with all that differs, and with what to write in the contract': async (bench) => {
+    const broker = await bench.connect();
+    const body = z.object({ n: z.number() });
+    await broker.declare(queue('jobs', body, { maxLength: 100, messageTtlMs: 5_000, retry: false }));
+    await broker.producer(queue('jobs', body, { declare: 'passive' })).send({ n: 1 });
+    const other = await bench.connect();
+    const ours = queue('jobs', body, { type: 'classic', maxLength: 200, maxPriority: 3, deadLetter: false });
+    const error = await other.declare(ours).catch((reason: unknown) => reason);
+    if (!(error instanceof TopologyError)) throw error;
+    expect(error.code).toBe('MISMATCH');
+    const advice = Object.fromEntries(error.differences.map((it) => [it.argument, it.advice]));
+    expect(advice).toMatchObject({
+      'x-queue-type': "type: 'quorum'",
+      'x-max-length': 'maxLength: 100',
+      'x-message-ttl': 'messageTtlMs: 5000',
+      'x-max-priority': 'no maxPriority',
+      'x-dead-letter-routing-key': "deadLetter: 'jobs.dead'",
+    });
+    for (const text of [
+      'maxLength',
+      'messageTtlMs',
+      'maxPriority',
+      "deadLetter: 'jobs.dead'",
+      'loses its messages',
+    ])
+      expect(error.message).toContain(text);
+    // Looking changes nothing.
+    expect(await other.stats('jobs')).toMatchObject({ messages: 1 });
+    const written = { maxLength: 100, messageTtlMs: 5_000, deadLetter: 'jobs.dead' };
+    await other.declare(queue('jobs', body, written));
+  },
+
+  'of durability, exclusiveness and arguments is told alike, and so is an exchange': async (bench) => {
+    const broker = await bench.connect();
+    const body = z.string();
+    await broker.declare(queue('plain', body, { type: 'classic', deadLetter: false, expiresMs: 60_000 }));
+    const wrong = queue('plain', body, { type: 'classic', deadLetter: false, autoDelete: true });
+    const refused = await broker.declare(wrong).catch((reason: unknown) => reason);
+    expect(refused).toMatchObject({
+      code: 'MISMATCH',
+      differences: expect.arrayContaining([
+        expect.objectContaining({ option: 'autoDelete', advice: 'autoDelete: false' }),
+        expect.objectContaining({ option: 'expiresMs', advice: 'expiresMs: 60000' }),
+      ]),
+    });
+    await broker.declare(exchange('events', body, { type: 'topic' }));
+    const fanout = exchange('events', body, { type: 'fanout', durable: false });
+    await expect(broker.declare(fanout)).rejects.toMatchObject({
+      code: 'MISMATCH',
+      message: expect.stringContaining('loses its bindings'),
+      differences: [
+        expect.objectContaining({ option: 'type', advice: "type: 'topic'" }),
+        expect.objectContaining({ option: 'durable', advice: 'durable: true' }),
+      ],
+    });
   },
 });

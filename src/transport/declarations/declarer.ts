@@ -1,9 +1,11 @@
 import { type TopologyStep, topologyOf } from '../../contracts/topology.js';
 import type { Contract } from '../../contracts/types.js';
-import { TopologyError } from '../../errors.js';
+import { type TopologyDifference, TopologyError } from '../../errors.js';
 import { classify, replyCodeOf } from '../failures.js';
 import { type Channel, type Link, TransportError } from '../port.js';
-import { toTopologyError } from '../public-errors.js';
+import { mismatch, toTopologyError } from '../public-errors.js';
+import type { DeclaringStep } from './contract-options.js';
+import { findDifferences } from './differences.js';
 import type { QueueDeclarationLock } from './queue-lock.js';
 
 /** How something is declared. */
@@ -35,6 +37,8 @@ export class Declarer {
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   #forgotten = 0;
+  /** What differs, for each step that was refused: a program that tries again and again does not search again. */
+  readonly #differences = new Map<string, readonly TopologyDifference[]>();
 
   constructor(link: Link, turns?: QueueDeclarationLock) {
     this.link = link;
@@ -67,6 +71,7 @@ export class Declarer {
   /** Forgets what was declared, because something was deleted. */
   forget(): void {
     this.#declared.clear();
+    this.#differences.clear();
     this.#forgotten++;
   }
 
@@ -102,13 +107,28 @@ export class Declarer {
   async #refused(error: unknown, step: TopologyStep): Promise<void> {
     const refusal = topologyError(error, step);
     const isLenient = step.kind === 'queue' && step.lenient;
-    if (!isLenient || !(refusal instanceof TopologyError)) throw refusal;
+    if (!isLenient || !(refusal instanceof TopologyError)) throw await this.#complete(refusal, error, step);
     if (refusal.code === 'MISMATCH') return;
     try {
       await this.run((channel) => channel.checkQueue(step.queue.name));
     } catch {
       throw withDeadLetterAdvice(refusal);
     }
+  }
+
+  /** The refusal with everything that differs. */
+  async #complete(refusal: unknown, error: unknown, step: TopologyStep): Promise<unknown> {
+    if (!(refusal instanceof TopologyError) || refusal.code !== 'MISMATCH') return refusal;
+    if (refusal.argument === undefined || (step.kind !== 'queue' && step.kind !== 'exchange')) return refusal;
+    const key = JSON.stringify(step);
+    const known = this.#differences.get(key);
+    const isSame = known?.[0]?.argument === refusal.argument && known[0].existing === refusal.existing;
+    const differences = isSame
+      ? known
+      : await findDifferences(step, error, (operation) => this.run(operation));
+    this.#differences.set(key, differences);
+    const [first, ...others] = differences;
+    return first ? mismatch(refusal.target, subjectOf(step), [first, ...others], error) : refusal;
   }
 
   async #runNow<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
@@ -173,10 +193,14 @@ function withDeadLetterAdvice(refusal: TopologyError): TopologyError {
   return new TopologyError(code, target, `${message}. ${advice}`, { cause: refusal });
 }
 
+function subjectOf(step: DeclaringStep): string {
+  return step.kind === 'queue' ? `The queue '${step.queue.name}'` : `The exchange '${step.exchange.name}'`;
+}
+
 function topologyError(error: unknown, step: TopologyStep): unknown {
   switch (step.kind) {
     case 'queue':
-      return toTopologyError(error, step.queue.name, `The queue '${step.queue.name}'`);
+      return toTopologyError(error, step.queue.name, subjectOf(step));
     case 'check-queue': {
       const { name, deadLetterOf } = step;
       if (deadLetterOf === undefined) return toTopologyError(error, name, `The queue '${name}'`);
@@ -185,7 +209,7 @@ function topologyError(error: unknown, step: TopologyStep): unknown {
       return refusal instanceof TopologyError ? withDeadLetterAdvice(refusal) : refusal;
     }
     case 'exchange':
-      return toTopologyError(error, step.exchange.name, `The exchange '${step.exchange.name}'`);
+      return toTopologyError(error, step.exchange.name, subjectOf(step));
     case 'check-exchange':
       return toTopologyError(error, step.name, `The exchange '${step.name}'`);
     case 'binding': {

@@ -154,7 +154,7 @@ describe('a refusal of the server', () => {
       cause: DIFFERS,
     });
     expect((error as Error).message).toBe(
-      "The queue 'emails' exists with another 'x-max-length': this program declares the value '5' of type 'signedint', the server has none. Change the contract, or delete it on the server and let it be declared again",
+      "The queue 'emails' exists with another 'x-max-length' (option 'maxLength'): this program declares the value '5' of type 'signedint', the server has none. Write in the contract: no maxLength; or use it as it is, with declare: 'passive'. Deleting it on the server, so that it is declared anew, loses its messages",
     );
   });
 

@@ -1,0 +1,77 @@
+import type { TopologyStep } from '../../contracts/topology.js';
+import { serverValue } from './server-values.js';
+
+/** What can differ from what exists. */
+export type DeclaringStep = Extract<TopologyStep, { readonly kind: 'queue' | 'exchange' }>;
+
+/** The options of a contract, by what they are in a declaration. */
+const OPTIONS: ReadonlyMap<string, string> = new Map([
+  ['durable', 'durable'],
+  ['auto_delete', 'autoDelete'],
+  ['exclusive', 'exclusive'],
+  ['internal', 'internal'],
+  ['type', 'type'],
+  ['alternate-exchange', 'alternateExchange'],
+  ['x-queue-type', 'type'],
+  ['x-message-ttl', 'messageTtlMs'],
+  ['x-expires', 'expiresMs'],
+  ['x-max-length', 'maxLength'],
+  ['x-max-length-bytes', 'maxLengthBytes'],
+  ['x-overflow', 'overflow'],
+  ['x-max-priority', 'maxPriority'],
+  ['x-single-active-consumer', 'singleActiveConsumer'],
+  ['x-delivery-limit', 'deliveryLimit'],
+  ['x-dead-letter-exchange', 'deadLetter'],
+  ['x-dead-letter-routing-key', 'deadLetter'],
+  ['x-dead-letter-strategy', 'deadLetter'],
+]);
+
+/** What is set by a contract that does not name it: leaving it out changes nothing. */
+const SET_BY_DEFAULT: ReadonlyMap<string, string> = new Map([
+  ['x-queue-type', "type: 'classic'"],
+  ['x-delivery-limit', "declare: 'passive'"],
+  ['x-overflow', "declare: 'passive'"],
+  ['x-dead-letter-exchange', 'deadLetter: false'],
+  ['x-dead-letter-routing-key', 'deadLetter: false'],
+  ['x-dead-letter-strategy', "declare: 'passive'"],
+]);
+
+/** The option of the contract that an argument comes from. */
+export function optionOf({ kind }: DeclaringStep, argument: string): string {
+  // The arguments of an exchange have the names of RabbitMQ, but for one.
+  const option = kind === 'exchange' && argument.startsWith('x-') ? undefined : OPTIONS.get(argument);
+  return option ?? 'arguments';
+}
+
+/**
+ * What to write in the contract so that it declares what exists.
+ *
+ * @param existing - what exists, by argument, as far as it differs
+ */
+export function adviceFor(
+  step: DeclaringStep,
+  argument: string,
+  existing: ReadonlyMap<string, string>,
+): string {
+  const option = optionOf(step, argument);
+  const value = serverValue(existing.get(argument) ?? '');
+  if (!value) return "declare: 'passive'";
+  if (option === 'deadLetter') return deadLetterAdvice(existing);
+  if (value.is === undefined) {
+    // Without dead letters of its own, a queue has no overflow that it does not name.
+    if (argument === 'x-overflow' && existing.get('x-dead-letter-exchange') === 'none')
+      return 'deadLetter: false';
+    return SET_BY_DEFAULT.get(argument) ?? `no ${option === 'arguments' ? `'${argument}'` : option}`;
+  }
+  const text = typeof value.is === 'string' ? `'${value.is}'` : String(value.is);
+  return option === 'arguments' ? `arguments: { '${argument}': ${text} }` : `${option}: ${text}`;
+}
+
+function deadLetterAdvice(existing: ReadonlyMap<string, string>): string {
+  const exchange = existing.get('x-dead-letter-exchange');
+  if (exchange === 'none') return 'deadLetter: false';
+  // Of an exchange that is not the default one, only the server knows which queue it leads to.
+  if (exchange !== undefined && serverValue(exchange)?.is !== '') return "declare: 'passive'";
+  const key = serverValue(existing.get('x-dead-letter-routing-key') ?? '')?.is;
+  return key === undefined ? "declare: 'passive'" : `deadLetter: '${String(key)}'`;
+}
