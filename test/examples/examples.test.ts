@@ -253,7 +253,7 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
       expect.stringMatching(/^MUG-HARE: UNROUTABLE: No responder is available for the procedure/),
       'Two instances run:',
       'MUG-HARE: 12.50 EUR until 2030',
-      'CAP-DOG: REMOTE UNKNOWN_SKU: there is no CAP-DOG',
+      "CAP-DOG: REMOTE UNKNOWN_SKU: The responder of the procedure 'example.quote' failed: there is no CAP-DOG",
       expect.stringMatching(
         /^\(no sku\): INVALID_BODY: Invalid body for the procedure 'example\.quote': sku: /,
       ),
