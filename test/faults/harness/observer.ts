@@ -1,3 +1,4 @@
+import { DELIVER, HELD } from '../../../src/delay/topology.js';
 import type { Direction } from '../../helpers/tcp-proxy.js';
 import { keyOf } from '../programs/workload.js';
 import { now } from './journal.js';
@@ -22,8 +23,8 @@ export interface WireDeliveries {
 
 interface ChannelRecord {
   number: number;
-  /** What was delivered and has no verdict, by delivery tag. */
-  readonly unsettled: Map<number, string>;
+  /** What was delivered and has no verdict, by delivery tag. Undefined for a delayed message on its way to its queue. */
+  readonly unsettled: Map<number, string | undefined>;
   /** A delivery whose body is still to come. */
   arriving:
     | {
@@ -46,6 +47,9 @@ interface ConnectionRecord {
   readonly streams: Readonly<Record<Direction, Stream>>;
   readonly channels: Map<number, ChannelRecord>;
 }
+
+/** Through these come delayed messages that Leveret itself takes on to their queue: no handler gets them. */
+const onTheWay: ReadonlySet<string> = new Set([DELIVER, HELD]);
 
 const METHOD = 1;
 const HEADER = 2;
@@ -141,7 +145,8 @@ export class Observer {
         const exchange = shortString(rest, at + 9);
         const routingKey = shortString(rest, at + 10 + exchange.length);
         const isMarked = ((rest[at + 8] ?? 0) & 1) === 1;
-        channel.arriving = { tag, isMarked, from: exchange || routingKey, missingBytes: -1, parts: [] };
+        const from = exchange || routingKey;
+        channel.arriving = { tag, isMarked, from, missingBytes: -1, parts: [] };
         break;
       }
       case '60.40 to-server':
@@ -178,9 +183,13 @@ export class Observer {
       arriving.missingBytes -= payload.length;
     }
     if (arriving.missingBytes !== 0) return;
+    channel.arriving = undefined;
+    if (onTheWay.has(arriving.from)) {
+      channel.unsettled.set(arriving.tag, undefined);
+      return;
+    }
     const k = keyOf(arriving.parts[0] ?? Buffer.alloc(0)) ?? '?';
     channel.unsettled.set(arriving.tag, k);
-    channel.arriving = undefined;
     const key = `${connection.program} ${k}`;
     const { all, unmarked } = this.deliveries.get(key) ?? { all: 0, unmarked: 0 };
     this.deliveries.set(key, { all: all + 1, unmarked: unmarked + (arriving.isMarked ? 0 : 1) });
