@@ -1,4 +1,4 @@
-import { DELIVER, HELD } from '../../../src/delay/topology.js';
+import { isDelayName, LANDED } from '../../../src/delay/topology.js';
 import type { Direction } from '../../helpers/tcp-proxy.js';
 import { keyOf } from '../programs/workload.js';
 import { now } from './journal.js';
@@ -48,8 +48,8 @@ interface ConnectionRecord {
   readonly channels: Map<number, ChannelRecord>;
 }
 
-/** Through these come delayed messages that Leveret itself takes on to their queue: no handler gets them. */
-const onTheWay: ReadonlySet<string> = new Set([DELIVER, HELD]);
+/** A delayed message that Leveret itself takes on to its queue: no handler gets it. */
+const isOnTheWay = (exchange: string) => isDelayName(exchange) && exchange !== LANDED;
 
 const METHOD = 1;
 const HEADER = 2;
@@ -149,6 +149,10 @@ export class Observer {
         channel.arriving = { tag, isMarked, from, missingBytes: -1, parts: [] };
         break;
       }
+      // A look into the queue before its channel closes: what it finds goes back, and no handler gets it.
+      case '60.71 to-client':
+        channel.unsettled.set(Number(rest.readBigUInt64BE(0)), undefined);
+        break;
       case '60.40 to-server':
         this.lastPublishAt.set(connection.program, now());
         break;
@@ -184,7 +188,7 @@ export class Observer {
     }
     if (arriving.missingBytes !== 0) return;
     channel.arriving = undefined;
-    if (onTheWay.has(arriving.from)) {
+    if (isOnTheWay(arriving.from)) {
       channel.unsettled.set(arriving.tag, undefined);
       return;
     }
