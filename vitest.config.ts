@@ -118,6 +118,10 @@ export default defineConfig({
       },
       {
         extends: true,
+        test: { name: 'interop', include: ['test/interop/**/*.test.ts'], ...onServer },
+      },
+      {
+        extends: true,
         test: {
           name: 'databases',
           include: ['test/databases/**/*.test.ts'],
