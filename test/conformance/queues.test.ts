@@ -1,6 +1,7 @@
 import { exchange, queue, TopologyError } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { passing } from '../helpers/waits.js';
 import { Seen, until } from './helpers.js';
 import { suite } from './suite.js';
 
@@ -43,12 +44,9 @@ suite('queues', {
     const first = broker.consumer(guarded, () => undefined, { exclusive: true });
     await first.ready;
     const second = broker.consumer(guarded, () => undefined);
-    const isReady = { now: false };
-    void second.ready.then(() => {
-      isReady.now = true;
-    });
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    expect(isReady.now).toBe(false);
+    const refusal = () => ('error' in second.state ? second.state.error?.message : undefined);
+    await until(() => /exclusive/.test(refusal() ?? ''), 'the server to refuse the second consumer');
+    expect(second.state.status).toBe('starting');
     await first.close();
     await second.ready;
   },
@@ -67,7 +65,7 @@ suite('queues', {
   'of a short life end without use': async (bench) => {
     const broker = await bench.connect();
     await broker.declare(queue('brief', z.string(), { type: 'classic', expiresMs: 100, deadLetter: false }));
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await passing(600, 'the queue expires without use, and asking for it would be a use');
     await expect(broker.stats('brief')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   },
 

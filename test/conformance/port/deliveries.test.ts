@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { absenceOf, passing } from '../../helpers/waits.js';
 import { texts, until } from './peer.js';
 import { suite } from './suite.js';
 
@@ -202,11 +203,11 @@ suite('consumers', {
     const probe = await peer.channel();
     await probe.queue('q', { 'x-expires': 400 });
     const consumer = await probe.consume('q');
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await absenceOf(600, 'a queue with a consumer expires');
     expect(await probe.ready('q')).toBe(0);
     await probe.channel.cancel(consumer.tag);
     const link = await peer.link();
-    await new Promise((resolve) => setTimeout(resolve, 900));
+    await passing(900, 'the queue expires without use, and asking for it would be a use');
     const other = await peer.channel(link);
     expect(await other.refusal(other.channel.checkQueue('q'))).toContain('404');
   },

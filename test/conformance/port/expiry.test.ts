@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { passing } from '../../helpers/waits.js';
 import { texts, until } from './peer.js';
 import { suite } from './suite.js';
 
@@ -14,8 +14,7 @@ suite('a quorum queue whose messages expire', {
       'x-dead-letter-routing-key': 'expired',
     });
     await probe.publish('q', 'low');
-    // Part of what is tried: the second message is due later than the first.
-    await delay(500);
+    await passing(500, 'the second message is due later than the first');
     await probe.publish('q', 'high', { properties: { priority: 9 } });
     await until(async () => (await probe.ready('expired')) === 2);
     const { received } = await probe.consume('expired');

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { absenceOf } from '../../helpers/waits.js';
 import { counts, texts, until } from './peer.js';
 import { suite } from './suite.js';
 
@@ -100,7 +100,7 @@ suite('requeueing', {
     await other.channel.close();
     const watch = await peer.channel();
     await until(async () => (await watch.channel.checkQueue('q').catch(() => undefined)) === undefined);
-    await delay(100);
+    await absenceOf(100, 'the message of a deleted queue is dead-lettered');
     expect(await probe.ready('dead')).toBe(0);
   },
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { recordEvents } from '../../helpers/recorded-events.js';
 import { createVhost } from '../../helpers/server/index.js';
 import { TcpProxy } from '../../helpers/tcp-proxy.js';
+import { passing } from '../../helpers/waits.js';
 
 const log = queue('log', z.number(), { type: 'stream', retry: { initialDelayMs: 10, jitter: false } });
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
@@ -77,8 +78,7 @@ describe('a consumer of a stream whose connection is lost', () => {
     await using broker = await Broker.connect(proxy.via(vhost.url));
     const producer = producing.producer(log);
     await producer.send(0);
-    // The server looks times up to the second.
-    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    await passing(2_100, 'the server looks times up to the second');
     const seen: number[] = [];
     const events = recordEvents(broker);
     await broker.consumer(log, ({ body }) => void seen.push(body)).ready;

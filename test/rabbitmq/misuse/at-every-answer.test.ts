@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { DialledSockets } from '../../helpers/dialled-sockets.js';
 import { createVhost } from '../../helpers/server/index.js';
 import { TcpProxy } from '../../helpers/tcp-proxy.js';
+import { absenceOf } from '../../helpers/waits.js';
 
 const numbers = queue('numbers', z.object({ n: z.number() }));
 const doubled = procedure('doubled', { request: z.number(), response: z.number() });
@@ -96,8 +97,7 @@ async function play({ url, n, turn, happen, signal }: Scene): Promise<boolean> {
   expect(sockets.openTo(proxy)).toBe(0);
   const before = sockets.countTo(proxy);
   proxy.blackhole(false);
-  // Longer than any pause before another attempt.
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await absenceOf(50, 'a closed broker dials again, after a pause that is shorter than this');
   expect(before).toBeGreaterThan(0);
   expect(sockets.countTo(proxy)).toBe(before);
   return first === 'there';

@@ -2,6 +2,7 @@ import { Broker, queue } from 'leveret';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../../helpers/recorded-events.js';
+import { absenceOf } from '../../helpers/waits.js';
 
 const numbers = queue('numbers', z.object({ n: z.number() }), { retry: { attempts: 2, initialDelayMs: 0 } });
 const away = async () => Promise.reject(new Error('the database is away'));
@@ -17,8 +18,7 @@ describe('a callback that is written as an async function, and rejects,', () => 
   });
   afterEach(async () => {
     await broker.close();
-    // Unhandled rejections are told of after the microtasks.
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await absenceOf(20, 'an unhandled rejection is reported, after the microtasks');
     process.off('unhandledRejection', onRejection);
     expect(rejections.splice(0)).toEqual([]);
   });

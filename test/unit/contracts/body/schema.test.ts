@@ -6,6 +6,7 @@ import * as mini from 'zod/mini';
 import * as z3 from 'zod/v3';
 import { isSchema, type Schema } from '../../../../src/contracts/body/schema.js';
 import { validate } from '../../../../src/contracts/body/validate.js';
+import { absenceOf } from '../../../helpers/waits.js';
 
 /** A schema that does as the function says. */
 function schema(answer: (value: unknown) => unknown): Schema {
@@ -119,8 +120,7 @@ describe('validating', () => {
       rejections.length = 0;
     });
     const away = () => Promise.reject(new Error('the database is away'));
-    /** Unhandled rejections are told of after the microtasks. */
-    const told = () => new Promise((resolve) => setTimeout(resolve, 20));
+    const told = () => absenceOf(20, 'an unhandled rejection is reported, after the microtasks');
 
     it.each<[string, (ask: () => Promise<boolean>) => Schema]>([
       ['refinement', (ask) => z.string().refine(async () => ask())],
