@@ -7,13 +7,15 @@ import {
   type Link,
   TransportError,
 } from '../../transport/port.js';
-import type { Clock, Timer } from '../../util/clock.js';
 import { deferred } from '../../util/promises.js';
 import { realTimers } from '../../util/timers.js';
+import { type AckDelay, AckSchedule } from './ack-schedule.js';
 import { AckWindow } from './ack-window.js';
 import { Consumption } from './consumption.js';
 import { DeliveryRing } from './delivery-ring.js';
-import { offsetIn, type StreamPosition } from './stream-position.js';
+import { queueProgress, type SessionProgress, StreamProgress } from './progress.js';
+import { type SessionEvent, type SessionState, transition } from './session-state.js';
+import type { StreamPosition } from './stream-position.js';
 
 /** The ring of deliveries does not grow beyond this, whatever the prefetch. */
 const MAX_EXPECTED = 2_048;
@@ -28,7 +30,7 @@ export interface SessionOptions {
    * How long an acknowledgement may wait for others while the server has room to deliver more; absent: no longer than this
    * turn of the event loop.
    */
-  readonly ackDelay?: { readonly clock: Clock; readonly ms: number } | undefined;
+  readonly ackDelay?: AckDelay | undefined;
   /** For a stream: the consumer's position. */
   readonly position?: StreamPosition | undefined;
   /**
@@ -49,30 +51,22 @@ export class Session {
   readonly ended: Promise<TransportError>;
   readonly #options: SessionOptions;
   readonly #end = deferred<TransportError>();
+  readonly #unsettled: DeliveryRing;
+  readonly #progress: SessionProgress;
+  readonly #acks: AckSchedule;
   #channel!: Channel;
   #window!: AckWindow;
-  readonly #unsettled: DeliveryRing;
   #consumption!: Consumption;
+  #state: SessionState = { status: 'paused' };
   #wasFull = false;
-  /** The session consumes, or is about to. */
-  #isWanted = false;
-  #isLive = true;
-  #flushScheduled = false;
-  #delayedFlush: Timer | undefined;
-  /** The traces of gathered acknowledgements. */
-  #unwritten: VerdictTrace[] = [];
-  /**
-   * While the session is leaving: what would be requeued, and how. Discarded with the channel, or carried out if the session
-   * stays.
-   */
-  #leftBehind: Map<number, () => void> | undefined;
-  #hasLeft = false;
 
   private constructor(options: SessionOptions) {
     this.#options = options;
     this.queue = options.queue;
     this.queueType = options.queueType;
     this.#unsettled = new DeliveryRing(Math.min(MAX_EXPECTED, options.prefetch));
+    this.#progress = options.position ? new StreamProgress(options.position, this.#unsettled) : queueProgress;
+    this.#acks = new AckSchedule(options.ackDelay, () => this.#write(() => this.#window.flush()));
     this.ended = this.#end.promise;
   }
 
@@ -82,7 +76,7 @@ export class Session {
     const channel = await session.#openChannel(link);
     session.#consumption = session.#consume(channel);
     // In order, a stream's acknowledged messages never get further ahead of the unacknowledged ones than the prefetch.
-    session.#window = new AckWindow(channel, { inOrder: options.position !== undefined });
+    session.#window = new AckWindow(channel, { inOrder: !session.#progress.canRequeue });
     try {
       await session.#consumption.prepare();
       if (!paused) await session.resume();
@@ -120,7 +114,7 @@ export class Session {
 
   /** False once the channel is gone or abandoned: verdicts on its deliveries have no effect any more. */
   get isLive(): boolean {
-    return this.#isLive;
+    return this.#state.status !== 'ended';
   }
 
   get isConsuming(): boolean {
@@ -129,7 +123,7 @@ export class Session {
 
   /** True when the session was closed after {@link leave}: nothing was lost. */
   get hasLeft(): boolean {
-    return this.#hasLeft;
+    return this.#state.status === 'ended' && this.#state.hasLeft;
   }
 
   /** The deliveries without a verdict. */
@@ -157,15 +151,15 @@ export class Session {
 
   /** Starts deliveries, also again after `pause`. */
   async resume(): Promise<void> {
-    this.#isWanted = true;
+    this.#become('resume');
     await this.#consumption.start();
   }
 
   /** Stops deliveries; messages that have arrived can still be settled. */
   async pause(): Promise<void> {
-    this.#isWanted = false;
+    this.#become('pause');
     const stopped = this.#consumption.stop();
-    if (this.#delayedFlush) this.flush();
+    this.#acks.flushDelayed();
     await stopped;
   }
 
@@ -182,16 +176,13 @@ export class Session {
   }
 
   #consume(channel: Channel): Consumption {
-    const { queue, consume, position, prefetch } = this.#options;
+    const { queue, consume, prefetch } = this.#options;
     return new Consumption({
       channel,
       queue,
       prefetch,
-      options: () =>
-        position
-          ? { ...consume, arguments: { ...consume.arguments, 'x-stream-offset': position.argument } }
-          : consume,
-      onBegin: () => position?.begun(),
+      options: () => this.#progress.consumeOptions(consume),
+      onBegin: () => this.#progress.begun(),
       onDelivery: (delivery) => {
         if (delivery) this.#deliver(delivery);
         // The queue is gone, its leader has moved, or the server has waited too long for an acknowledgement. In the last case
@@ -208,41 +199,31 @@ export class Session {
    * are sent until {@link close} closes the channel; the server then puts everything else back in its place.
    */
   leave(): void {
-    this.#leftBehind ??= new Map();
+    this.#become('leave');
   }
 
   /** Continues after {@link leave}. */
   stay(): void {
-    const leftBehind = this.#leftBehind;
-    this.#leftBehind = undefined;
-    for (const [tag, giveBack] of leftBehind ?? []) this.#settle(tag, giveBack);
+    const before = this.#state;
+    this.#become('stay');
+    if (before.status !== 'leaving') return;
+    for (const [tag, giveBack] of before.leftBehind) this.#settle(tag, giveBack);
   }
 
   /** Acknowledges with the next flush. Returns false when it is too late. */
   ack(tag: number): boolean {
-    const { position, consume } = this.#options;
     // Even if it is too late for the server: a redelivery is then skipped.
-    position?.handled(this.#offset(tag), this);
-    if (!this.#isLive) return false;
-    if (!consume.noAck) this.#acknowledge(tag);
+    this.#progress.handled(tag);
+    if (!this.isLive) return false;
+    if (!this.#options.consume.noAck) this.#acknowledge(tag);
     return true;
   }
 
   #acknowledge(tag: number): void {
     this.#window.ack(tag);
     this.#unsettled.delete(tag);
-    if (this.#flushScheduled) return;
-    if (this.#delayFlush()) return;
-    this.#flushScheduled = true;
-    realTimers.setImmediate(() => this.flush());
-  }
-
-  /** Returns false when acknowledgements must not wait, because the server will soon stop delivering without them. */
-  #delayFlush(): boolean {
-    const { ackDelay } = this.#options;
-    if (!ackDelay || ackDelay.ms === 0 || this.#window.span * 2 >= this.prefetch) return false;
-    this.#delayedFlush ??= ackDelay.clock.setTimeout(() => this.flush(), ackDelay.ms);
-    return true;
+    // Acknowledgements must not wait if the server will soon stop delivering without them.
+    this.#acks.request(this.#window.span * 2 < this.prefetch);
   }
 
   /** Requeues; counts as a failed attempt. */
@@ -253,12 +234,12 @@ export class Session {
 
   /** A run of the handler has failed. For a queue the server counts it when the message is requeued. */
   countRun(tag: number): void {
-    this.#options.position?.failed(this.#offset(tag));
+    this.#progress.failed(tag);
   }
 
   /** How often the handler failed with this message before its delivery, as far as the server does not know. */
   runsBefore(tag: number): number {
-    return this.#options.position?.runsOf(this.#offset(tag)) ?? 0;
+    return this.#progress.runsOf(tag);
   }
 
   /** Requeues the unseen message; 4.3 does not count this as an attempt. */
@@ -268,37 +249,24 @@ export class Session {
 
   /** Drops the message: to the dead-letter target that the server knows, if any. */
   drop(tag: number): boolean {
-    if (this.#options.position) return this.ack(tag);
+    if (!this.#progress.canRequeue) return this.ack(tag);
     return this.#settle(tag, () => this.#channel.reject(tag, { requeue: false }));
   }
 
   /** Sends the gathered acknowledgements. */
   flush(): void {
-    this.#flushScheduled = false;
-    this.#clearDelay();
-    if (!this.#isLive) return;
-    if (this.#write(() => this.#window.flush())) this.#tellWritten(true);
+    this.#acks.flush();
   }
 
   /** Ends the trace of an acknowledgement with whether it was written. */
   traceAck(trace: VerdictTrace): void {
     if (this.#options.consume.noAck) trace.succeed(true);
-    else this.#unwritten.push(trace);
-  }
-
-  #tellWritten(isWritten: boolean): void {
-    if (this.#unwritten.length === 0) return;
-    for (const trace of this.#unwritten.splice(0)) trace.succeed(isWritten);
+    else this.#acks.trace(trace);
   }
 
   /** Ends the session; its deliveries are stale from now on. */
   end(reason: TransportError): void {
-    if (!this.#isLive) return;
-    this.#isLive = false;
-    this.#clearDelay();
-    this.#tellWritten(false);
-    this.#options.position?.lost(this);
-    this.#end.resolve(reason);
+    this.#finish('lost', reason);
   }
 
   /**
@@ -307,63 +275,63 @@ export class Session {
    */
   async close(): Promise<void> {
     this.flush();
-    this.#hasLeft ||= this.#isLive && this.#leftBehind !== undefined;
-    this.end(new TransportError('the consumer was closed'));
+    this.#finish('close', new TransportError('the consumer was closed'));
     await this.#channel.close();
   }
 
+  #finish(event: 'close' | 'lost', reason: TransportError): void {
+    if (!this.isLive) return;
+    this.#become(event);
+    this.#acks.stop();
+    this.#progress.lost();
+    this.#end.resolve(reason);
+  }
+
+  #become(event: SessionEvent): void {
+    this.#state = transition(this.#state, event);
+  }
+
   #deliver(delivery: Delivery): void {
-    if (!this.#isLive) return;
+    if (!this.isLive) return;
     if (!this.#options.consume.noAck) {
       this.#window.delivered(delivery.deliveryTag);
       this.#unsettled.add(delivery);
       // If a handler finishes at once, only its acknowledgements are outstanding.
       if (this.#window.span >= this.#consumption.prefetch) this.#wasFull = true;
     }
-    const { position } = this.#options;
-    if (position?.delivered(this.#offset(delivery.deliveryTag), this) === false)
-      this.#acknowledge(delivery.deliveryTag);
-    else this.#options.onDelivery(delivery, this);
-  }
-
-  #offset(tag: number): number {
-    return offsetIn(this.#unsettled.get(tag)?.properties.headers) ?? -1;
+    if (this.#progress.delivered(delivery.deliveryTag)) this.#options.onDelivery(delivery, this);
+    else this.#acknowledge(delivery.deliveryTag);
   }
 
   /** A stream cannot requeue: the message is delivered again from here, or from where the consumer will continue. */
   #keep(tag: number): true {
     realTimers.setImmediate(() => {
       const delivery = this.#unsettled.get(tag);
-      if (!this.#isLive || !delivery) return;
-      if (this.#isWanted) {
+      if (!this.isLive || !delivery) return;
+      if (this.#state.status !== 'paused') {
         this.#options.onDelivery(delivery, this);
         return;
       }
-      this.#options.position?.missed(this.#offset(tag), this);
+      this.#progress.missed(tag);
       this.#acknowledge(tag);
     });
     return true;
   }
 
   #giveBack(tag: number, giveBack: () => void): boolean {
-    if (!this.#isLive || !this.#leftBehind) return this.#settle(tag, giveBack);
-    this.#leftBehind.set(tag, giveBack);
+    if (this.#state.status !== 'leaving') return this.#settle(tag, giveBack);
+    this.#state.leftBehind.set(tag, giveBack);
     return true;
   }
 
   #settle(tag: number, settle: () => void): boolean {
-    if (!this.#isLive) return false;
-    if (this.#options.position) return this.#keep(tag);
+    if (!this.isLive) return false;
+    if (!this.#progress.canRequeue) return this.#keep(tag);
     if (this.#options.consume.noAck) return true;
     // In order: earlier acknowledgements are sent first.
     this.#window.settled(tag);
     this.#unsettled.delete(tag);
     return this.#write(settle);
-  }
-
-  #clearDelay(): void {
-    if (this.#delayedFlush) this.#options.ackDelay?.clock.clearTimeout(this.#delayedFlush);
-    this.#delayedFlush = undefined;
   }
 
   #write(write: () => void): boolean {
