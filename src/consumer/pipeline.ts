@@ -114,7 +114,9 @@ export class MessagePipeline {
           ? new AdaptivePrefetch({ clock, concurrency, maxPrefetch, onTooMuch })
           : undefined,
       admit: (message: ReceivedMessage) =>
-        !this.#settlement.settleGivenUp(message) && this.#validator.admit(message),
+        !this.#settlement.settleGivenUp(message) &&
+        this.#validator.admit(message) &&
+        !this.#settlement.settleOutOfAttempts(message),
     };
     if (work) {
       const onFailed = (message: ReceivedMessage, error: unknown) => {

@@ -26,6 +26,22 @@ export function attemptOf(
 }
 
 /**
+ * True for a message that came back after it was delivered for its last attempt, to whatever process. Only a copy for another attempt
+ * says that the ones before it were runs: of a first delivery the server counts messages that no handler has seen.
+ */
+export function isPastLastAttempt(
+  delivery: Delivery,
+  queue: string,
+  queueType: QueueType,
+  attempts: number,
+): boolean {
+  if (!delivery.redelivered) return false;
+  const headers = (delivery.properties.headers ?? {}) as Readonly<Record<string, unknown>>;
+  const carried = isOfAnotherQueue(headers, queue) ? 0 : (countIn(headers, ATTEMPT_HEADER) ?? 0);
+  return carried > 1 && attemptOf(delivery, queue, queueType) > attempts;
+}
+
+/**
  * True when the attempts were counted for another queue's handler: for a dead letter, or a message that the server has moved.
  */
 function isOfAnotherQueue(headers: Readonly<Record<string, unknown>>, queue: string): boolean {

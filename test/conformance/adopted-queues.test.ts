@@ -108,6 +108,36 @@ suite('a message that is out of attempts, whose dead-letter queue is gone', {
   },
 });
 
+for (const type of ['quorum', 'classic'] as const) {
+  suite(`a message of a ${type} queue that is out of attempts, in a process that dies`, {
+    'is not handled by the next one either': async (bench) => {
+      await using breakable = await bench.target.breakable();
+      const [dying, next] = [await bench.connect({}, breakable.url), await bench.connect()];
+      await next.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
+      await next.declare(queue('invoices', Invoice, { type, deadLetter: false, retry: false }));
+      const adopted = queue('invoices', Invoice, { type, declare: false, deadLetter: 'graveyard', retry });
+      const events = recordEvents(dying);
+      let runs = 0;
+      const handler = () => {
+        runs++;
+        throw new Error('out of paper');
+      };
+      await dying.consumer(adopted, handler).ready;
+      await next.delete(queue('graveyard', z.unknown(), { declare: false }));
+      await next.producer(adopted).send({ number: 17 });
+      await until(() => events.of('dead-letter-failed').length > 0);
+      await next.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
+      const successor = next.consumer(adopted, handler);
+      await successor.ready;
+      void dying.close({ timeoutMs: 1 });
+      breakable.cut();
+      await until(async () => (await next.stats('graveyard')).messages === 1);
+      expect(runs).toBe(2);
+      expect(successor.stats.acked).toBe(0);
+    },
+  });
+}
+
 suite('the dead letters of one queue that are the work of another', {
   'can be declared by either program first, by contract or by name': async (bench) => {
     const repairs = queue('repairs', Invoice, { retry: { attempts: 2 } });

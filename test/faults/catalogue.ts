@@ -382,6 +382,24 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       ],
     },
     {
+      id: 'out-of-attempts-elsewhere',
+      fault: 'A message is out of attempts, and its process dies before the dead letter has a place',
+      promise: 'No handler of any process gets it again; it goes to the dead letters',
+      heldBy: [
+        conformance('adopted-queues', 'is not handled by the next one either'),
+        conformance('adopted-queues', 'is not handled again either when its connection is lost meanwhile'),
+      ],
+    },
+    {
+      id: 'mismatch-of-many',
+      fault: 'A queue or an exchange differs from its contract in several options',
+      promise:
+        'The `TopologyError` names each with what to write in the contract, and says what deleting it would lose',
+      heldBy: [
+        conformance('queues', 'is refused with all that differs, and with what to write in the contract'),
+      ],
+    },
+    {
       id: 'exchange-vanished',
       fault: 'An exchange is deleted while its producers and consumers run',
       promise:

@@ -1,6 +1,7 @@
 import type { QueueContract } from '../../contracts/types.js';
 import type { ConsumerTracer, TracedVerdict } from '../../diagnostics/consume.js';
 import type { Events } from '../../events.js';
+import { isPastLastAttempt } from '../../messages/attempt.js';
 import type { Republisher } from '../../producer/republisher.js';
 import type { Clock, Timer } from '../../util/clock.js';
 import type { DuplicateFilter } from '../delivery/duplicate-filter.js';
@@ -86,6 +87,14 @@ export class Settlement implements Settler {
   settleGivenUp(message: ReceivedMessage): boolean {
     const known = this.#givenUp.errorOf(message);
     return known !== undefined && message.settle({ kind: 'dead-letter', error: known.error });
+  }
+
+  /** Gives up a message that came back after its last attempt, from this process or another one. Returns false for any other. */
+  settleOutOfAttempts(message: ReceivedMessage): boolean {
+    const { name, type, retry } = this.#settings.contract;
+    if (!isPastLastAttempt(message.delivery, name, type, retry.attempts)) return false;
+    const error = new Error(`The message came back after the last of its ${retry.attempts} attempts`);
+    return message.settle({ kind: 'dead-letter', error });
   }
 
   settle(message: ReceivedMessage, verdict: Verdict): boolean {

@@ -120,7 +120,8 @@ export class Connection {
 
   async #run(): Promise<void> {
     const { clock, startupTimeoutMs } = this.#settings;
-    const giveUpAt = clock.now() + startupTimeoutMs;
+    const startedAt = clock.now();
+    const giveUpAt = startedAt + startupTimeoutMs;
     this.#reasons.clear();
     this.#dials = 0;
     const { signal } = this.#closing;
@@ -133,7 +134,7 @@ export class Connection {
           onFailedAttempt: ({ error }) => this.#waitAfter(error as AllAddressesFailedError, giveUpAt),
         });
       } catch (error) {
-        if (!signal.aborted) this.#giveUp(error as AllAddressesFailedError);
+        if (!signal.aborted) this.#giveUp(error as AllAddressesFailedError, clock.now() - startedAt);
         return;
       }
       const link = this.#link as Link;
@@ -269,8 +270,8 @@ export class Connection {
     this.#closing.signal.throwIfAborted();
   }
 
-  #giveUp(failure: AllAddressesFailedError): void {
-    const error = failure.toConnectionError();
+  #giveUp(failure: AllAddressesFailedError, triedMs: number): void {
+    const error = failure.toConnectionError(triedMs);
     const { reject } = this.#next;
     this.#next = deferred();
     // Cleared here, because a caller that receives the error may request a link again before this run has ended.

@@ -36,12 +36,17 @@ export class AllAddressesFailedError extends Error {
     return this.#worst !== undefined && PERMANENT.has(this.#worst.failure.code);
   }
 
-  toConnectionError(): ConnectionError {
+  /** @param triedMs - how long it was tried, where it was tried again and again */
+  toConnectionError(triedMs?: number): ConnectionError {
     const attempts = this.#failures.map(({ address, failure }) => ({ address, reason: failure.message }));
     const list = attempts.map(({ address, reason }) => `${address}: ${reason}`).join('; ');
+    const tried =
+      triedMs === undefined || this.isPermanent
+        ? ''
+        : `. Tried for ${Math.round(triedMs / 100) / 10} s ('startupTimeoutMs')`;
     return new ConnectionError(
       this.#worst?.failure.code ?? 'CONNECTION_FAILED',
-      `Could not connect to RabbitMQ (${list})`,
+      `Could not connect to RabbitMQ (${list})${tried}`,
       { attempts, cause: this.#worst?.failure.cause },
     );
   }

@@ -17,7 +17,7 @@ export function dialFailure(error: unknown, address: Address, vhostWords: string
     case 'unreached':
       return dialError('CONNECTION_FAILED', text, false);
     case 'tls':
-      return dialError('TLS_REFUSED', text);
+      return dialError('TLS_REFUSED', withTlsHint(text));
     case 'credentials':
       return dialError('ACCESS_REFUSED', `the server refused the credentials (${text})`);
     case 'vhost': {
@@ -29,6 +29,12 @@ export function dialFailure(error: unknown, address: Address, vhostWords: string
     case 'broken':
       return dialError('CONNECTION_FAILED', text);
   }
+}
+
+/** What OpenSSL says where the answer is no TLS at all, such as that of an AMQP port. */
+function withTlsHint(text: string): string {
+  if (!/wrong version number|packet length too long/i.test(text)) return text;
+  return `the server does not speak TLS at this port: use its port for TLS, 5671 by default, or amqp: in place of amqps: (${text})`;
 }
 
 function vhostCode(words: string | undefined): ConnectionErrorCode {
