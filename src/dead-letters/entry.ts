@@ -10,6 +10,7 @@ import {
   ISSUES_HEADER,
   sendersHeaders,
 } from '../messages/headers.js';
+import { text, wholeNumber } from '../messages/properties.js';
 import type { Delivery } from '../transport/port.js';
 
 /** A message in a dead-letter queue, and why it is there. */
@@ -65,7 +66,7 @@ export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDe
     properties.contentEncoding,
     contract.contentTypes,
   );
-  const carried = Math.max(1, count(headers[ATTEMPT_HEADER]) ?? 1);
+  const carried = Math.max(1, wholeNumber(headers[ATTEMPT_HEADER]) ?? 1);
   const queue = originOf(headers) ?? contract.name;
   return {
     id: text(properties.messageId),
@@ -183,12 +184,4 @@ function dateOf(value: unknown): Date | undefined {
 
 function headersOf(value: unknown): Headers {
   return typeof value === 'object' && value !== null ? (value as Headers) : {};
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function count(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined;
 }

@@ -1,4 +1,5 @@
 import { ORIGIN_HEADERS } from '../messages/headers.js';
+import { headerIn } from '../messages/properties.js';
 import type { Delivery, OutgoingMessage } from '../transport/port.js';
 import { digitAt, LEVELS, type Level, levelCountOf } from './levels.js';
 import {
@@ -58,7 +59,7 @@ export function originOf({
   if (exchange !== '' && !isDelayed) return { exchange, routingKey };
   const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
   const text = (name: string) => {
-    const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
+    const value = headerIn(headers, name);
     return typeof value === 'string' ? value : undefined;
   };
   return {

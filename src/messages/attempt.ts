@@ -1,6 +1,7 @@
 import type { QueueType } from '../contracts/types.js';
 import type { Delivery } from '../transport/port.js';
 import { ATTEMPT_HEADER, ATTEMPT_QUEUE_HEADER, FAILED_AT_HEADER } from './headers.js';
+import { headerIn, wholeNumber } from './properties.js';
 
 /**
  * Which run of the handler a delivery is: the attempt that a republished copy carries, plus the failed runs since then.
@@ -70,6 +71,6 @@ function failedRuns(headers: Readonly<Record<string, unknown>>, queueType: Queue
 }
 
 function countIn(headers: Readonly<Record<string, unknown>>, name: string): number | undefined {
-  const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  const value = wholeNumber(headerIn(headers, name));
+  return value !== undefined && value >= 0 ? value : undefined;
 }

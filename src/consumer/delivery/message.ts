@@ -8,6 +8,7 @@ import {
   ORIGIN_HEADERS,
   ownHeaders,
 } from '../../messages/headers.js';
+import { text } from '../../messages/properties.js';
 import { type Delivery, RETURN_ID_HEADER } from '../../transport/port.js';
 import { checkOptions } from '../../util/checks.js';
 import type { Deadlined } from '../../util/deadlines.js';
@@ -274,7 +275,3 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
 
 /** The latest date of ECMAScript. */
 const MAX_DATE_SECONDS = 8.64e12;
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}

@@ -1,6 +1,7 @@
 import { isLeveretError } from '../../errors.js';
 import { errorText } from '../../messages/copies.js';
 import { ERROR_HEADER } from '../../messages/headers.js';
+import { text } from '../../messages/properties.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../../transport/port.js';
 
 /**
@@ -85,8 +86,4 @@ function parseFailure(header: string): Failure {
   return at < 0
     ? { code: 'Error', message: header }
     : { code: header.slice(0, at), message: header.slice(at + 2) };
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }
