@@ -3,12 +3,13 @@ import type { ConsumerTracer, TracedVerdict } from '../../diagnostics/consume.js
 import type { Events } from '../../events.js';
 import { isPastLastAttempt } from '../../messages/attempt.js';
 import type { Republisher } from '../../producer/republisher.js';
-import type { Clock, Timer } from '../../util/clock.js';
+import type { Clock } from '../../util/clock.js';
 import type { DuplicateFilter } from '../delivery/duplicate-filter.js';
 import type { ReceivedMessage, Settler } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 import { GivenUpMessages } from './given-up.js';
 import type { Outcome, OutcomeListener } from './outcome.js';
+import { RestingMessages } from './resting-messages.js';
 import { decide, isGivenUp } from './retry-decision.js';
 import type { Verdict } from './verdict.js';
 
@@ -68,14 +69,14 @@ export class Settlement implements Settler {
   readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
   readonly #settings: SettlementSettings;
   readonly #givenUp: GivenUpMessages;
-  /** Messages that wait in this process, unacknowledged, because they cannot wait on the server. */
-  readonly #resting = new Map<ReceivedMessage, { readonly timer: Timer; readonly then: () => void }>();
+  readonly #resting: RestingMessages;
   readonly #publishing = new Set<Promise<void>>();
   #isClosing = false;
 
   constructor(settings: SettlementSettings) {
     this.#settings = settings;
     this.#givenUp = new GivenUpMessages(settings.clock);
+    this.#resting = new RestingMessages(settings.clock, (message) => done(message, false));
   }
 
   /** Why dead letters cannot be published now. */
@@ -186,21 +187,12 @@ export class Settlement implements Settler {
 
   /** The deliveries of a session are stale: none of its messages at rest can be requeued any more. */
   sessionLost(session: Session): void {
-    for (const [message, { timer }] of this.#resting) {
-      if (message.session !== session) continue;
-      this.#settings.clock.clearTimeout(timer);
-      this.#resting.delete(message);
-      done(message, false);
-    }
+    this.#resting.discard((message) => message.session === session);
   }
 
   /** Discards the messages at rest without requeueing them: the channel is about to be closed. */
   abandon(): void {
-    for (const [message, { timer }] of this.#resting) {
-      this.#settings.clock.clearTimeout(timer);
-      done(message, false);
-    }
-    this.#resting.clear();
+    this.#resting.discard(() => true);
   }
 
   /** From now on no message rests, and {@link settled} awaits what is left. */
@@ -211,11 +203,7 @@ export class Settlement implements Settler {
 
   /** Ends the current rests, and resolves when every copy is confirmed or abandoned. */
   async settled(): Promise<void> {
-    for (const [message, { timer, then }] of [...this.#resting]) {
-      this.#settings.clock.clearTimeout(timer);
-      this.#resting.delete(message);
-      then();
-    }
+    this.#resting.wakeAll();
     while (this.#publishing.size > 0) await Promise.all(this.#publishing);
   }
 
@@ -408,14 +396,7 @@ export class Settlement implements Settler {
       then();
       return;
     }
-    const timer = this.#settings.clock.setTimeout(
-      () => {
-        this.#resting.delete(message);
-        then();
-      },
-      Math.min(MAX_HOLD_MS, delayMs),
-    );
-    this.#resting.set(message, { timer, then });
+    this.#resting.rest(message, Math.min(MAX_HOLD_MS, delayMs), then);
   }
 }
 
