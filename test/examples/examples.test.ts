@@ -260,7 +260,7 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
       '40 requests at once: each got its own answer',
       'The work was shared: service 1 and service 2',
       'Both have stopped:',
-      expect.stringMatching(/^MUG-HARE: TIMEOUT: No answer .* within 1000 ms: no responder is running/),
+      expect.stringMatching(/^MUG-HARE: TIMEOUT: No response .* within 1000 ms: no responder is running/),
     ]);
   },
 
