@@ -20,7 +20,11 @@ const loaders: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Their workers are processes of their own, which a broker in memory does not reach. */
-const takesServer: ReadonlySet<string> = new Set(['06-worker-dies', '07-automatic-acknowledgement']);
+const takesServer: ReadonlySet<string> = new Set([
+  '06-worker-dies',
+  '07-automatic-acknowledgement',
+  '15-looking-after',
+]);
 
 /** The exit code after an interrupt, as shells have it. */
 const INTERRUPTED = 130;
@@ -32,11 +36,15 @@ function find(wanted: string): string | undefined {
 }
 
 /** In a process of its own, with what this one was started with: a loader of TypeScript. Resolves with its exit code. */
-async function run(name: string, url: string | undefined): Promise<number> {
+async function run(name: string, url: string | undefined, managementUrl?: string): Promise<number> {
   const file = fileURLToPath(new URL(applications.includes(name) ? `${name}/main.ts` : `${name}.ts`, folder));
   const example = spawn(process.execPath, [...process.execArgv, ...(loaders[name] ?? []), file], {
     stdio: 'inherit',
-    env: { ...process.env, RABBITMQ_URL: url },
+    env: {
+      ...process.env,
+      RABBITMQ_URL: url,
+      ...(managementUrl && { RABBITMQ_MANAGEMENT_URL: managementUrl }),
+    },
   });
   const [code] = await once(example, 'exit');
   return code ?? (isInterrupted ? INTERRUPTED : 1);
@@ -48,7 +56,7 @@ async function runOnNewServer(name: string): Promise<number> {
   const server = await startSharedServer();
   try {
     console.log(`RabbitMQ ${server.version}: ${server.description}, at ${new URL(server.url).host}\n`);
-    return isInterrupted ? INTERRUPTED : await run(name, server.url);
+    return isInterrupted ? INTERRUPTED : await run(name, server.url, server.managementUrl);
   } finally {
     await server.stop();
   }

@@ -9,8 +9,8 @@ import { createVhost, type TestVhost } from '../helpers/server/index.js';
 const folder = new URL('../../examples/', import.meta.url);
 const files = readdirSync(folder).filter((file) => file.endsWith('.ts') && file !== 'run.ts');
 
-/** Their workers are processes of their own: in memory there is nothing for these to meet. */
-const onServerOnly = ['06-worker-dies.ts', '07-automatic-acknowledgement.ts'];
+/** They work in several processes, which a broker in memory does not reach. */
+const onServerOnly = ['06-worker-dies.ts', '07-automatic-acknowledgement.ts', '15-looking-after.ts'];
 
 /** What each example has to print; its lines are given without the spaces around them. */
 const expectations: Readonly<Record<string, (lines: readonly string[]) => void>> = {
@@ -68,6 +68,13 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
       'Messages that came again: 1.',
       'Mails: ada@example.com, bob@example.com.',
     ]);
+  },
+
+  '15-looking-after.ts': (lines) => {
+    expect(lines).toContain('queues: example.parcels has 3 messages and 0 consumers');
+    expect(lines).toContain('doctor: contract-mismatch, example.parcels');
+    expect(lines.join(' ')).toContain("'x-delivery-limit' is 10 in the contract and 5 on the server");
+    expect(lines.at(-1)).toBe('dead list: 0 dead letters');
   },
 
   '02-staged.ts': (lines) => {
