@@ -197,9 +197,10 @@ suite('a message that the server moves to another work queue', {
       retry: { attempts: 20, initialDelayMs: 0 },
     });
     let runs = 0;
-    const moving = broker.consumer(first, () => {
+    const moving = broker.consumer(first, async () => {
       runs++;
-      if (runs >= 5) void moving.pause();
+      // Before its copy comes: before 4.3 the server also counts a copy that is given back unseen.
+      if (runs >= 5) await moving.pause();
       throw new Error('not for us');
     });
     await moving.ready;
