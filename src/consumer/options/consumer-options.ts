@@ -39,7 +39,9 @@ export interface ConsumerOptions {
   readonly prefetch?: number | 'auto' | undefined;
   /**
    * A handler counts as failed after this many milliseconds, 1 or more: its signal aborts, and the retry policy decides. The
-   * server's own limit is 30 minutes. `Infinity` leaves it to the server. @defaultValue 1200000 (20 minutes)
+   * server's own limit is 30 minutes. From RabbitMQ 4.3 on, the consumer of a quorum queue asks the server for as much as it
+   * needs; for older servers and other queues, raise the server's limit too. `Infinity` leaves it to the server.
+   * @defaultValue 1200000 (20 minutes)
    */
   readonly handlerTimeoutMs?: number | undefined;
   /** Closes the consumer. */

@@ -7,6 +7,7 @@ import { recordEvents } from '../../helpers/recorded-events.js';
 import { createVhost, startPrivateServer } from '../../helpers/server/index.js';
 import { TcpProxy } from '../../helpers/tcp-proxy.js';
 import { isVersion } from '../../helpers/versions.js';
+import { passing } from '../../helpers/waits.js';
 import { ackFrame, WireLog } from '../../helpers/wire-log.js';
 
 const number = z.object({ n: z.number() });
@@ -132,6 +133,25 @@ describe('a consumer whose channel the server closes', () => {
     expect(events.of('disconnected')).toEqual([]);
     stuck.open();
     await expect.poll(() => consumer.stats).toMatchObject({ stale: 1, inFlight: 0 });
+  });
+});
+
+describe('a queue whose consumer timeout is shorter than the handler', { timeout: 60_000 }, () => {
+  it('is asked for as much as the handler may take, which it grants from 4.3 on', async () => {
+    await using vhost = await createVhost();
+    await using broker = await Broker.connect(vhost.url);
+    const own = isVersion('4.3') ? { 'x-consumer-timeout': 1_500 } : {};
+    await broker.declare(queue('numbers', number, { arguments: own }));
+    const numbers = queue('numbers', number, { declare: 'passive' });
+    const runs: boolean[] = [];
+    const consumer = broker.consumer(numbers, async ({ redelivered }) => {
+      runs.push(redelivered);
+      await passing(6_000, 'the handler takes longer than the queue would wait');
+    });
+    await consumer.ready;
+    await broker.producer(numbers).send({ n: 1 });
+    await expect.poll(() => consumer.stats.acked, { timeout: 30_000 }).toBe(1);
+    expect(runs).toEqual([false]);
   });
 });
 
