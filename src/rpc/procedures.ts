@@ -8,12 +8,17 @@ import type { Events } from '../events.js';
 import type { BackgroundPublisher } from '../producer/publisher/background-publisher.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection/connection.js';
-import { show } from '../util/checks.js';
+import { checkOptions, show } from '../util/checks.js';
 import type { Clock } from '../util/clock.js';
 import type { RequestOptions } from './requester/request-options.js';
 import { Requester } from './requester/requester.js';
 import { DirectReplyChannel } from './responder/direct-reply-channel.js';
-import { type Responder, type ResponderOptions, ResponderWork } from './responder/responder.js';
+import {
+  type Responder,
+  type ResponderOptions,
+  ResponderWork,
+  responderChecks,
+} from './responder/responder.js';
 
 /**
  * How long the acknowledgement of a request may wait for others: the requester waits for the answer, which separate writes of
@@ -101,6 +106,7 @@ export class Procedures {
         `${where}: there is no option 'noAck': a request is always acknowledged, after its answer`,
       );
     }
+    checkOptions(where, options, responderChecks);
     const resolved = resolveConsumerOptions(procedure.queue, options);
     const { clock, events, maxBodyBytes, consumers } = this.#settings;
     const work = new ResponderWork({

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Consumer } from '../../consumer/consumer-api.js';
 import type { Message, ReceivedMessage } from '../../consumer/delivery/message.js';
-import type { ConsumerOptions } from '../../consumer/options/consumer-options.js';
+import { type ConsumerOptions, consumerChecks } from '../../consumer/options/consumer-options.js';
 import { encodeBody } from '../../contracts/body/body.js';
 import { codecs } from '../../contracts/body/codec.js';
 import type { ProcedureContract } from '../../contracts/types.js';
 import { ClosedError, isLeveretError, MessageTooLargeError } from '../../errors.js';
 import type { Events } from '../../events.js';
 import type { Publisher } from '../../producer/publisher/publisher.js';
+import type { Check } from '../../util/checks.js';
 import type { Clock } from '../../util/clock.js';
 import { isThenable } from '../../util/promises.js';
 import { targetOf } from '../requester/request-errors.js';
@@ -15,6 +16,11 @@ import { type Answer, failureAnswer, isDirect, replyTo } from './reply.js';
 
 /** The options of `broker.responder(…)`: those of a consumer. A request is always acknowledged after its answer. */
 export type ResponderOptions = Omit<ConsumerOptions, 'noAck'>;
+
+/** @internal */
+export const responderChecks: Readonly<Record<string, Check>> = Object.fromEntries(
+  Object.entries(consumerChecks).filter(([name]) => name !== 'noAck' && name !== 'orderBy'),
+);
 
 /**
  * Answers the requests of one procedure. Created by `broker.responder(…)`; starts by itself. `close` stops deliveries,
