@@ -100,7 +100,8 @@ const isLogger: Check = (value) =>
 
 const MAX_NAME_BYTES = 1_000;
 
-const brokerChecks: Readonly<Record<string, Check>> = {
+/** @internal */
+export const brokerChecks: Readonly<Record<string, Check>> = {
   // The name travels in the frame that opens a connection, which is only guaranteed to hold 4 096 bytes.
   name: (value) =>
     typeof value === 'string' && Buffer.byteLength(value) <= MAX_NAME_BYTES

@@ -2,18 +2,23 @@ import { Broker } from '../index.js';
 import {
   DEFAULT_OPTIONS,
   type LeveretModuleOptions,
+  type OptionsSource,
   openBroker,
   type ResolvedModuleOptions,
 } from './module-options.js';
 
 /** The options of one broker in one application. They keep their defaults if a test has replaced the broker. */
 export class BrokerSettings {
-  readonly name: string;
+  readonly #source: OptionsSource;
   #resolved: ResolvedModuleOptions = DEFAULT_OPTIONS;
   #problem: { readonly error: unknown } | undefined;
 
-  constructor(name: string) {
-    this.name = name;
+  constructor(source: OptionsSource) {
+    this.#source = source;
+  }
+
+  get name(): string {
+    return this.#source.broker;
   }
 
   get resolved(): ResolvedModuleOptions {
@@ -26,7 +31,7 @@ export class BrokerSettings {
    */
   open(options: LeveretModuleOptions): Broker {
     try {
-      const { broker, resolved } = openBroker(this.name, options);
+      const { broker, resolved } = openBroker(this.#source, options);
       this.#resolved = resolved;
       return broker;
     } catch (error) {

@@ -9,6 +9,7 @@ import {
   type QueueContract,
   type ResponderOptions,
 } from '../index.js';
+import { checkKind } from './check-kind.js';
 import { DEFAULT_BROKER, getBrokerToken, getProducerToken, getRequesterToken } from './tokens.js';
 import type {
   AnswerOf,
@@ -37,7 +38,7 @@ const reflector = new Reflector();
  *
  * @param contract - the queue, or the subscription
  * @param options - those of `broker.consumer(…)`; `broker`, when it is not the default one; and `scope`
- * @throws ConfigurationError for a class that handles another contract already
+ * @throws ConfigurationError for anything but a queue or a subscription, and for a class that handles another contract already
  *
  * @example
  * ```ts
@@ -56,7 +57,11 @@ export function Consumer<C extends ConsumedContract>(
   const { broker = DEFAULT_BROKER, scope, ...given } = options;
   // Its functions only receive the messages of this contract.
   const handlerOptions = given as HandlerOptions;
-  return (target) => mark(target, { kind: 'consumer', contract, broker, options: handlerOptions }, scope);
+  return (target) => {
+    checkTarget(target);
+    checkKind('contract', `@Consumer of ${target.name}`, contract, ['queue', 'subscription']);
+    mark(target, { kind: 'consumer', contract, broker, options: handlerOptions }, scope);
+  };
 }
 
 /**
@@ -65,7 +70,7 @@ export function Consumer<C extends ConsumedContract>(
  *
  * @param procedure - the contract of the requests
  * @param options - those of `broker.responder(…)`; `broker`, when it is not the default one; and `scope`
- * @throws ConfigurationError for a class that handles another contract already
+ * @throws ConfigurationError for anything but a procedure, and for a class that handles another contract already
  *
  * @example
  * ```ts
@@ -82,8 +87,11 @@ export function Responder<P extends ProcedureContract>(
   options: ResponderDecoratorOptions = {},
 ): <T extends HandlerClass<MessageOf<P>, AnswerOf<P> | PromiseLike<AnswerOf<P>>>>(target: T) => void {
   const { broker = DEFAULT_BROKER, scope, ...responderOptions } = options;
-  return (target) =>
+  return (target) => {
+    checkTarget(target);
+    checkKind('procedure', `@Responder of ${target.name}`, procedure, ['procedure']);
     mark(target, { kind: 'responder', contract: procedure, broker, options: responderOptions }, scope);
+  };
 }
 
 /** Injects the `Broker` of this name. For the default broker, the class `Broker` as the type of the parameter is enough. */
@@ -91,19 +99,29 @@ export function InjectBroker(broker?: string): ParameterDecorator & PropertyDeco
   return Inject(getBrokerToken(broker));
 }
 
-/** Injects the `Producer` for a queue or an exchange that the module names in `forFeature`. */
+/**
+ * Injects the `Producer` for a queue or an exchange that the module names in `forFeature`.
+ *
+ * @throws ConfigurationError for anything else
+ */
 export function InjectProducer(
   contract: QueueContract | ExchangeContract,
   broker?: string,
 ): ParameterDecorator & PropertyDecorator {
+  checkKind('contract', '@InjectProducer', contract, ['queue', 'exchange']);
   return Inject(getProducerToken(contract, broker));
 }
 
-/** Injects the {@link Requester} for a procedure that the module names in `forFeature`. */
+/**
+ * Injects the {@link Requester} for a procedure that the module names in `forFeature`.
+ *
+ * @throws ConfigurationError for anything else
+ */
 export function InjectRequester(
   procedure: ProcedureContract,
   broker?: string,
 ): ParameterDecorator & PropertyDecorator {
+  checkKind('procedure', '@InjectRequester', procedure, ['procedure']);
   return Inject(getRequesterToken(procedure, broker));
 }
 
@@ -114,17 +132,20 @@ export function definitionOf(
   return reflector.get<HandlerDefinition | undefined>(METADATA_KEY, metatype);
 }
 
-function mark(
-  target: HandlerClass<never, unknown>,
-  definition: HandlerDefinition,
-  scope: ProviderOptions['scope'],
-): void {
+function checkTarget(target: HandlerClass<never, unknown>): void {
   if (Reflect.hasOwnMetadata(METADATA_KEY, target)) {
     throw new ConfigurationError(
       'contract',
       `${target.name}: a class handles one contract. Make a class of its own for each`,
     );
   }
+}
+
+function mark(
+  target: HandlerClass<never, unknown>,
+  definition: HandlerDefinition,
+  scope: ProviderOptions['scope'],
+): void {
   Injectable(scope === undefined ? {} : { scope })(target);
   SetMetadata(METADATA_KEY, definition)(target);
 }

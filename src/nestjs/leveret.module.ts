@@ -1,11 +1,14 @@
 import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
 import { type Broker, ConfigurationError } from '../index.js';
+import { show } from '../util/checks.js';
 import { BrokerHost } from './broker-host.js';
 import { BrokerSettings } from './broker-settings.js';
+import { checkKind } from './check-kind.js';
 import type {
   LeveretModuleAsyncOptions,
   LeveretModuleOptions,
   LeveretOptionsFactory,
+  OptionsSource,
 } from './module-options.js';
 import { LeveretRuntime } from './runtime.js';
 import { LeveretRuntimeModule } from './runtime.module.js';
@@ -46,14 +49,21 @@ export class LeveretModule {
    * options, `app.init()` rejects with a `ConfigurationError`
    */
   static forRoot(options: LeveretModuleOptions & { readonly broker?: string | undefined }): DynamicModule {
-    const { broker = DEFAULT_BROKER, ...moduleOptions } = options;
-    return rootModule(broker, [], { useFactory: () => moduleOptions, inject: [] });
+    // Options of another type are refused when the application starts, like any other mistake in them.
+    const { broker = DEFAULT_BROKER } = Object(options) as typeof options;
+    return rootModule({ broker, method: 'forRoot' }, [], { useFactory: () => options, inject: [] });
   }
 
-  /** Like {@link LeveretModule.forRoot}, with options that a factory or a class returns when the application is created. */
+  /**
+   * Like {@link LeveretModule.forRoot}, with options that a factory or a class returns when the application is created.
+   *
+   * @throws ConfigurationError without a factory or a class
+   */
   static forRootAsync(options: LeveretModuleAsyncOptions): DynamicModule {
-    const { broker = DEFAULT_BROKER, imports = [], useFactory, useClass, useExisting } = options;
-    if (useFactory) return rootModule(broker, imports, { useFactory, inject: options.inject ?? [] });
+    const given = Object(options) as LeveretModuleAsyncOptions;
+    const { broker = DEFAULT_BROKER, imports = [], useFactory, useClass, useExisting } = given;
+    const source: OptionsSource = { broker, method: 'forRootAsync' };
+    if (useFactory) return rootModule(source, imports, { useFactory, inject: given.inject ?? [] });
     const token = useClass ?? useExisting;
     if (!token) {
       throw new ConfigurationError(
@@ -65,7 +75,7 @@ export class LeveretModule {
       useFactory: (factory: LeveretOptionsFactory) => factory.createLeveretOptions(),
       inject: [token],
     };
-    return rootModule(broker, imports, made, useClass ? [useClass] : []);
+    return rootModule(source, imports, made, useClass ? [useClass] : []);
   }
 
   /**
@@ -81,6 +91,12 @@ export class LeveretModule {
     options: { readonly broker?: string | undefined } = {},
   ): DynamicModule {
     const { broker = DEFAULT_BROKER } = options;
+    if (!Array.isArray(contracts)) {
+      throw new ConfigurationError(
+        'contracts',
+        `LeveretModule.forFeature: expected a list of contracts, got ${show(contracts)}`,
+      );
+    }
     const providers = contracts.map((contract) => featureProvider(contract, broker));
     const tokens = providers.map(({ provide }) => provide);
     const twice = contracts.find(
@@ -113,11 +129,12 @@ Module({})(LeveretFeatureModule);
 type OptionsProvider = Pick<FactoryProvider<LeveretModuleOptions>, 'useFactory' | 'inject'>;
 
 function rootModule(
-  name: string,
+  source: OptionsSource,
   imports: NonNullable<DynamicModule['imports']>,
   { useFactory, inject = [] }: OptionsProvider,
   providers: readonly Provider[] = [],
 ): DynamicModule {
+  const { broker: name } = source;
   const settings = settingsToken(name);
   const broker = getBrokerToken(name);
   const host = hostToken(name);
@@ -128,7 +145,7 @@ function rootModule(
     providers: [
       ...providers,
       // The state belongs to one application, while this module class may serve many.
-      { provide: settings, useFactory: () => new BrokerSettings(name) },
+      { provide: settings, useFactory: () => new BrokerSettings(source) },
       {
         // A test can replace this provider with its own broker: then nothing reads the options.
         provide: broker,
@@ -147,21 +164,14 @@ function rootModule(
 }
 
 function featureProvider(contract: FeatureContract, broker: string) {
-  const kind: unknown = contract?.kind;
+  checkKind('contracts', 'LeveretModule.forFeature', contract, ['queue', 'exchange', 'procedure']);
   const inject = [{ token: hostToken(broker), optional: true }];
-  if (contract?.kind === 'procedure') {
+  if (contract.kind === 'procedure') {
     return {
       provide: getRequesterToken(contract, broker),
       useFactory: (host: BrokerHost | undefined) => hostOf(host, broker).requester(contract),
       inject,
     };
-  }
-  if (kind !== 'queue' && kind !== 'exchange') {
-    throw new ConfigurationError(
-      'contracts',
-      'LeveretModule.forFeature: expected queues, exchanges and procedures, got ' +
-        (kind === undefined ? 'something that is no contract' : `a ${String(kind)}`),
-    );
   }
   return {
     provide: getProducerToken(contract, broker),

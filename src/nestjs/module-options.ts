@@ -1,4 +1,5 @@
 import type { FactoryProvider, InjectionToken, ModuleMetadata, Type } from '@nestjs/common';
+import { brokerChecks } from '../broker/options.js';
 import { Broker, type BrokerOptions, ConfigurationError } from '../index.js';
 import { type Check, checkOptions, expectBoolean, expectDuration, show } from '../util/checks.js';
 import { BrokerLogger } from './nest-logger.js';
@@ -36,6 +37,9 @@ export interface LeveretOptionsFactory {
   createLeveretOptions(): LeveretModuleOptions | Promise<LeveretModuleOptions>;
 }
 
+/** The options that a factory returns. The name of the broker is needed before the factory is called. */
+type FactoryResult = LeveretModuleOptions & { readonly broker?: undefined };
+
 /** The source of the options of {@link LeveretModule.forRootAsync}. */
 export type LeveretModuleAsyncOptions = Pick<ModuleMetadata, 'imports'> & {
   /** The name of the broker. @defaultValue 'default' */
@@ -43,7 +47,7 @@ export type LeveretModuleAsyncOptions = Pick<ModuleMetadata, 'imports'> & {
 } & (
     | {
         /** Returns the options; receives the providers of `inject`. Called once, when the application is created. */
-        readonly useFactory: FactoryProvider<LeveretModuleOptions>['useFactory'];
+        readonly useFactory: FactoryProvider<FactoryResult>['useFactory'];
         /** The tokens of the factory's arguments. */
         readonly inject?: FactoryProvider['inject'];
         readonly useClass?: undefined;
@@ -77,11 +81,26 @@ export const DEFAULT_OPTIONS: ResolvedModuleOptions = {
   inheritAppConfig: false,
 };
 
+/** Checked by itself: a URL may contain a password. */
+const urlCheck: Check = () => undefined;
+
 const moduleChecks: Readonly<Record<string, Check>> = {
+  url: urlCheck,
   wait: expectBoolean,
   shutdownTimeoutMs: expectDuration(0, { infinity: true }),
   inheritAppConfig: expectBoolean,
+  ...brokerChecks,
 };
+
+/** Those of `forRoot`, which has the name of the broker among them. */
+const rootChecks: Readonly<Record<string, Check>> = { ...moduleChecks, broker: () => undefined };
+
+/** Where options come from. */
+export interface OptionsSource {
+  /** The name of the broker. */
+  readonly broker: string;
+  readonly method: 'forRoot' | 'forRootAsync';
+}
 
 /**
  * Checks the options, fills in the defaults, and creates the broker, without any I/O.
@@ -89,15 +108,21 @@ const moduleChecks: Readonly<Record<string, Check>> = {
  * @throws ConfigurationError for a missing URL, an unknown option or a value out of range
  */
 export function openBroker(
-  name: string,
-  options: LeveretModuleOptions,
+  source: OptionsSource,
+  options: LeveretModuleOptions & { readonly broker?: string | undefined },
 ): { readonly broker: Broker; readonly resolved: ResolvedModuleOptions } {
-  const where = name === 'default' ? 'LeveretModule' : `LeveretModule, the broker '${name}'`;
+  const name = source.broker === 'default' ? '' : `, the broker ${show(source.broker)}`;
+  const where = `LeveretModule.${source.method}${name}`;
   if (typeof options !== 'object' || options === null) {
-    throw new ConfigurationError('options', `${where}: expected an options object, got ${show(options)}`);
+    throw new ConfigurationError(
+      'options',
+      `${where}: expected an options object, got ${show(options)}. Pass at least { url }`,
+    );
   }
-  const { url, wait, shutdownTimeoutMs, inheritAppConfig, ...brokerOptions } = options;
-  checkOptions(where, { wait, shutdownTimeoutMs, inheritAppConfig }, moduleChecks);
+  checkBroker(where, source, options.broker);
+  const { broker: _checked, ...moduleOptions } = options;
+  checkOptions(where, moduleOptions, source.method === 'forRoot' ? rootChecks : moduleChecks);
+  const { url, wait, shutdownTimeoutMs, inheritAppConfig, ...brokerOptions } = moduleOptions;
   const resolved = {
     wait: wait ?? DEFAULT_OPTIONS.wait,
     shutdownTimeoutMs: shutdownTimeoutMs ?? DEFAULT_OPTIONS.shutdownTimeoutMs,
@@ -111,12 +136,45 @@ export function openBroker(
   return { broker, resolved };
 }
 
-function checkUrl(where: string, url: unknown): string | readonly string[] {
-  const urls: readonly unknown[] = Array.isArray(url) ? url : [url];
-  const isGiven = urls.length > 0 && urls.every((it) => typeof it === 'string' && it.trim() !== '');
-  if (isGiven) return url as string | readonly string[];
+function checkBroker(where: string, source: OptionsSource, given: unknown): void {
+  if (source.method === 'forRootAsync' && given !== undefined) {
+    throw new ConfigurationError(
+      'broker',
+      `${where}: the factory must not return 'broker', because injection tokens are made of it before the factory is called. ` +
+        "Put it beside 'useFactory', 'useClass' or 'useExisting'",
+    );
+  }
+  const { broker } = source;
+  if (typeof broker === 'string' && broker !== '') return;
   throw new ConfigurationError(
-    'url',
-    `${where}: option 'url' must be a URL or a list of them, got ${url === '' ? 'an empty string' : show(url)}`,
+    'broker',
+    `${where}: option 'broker' must be a non-empty string, got ${show(broker)}`,
   );
+}
+
+function checkUrl(where: string, url: unknown): string | readonly string[] {
+  const refuse = (problem: string) =>
+    new ConfigurationError('url', `${where}: option 'url' must be a URL or a list of them, ${problem}`);
+  if (!Array.isArray(url)) {
+    const problem = problemOf(url);
+    if (problem) throw refuse(problem);
+    return url as string;
+  }
+  const urls: readonly unknown[] = [...url];
+  if (urls.length === 0) throw refuse('got an empty list');
+  const problems = urls.map(problemOf);
+  const at = problems.findIndex((it) => it !== undefined);
+  if (at >= 0) throw refuse(`for entry ${at + 1} ${problems[at]}`);
+  return url as readonly string[];
+}
+
+/** What is wrong with a URL that an unset environment variable has left incomplete; undefined if nothing is. */
+function problemOf(url: unknown): string | undefined {
+  if (typeof url !== 'string') return `got ${show(url)}`;
+  if (url.trim() === '') return 'got an empty string';
+  // Valid for other clients, which then connect to localhost.
+  if (/^\s*amqps?:\/\/\s*(?:[/?#]|$)/i.test(url)) {
+    return 'got one without a host: is an environment variable not set? Name localhost if you mean it';
+  }
+  return undefined;
 }

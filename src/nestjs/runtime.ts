@@ -4,6 +4,7 @@ import { ConfigurationError, type Consumer, type Responder } from '../index.js';
 import type { BrokerHost } from './broker-host.js';
 import { EnhancerFactory } from './enhancers.js';
 import { type FoundHandler, findHandlers, removeFromControllers } from './handler-discovery.js';
+import { checkHandlerOptions, namingClass } from './handler-options.js';
 import { HandlerRunner } from './handler-runner.js';
 
 /** A permanent failure. */
@@ -126,9 +127,9 @@ export class LeveretRuntime implements OnModuleInit, OnApplicationShutdown {
   }
 
   async #start(found: FoundHandler, runner: HandlerRunner): Promise<void> {
-    const { className, definition } = found;
+    const { className } = found;
     const host = this.#hostOf(found);
-    const running = open(host, definition, runner);
+    const running = open(host, found, runner);
     host.add(running);
     if (host.options.wait) await running.ready;
     // `closed` reports the reason, too.
@@ -168,10 +169,15 @@ export class LeveretRuntime implements OnModuleInit, OnApplicationShutdown {
 
 function open(
   { broker }: BrokerHost,
-  definition: FoundHandler['definition'],
+  { className, definition }: FoundHandler,
   runner: HandlerRunner,
 ): Consumer | Responder {
-  return definition.kind === 'consumer'
-    ? broker.consumer(definition.contract, runner.handle, definition.options)
-    : broker.responder(definition.contract, runner.handle, definition.options);
+  try {
+    checkHandlerOptions(definition);
+    return definition.kind === 'consumer'
+      ? broker.consumer(definition.contract, runner.handle, definition.options)
+      : broker.responder(definition.contract, runner.handle, definition.options);
+  } catch (error) {
+    throw namingClass(className, error);
+  }
 }

@@ -1,8 +1,9 @@
 import { Injectable, Logger, Module, type ModuleMetadata } from '@nestjs/common';
-import { type Producer, queue } from 'leveret';
+import { exchange, type Producer, procedure, queue } from 'leveret';
 import {
   Consumer,
   InjectProducer,
+  InjectRequester,
   LeveretModule,
   type LeveretModuleOptions,
   Responder,
@@ -30,6 +31,20 @@ class FirstModule {}
 @Module({ providers: [Mailer] })
 class SecondModule {}
 
+const quote = procedure('quote', { request: z.string(), response: z.number() });
+const orders = exchange('orders', z.object({ id: z.string() }));
+
+/** A class with this decorator. */
+function handling(decorate: (target: typeof Handler) => void): typeof Handler {
+  class Handler {
+    handle(): never {
+      throw new Error('not called');
+    }
+  }
+  decorate(Handler);
+  return Handler;
+}
+
 const options = (given: object) => [LeveretModule.forRoot(given as LeveretModuleOptions)];
 
 async function start(metadata: ModuleMetadata): Promise<unknown> {
@@ -42,8 +57,61 @@ describe('a mistake in the modules', () => {
     ['without a URL', { imports: options({}) }, /'url' must be .* got undefined/],
     ['with an undefined URL', { imports: options({ url: process.env.NOT_SET }) }, /got undefined/],
     ['with an empty URL', { imports: options({ url: '' }) }, /got an empty string/],
-    ['with an empty list', { imports: options({ url: [] }) }, /'url'/],
-    ['with an empty URL in a list', { imports: options({ url: ['amqp://a', ''] }) }, /'url'/],
+    ['with an empty list', { imports: options({ url: [] }) }, /'url' must be .* got an empty list/],
+    [
+      'with an empty URL in a list',
+      { imports: options({ url: ['amqp://a', ''] }) },
+      /'url' .* for entry 2 got an empty string/,
+    ],
+    [
+      'with a URL without a host',
+      { imports: options({ url: `amqp://${process.env.NOT_SET ?? ''}` }) },
+      /'url' .* without a host.* environment variable/,
+    ],
+    [
+      'with a URL without a host, and a virtual host',
+      { imports: options({ url: ['amqps:///orders'] }) },
+      /without a host/,
+    ],
+    [
+      'without options',
+      { imports: [LeveretModule.forRoot(undefined as never)] },
+      /LeveretModule\.forRoot: expected an options object, got undefined. Pass at least \{ url \}/,
+    ],
+    [
+      'with an option that forRoot does not know',
+      { imports: options({ url: 'memory:', foo: 1 }) },
+      /LeveretModule\.forRoot: unknown option 'foo'\. Known options: (?=.*url)(?=.*wait)(?=.*shutdownTimeoutMs)(?=.*inheritAppConfig)(?=.*broker)(?=.*heartbeatSeconds)/,
+    ],
+    [
+      'with a wrong name of a broker',
+      { imports: options({ url: 'memory:', broker: '' }) },
+      /'broker' must be a non-empty string/,
+    ],
+    [
+      'with a factory that names the broker',
+      {
+        imports: [
+          LeveretModule.forRootAsync({ useFactory: () => ({ url: 'memory:', broker: 'b' }) as never }),
+        ],
+      },
+      /LeveretModule\.forRootAsync: .*'broker'.*beside 'useFactory'/,
+    ],
+    [
+      'with an unknown option of a consumer',
+      { imports: [memory], providers: [handling(Consumer(emails, { foo: 1 } as object))] },
+      /^Handler: consumer of the queue 'emails': unknown option 'foo'\. Known options: .*broker, scope/,
+    ],
+    [
+      'with an unknown option of a responder',
+      { imports: [memory], providers: [handling(Responder(quote, { foo: 1 } as object))] },
+      /^Handler: responder of the procedure 'quote': unknown option 'foo'\. Known options: (?!.*(?:orderBy|noAck)).*scope/,
+    ],
+    [
+      'with options of a consumer that do not go together',
+      { imports: [memory], providers: [handling(Consumer(emails, { concurrency: 9, prefetch: 1 }))] },
+      /^Handler: .*'prefetch' must be at least/,
+    ],
     [
       'with an unknown option',
       { imports: options({ url: 'memory:', shutdownTimeout: 1 }) },
@@ -84,13 +152,70 @@ describe('a mistake in the modules', () => {
   });
 
   it('is told at once where nothing else can be done', async () => {
-    expect(() => LeveretModule.forFeature([undefined as never])).toThrow(/no contract/);
+    expect(() => LeveretModule.forFeature([undefined as never])).toThrow(/no contract.* circular import/);
+    expect(() => LeveretModule.forFeature(undefined as never)).toThrow(/a list of contracts, got undefined/);
+    expect(() => LeveretModule.forFeature([orders.subscription('') as never])).toThrow(
+      /the subscription to 'orders'/,
+    );
     expect(() => LeveretModule.forFeature([emails, queue('emails', z.string())])).toThrow(/two contracts/);
     expect(() => LeveretModule.forFeature([emails, emails])).not.toThrow();
     expect(() => LeveretModule.forRootAsync({} as never)).toThrow(/'useFactory'/);
+    expect(() => LeveretModule.forRootAsync(undefined as never)).toThrow(/'useFactory'/);
     expect(() => Responder(undefined as never)(Mailer as never)).toThrow(/one contract/);
     const imports = [memory, LeveretModule.forFeature([emails], { broker: 'nowhere' })];
     await expect(createApplication({ imports })).rejects.toThrow(/no broker 'nowhere'/);
+  });
+
+  it.each<[string, () => unknown, RegExp]>([
+    [
+      'undefined to @Consumer',
+      () => handling(Consumer(undefined as never)),
+      /@Consumer of Handler: .* got undefined.* circular import/,
+    ],
+    [
+      'an exchange to @Consumer',
+      () => handling(Consumer(orders as never)),
+      /@Consumer of Handler: expected a queue or a subscription, got the exchange 'orders'/,
+    ],
+    [
+      'undefined to @Responder',
+      () => handling(Responder(undefined as never)),
+      /@Responder of Handler: .* circular import/,
+    ],
+    [
+      'a queue to @Responder',
+      () => handling(Responder(emails as never)),
+      /@Responder of Handler: expected a procedure, got the queue 'emails'/,
+    ],
+    [
+      'undefined to @InjectProducer',
+      () => InjectProducer(undefined as never),
+      /@InjectProducer: .* circular import/,
+    ],
+    [
+      'a procedure to @InjectProducer',
+      () => InjectProducer(quote as never),
+      /expected a queue or an exchange, got the procedure 'quote'.*@InjectRequester/,
+    ],
+    [
+      'undefined to @InjectRequester',
+      () => InjectRequester(undefined as never),
+      /@InjectRequester: .* circular import/,
+    ],
+  ])('by passing %s is told at the decorator', (_what, decorate, message) => {
+    expect(decorate).toThrow(
+      expect.objectContaining({ name: 'ConfigurationError', message: expect.stringMatching(message) }),
+    );
+  });
+
+  it('names forFeature when a producer was not provided', async () => {
+    @Injectable()
+    class Sender {
+      constructor(@InjectProducer(emails) readonly outgoing: Producer<typeof emails>) {}
+    }
+    await expect(createApplication({ imports: [memory], providers: [Sender] })).rejects.toThrow(
+      'LeveretProducer(queue "emails", broker "default") of LeveretModule.forFeature([…])',
+    );
   });
 });
 

@@ -164,6 +164,9 @@ it('has types of injection, features and health', async () => {
   LeveretModule.forFeature([watch]);
   // @ts-expect-error: there is no default for the URL
   LeveretModule.forRoot({ name: 'billing' });
+  LeveretModule.forRootAsync({ broker: 'other', useFactory: () => ({ url: 'memory:' }) });
+  // @ts-expect-error: the name of the broker belongs beside the factory
+  LeveretModule.forRootAsync({ useFactory: () => ({ url: 'memory:', broker: 'other' }) });
   // @ts-expect-error: one of the three
   LeveretModule.forRootAsync({});
   // @ts-expect-error: an exchange gives no answers
