@@ -8,6 +8,7 @@ import type {
   Responder,
 } from '../index.js';
 import type { BrokerSettings } from './broker-settings.js';
+import { FailureLog } from './failure-log.js';
 import type { ResolvedModuleOptions } from './module-options.js';
 import { TimeBudget } from './time-budget.js';
 import type { FeatureContract, Requester } from './types.js';
@@ -26,6 +27,7 @@ export class BrokerHost {
   >();
   readonly #requesters = new Map<ProcedureContract, Requester>();
   readonly #running: (Consumer | Responder)[] = [];
+  readonly #failureLog = new FailureLog();
   #budget: TimeBudget | undefined;
 
   constructor(settings: BrokerSettings, broker: Broker) {
@@ -69,8 +71,14 @@ export class BrokerHost {
 
   /** Connects, and declares what {@link BrokerHost.feature} registered. */
   async connect(): Promise<void> {
+    this.#failureLog.attach(this.broker, this.options.logs);
     await this.broker.connect();
     if (this.#topology.size > 0) await this.broker.declare(...this.#topology);
+  }
+
+  /** Marks the error of a consumer or a responder as logged or thrown elsewhere. */
+  markKnown(error: unknown): void {
+    this.#failureLog.markKnown(error);
   }
 
   /** Registers it to be closed by {@link BrokerHost.drain}. */
@@ -86,6 +94,7 @@ export class BrokerHost {
   /** Closes the broker within the time that {@link BrokerHost.drain} has left. */
   async close(): Promise<void> {
     await this.#spend((timeoutMs) => this.broker.close({ timeoutMs }));
+    this.#failureLog.detach();
   }
 
   #spend(wait: (timeoutMs: number) => Promise<unknown>): Promise<unknown> {

@@ -2,6 +2,7 @@ import type { FactoryProvider, InjectionToken, ModuleMetadata, Type } from '@nes
 import { brokerChecks } from '../broker/options.js';
 import { Broker, type BrokerOptions, ConfigurationError } from '../index.js';
 import { type Check, checkOptions, expectBoolean, expectDuration, show } from '../util/checks.js';
+import { FAILURE_EVENTS, type FailureEvent } from './failure-log.js';
 import { BrokerLogger } from './nest-logger.js';
 
 /**
@@ -72,6 +73,8 @@ export interface ResolvedModuleOptions {
   readonly wait: boolean;
   readonly shutdownTimeoutMs: number;
   readonly inheritAppConfig: boolean;
+  /** The events that the module itself logs, because the broker's logger does not. */
+  readonly logs: readonly FailureEvent[];
 }
 
 /** The options of a broker that a test has put in the place of the configured one. */
@@ -79,6 +82,7 @@ export const DEFAULT_OPTIONS: ResolvedModuleOptions = {
   wait: true,
   shutdownTimeoutMs: 25_000,
   inheritAppConfig: false,
+  logs: FAILURE_EVENTS,
 };
 
 /** Checked by itself: a URL may contain a password. */
@@ -127,10 +131,11 @@ export function openBroker(
     wait: wait ?? DEFAULT_OPTIONS.wait,
     shutdownTimeoutMs: shutdownTimeoutMs ?? DEFAULT_OPTIONS.shutdownTimeoutMs,
     inheritAppConfig: inheritAppConfig ?? DEFAULT_OPTIONS.inheritAppConfig,
+    logs: brokerOptions.logger ? [] : (['consumer-failed'] as const),
   };
   const broker = new Broker(checkUrl(where, url), {
     ...brokerOptions,
-    logger: brokerOptions.logger ?? new BrokerLogger(),
+    logger: brokerOptions.logger ?? new BrokerLogger('consumer-failed'),
     ...(resolved.wait ? {} : { startupTimeoutMs: Infinity }),
   });
   return { broker, resolved };

@@ -5,6 +5,12 @@ import type { Logger } from '../index.js';
 /** Passes a broker's log entries to Nest's logger, as one text, because Nest's loggers take no objects beside the text. */
 export class BrokerLogger implements Logger {
   readonly #logger = new NestLogger('Leveret');
+  readonly #omitted: string | undefined;
+
+  /** @param omitted - an entry that is written in another way */
+  constructor(omitted?: string) {
+    this.#omitted = omitted;
+  }
 
   debug(details: object, message: string): void {
     this.#logger.debug(describe(details, message));
@@ -20,6 +26,7 @@ export class BrokerLogger implements Logger {
   }
 
   error(details: object, message: string): void {
+    if (message === this.#omitted) return;
     this.#logger.error(describe(details, message), stackOf(details));
   }
 }

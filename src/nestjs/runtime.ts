@@ -147,9 +147,14 @@ export class LeveretRuntime implements OnModuleInit, OnApplicationShutdown {
 
   #failed(who: string, error: unknown): void {
     if (this.#phase === 'draining' || this.#phase === 'closed') return;
+    this.#markKnown(error);
     this.#failures.push({ who, error });
     const { stack } = error as { readonly stack?: string };
     this.#logger.error(`${who} has failed: ${error instanceof Error ? error.message : String(error)}`, stack);
+  }
+
+  #markKnown(error: unknown): void {
+    for (const host of this.#hosts) host.markKnown(error);
   }
 
   /** Runs the work; if it fails, closes everything that was opened first. */
@@ -157,6 +162,7 @@ export class LeveretRuntime implements OnModuleInit, OnApplicationShutdown {
     try {
       await work();
     } catch (error) {
+      this.#markKnown(error);
       await this.onApplicationShutdown();
       throw error;
     }

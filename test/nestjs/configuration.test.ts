@@ -1,16 +1,18 @@
-import { Injectable, Logger, Module, type ModuleMetadata } from '@nestjs/common';
-import { exchange, type Producer, procedure, queue } from 'leveret';
+import { type INestApplication, Injectable, Logger, Module, type ModuleMetadata } from '@nestjs/common';
+import { Broker, exchange, type Producer, procedure, queue } from 'leveret';
 import {
   Consumer,
+  getProducerToken,
   InjectProducer,
   InjectRequester,
+  LeveretHealthIndicator,
   LeveretModule,
   type LeveretModuleOptions,
   Responder,
 } from 'leveret/nestjs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import { createApplication } from './support/application.js';
+import { createApplication, startApplication } from './support/application.js';
 
 const emails = queue('emails', z.object({ to: z.string() }), { retry: false });
 const memory = LeveretModule.forRoot({ url: 'memory:' });
@@ -219,28 +221,88 @@ describe('a mistake in the modules', () => {
   });
 });
 
-it('logs a failed and a dead-lettered message by the logger of Nest', async () => {
-  const lines: string[] = [];
-  const write = (message: unknown, ...rest: unknown[]) => lines.push([message, ...rest].join(' | '));
+describe('the logger of Nest', () => {
   @Consumer(emails)
   class Failing {
     handle() {
       throw new Error('no mail today');
     }
   }
-  @Injectable()
-  class Sender {
-    constructor(@InjectProducer(emails) readonly outgoing: Producer<typeof emails>) {}
+
+  /** The lines that the application logs from now on. */
+  function linesOf(app: INestApplication): string[] {
+    const lines: string[] = [];
+    const write = (message: unknown, ...rest: unknown[]) => lines.push([message, ...rest].join(' | '));
+    app.useLogger({ log() {}, warn: write, error: write });
+    onTestFinished(() => Logger.overrideLogger(false));
+    return lines;
   }
-  const app = await createApplication({
-    imports: [memory, LeveretModule.forFeature([emails])],
-    providers: [Failing, Sender],
+
+  it('is told of a failed and of a dead-lettered message', async () => {
+    const app = await createApplication({
+      imports: [memory, LeveretModule.forFeature([emails])],
+      providers: [Failing],
+    });
+    const lines = linesOf(app);
+    await app.init();
+    await app.get<Producer<typeof emails>>(getProducerToken(emails)).send({ to: 'ada' });
+    const about = (event: string) => lines.find((line) => line.startsWith(event));
+    await expect.poll(() => about('dead-lettered')).toMatch(/no mail today \(queue: emails.*\| Leveret$/);
+    expect(about('handler-error')).toMatch(/no mail today[\s\S]*configuration\.test/);
   });
-  app.useLogger({ log: write, warn: write, error: write });
-  onTestFinished(() => Logger.overrideLogger(false));
-  await app.init();
-  await app.get(Sender).outgoing.send({ to: 'ada' });
-  const about = (event: string) => lines.find((line) => line.startsWith(event));
-  await expect.poll(() => about('dead-lettered')).toMatch(/no mail today \(queue: emails.*\| Leveret$/);
-  expect(about('handler-error')).toMatch(/no mail today[\s\S]*configuration\.test/);
+
+  it('is told by a broker that a test has put in the place of the configured one, until the end', async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    onTestFinished(() => void process.off('warning', onWarning));
+    const { app, broker } = await startApplication({ imports: [memory], providers: [Failing] });
+    const lines = linesOf(app);
+    await broker.producer(emails).send({ to: 'ada' });
+    await broker.settled();
+    expect(lines).toEqual([
+      expect.stringMatching(/^handler-error: no mail today .*[\s\S]*\| Leveret$/),
+      expect.stringMatching(/^dead-lettered: no mail today .*\| Leveret$/),
+    ]);
+    await app.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).toEqual([]);
+  });
+
+  it('does not tell what the start of the application throws', async () => {
+    const { app, lines } = await applicationWithoutQueue({ wait: true });
+    await expect(app.init()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(lines).toEqual([]);
+  });
+
+  it('is told once of a consumer that has failed for good', async () => {
+    const { app, lines } = await applicationWithoutQueue({ wait: false });
+    await app.init();
+    const health = app.get(LeveretHealthIndicator);
+    await expect.poll(() => health.isAlive()).toMatchObject({ leveret: { status: 'down' } });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(lines).toEqual([expect.stringMatching(/^Failing has failed: .*'missing'/)]);
+  });
+
+  it('is told of a failed consumer that was made by hand', async () => {
+    const app = await createApplication({ imports: [memory] });
+    const lines = linesOf(app);
+    await app.init();
+    const consumer = app.get(Broker).consumer(missing, () => undefined);
+    await expect(consumer.closed).resolves.toMatchObject({ code: 'NOT_FOUND' });
+    await expect.poll(() => lines).toEqual([expect.stringMatching(/^consumer-failed: /)]);
+  });
+
+  const missing = queue('missing', z.string(), { declare: 'passive', deadLetter: false, retry: false });
+
+  async function applicationWithoutQueue(given: { readonly wait: boolean }) {
+    @Consumer(missing)
+    class Failing {
+      handle() {}
+    }
+    const imports = [LeveretModule.forRoot({ url: 'memory:', ...given })];
+    const app = await createApplication({ imports, providers: [Failing] });
+    return { app, lines: linesOf(app) };
+  }
 });
