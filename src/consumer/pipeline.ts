@@ -113,10 +113,7 @@ export class MessagePipeline {
         maxPrefetch > prefetch
           ? new AdaptivePrefetch({ clock, concurrency, maxPrefetch, onTooMuch })
           : undefined,
-      admit: (message: ReceivedMessage) =>
-        !this.#settlement.settleGivenUp(message) &&
-        this.#validator.admit(message) &&
-        !this.#settlement.settleOutOfAttempts(message),
+      admit: (message: ReceivedMessage) => this.#admit(message),
     };
     if (work) {
       const onFailed = (message: ReceivedMessage, error: unknown) => {
@@ -134,6 +131,14 @@ export class MessagePipeline {
       this.#loops = new LoopWorker({ ...common, ...loops });
       this.#worker = this.#loops;
     }
+  }
+
+  /** Decodes and validates; false when the message is settled instead. A promise if the schema is asynchronous. */
+  #admit(message: ReceivedMessage): boolean | Promise<boolean> {
+    if (this.#settlement.settleGivenUp(message)) return false;
+    const isAdmitted = (isValid: boolean) => isValid && !this.#settlement.settleOutOfAttempts(message);
+    const valid = this.#validator.admit(message);
+    return typeof valid === 'boolean' ? isAdmitted(valid) : valid.then(isAdmitted);
   }
 
   get stats(): Omit<ConsumerStats, 'prefetch'> {

@@ -23,6 +23,20 @@ for (const contract of [jobs, classic]) {
       expect(await broker.stats(contract)).toEqual({ messages: 0, consumers: 0 });
     },
 
+    'waits for a schema that answers later, and refuses what it refuses': async (bench) => {
+      const broker = await bench.connect();
+      const even = queue(contract.name, z.object({ n: z.number().refine(async (n) => n % 2 === 0) }), {
+        type: contract.type,
+        retry: soon,
+      });
+      const seen = new Seen<{ n: number }>();
+      const consumer = broker.consumer(even, seen.handler);
+      await consumer.ready;
+      for (const n of [1, 2]) await broker.producer(contract).send({ n });
+      await until(() => consumer.stats.acked === 1 && consumer.stats.deadLettered === 1);
+      expect(seen.bodies).toEqual([{ n: 2 }]);
+    },
+
     'tries again what failed, and counts the attempts': async (bench) => {
       const broker = await bench.connect();
       const attempts: number[] = [];

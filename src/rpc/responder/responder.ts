@@ -51,7 +51,7 @@ export class ResponderWork {
 
   constructor(settings: ResponderSettings) {
     this.#settings = settings;
-    this.#target = `the answer of ${targetOf(settings.procedure)}`;
+    this.#target = `the response from ${targetOf(settings.procedure)}`;
   }
 
   /** The consumer's handler: fails when the user's handler does, or when its result does not match the schema. */
