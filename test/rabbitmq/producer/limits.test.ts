@@ -43,7 +43,8 @@ describe('a send', () => {
     expect(await failure(impatient.send({ n: 2 }))).toMatchObject({ code: 'TIMEOUT', maybeDelivered: false });
     expect(it.producer.pending).toBe(0);
     await proxy.refuse(false);
-    await it.producer.send({ n: 3 });
+    // Both producers share their options.
+    await it.producer.send({ n: 3 }, { timeoutMs: 30_000 });
     // What timed out as not sent does not turn up.
     await expect.poll(() => queueDepth(vhost.url, 'numbers')).toBe(2);
   });
