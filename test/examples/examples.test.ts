@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createVhost, type TestVhost } from '../helpers/server/index.js';
 
 const folder = new URL('../../examples/', import.meta.url);
@@ -326,8 +326,9 @@ async function run(
   url: string | undefined,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Outcome> {
+  const management = url === undefined ? undefined : inject('server').managementUrl;
   const child = spawn(process.execPath, ['--import', 'tsx', fileURLToPath(new URL(file, folder)), ...args], {
-    env: { ...process.env, ...environment, RABBITMQ_URL: url },
+    env: { ...process.env, ...environment, RABBITMQ_URL: url, RABBITMQ_MANAGEMENT_URL: management },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);

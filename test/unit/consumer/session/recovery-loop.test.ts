@@ -84,7 +84,8 @@ describe('a subscription', () => {
     expect(link.channel.consumeOptions).toEqual({
       noAck: false,
       exclusive: false,
-      arguments: { 'x-priority': 3 },
+      // 20 minutes for the handler, and 30 for the waiting before and after it.
+      arguments: { 'x-consumer-timeout': 3_000_000, 'x-priority': 3 },
       isReplicated: true,
     });
     expect(log).toEqual(['opened']);
