@@ -44,8 +44,12 @@ export const rules = {
     }
   },
 
-  /** On the wire: on each channel no more verdicts than its program had handlers that had ended before. */
-  *'nothing is acknowledged before its handler has ended'({ network }, { messages }) {
+  /**
+   * On the wire: on each channel no more verdicts than its program had handlers that had ended before. A message that came back
+   * after the last of its attempts is made a dead letter without a run.
+   */
+  *'nothing is acknowledged before its handler has ended'({ network, leftovers }, { messages }) {
+    const dead = new Set(leftovers.deadLetters);
     const counts = new Map<string, number>();
     for (const { t, kind, program, channel, k } of network.observer.verdicts) {
       const message = messages.get(k);
@@ -56,7 +60,8 @@ export const rules = {
       const ended = message.runs.filter(
         (run) => run.program === program && (run.endedAt ?? Infinity) <= t,
       ).length;
-      if (count > ended) yield `${program} sent a basic.${kind} for ${k} before its handler had ended`;
+      if (count > ended && !dead.has(k))
+        yield `${program} sent a basic.${kind} for ${k} before its handler had ended`;
     }
   },
 
