@@ -36,8 +36,10 @@ class SecondModule {}
 const quote = procedure('quote', { request: z.string(), response: z.number() });
 const orders = exchange('orders', z.object({ id: z.string() }));
 
+type HandlerType = new () => { handle(): never };
+
 /** A class with this decorator. */
-function handling(decorate: (target: typeof Handler) => void): typeof Handler {
+function handling(decorate: (target: HandlerType) => void): HandlerType {
   class Handler {
     handle(): never {
       throw new Error('not called');
