@@ -1,75 +1,230 @@
-/** Measures round trips in memory, on RabbitMQ, and with bare amqplib: `npm run bench`, or `npm run bench -- 5` for five rounds. */
-import { execFile } from 'node:child_process';
-import { cpus } from 'node:os';
+/**
+ * Measures Leveret beside its peers: `npm run bench`, with `-- --help` for its options. Each measurement runs in a process of its
+ * own; in each round the clients take turns in another order.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { acquireServer } from '../test/helpers/server/index.js';
+import { parseArgs } from 'node:util';
+import { acquireRedis } from '../test/helpers/databases/redis.js';
+import { acquireServer, createVhost } from '../test/helpers/server/index.js';
+import { plotOf } from './plot.js';
+import { columnsOf, type Key, type Measured, middlesOf, type Result, tableOf } from './results.js';
+import { pidOf, serverCpuUs } from './server-cpu.js';
+import { type ClientName, type Workload, workloads } from './workloads.js';
 
-const MESSAGES = 100_000;
-const rounds = Number(process.argv[2] ?? 3);
+const HELP = `npm run bench -- [options]
 
-interface Measured {
-  readonly perSecond: number;
-  readonly cpuUs: number;
-}
+  --rounds 5            how often each is measured; the tables show the middle
+  --messages 100000     how many messages a measurement has
+  --only publish,loop   the workloads whose names begin like that
+  --clients leveret,…   these clients only
+  --plots               write the plots of the README to docs/images
+  --check               compare Leveret's ratios to bare amqplib with baseline.json, and fail when one is a tenth worse
+  --save                write those ratios to baseline.json
 
-interface Subject {
-  readonly name: string;
-  readonly client: 'leveret' | 'amqplib';
-  readonly url: string;
-}
+Workloads: ${workloads.map(({ name }) => name).join(', ')}
+`;
 
-const program = fileURLToPath(new URL('round-trips.mjs', import.meta.url));
-
-async function measure({ client, url }: Subject): Promise<Measured> {
-  const { stdout } = await promisify(execFile)(process.execPath, [program, client, url, String(MESSAGES)]);
-  return JSON.parse(stdout);
-}
-
-const middle = (numbers: readonly number[]) =>
-  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
-const range = (numbers: readonly number[], digits: number) =>
-  `${Math.min(...numbers).toFixed(digits)}–${Math.max(...numbers).toFixed(digits)}`;
-
-function report(results: ReadonlyMap<string, readonly Measured[]>): void {
-  const ofAmqplib = results.get('bare amqplib, RabbitMQ');
-  const base = ofAmqplib && middle(ofAmqplib.map(({ cpuUs }) => cpuUs));
-  const rows = [...results].map(([name, runs]) => {
-    const [speeds, costs] = [runs.map(({ perSecond }) => perSecond), runs.map(({ cpuUs }) => cpuUs)];
-    const ratio = base === undefined ? '' : (middle(costs) / base).toFixed(2);
-    return [
-      name,
-      middle(costs).toFixed(1),
-      range(costs, 1),
-      ratio,
-      middle(speeds).toFixed(0),
-      range(speeds, 0),
-    ];
-  });
-  const header = ['', 'CPU µs/message', 'range', 'ratio', 'messages/s', 'range'];
-  console.log(`| ${header.join(' | ')} |\n|${header.map((_, at) => (at === 0 ? '---|' : '--:|')).join('')}`);
-  for (const row of rows) console.log(`| ${row.join(' | ')} |`);
-}
-
-const server = await acquireServer().catch((error: Error) => {
-  console.log(`${error.message}\nOnly the broker in memory is measured.`);
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    messages: { type: 'string', default: '100000' },
+    only: { type: 'string', default: '' },
+    clients: { type: 'string', default: '' },
+    plots: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    save: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
 });
-try {
-  const subjects: Subject[] = [{ name: 'Leveret, memory:', client: 'leveret', url: 'memory:' }];
-  if (server) {
-    subjects.push(
-      { name: 'Leveret, RabbitMQ', client: 'leveret', url: server.url },
-      { name: 'bare amqplib, RabbitMQ', client: 'amqplib', url: server.url },
-    );
+if (values.help) {
+  console.log(HELP);
+  process.exit();
+}
+const rounds = Number(values.rounds);
+const messages = Number(values.messages);
+const only = values.only.split(',');
+const onlyClients = values.clients === '' ? undefined : values.clients.split(',');
+const chosen = workloads
+  .filter(({ name }) => only.some((start) => name.startsWith(start)))
+  .map((it) => ({
+    ...it,
+    clients: it.clients.filter((client) => !onlyClients || onlyClients.includes(client)),
+  }))
+  .filter(({ clients }) => clients.length > 0);
+
+const folder = new URL('./', import.meta.url);
+const program = (name: string) => fileURLToPath(new URL(name, folder));
+
+const rabbit = await acquireServer();
+const vhost = await createVhost(rabbit);
+const rabbitPid = await pidOf(rabbit.managementUrl);
+const usesRedis = chosen.some(({ clients }) => clients.includes('bullmq'));
+const redis = usesRedis ? await acquireRedis() : undefined;
+console.log(
+  `RabbitMQ ${rabbit.version}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, load ${loadavg()[0]?.toFixed(1)}`,
+  `\n${messages} messages, ${rounds} rounds\n`,
+);
+
+/** Runs a program of this folder to its end. `onMessage` hears what it says. */
+async function runProgram(
+  file: string,
+  settings: object,
+  onMessage: (message: Record<string, unknown>, child: ChildProcess) => void = () => {},
+): Promise<void> {
+  const child = fork(program(file), [JSON.stringify(settings)], {
+    execArgv: ['--expose-gc'],
+    cwd: program('.'),
+  });
+  child.on('message', (message) => onMessage(message as Record<string, unknown>, child));
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`${file} ended with ${code}: ${JSON.stringify(settings)}`);
+}
+
+async function measure(workload: Workload, client: ClientName): Promise<Measured> {
+  const queue = `bench-${randomUUID()}`;
+  const url = client === 'bullmq' ? (redis?.url ?? '') : vhost.url;
+  const count = Math.max(1, Math.round(messages * workload.share));
+  const warmUp = Math.min(workload.warmUp, Math.round(messages / 5));
+  const settings = {
+    client,
+    workload: workload.program,
+    url,
+    queue,
+    type: workload.type,
+    prefetch: workload.prefetch,
+    count,
+    warmUp,
+    window: workload.window ?? 1_000,
+    bodyBytes: workload.bodyBytes ?? 0,
+  };
+  if (workload.program === 'consume' || workload.program === 'loop') {
+    const filler = client === 'bullmq' ? 'bullmq' : 'amqplib';
+    await runProgram('fill.mjs', { ...settings, client: filler, count: count + warmUp });
   }
-  console.log(
-    `${MESSAGES} round trips each, ${rounds} rounds, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}\n`,
+  let before: Promise<number | undefined> | undefined;
+  let result: Record<string, number> | undefined;
+  const pid = client === 'bullmq' ? undefined : rabbitPid;
+  let after: Promise<number | undefined> | undefined;
+  await runProgram('measure.mjs', settings, (message, child) => {
+    if (message.event === 'begin') {
+      before = serverCpuUs(pid);
+      void before.then(() => child.send('go'));
+    } else {
+      after = serverCpuUs(pid);
+      result = message as Record<string, number>;
+    }
+  });
+  if (!result) throw new Error(`${client} has measured nothing`);
+  if (client !== 'bullmq') await vhost.management.deleteQueue(queue).catch(() => {});
+  const { ms = 0, cpuUs = 0, maxRssKiB = 0, p50, p99 } = result;
+  const [from, to] = [await before, await after];
+  return {
+    perSecond: (count / ms) * 1_000,
+    cpuUs: cpuUs / count,
+    serverCpuUs: from === undefined || to === undefined ? undefined : (to - from) / count,
+    memoryMiB: maxRssKiB / 1_024,
+    ...(p50 === undefined ? {} : { p50Ms: p50 }),
+    ...(p99 === undefined ? {} : { p99Ms: p99 }),
+    ...(workload.program === 'start' ? { startMs: ms } : {}),
+  };
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+}
+
+async function measureAll(workload: Workload): Promise<Result> {
+  const measured = new Map<ClientName, Measured[]>(workload.clients.map((client) => [client, []]));
+  for (let round = 1; round <= rounds; round++) {
+    for (const client of shuffled(workload.clients)) {
+      process.stderr.write(`\r${workload.name}: round ${round} of ${rounds}, ${client}\x1b[K`);
+      try {
+        measured.get(client)?.push(await measure(workload, client));
+      } catch (error) {
+        // The others are still worth their figures.
+        process.exitCode = 1;
+        console.error(`\n${workload.name}, ${client}: ${(error as Error).message}`);
+      }
+    }
+  }
+  process.stderr.write('\r\x1b[K');
+  const clients = Object.fromEntries(
+    [...measured].map(([client, all]) => [client, { middle: middlesOf(all), rounds: all }]),
   );
-  const results = new Map(subjects.map(({ name }) => [name, [] as Measured[]]));
-  // In turn, so that other load on the machine falls on all of them.
-  for (let round = 0; round < rounds; round++)
-    for (const subject of subjects) results.get(subject.name)?.push(await measure(subject));
-  report(results);
+  return { workload: workload.name, title: workload.title, clients };
+}
+
+/** Leveret's ratio to bare amqplib in each of these, by workload. */
+type Ratios = Record<string, Partial<Record<Key, number>>>;
+
+const GUARDED: readonly Key[] = ['cpuUs', 'p50Ms', 'startMs'];
+
+function ratiosOf(results: readonly Result[]): Ratios {
+  const ratios: Ratios = {};
+  for (const { workload, clients } of results) {
+    const [own, base] = [clients.leveret?.middle, clients.amqplib?.middle];
+    if (!own || !base) continue;
+    const of: Partial<Record<Key, number>> = {};
+    for (const key of GUARDED) if (own[key] && base[key]) of[key] = Number((own[key] / base[key]).toFixed(3));
+    ratios[workload] = of;
+  }
+  return ratios;
+}
+
+/** What is more than a tenth worse than it was. */
+function losses(now: Ratios, before: Ratios): string[] {
+  return Object.entries(now).flatMap(([workload, ratios]) =>
+    Object.entries(ratios).flatMap(([key, ratio]) => {
+      const was = before[workload]?.[key as Key];
+      if (was === undefined || ratio <= was * 1.1) return [];
+      return [`${workload}, ${key}: ${ratio} times bare amqplib, ${was} in the baseline`];
+    }),
+  );
+}
+
+const results: Result[] = [];
+try {
+  for (const workload of chosen) {
+    const result = await measureAll(workload);
+    results.push(result);
+    console.log(`### ${workload.title}\n\n${tableOf(result, columnsOf(workload))}\n`);
+  }
 } finally {
-  await server?.stop();
+  await redis?.stop();
+  await vhost[Symbol.asyncDispose]();
+  await rabbit.stop();
+}
+
+const version = rabbit.version.split('.').slice(0, 2).join('.');
+await mkdir(new URL('results/', folder), { recursive: true });
+await writeFile(
+  new URL(`results/rabbitmq-${version}.json`, folder),
+  `${JSON.stringify({ rabbitmq: rabbit.version, node: process.version, cpu: cpus()[0]?.model, messages, rounds, results }, undefined, 2)}\n`,
+);
+if (values.plots) {
+  const plot = async (workload: string, key: Key, caption: string) => {
+    const result = results.find((it) => it.workload === workload);
+    if (!result) return;
+    const file = new URL(`../docs/images/bench-${workload}.svg`, folder);
+    await writeFile(file, plotOf(result, key, caption));
+  };
+  await plot('publish-classic', 'cpuUs', 'CPU of the client, µs per message (less is better)');
+  await plot('consume-classic', 'cpuUs', 'CPU of the client, µs per message (less is better)');
+}
+const baseline = new URL('baseline.json', folder);
+const ratios = ratiosOf(results);
+if (values.save) await writeFile(baseline, `${JSON.stringify(ratios, undefined, 2)}\n`);
+if (values.check) {
+  const worse = losses(ratios, JSON.parse(await readFile(baseline, 'utf8')) as Ratios);
+  for (const loss of worse) console.error(`WORSE  ${loss}`);
+  if (worse.length > 0) process.exitCode = 1;
+  else console.log('No ratio is more than a tenth worse than the baseline.');
 }

@@ -1,0 +1,143 @@
+/** What is measured, and with whom. */
+
+export type ClientName =
+  | 'leveret'
+  | 'amqplib'
+  | 'amqplib-by-hand'
+  | 'rabbitmq-client'
+  | 'amqp-connection-manager'
+  | 'cloudamqp'
+  | 'rascal'
+  | 'bullmq';
+
+/** Packages, as the tables name them. */
+export const titles: Readonly<Record<ClientName, string>> = {
+  leveret: 'Leveret',
+  amqplib: 'amqplib',
+  'amqplib-by-hand': 'amqplib, with the same promises',
+  'rabbitmq-client': 'rabbitmq-client',
+  'amqp-connection-manager': 'amqp-connection-manager',
+  cloudamqp: '@cloudamqp/amqp-client',
+  rascal: 'rascal',
+  bullmq: 'BullMQ (Redis)',
+};
+
+export interface Workload {
+  /** By which it is chosen, and found in the results. */
+  readonly name: string;
+  readonly title: string;
+  /** The function of measure.mjs. */
+  readonly program: 'publish' | 'sendAll' | 'consume' | 'loop' | 'latency' | 'request' | 'start';
+  readonly type: 'classic' | 'quorum';
+  readonly clients: readonly ClientName[];
+  /** How many messages are measured, as a share of what was asked for. */
+  readonly share: number;
+  readonly warmUp: number;
+  /** The most unconfirmed sends. */
+  readonly window?: number;
+  /** Undefined: what the client has by default, and 256 where that is no limit at all. */
+  readonly prefetch?: number;
+  readonly bodyBytes?: number;
+}
+
+const peers: readonly ClientName[] = [
+  'amqplib',
+  'rabbitmq-client',
+  'amqp-connection-manager',
+  'cloudamqp',
+  'rascal',
+];
+const all: readonly ClientName[] = ['leveret', 'amqplib-by-hand', ...peers];
+
+const throughput = (type: 'classic' | 'quorum'): Workload[] => [
+  {
+    name: `publish-${type}`,
+    title: `Confirmed publish, 1 000 in flight, ${type} queue`,
+    program: 'publish',
+    type,
+    clients: type === 'classic' ? [...all, 'bullmq'] : all,
+    share: 1,
+    warmUp: 20_000,
+    window: 1_000,
+  },
+  {
+    name: `consume-${type}`,
+    title: `Consume, validate, acknowledge: default options, ${type} queue`,
+    program: 'consume',
+    type,
+    clients: type === 'classic' ? ['leveret', ...peers, 'bullmq'] : ['leveret', ...peers],
+    share: 1,
+    warmUp: 20_000,
+  },
+  {
+    name: `consume-256-${type}`,
+    title: `The same with a prefetch of 256, ${type} queue`,
+    program: 'consume',
+    type,
+    clients: ['leveret', 'amqplib', 'cloudamqp'],
+    share: 1,
+    warmUp: 20_000,
+    prefetch: 256,
+  },
+  {
+    name: `loop-${type}`,
+    title: `for await: default options, ${type} queue`,
+    program: 'loop',
+    type,
+    clients: ['leveret', 'cloudamqp'],
+    share: 1,
+    warmUp: 20_000,
+  },
+];
+
+export const workloads: readonly Workload[] = [
+  ...throughput('classic'),
+  ...throughput('quorum'),
+  {
+    name: 'send-all',
+    title: 'sendAll beside send, classic queue',
+    program: 'sendAll',
+    type: 'classic',
+    clients: ['leveret'],
+    share: 1,
+    warmUp: 20_000,
+  },
+  {
+    name: 'publish-16k',
+    title: 'Confirmed publish of bodies of 16 KiB, classic queue',
+    program: 'publish',
+    type: 'classic',
+    clients: ['leveret', 'amqplib', 'cloudamqp'],
+    share: 0.2,
+    warmUp: 2_000,
+    window: 500,
+    bodyBytes: 16 * 1024,
+  },
+  {
+    name: 'latency',
+    title: 'Send to handler, one at a time',
+    program: 'latency',
+    type: 'classic',
+    clients: ['leveret', 'amqplib', 'rabbitmq-client', 'cloudamqp'],
+    share: 0.04,
+    warmUp: 300,
+  },
+  {
+    name: 'request',
+    title: 'Request to answer, one at a time',
+    program: 'request',
+    type: 'classic',
+    clients: ['leveret', 'amqplib', 'rabbitmq-client'],
+    share: 0.04,
+    warmUp: 300,
+  },
+  {
+    name: 'start',
+    title: 'First confirmed send after the start of the process',
+    program: 'start',
+    type: 'classic',
+    clients: all,
+    share: 0,
+    warmUp: 0,
+  },
+];
