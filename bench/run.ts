@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -44,6 +45,13 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(HELP);
   process.exit();
+}
+const baseline = new URL('baseline.json', import.meta.url);
+if (values.check && !existsSync(baseline)) {
+  console.error(
+    "There is no bench/baseline.json to compare with: make one with '--save' on a quiet machine.",
+  );
+  process.exit(2);
 }
 const rounds = Number(values.rounds);
 const messages = Number(values.messages);
@@ -219,7 +227,6 @@ if (values.plots) {
   await plot('publish-classic', 'cpuUs', 'CPU of the client, µs per message (less is better)');
   await plot('consume-classic', 'cpuUs', 'CPU of the client, µs per message (less is better)');
 }
-const baseline = new URL('baseline.json', folder);
 const ratios = ratiosOf(results);
 if (values.save) await writeFile(baseline, `${JSON.stringify(ratios, undefined, 2)}\n`);
 if (values.check) {
