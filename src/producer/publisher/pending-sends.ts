@@ -1,7 +1,7 @@
+import type { ConfirmWindow } from '../../transport/confirm-window.js';
 import type { Clock } from '../../util/clock.js';
 import { Deadlines } from '../../util/deadlines.js';
 import { type Deferred, deferred } from '../../util/promises.js';
-import type { ConfirmWindow } from './confirm-window.js';
 import { PendingList, type PendingSend } from './pending-send.js';
 
 /** The most bytes that may wait to be sent. */
@@ -91,7 +91,7 @@ export class PendingSends {
   }
 
   /** Puts back what is published but not confirmed. Returns those sends. */
-  takeBack(window: ConfirmWindow): readonly PendingSend[] {
+  takeBack(window: ConfirmWindow<PendingSend>): readonly PendingSend[] {
     const unconfirmed = window.drain().filter((pending) => pending.phase !== 'settled');
     this.waitAgain(unconfirmed);
     return unconfirmed;

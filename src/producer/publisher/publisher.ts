@@ -1,4 +1,5 @@
 import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../../errors.js';
+import { ConfirmWindow } from '../../transport/confirm-window.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import { classify } from '../../transport/failures.js';
 import {
@@ -10,7 +11,6 @@ import {
 } from '../../transport/port.js';
 import { sleep } from '../../util/clock.js';
 import type { Slot, SlotHolder } from './channel-slots.js';
-import { ConfirmWindow } from './confirm-window.js';
 import { DeclareOnDemand } from './declare-on-demand.js';
 import { DelayedPublish } from './delayed-publish.js';
 import { type AddOptions, PendingSend, type Receipt } from './pending-send.js';
@@ -30,7 +30,7 @@ type PublisherState = { readonly status: 'idle' } | { readonly status: 'opening'
 interface OpenState {
   readonly status: 'open';
   readonly channel: PublishingChannel;
-  readonly window: ConfirmWindow;
+  readonly window: ConfirmWindow<PendingSend>;
   readonly openedAt: number;
   readonly slot: Slot | undefined;
 }
@@ -248,7 +248,7 @@ export class Publisher implements SlotHolder {
       link = await connection.link();
       slot = await slots?.acquire(this, link.channelMax);
       await this.#demand.declare(link);
-      const window = new ConfirmWindow();
+      const window = new ConfirmWindow<PendingSend>();
       const options: ChannelOptions = {
         confirms: true,
         onClosed: (error) => this.#channelClosed(window, error),
@@ -284,7 +284,7 @@ export class Publisher implements SlotHolder {
     this.#restIfDone();
   }
 
-  #channelClosed(window: ConfirmWindow, error: TransportError): void {
+  #channelClosed(window: ConfirmWindow<PendingSend>, error: TransportError): void {
     const state = this.#state;
     if (state.status !== 'open' || state.window !== window) return;
     this.#state = { status: 'idle' };
@@ -298,7 +298,7 @@ export class Publisher implements SlotHolder {
     else this.#restIfDone();
   }
 
-  #takeBack(window: ConfirmWindow): readonly PendingSend[] {
+  #takeBack(window: ConfirmWindow<PendingSend>): readonly PendingSend[] {
     this.#ownIds.clear();
     return this.#sends.takeBack(window);
   }
@@ -313,7 +313,7 @@ export class Publisher implements SlotHolder {
     }
   }
 
-  #confirmed(window: ConfirmWindow, tag: number, multiple: boolean, accepted: boolean): void {
+  #confirmed(window: ConfirmWindow<PendingSend>, tag: number, multiple: boolean, accepted: boolean): void {
     this.#demand.recordConfirm();
     if (accepted) this.#stallTimeout.restore();
     const unroutable: PendingSend[] = [];
@@ -355,7 +355,7 @@ export class Publisher implements SlotHolder {
     this.flush();
   }
 
-  #returned(window: ConfirmWindow, { messageId, replyText }: Returned): void {
+  #returned(window: ConfirmWindow<PendingSend>, { messageId, replyText }: Returned): void {
     const pending = window.find((it) => it.returned === undefined && it.receipt.messageId === messageId);
     if (pending) pending.returned = replyText;
   }

@@ -1,11 +1,14 @@
-import type { PendingSend } from './pending-send.js';
+/** What a window looks at. */
+export interface Unconfirmed {
+  readonly sizeBytes: number;
+}
 
 /**
  * The messages that were published on one channel and are not confirmed yet, by tag: the count of publishes on that channel.
  */
-export class ConfirmWindow {
+export class ConfirmWindow<T extends Unconfirmed> {
   /** A ring: the entry of tag `t` is at `t & mask`. */
-  #ring: (PendingSend | undefined)[] = new Array(64);
+  #ring: (T | undefined)[] = new Array(64);
   #mask = 63;
   #oldest = 1;
   #next = 1;
@@ -22,7 +25,7 @@ export class ConfirmWindow {
   }
 
   /** Adds the message that was just published, under the next tag. */
-  push(pending: PendingSend): void {
+  push(pending: T): void {
     if (this.#next - this.#oldest > this.#mask) this.#grow();
     this.#ring[this.#next & this.#mask] = pending;
     this.#next++;
@@ -31,7 +34,7 @@ export class ConfirmWindow {
   }
 
   /** Removes the messages that a confirm covers, oldest first. Unknown tags are ignored. */
-  take(tag: number, multiple: boolean, onTaken: (pending: PendingSend) => void): void {
+  take(tag: number, multiple: boolean, onTaken: (pending: T) => void): void {
     const last = Math.min(tag, this.#next - 1);
     for (let at = multiple ? this.#oldest : tag; at <= last; at++) {
       if (at < this.#oldest) continue;
@@ -46,7 +49,7 @@ export class ConfirmWindow {
   }
 
   /** The oldest message that passes the test. */
-  find(test: (pending: PendingSend) => boolean): PendingSend | undefined {
+  find(test: (pending: T) => boolean): T | undefined {
     for (let at = this.#oldest; at < this.#next; at++) {
       const pending = this.#ring[at & this.#mask];
       if (pending && test(pending)) return pending;
@@ -55,15 +58,15 @@ export class ConfirmWindow {
   }
 
   /** Removes all messages, oldest first. */
-  drain(): PendingSend[] {
-    const all: PendingSend[] = [];
+  drain(): T[] {
+    const all: T[] = [];
     this.take(this.#next - 1, true, (pending) => all.push(pending));
     return all;
   }
 
   #grow(): void {
     const mask = this.#mask * 2 + 1;
-    const ring = new Array<PendingSend | undefined>(mask + 1);
+    const ring = new Array<T | undefined>(mask + 1);
     for (let at = this.#oldest; at < this.#next; at++) ring[at & mask] = this.#ring[at & this.#mask];
     this.#ring = ring;
     this.#mask = mask;

@@ -1,18 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ConfirmWindow } from '../../../../src/producer/publisher/confirm-window.js';
-import type { PendingSend } from '../../../../src/producer/publisher/pending-send.js';
+import { ConfirmWindow } from '../../../src/transport/confirm-window.js';
 
-/** All that a window looks at. */
-function entry(name: number, sizeBytes = 10): PendingSend {
-  return { name, sizeBytes } as unknown as PendingSend;
+interface Entry {
+  readonly name: number;
+  readonly sizeBytes: number;
 }
 
-const nameOf = (pending: PendingSend | undefined) =>
-  (pending as unknown as { name: number } | undefined)?.name;
+const entry = (name: number, sizeBytes = 10): Entry => ({ name, sizeBytes });
+
+const nameOf = (it: Entry | undefined) => it?.name;
 
 function windowOf(count: number) {
-  const window = new ConfirmWindow();
+  const window = new ConfirmWindow<Entry>();
   for (let name = 1; name <= count; name++) window.push(entry(name));
   const take = (tag: number, multiple = false) => {
     const names: (number | undefined)[] = [];
@@ -60,7 +60,7 @@ describe('a confirm window', () => {
   });
 
   it('adds up the bytes of what it keeps', () => {
-    const window = new ConfirmWindow();
+    const window = new ConfirmWindow<Entry>();
     window.push(entry(1, 100));
     window.push(entry(2, 50));
     const full = window.sizeBytes;
