@@ -1,4 +1,5 @@
 import { transitHeaders } from '../messages/headers.js';
+import { ConfirmWindow } from '../transport/confirm-window.js';
 import {
   type Channel,
   type Delivery,
@@ -9,13 +10,21 @@ import {
   type Returned,
   TransportError,
 } from '../transport/port.js';
+import type { Clock, Timer } from '../util/clock.js';
 import { type Deferred, deferred } from '../util/promises.js';
 
 /** What became of a message that was sent on. `lost`: the channel is gone, and the answer with it. */
 export type Arrival = 'taken' | 'refused' | 'nowhere' | 'lost';
 
+/**
+ * After so long without an answer to the oldest message, the channel is closed: it may never get one (a confirm can be lost with
+ * the leader of a quorum queue). Its messages come again.
+ */
+const UNANSWERED_MS = 30_000;
+
 interface Sent {
   readonly id: unknown;
+  readonly sizeBytes: number;
   readonly arrival: Deferred<Arrival>;
   isReturned: boolean;
 }
@@ -25,20 +34,23 @@ export class LandingChannel {
   /** Resolves when the channel is gone. */
   readonly closed: Promise<void>;
   readonly #closed = deferred<void>();
-  readonly #sent = new Map<number, Sent>();
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #sent = new ConfirmWindow<Sent>();
   #channel!: Channel;
-  #tag = 0;
+  #watch: Timer | undefined;
   /** One command at a time: a prefetch is for the consumers that begin after it. */
   #last: Promise<unknown> = Promise.resolve();
-  #underWay: Deferred<void> | undefined;
 
-  private constructor() {
+  private constructor(link: Link, clock: Clock) {
+    this.#link = link;
+    this.#clock = clock;
     this.closed = this.#closed.promise;
   }
 
   /** Rejects with a `TransportError`. */
-  static async open(link: Link): Promise<LandingChannel> {
-    const opened = new LandingChannel();
+  static async open(link: Link, clock: Clock): Promise<LandingChannel> {
+    const opened = new LandingChannel(link, clock);
     opened.#channel = await link.openChannel({
       confirms: true,
       onClosed: () => opened.#ended(),
@@ -77,14 +89,17 @@ export class LandingChannel {
   /** Sends a message on, through an exchange, as it came. Never rejects. */
   send(exchange: string, delivery: Delivery): Promise<Arrival> {
     if (!this.isOpen) return Promise.resolve('lost');
-    const sent: Sent = { id: idOf(delivery.properties), arrival: deferred(), isReturned: false };
+    const { content, properties } = delivery;
+    const id = idOf(properties);
+    const sent: Sent = { id, sizeBytes: content.length, arrival: deferred(), isReturned: false };
     try {
       this.#channel.publish(onward(exchange, delivery));
     } catch {
       // It holds what can be read and not be written, or the channel is gone.
       return Promise.resolve(this.isOpen ? 'nowhere' : 'lost');
     }
-    this.#sent.set(++this.#tag, sent);
+    this.#sent.push(sent);
+    this.#watchOldest();
     return sent.arrival.promise;
   }
 
@@ -96,13 +111,6 @@ export class LandingChannel {
   /** Leaves it to the server. */
   giveBack({ deliveryTag }: Delivery): void {
     this.#settle(() => this.#channel.nack(deliveryTag, { multiple: false, requeue: true }));
-  }
-
-  /** Resolves when the server has answered for all that was sent on. */
-  drained(): Promise<void> {
-    if (this.#sent.size === 0 || !this.isOpen) return Promise.resolve();
-    this.#underWay ??= deferred();
-    return this.#underWay.promise;
   }
 
   /** Closes the channel: the server puts back what has not arrived. Never rejects. */
@@ -121,37 +129,38 @@ export class LandingChannel {
   }
 
   #confirmed(tag: number, multiple: boolean, accepted: boolean): void {
-    if (!multiple) this.#answered(tag, accepted);
-    else for (const earlier of this.#sent.keys()) if (earlier <= tag) this.#answered(earlier, accepted);
-  }
-
-  #answered(tag: number, accepted: boolean): void {
-    const sent = this.#sent.get(tag);
-    if (!sent) return;
-    this.#sent.delete(tag);
-    if (!accepted) sent.arrival.resolve('refused');
-    else sent.arrival.resolve(sent.isReturned ? 'nowhere' : 'taken');
-    if (this.#sent.size === 0) this.#allAnswered();
+    this.#sent.take(tag, multiple, ({ arrival, isReturned }) => {
+      if (!accepted) arrival.resolve('refused');
+      else arrival.resolve(isReturned ? 'nowhere' : 'taken');
+    });
   }
 
   #returned({ messageId }: Returned): void {
-    for (const sent of this.#sent.values()) {
-      if (sent.isReturned || sent.id !== messageId) continue;
-      sent.isReturned = true;
-      return;
-    }
+    const sent = this.#sent.find(({ id, isReturned }) => !isReturned && id === messageId);
+    if (sent) sent.isReturned = true;
+  }
+
+  #watchOldest(): void {
+    if (this.#watch) return;
+    const oldest = this.#oldest;
+    this.#watch = this.#clock.setTimeout(() => {
+      this.#watch = undefined;
+      if (!this.isOpen || this.#sent.size === 0) return;
+      // An alarm holds every answer back.
+      if (oldest === this.#oldest && this.#link.blocked === undefined) void this.close();
+      else this.#watchOldest();
+    }, UNANSWERED_MS);
+    this.#watch.unref();
+  }
+
+  get #oldest(): Sent | undefined {
+    return this.#sent.find(() => true);
   }
 
   #ended(): void {
-    for (const { arrival } of this.#sent.values()) arrival.resolve('lost');
-    this.#sent.clear();
-    this.#allAnswered();
+    if (this.#watch) this.#clock.clearTimeout(this.#watch);
+    for (const { arrival } of this.#sent.drain()) arrival.resolve('lost');
     this.#closed.resolve();
-  }
-
-  #allAnswered(): void {
-    this.#underWay?.resolve();
-    this.#underWay = undefined;
   }
 }
 

@@ -1,11 +1,18 @@
 import type { Delivery } from '../transport/port.js';
 import { type Clock, sleep } from '../util/clock.js';
+import { type Deferred, deferred } from '../util/promises.js';
 import type { LandingChannel } from './landing-channel.js';
 import { type DelayTarget, HELD, heldOf, LANDED, landingOf } from './topology.js';
 
 /** The pause before a queue that refuses is tried again: a tenth of the time for which it has refused, within these bounds. */
 const MIN_PAUSE_MS = 25;
 const MAX_PAUSE_MS = 1_000;
+
+/**
+ * After this long, a queue that refuses is looked at. A channel that first published to a quorum queue while that had no leader
+ * can be refused forever (seen on 3.10 and 4.0), where a new one is not.
+ */
+const LOOK_AFTER_MS = 10_000;
 
 /** How many landed messages are under way at once. What comes meanwhile expires, and the server takes it on. */
 const LANDING_PREFETCH = 256;
@@ -19,6 +26,8 @@ export interface LandingSettings {
   readonly clock: Clock;
   /** Nothing is waited for any more once it aborts. */
   readonly signal: AbortSignal;
+  /** Whether the queue holds no message: then it does not refuse because it is full. Never rejects. */
+  readonly isEmpty: () => Promise<boolean>;
   /** Declares where refused messages are held. Rejects when that cannot be. */
   readonly declareHeld: () => Promise<void>;
 }
@@ -45,6 +54,9 @@ export class Landing {
   #waiting: Landed[] = [];
   #held: Promise<boolean> | undefined;
   #tags: string[] = [];
+  /** How many of the landed messages have no place yet. */
+  #underWay = 0;
+  #idle: Deferred<void> | undefined;
 
   constructor(settings: LandingSettings) {
     this.#settings = settings;
@@ -63,8 +75,19 @@ export class Landing {
     return this.#held;
   }
 
-  /** Begins nothing new. Never rejects. */
+  /**
+   * Waits until what has landed is in its queue, or held. Returned to the landing, it would expire there at once, and the server
+   * would try a queue that refuses it again after three minutes. Never rejects.
+   */
   async stop(): Promise<void> {
+    // What is in flight to a consumer while that is cancelled returns, too: only a queue that has room can have it.
+    if (this.#state === 'open') await this.#cancel();
+    if (this.#underWay === 0) return;
+    this.#idle ??= deferred();
+    await this.#idle.promise;
+  }
+
+  async #cancel(): Promise<void> {
     for (const tag of this.#tags.splice(0)) await this.#settings.channel.cancel(tag).catch(() => {});
   }
 
@@ -82,8 +105,11 @@ export class Landing {
   }
 
   async #landed(landed: Landed): Promise<void> {
+    this.#underWay++;
     if (this.#state === 'open') await this.#sendOn(landed);
     else await this.#keep(landed);
+    this.#underWay--;
+    if (this.#underWay === 0) this.#idle?.resolve();
   }
 
   /** True when its queue took it. */
@@ -123,9 +149,14 @@ export class Landing {
   }
 
   async #untilTaken(): Promise<void> {
-    const { clock, signal } = this.#settings;
+    const { channel, clock, signal, isEmpty } = this.#settings;
     const since = clock.now();
+    let lookAt = since + LOOK_AFTER_MS;
     while (true) {
+      if (clock.now() >= lookAt) {
+        lookAt = clock.now() + LOOK_AFTER_MS;
+        if (await isEmpty()) return channel.close();
+      }
       const pauseMs = (clock.now() - since) / 10;
       await sleep(clock, Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, pauseMs)), signal);
       const next = this.#waiting.shift();

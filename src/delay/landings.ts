@@ -92,11 +92,8 @@ export class Landings {
     const shift = this.#shift;
     if (!shift) return;
     const { clock } = this.#settings;
-    const ended = async () => {
-      await Promise.all([...shift.landings.values()].map((landing) => landing.stop()));
-      await shift.channel.drained();
-    };
-    await withDeadline(clock, ended(), CLOSE_MS, () => new Error('too late')).catch(() => {});
+    const stopped = Promise.all([...shift.landings.values()].map((landing) => landing.stop()));
+    await withDeadline(clock, stopped, CLOSE_MS, () => new Error('too late')).catch(() => {});
     await shift.channel.close();
   }
 
@@ -150,7 +147,7 @@ export class Landings {
 
   /** Serves all landings over one channel, until that is gone. */
   async #work(link: Link): Promise<void> {
-    const channel = await LandingChannel.open(link);
+    const channel = await LandingChannel.open(link, this.#settings.clock);
     const shift: Shift = { link, channel, landings: new Map(), over: new AbortController() };
     if (this.#stopping.signal.aborted) return channel.close();
     this.#shift = shift;
@@ -169,6 +166,13 @@ export class Landings {
       channel,
       clock: this.#settings.clock,
       signal: over.signal,
+      isEmpty: async () => {
+        try {
+          return (await declarerOf(link).run((it) => it.checkQueue(name))).messages === 0;
+        } catch {
+          return false;
+        }
+      },
       declareHeld: async () => {
         await delaysOf(link).prepareToHold(target);
         this.#held.add(name);

@@ -103,6 +103,7 @@ export class FakeChannel implements Channel {
   onPublish: (message: OutgoingMessage) => void = () => undefined;
   readonly #closed = deferred<TransportError>();
   #onDelivery: ((delivery: Delivery | undefined) => void) | undefined;
+  readonly #byQueue = new Map<string, (delivery: Delivery | undefined) => void>();
   #consumers = 0;
 
   constructor(link: FakeLink, options: ChannelOptions) {
@@ -145,6 +146,7 @@ export class FakeChannel implements Channel {
     await this.#ask(`consume ${queue}`);
     this.consumeOptions = options;
     this.#onDelivery = onDelivery;
+    this.#byQueue.set(queue, onDelivery);
     this.#consumers++;
     return `consumer-${this.#consumers}`;
   }
@@ -215,8 +217,10 @@ export class FakeChannel implements Channel {
     this.options.onReturn?.({ messageId, exchange, routingKey, replyCode: 312, replyText: 'NO_ROUTE' });
   }
 
-  deliver(delivery: Delivery): void {
-    this.#onDelivery?.(delivery);
+  /** @param queue - where it comes from; by default, the one that is consumed from since last */
+  deliver(delivery: Delivery, queue?: string): void {
+    const onDelivery = queue === undefined ? this.#onDelivery : this.#byQueue.get(queue);
+    onDelivery?.(delivery);
   }
 
   /** The server cancels the consumer: its queue is gone. */
