@@ -136,9 +136,9 @@ export class MessagePipeline {
   /** Decodes and validates; false when the message is settled instead. A promise if the schema is asynchronous. */
   #admit(message: ReceivedMessage): boolean | Promise<boolean> {
     if (this.#settlement.settleGivenUp(message)) return false;
-    const isAdmitted = (isValid: boolean) => isValid && !this.#settlement.settleOutOfAttempts(message);
-    const valid = this.#validator.admit(message);
-    return typeof valid === 'boolean' ? isAdmitted(valid) : valid.then(isAdmitted);
+    const isValid = this.#validator.admit(message);
+    if (typeof isValid === 'boolean') return isValid && !this.#settlement.settleOutOfAttempts(message);
+    return isValid.then((it) => it && !this.#settlement.settleOutOfAttempts(message));
   }
 
   get stats(): Omit<ConsumerStats, 'prefetch'> {

@@ -31,7 +31,7 @@ interface FailureRow {
   readonly failure: Failure;
   /** The reply codes of AMQP 0-9-1, section 1.8 of its reference. */
   readonly codes: readonly number[];
-  /** What the server's text matches; undefined: any. */
+  /** What the server's text matches. Without it, every text does. */
   readonly text?: RegExp;
   /** Where RabbitMQ, or the specification, says so. */
   readonly source: string;
