@@ -5,6 +5,17 @@ import type { ConnectionErrorCode } from '../errors.js';
  * channels, and what travels over them. A link never reconnects: `connection.ts` dials the next one.
  */
 
+/**
+ * A pseudo-queue: a message to its reply address arrives on the channel that consumes from it.
+ * https://www.rabbitmq.com/docs/direct-reply-to
+ */
+export const REPLY_TO = 'amq.rabbitmq.reply-to';
+
+/** True for an address that stands for a channel rather than a queue. */
+export function isReplyAddress(address: string): boolean {
+  return address.startsWith(`${REPLY_TO}.`);
+}
+
 /** What a connection is used for. */
 export type Role = 'publish' | 'consume';
 

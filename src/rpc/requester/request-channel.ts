@@ -1,5 +1,11 @@
-import type { Channel, Delivery, Link, OutgoingMessage, TransportError } from '../../transport/port.js';
-import { REPLY_TO } from '../responder/reply.js';
+import {
+  type Channel,
+  type Delivery,
+  type Link,
+  type OutgoingMessage,
+  REPLY_TO,
+  type TransportError,
+} from '../../transport/port.js';
 import type { PendingRequest } from './pending-requests.js';
 
 export interface RequestChannelEvents {

@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { codecs } from '../../contracts/body/codec.js';
 import type { ProcedureContract } from '../../contracts/types.js';
 import { copyHeaders } from '../../messages/headers.js';
-import type { OutgoingMessage } from '../../transport/port.js';
-import { REPLY_TO } from '../responder/reply.js';
+import { type OutgoingMessage, REPLY_TO } from '../../transport/port.js';
 import type { RequestOptions } from './request-options.js';
 
 /** A request in the form in which it travels, except its expiration: the time left is only known when it is published. */

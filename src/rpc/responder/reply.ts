@@ -4,16 +4,6 @@ import { ERROR_HEADER } from '../../messages/headers.js';
 import { text } from '../../messages/properties.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../../transport/port.js';
 
-/**
- * A pseudo-queue: an answer to it arrives on the channel that sent the request. https://www.rabbitmq.com/docs/direct-reply-to
- */
-export const REPLY_TO = 'amq.rabbitmq.reply-to';
-
-/** True for an address that stands for a channel rather than a queue. */
-export function isDirect(address: string): boolean {
-  return address.startsWith(`${REPLY_TO}.`);
-}
-
 /** An answer: bytes and their content type. */
 export interface Answer {
   readonly content: Buffer;

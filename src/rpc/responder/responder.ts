@@ -8,11 +8,12 @@ import type { ProcedureContract } from '../../contracts/types.js';
 import { ClosedError, isLeveretError, MessageTooLargeError } from '../../errors.js';
 import type { Events } from '../../events.js';
 import type { Publisher } from '../../producer/publisher/publisher.js';
+import { isReplyAddress } from '../../transport/port.js';
 import type { Check } from '../../util/checks.js';
 import type { Clock } from '../../util/clock.js';
 import { isThenable } from '../../util/promises.js';
 import { targetOf } from '../requester/request-errors.js';
-import { type Answer, failureAnswer, isDirect, replyTo } from './reply.js';
+import { type Answer, failureAnswer, replyTo } from './reply.js';
 
 /** The options of `broker.responder(…)`: those of a consumer. A request is always acknowledged after its answer. */
 export type ResponderOptions = Omit<ConsumerOptions, 'noAck'>;
@@ -123,7 +124,7 @@ export class ResponderWork {
     const timestamp = Math.floor(clock.wallNow() / 1_000);
     const reply = replyTo(message.delivery, answer, { messageId, timestamp });
     if (!reply) return undefined;
-    const isToChannel = isDirect(reply.routingKey);
+    const isToChannel = isReplyAddress(reply.routingKey);
     const publisher = isToChannel ? directAnswers : answers;
     const { inFlight } = publisher;
     const options = { timeoutMs: TIMEOUT_MS, signal: undefined, hasOwnId: false };

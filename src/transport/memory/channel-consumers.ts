@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { ConsumeOptions, Delivery } from '../port.js';
+import { type ConsumeOptions, type Delivery, REPLY_TO } from '../port.js';
 import type { QueueConsumer } from './consumers.js';
 import { amqpType } from './equivalence.js';
 import type { AnyQueue } from './exchange.js';
 import { copyTable, type Entry, type StoredMessage, type Table } from './message.js';
 import { MemoryQueue, type Return } from './queue.js';
-import { REPLY_TO } from './replies.js';
 import type { MemoryServer, ServerLink } from './server.js';
 import { queueInUse, ServerRefusalError } from './server-refusal.js';
 import { MemoryStream } from './stream.js';

@@ -7,12 +7,12 @@ import {
   type ExchangeDeclaration,
   type OutgoingMessage,
   type QueueDeclaration,
+  REPLY_TO,
   RETURN_ID_HEADER,
   TransportError,
 } from '../port.js';
 import { type ChannelConsumer, ChannelConsumers, type Unacked } from './channel-consumers.js';
 import type { StoredMessage } from './message.js';
-import { REPLY_TO } from './replies.js';
 import type { MemoryServer, ServerLink } from './server.js';
 import { ServerRefusalError } from './server-refusal.js';
 

@@ -1,12 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { REPLY_TO } from '../port.js';
 import type { StoredMessage } from './message.js';
-
-/** A pseudo-queue: https://www.rabbitmq.com/docs/direct-reply-to */
-export const REPLY_TO = 'amq.rabbitmq.reply-to';
-
-export function isReplyAddress(routingKey: string): boolean {
-  return routingKey.startsWith(`${REPLY_TO}.`);
-}
 
 /** The channels that receive direct replies, by the address that responders send to. */
 export class Replies {

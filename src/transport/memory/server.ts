@@ -1,5 +1,11 @@
 import type { Clock } from '../../util/clock.js';
-import type { BindingDeclaration, OutgoingMessage, QueueDeclaration, Role } from '../port.js';
+import {
+  type BindingDeclaration,
+  isReplyAddress,
+  type OutgoingMessage,
+  type QueueDeclaration,
+  type Role,
+} from '../port.js';
 import { deadLetterOf, isCycle } from './dead-letter.js';
 import { keepsDeadLetters } from './dead-letter-worker.js';
 import type { AnyQueue } from './exchange.js';
@@ -13,7 +19,7 @@ import {
   typeOf,
   withDefaultType,
 } from './queue-arguments.js';
-import { isReplyAddress, Replies } from './replies.js';
+import { Replies } from './replies.js';
 import { lockedQueue, noQueue, ServerRefusalError } from './server-refusal.js';
 import { MemoryStream } from './stream.js';
 import { BEHAVIOURS, type Behaviour, type ServerVersion } from './version.js';
