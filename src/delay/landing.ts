@@ -1,6 +1,6 @@
 import type { Delivery } from '../transport/port.js';
 import { type Clock, sleep } from '../util/clock.js';
-import { type Deferred, deferred } from '../util/promises.js';
+import { Condition } from '../util/condition.js';
 import type { LandingChannel } from './landing-channel.js';
 import { type DelayTarget, HELD, heldOf, LANDED, landingOf } from './topology.js';
 
@@ -56,7 +56,7 @@ export class Landing {
   #tags: string[] = [];
   /** How many of the landed messages have no place yet. */
   #underWay = 0;
-  #idle: Deferred<void> | undefined;
+  readonly #idle = new Condition();
 
   constructor(settings: LandingSettings) {
     this.#settings = settings;
@@ -82,9 +82,7 @@ export class Landing {
   async stop(): Promise<void> {
     // What is in flight to a consumer while that is cancelled returns, too: only a queue that has room can have it.
     if (this.#state === 'open') await this.#cancel();
-    if (this.#underWay === 0) return;
-    this.#idle ??= deferred();
-    await this.#idle.promise;
+    if (this.#underWay > 0) await this.#idle.wait();
   }
 
   async #cancel(): Promise<void> {
@@ -109,7 +107,7 @@ export class Landing {
     if (this.#state === 'open') await this.#sendOn(landed);
     else await this.#keep(landed);
     this.#underWay--;
-    if (this.#underWay === 0) this.#idle?.resolve();
+    if (this.#underWay === 0) this.#idle.notify();
   }
 
   /** True when its queue took it. */

@@ -10,7 +10,8 @@ import { copyHeaders } from '../messages/headers.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
-import { type Deferred, deferred, isThenable } from '../util/promises.js';
+import { Condition } from '../util/condition.js';
+import { isThenable } from '../util/promises.js';
 import type { PendingContent, Receipt, SendOwner } from './publisher/pending-send.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
 import { checkDelay, dueAt } from './send-delay.js';
@@ -78,7 +79,7 @@ export class QueueProducer implements Producer, SendOwner {
   readonly #shared: SharedPublisher;
   #pending = 0;
   #isClosed = false;
-  #drained: Deferred<void> | undefined;
+  readonly #drained = new Condition();
   #closed: Promise<void> | undefined;
 
   constructor(shared: SharedPublisher, host: ProducerHost) {
@@ -142,9 +143,7 @@ export class QueueProducer implements Producer, SendOwner {
 
   settled(): void {
     this.#pending--;
-    if (this.#pending > 0) return;
-    this.#drained?.resolve();
-    this.#drained = undefined;
+    if (this.#pending === 0) this.#drained.notify();
   }
 
   close(): Promise<void> {
@@ -158,10 +157,7 @@ export class QueueProducer implements Producer, SendOwner {
 
   async #drain(): Promise<void> {
     this.#isClosed = true;
-    if (this.#pending > 0) {
-      this.#drained = deferred();
-      await this.#drained.promise;
-    }
+    if (this.#pending > 0) await this.#drained.wait();
     await this.#shared.closed();
   }
 

@@ -10,8 +10,9 @@ import {
   expectSignal,
   show,
 } from '../util/checks.js';
+import { Condition } from '../util/condition.js';
 import { onAbort } from '../util/on-abort.js';
-import { type Deferred, deferred, isThenable } from '../util/promises.js';
+import { isThenable } from '../util/promises.js';
 import { nextTurn, realTimers } from '../util/timers.js';
 import type { Receipt } from './publisher/pending-send.js';
 import type { AnySendOptions, SendArguments } from './send-options.js';
@@ -86,7 +87,7 @@ export async function sendAll<Body>(
   let sent = 0;
   let underWay = 0;
   let isClosed = false;
-  let room: Deferred<void> | undefined;
+  const room = new Condition();
   let callbackError: { readonly error: unknown } | undefined;
   const callbackFailed = (error: unknown) => {
     callbackError ??= { error };
@@ -116,14 +117,11 @@ export async function sendAll<Body>(
       if (error instanceof ClosedError) isClosed = true;
     }
     underWay--;
-    room?.resolve();
+    room.notify();
     report(false);
   };
   const underWayAtMost = async (limit: number) => {
-    while (underWay > limit) {
-      room = deferred();
-      await room.promise;
-    }
+    while (underWay > limit) await room.wait();
   };
 
   try {

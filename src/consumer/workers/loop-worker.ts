@@ -1,4 +1,5 @@
 import type { ConsumerTracer } from '../../diagnostics/consume.js';
+import { Condition } from '../../util/condition.js';
 import { type Deferred, deferred } from '../../util/promises.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
@@ -27,9 +28,9 @@ export class LoopWorker implements Worker {
   /** Calls of `next` that are waiting for a message. */
   #waiting: { readonly loop: Loop; readonly result: Deferred<ReceivedMessage | undefined> }[] = [];
   /** Resolves when no loop is left. */
-  #allLeft: Deferred<void> | undefined;
+  readonly #allLeft = new Condition();
   /** Resolves when no loop has a current message. */
-  #idle: Deferred<void> | undefined;
+  readonly #idle = new Condition();
   #end: { readonly error: Error | undefined } | undefined;
   #isFilling = false;
   /** Messages whose schema is still running. */
@@ -64,7 +65,7 @@ export class LoopWorker implements Worker {
       const isLast = this.#loops.delete(loop) && this.#loops.size === 0;
       if (isLast && !this.#end) await this.#settings.onLast(giveBack);
       else giveBack();
-      if (isLast) this.#allLeft?.resolve();
+      if (isLast) this.#allLeft.notify();
       this.#checkIdle();
     };
     const iterator: AsyncIterableIterator<Message> = {
@@ -114,19 +115,14 @@ export class LoopWorker implements Worker {
   }
 
   async idle(): Promise<void> {
-    if (this.inFlight === 0) return;
-    this.#idle ??= deferred();
-    await this.#idle.promise;
+    if (this.inFlight > 0) await this.#idle.wait();
   }
 
   /** Ends the loops when they ask for their next message. */
   async finish(error?: Error): Promise<void> {
     this.#end ??= { error };
     for (const { result } of this.#waiting.splice(0)) result.resolve(undefined);
-    if (this.#loops.size > 0) {
-      this.#allLeft ??= deferred();
-      await this.#allLeft.promise;
-    }
+    if (this.#loops.size > 0) await this.#allLeft.wait();
   }
 
   abort(reason: Error): void {
@@ -137,7 +133,7 @@ export class LoopWorker implements Worker {
     }
     this.#loops.clear();
     this.#admitting.clear();
-    this.#allLeft?.resolve();
+    this.#allLeft.notify();
     this.#checkIdle();
   }
 
@@ -155,9 +151,7 @@ export class LoopWorker implements Worker {
   }
 
   #checkIdle(): void {
-    if (!this.#idle || this.inFlight > 0) return;
-    this.#idle.resolve();
-    this.#idle = undefined;
+    if (this.#idle.isAwaited && this.inFlight === 0) this.#idle.notify();
   }
 
   async #take(loop: Loop): Promise<ReceivedMessage | undefined> {

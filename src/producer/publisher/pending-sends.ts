@@ -1,7 +1,7 @@
 import type { ConfirmWindow } from '../../transport/confirm-window.js';
 import type { Clock } from '../../util/clock.js';
+import { Condition } from '../../util/condition.js';
 import { Deadlines } from '../../util/deadlines.js';
-import { type Deferred, deferred } from '../../util/promises.js';
 import { PendingList, type PendingSend } from './pending-send.js';
 
 /** The most bytes that may wait to be sent. */
@@ -17,7 +17,7 @@ export class PendingSends {
   readonly #held = new Map<string, PendingList>();
   #count = 0;
   #added = 0;
-  #drained: Deferred<void> | undefined;
+  readonly #drained = new Condition();
 
   /** @param onIdle - called when the last send was settled */
   constructor(clock: Clock, onExpired: (pending: PendingSend) => void, onIdle: () => void = () => {}) {
@@ -119,9 +119,7 @@ export class PendingSends {
 
   /** Resolves when every send is settled. */
   async drained(): Promise<void> {
-    if (this.#count === 0) return;
-    this.#drained ??= deferred();
-    await this.#drained.promise;
+    if (this.#count > 0) await this.#drained.wait();
   }
 
   #settle(pending: PendingSend): void {
@@ -130,8 +128,7 @@ export class PendingSends {
     this.#count--;
     if (this.#count === 0) {
       this.#deadlines.clear();
-      this.#drained?.resolve();
-      this.#drained = undefined;
+      this.#drained.notify();
       this.#onIdle();
     }
   }

@@ -1,9 +1,9 @@
 import type { ProcedureContract } from '../../contracts/types.js';
 import type { OutgoingMessage } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';
+import { Condition } from '../../util/condition.js';
 import { type Deadlined, Deadlines } from '../../util/deadlines.js';
 import { onAbort } from '../../util/on-abort.js';
-import { type Deferred, deferred } from '../../util/promises.js';
 
 /** The most requests that may wait for their answers. */
 export const MAX_PENDING = 10_000;
@@ -85,7 +85,7 @@ export class PendingRequests implements Iterable<PendingRequest> {
   readonly #deadlines: Deadlines<PendingRequest>;
   #waiting = 0;
   #sizeBytes = 0;
-  #drained: Deferred<void> | undefined;
+  readonly #drained = new Condition();
 
   /**
    * @param onLate - the request's time is nearly over
@@ -163,9 +163,7 @@ export class PendingRequests implements Iterable<PendingRequest> {
 
   /** Resolves when every request is settled. */
   async drained(): Promise<void> {
-    if (this.#requests.size === 0) return;
-    this.#drained ??= deferred();
-    await this.#drained.promise;
+    if (this.#requests.size > 0) await this.#drained.wait();
   }
 
   #settle(request: PendingRequest): boolean {
@@ -177,8 +175,7 @@ export class PendingRequests implements Iterable<PendingRequest> {
     this.#sizeBytes -= request.sizeBytes;
     if (this.#requests.size === 0) {
       this.#deadlines.clear();
-      this.#drained?.resolve();
-      this.#drained = undefined;
+      this.#drained.notify();
     }
     return true;
   }
