@@ -1,3 +1,4 @@
+import { ConfirmWindow } from '../../transport/confirm-window.js';
 import {
   type Channel,
   type Delivery,
@@ -26,9 +27,7 @@ export class RequestChannel {
   readonly #link: Link;
   readonly #confirms: boolean;
   #channel!: Channel;
-  /** Unconfirmed requests by tag, in order. */
-  readonly #unconfirmed = new Map<number, PendingRequest>();
-  #published = 0;
+  readonly #unconfirmed = new ConfirmWindow<PendingRequest>();
 
   private constructor(link: Link, openedAt: number, confirms: boolean) {
     this.#link = link;
@@ -47,7 +46,7 @@ export class RequestChannel {
       confirms,
       onClosed: (error) => events.onClosed(self, error),
       onConfirm: (tag, multiple, accepted) =>
-        self.#confirmed(tag, multiple, (request) => !accepted && events.onRejected(request)),
+        self.#unconfirmed.take(tag, multiple, (request) => !accepted && events.onRejected(request)),
       onReturn: ({ messageId, replyText }) => events.onReturned(messageId, replyText),
     });
     self.#channel = channel;
@@ -77,29 +76,11 @@ export class RequestChannel {
   /** Publishes. Throws when the channel is gone, or the message cannot be encoded. */
   publish(message: OutgoingMessage, request: PendingRequest): void {
     this.#channel.publish(message);
-    if (this.#confirms) this.#unconfirmed.set(++this.#published, request);
+    if (this.#confirms) this.#unconfirmed.push(request);
   }
 
   /** Closes the channel. Bounded in time; never rejects. */
   close(): Promise<void> {
     return this.#channel.close();
-  }
-
-  #confirmed(tag: number, multiple: boolean, then: (request: PendingRequest) => void): void {
-    if (!multiple) {
-      this.#take(tag, then);
-      return;
-    }
-    for (const earlier of this.#unconfirmed.keys()) {
-      if (earlier > tag) return;
-      this.#take(earlier, then);
-    }
-  }
-
-  #take(tag: number, then: (request: PendingRequest) => void): void {
-    const request = this.#unconfirmed.get(tag);
-    if (!request) return;
-    this.#unconfirmed.delete(tag);
-    then(request);
   }
 }
