@@ -1,14 +1,12 @@
 import type { ConsumerTracer } from '../../diagnostics/consume.js';
 import { outsideOfContexts } from '../../diagnostics/root-context.js';
-import { TimeoutError } from '../../errors.js';
 import type { Clock, Timer } from '../../util/clock.js';
-import { Deadlines } from '../../util/deadlines.js';
-import { type Deferred, deferred, isThenable } from '../../util/promises.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
 import type { Session } from '../session/session.js';
 import { Batch, type BatchContext } from './batch.js';
 import { InOrderValidation } from './in-order-validation.js';
+import { Runner } from './runner.js';
 import type { Worker } from './worker.js';
 
 export interface BatchWorkerSettings {
@@ -36,18 +34,16 @@ export interface BatchWorkerSettings {
 export class BatchWorker implements Worker {
   readonly #settings: BatchWorkerSettings;
   readonly #inOrderValidation: InOrderValidation;
-  readonly #running = new Set<Batch>();
-  readonly #deadlines: Deadlines<Batch>;
+  readonly #runner: Runner<Batch>;
   /** The next batch, in order. */
   #gathered: ReceivedMessage[] = [];
   /** Runs while the gathered messages may still wait for others. */
   #stallTimeout: Timer | undefined;
   #isFilling = false;
   #isFinishing = false;
-  #idle: Deferred<void> | undefined;
 
   constructor(settings: BatchWorkerSettings) {
-    const { clock, admit, handlerTimeoutMs, onFailed } = settings;
+    const { handler, clock, admit, handlerTimeoutMs, tracer, onFailed } = settings;
     this.#settings = settings;
     this.#inOrderValidation = new InOrderValidation({
       clock,
@@ -59,12 +55,25 @@ export class BatchWorker implements Worker {
       },
       onFailed,
     });
-    this.#deadlines = new Deadlines(clock, (batch) => this.#timedOut(batch));
+    this.#runner = new Runner({
+      handler: (batch) => handler(batch.messages, batch),
+      handlerTimeoutMs,
+      clock,
+      onRun: (batch) => tracer?.batch(batch.messages),
+      // Messages that have a verdict of their own keep it.
+      onSucceeded: ({ messages }) => {
+        for (const message of messages) message.settle({ kind: 'ack' });
+      },
+      onFailed: ({ messages }, error) => {
+        for (const message of messages) if (!message.hasVerdict) onFailed(message, error);
+      },
+      onLeft: () => this.fill(),
+    });
   }
 
   get inFlight(): number {
     let count = 0;
-    for (const { messages } of this.#running) count += messages.length;
+    for (const { messages } of this.#runner) count += messages.length;
     return count;
   }
 
@@ -98,14 +107,11 @@ export class BatchWorker implements Worker {
     const kept = this.#gathered.filter((message) => message.session !== session);
     if (kept.length === 0) this.#takeGathered();
     else this.#gathered = kept;
-    for (const batch of [...this.#running])
-      if (batch.messages[0]?.session === session) this.#abandon(batch, reason);
+    this.#runner.sessionLost(session, reason);
   }
 
-  async idle(): Promise<void> {
-    if (this.#running.size === 0) return;
-    this.#idle ??= deferred();
-    await this.#idle.promise;
+  idle(): Promise<void> {
+    return this.#runner.idle();
   }
 
   finish(): Promise<void> {
@@ -117,8 +123,7 @@ export class BatchWorker implements Worker {
     this.#isFinishing = true;
     this.#takeGathered();
     this.#inOrderValidation.clear();
-    for (const batch of [...this.#running]) this.#abandon(batch, reason);
-    this.#deadlines.clear();
+    this.#runner.abort(reason);
   }
 
   #gather(message: ReceivedMessage): void {
@@ -141,69 +146,11 @@ export class BatchWorker implements Worker {
     const { size, concurrency } = this.#settings;
     const isReady =
       this.#gathered.length >= size || (this.#gathered.length > 0 && this.#stallTimeout === undefined);
-    if (isReady && this.#running.size < concurrency) this.#run(new Batch(this.#takeGathered()));
+    if (isReady && this.#runner.size < concurrency) this.#run(new Batch(this.#takeGathered()));
   }
 
   #run(batch: Batch): void {
-    const { handler, handlerTimeoutMs, clock, tracer } = this.#settings;
-    this.#running.add(batch);
-    this.#deadlines.add(batch, clock.now() + handlerTimeoutMs);
-    const run = tracer?.batch(batch.messages);
-    batch.run = run;
-    let result: unknown;
-    try {
-      result = run ? run.run(() => handler(batch.messages, batch)) : handler(batch.messages, batch);
-    } catch (error) {
-      this.#failed(batch, error);
-      return;
-    }
-    if (!isThenable(result)) {
-      this.#succeeded(batch);
-      return;
-    }
-    result.then(
-      () => this.#succeeded(batch),
-      (error: unknown) => this.#failed(batch, error),
-    );
-  }
-
-  /** Messages that have a verdict of their own keep it. */
-  #succeeded(batch: Batch): void {
-    batch.run?.succeed();
-    for (const message of batch.messages) message.settle({ kind: 'ack' });
-    this.#leave(batch);
-  }
-
-  #failed(batch: Batch, error: unknown): void {
-    this.#fail(batch, error);
-    this.#leave(batch);
-  }
-
-  #timedOut(batch: Batch): void {
-    const error = new TimeoutError(`The handler did not finish within ${this.#settings.handlerTimeoutMs} ms`);
-    this.#fail(batch, error);
-    this.#abandon(batch, error);
-  }
-
-  #fail({ messages, run }: Batch, error: unknown): void {
-    run?.fail(error);
-    for (const message of messages) if (!message.hasVerdict) this.#settings.onFailed(message, error);
-  }
-
-  /** Frees the place of a handler that still runs; when it returns, its messages are already settled or stale. */
-  #abandon(batch: Batch, reason: Error): void {
-    batch.run?.fail(reason);
-    this.#leave(batch);
-    batch.abort(reason);
-  }
-
-  #leave(batch: Batch): void {
-    if (!this.#running.delete(batch)) return;
-    this.#deadlines.remove(batch);
-    if (this.#running.size === 0) {
-      this.#idle?.resolve();
-      this.#idle = undefined;
-    }
-    this.fill();
+    this.#runner.add(batch);
+    this.#runner.run(batch);
   }
 }
