@@ -1,6 +1,7 @@
 /**
  * Measures the outbox: what it costs the writers, how much a relay sends, and how long a committed row takes to its handler.
- * `npm run bench:outbox`, with `RABBITMQ_URL` and `DATABASE_URL` where they are to run.
+ * `npm run bench:outbox`, with `RABBITMQ_URL` and `DATABASE_URL` where they are to run. `POSTGRES_FSYNC=on` lets a private
+ * PostgreSQL write to the disk at each commit, as real ones do.
  */
 import { Broker, queue } from 'leveret';
 import { postgresOutbox } from 'leveret/postgres';
@@ -17,12 +18,26 @@ const ROWS = 20_000;
 
 const events = queue('events', z.object({ n: z.number(), text: z.string() }));
 const outbox = postgresOutbox([events]);
+const prepared = postgresOutbox([events], { prepare: true });
 const text = 'x'.repeat(200);
 
 const middle = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
 
-/** Transactions a second: a row of the user's own, with a message or without. */
-async function writeRound(pool: pg.Pool, withMessage: boolean): Promise<number> {
+/** What a writer's transaction has besides rows of its own. */
+const writers = {
+  'a row of its own': (client: pg.PoolClient, n: number) =>
+    client.query('insert into events_by_hand (body) values ($1)', [JSON.stringify({ n, text })]),
+  'a message': (client: pg.PoolClient, n: number) =>
+    outbox.send(client, events, { n, text }, { key: `${n % 100}` }),
+  'a message, prepared': (client: pg.PoolClient, n: number) =>
+    prepared.send(client, events, { n, text }, { key: `${n % 100}` }),
+};
+
+/** Transactions a second. */
+async function writeRound(
+  pool: pg.Pool,
+  more?: (client: pg.PoolClient, n: number) => Promise<unknown>,
+): Promise<number> {
   const until = performance.now() + ROUND_MS;
   let commits = 0;
   const write = async () => {
@@ -31,7 +46,7 @@ async function writeRound(pool: pg.Pool, withMessage: boolean): Promise<number> 
       await client.query('begin');
       await client.query('insert into orders (customer, total) values ($1, $2)', ['ada', 12.5]);
       await client.query('update stock set pieces = pieces - 1 where id = $1', [commits % 1_000]);
-      if (withMessage) await outbox.send(client, events, { n: commits, text }, { key: `${commits % 100}` });
+      await more?.(client, commits);
       await client.query('commit');
       commits++;
     }
@@ -41,18 +56,21 @@ async function writeRound(pool: pg.Pool, withMessage: boolean): Promise<number> 
   return commits / (ROUND_MS / 1_000);
 }
 
+/** Each kind of writer beside one that writes nothing more, in the same round. */
 async function writerCost(pool: pg.Pool): Promise<void> {
+  const ratios = new Map<string, number[]>();
   const without: number[] = [];
-  const withMessages: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    without.push(await writeRound(pool, false));
-    withMessages.push(await writeRound(pool, true));
+    const bare = await writeRound(pool);
+    without.push(bare);
+    for (const [name, more] of Object.entries(writers))
+      ratios.set(name, [...(ratios.get(name) ?? []), (await writeRound(pool, more)) / bare]);
   }
-  const ratios = withMessages.map((it, at) => it / (without[at] ?? 1));
-  console.log(
-    `writers: ${middle(without).toFixed(0)}/s without, ${middle(withMessages).toFixed(0)}/s with a message each: ` +
-      `${middle(ratios).toFixed(2)} of it (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`,
-  );
+  console.log(`writers: ${middle(without).toFixed(0)} transactions/s of two statements`);
+  for (const [name, all] of ratios) {
+    const range = `${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)}`;
+    console.log(`  with ${name}: ${middle(all).toFixed(2)} of them (${range})`);
+  }
 }
 
 async function throughput(pool: pg.Pool, broker: Broker): Promise<void> {
@@ -111,6 +129,7 @@ const pool = new pg.Pool({ connectionString, max: CLIENTS + 2 });
 try {
   for (const statement of outbox.migrations()) await pool.query(statement);
   await pool.query('create table orders (id bigserial primary key, customer text, total numeric)');
+  await pool.query('create table events_by_hand (id bigserial primary key, body text)');
   await pool.query('create table stock (id integer primary key, pieces integer)');
   await pool.query('insert into stock select n, 1000000 from generate_series(0, 999) n');
   await using vhost = await createVhost(server);

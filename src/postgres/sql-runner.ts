@@ -1,8 +1,16 @@
 import { ConfigurationError } from '../errors.js';
 import { show } from '../util/checks.js';
 
-/** Runs one statement inside an open transaction. Resolves with its rows. */
-export type RunSql = (text: string, values: readonly (string | null)[]) => Promise<readonly Row[]>;
+/**
+ * Runs one statement inside an open transaction. Resolves with its rows.
+ *
+ * @param name - the connection may keep the statement prepared under this name, where its library has a way to say so
+ */
+export type RunSql = (
+  text: string,
+  values: readonly (string | null)[],
+  name?: string,
+) => Promise<readonly Row[]>;
 
 /** A row of a result. All our statements return text under lower-case names. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -63,7 +71,8 @@ function pgRootOf(shape: Shape): string | undefined {
 
 function runnerOf(shape: Shape): RunSql | undefined {
   if (isPostgresJs(shape))
-    return async (text, values) => rowsOf(await call(shape, 'unsafe', text, [...values]));
+    return async (text, values, name) =>
+      rowsOf(await call(shape, 'unsafe', text, [...values], name === undefined ? {} : { prepare: true }));
   if (isKnex(shape))
     return async (text, values) => rowsOf(await call(shape, 'raw', ...toBindings(text, values)));
   if (isPrisma(shape)) return (text, values) => runPrisma(shape, text, values);
@@ -73,12 +82,21 @@ function runnerOf(shape: Shape): RunSql | undefined {
     return async (text, values) => rowsOf(await call(shape, 'execute', toDrizzle(text, values)));
   const method = can(shape, 'execute') ? 'execute' : 'query';
   if (!can(shape, method)) return undefined;
-  return async (text, values) => rowsOf(await call(shape, method, text, [...values]));
+  const canPrepare = isPgClient(shape);
+  return async (text, values, name) => {
+    const named = name !== undefined && canPrepare;
+    const args = named ? [{ name, text, values: [...values] }] : [text, [...values]];
+    return rowsOf(await call(shape, method, ...args));
+  };
 }
 
 /** pg's Pool counts its clients. */
 export function isPgPool(shape: Shape): boolean {
   return can(shape, 'connect') && can(shape, 'query') && typeof shape.totalCount === 'number';
+}
+
+function isPgClient(shape: Shape): boolean {
+  return can(shape, 'query') && can(shape, 'escapeLiteral') && !can(shape, 'execute');
 }
 
 export function isPostgresJs(shape: Shape): boolean {

@@ -12,6 +12,9 @@ const bytes = queue('bytes', z.instanceof(Uint8Array), { codec: 'bytes' });
 
 const outbox = postgresOutbox([emails, orders, bytes]);
 
+/** The clients whose statements can be given a name, or be prepared. */
+const canPrepare = ['pg', 'postgres.js'];
+
 let db: TestDatabase;
 
 beforeAll(async () => {
@@ -70,6 +73,26 @@ describe.each(Object.keys(clients))('with %s', (name) => {
       if (undone) await expect(undone).rejects.toThrow('undone');
     });
     expect((await rows()).map((row) => row.message_id)).toEqual(['kept']);
+    await db.query('delete from leveret_outbox');
+    await client.close();
+  });
+
+  it('an outbox can keep its statement prepared, where the client can', async () => {
+    const client = await make(db.url);
+    const preparing = postgresOutbox([emails], { prepare: true });
+    const kept = 'create table kept as select statement from pg_prepared_statements';
+    await client.transaction(async (tx) => {
+      await preparing.send(tx, emails, { to: 'a' }, { messageId: 'now' });
+      await preparing.send(tx, emails, { to: 'b' }, { messageId: 'now, again' });
+      await preparing.send(tx, emails, { to: 'c' }, { messageId: 'later', delayMs: 60_000 });
+      await client.run(tx, kept);
+    });
+    const statements = await db.query(
+      `select from kept where statement like 'insert into "leveret_outbox"%'`,
+    );
+    expect(statements).toHaveLength(canPrepare.includes(name) ? 2 : 0);
+    expect((await rows()).map((row) => row.message_id)).toEqual(['now', 'now, again', 'later']);
+    await db.query('drop table kept');
     await db.query('delete from leveret_outbox');
     await client.close();
   });
