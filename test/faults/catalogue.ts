@@ -421,11 +421,16 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
     {
       id: 'far-away',
       fault: 'The server is 100 ms away',
-      promise: '50 bound consumers are set up within 2 s, at the start and after a reconnect',
+      promise:
+        '50 bound consumers are set up, and the first sends of 50 producers confirmed, within 2 s, at the start and after a reconnect',
       heldBy: [
         rabbitmq(
           'misuse/far-away',
           'fifty bound consumers are set up within 2 s over a round trip of 100 ms, at the start and after a reconnect',
+        ),
+        rabbitmq(
+          'misuse/far-away',
+          'the first sends of fifty producers are confirmed within 2 s over a round trip of 100 ms, at the start and after a reconnect',
         ),
       ],
     },

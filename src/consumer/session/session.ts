@@ -1,5 +1,6 @@
 import type { QueueType } from '../../contracts/types.js';
 import type { VerdictTrace } from '../../diagnostics/consume.js';
+import { openDeclared } from '../../transport/declarations/declaring-channel.js';
 import {
   type Channel,
   type ConsumeOptions,
@@ -91,25 +92,15 @@ export class Session {
   /** Opens the channel, and declares. Rejects with a `TransportError`, or a `TopologyError`. */
   async #openChannel(link: Link): Promise<Channel> {
     let isDeclaring = true;
-    let channel: Channel | undefined;
     const onClosed = (error: TransportError) => {
       if (!isDeclaring) this.end(error);
     };
-    const open = async () => {
-      if (!channel?.isOpen) channel = await link.openChannel({ confirms: false, onClosed });
-      return channel;
-    };
-    try {
-      await open();
-      await this.#options.declare?.(open);
-      const opened = await open();
-      isDeclaring = false;
-      this.#channel = opened;
-      return opened;
-    } catch (error) {
-      await channel?.close();
-      throw error;
-    }
+    this.#channel = await openDeclared(
+      () => link.openChannel({ confirms: false, onClosed }),
+      async (openChannel) => this.#options.declare?.(openChannel),
+    );
+    isDeclaring = false;
+    return this.#channel;
   }
 
   /** False once the channel is gone or abandoned: verdicts on its deliveries have no effect any more. */

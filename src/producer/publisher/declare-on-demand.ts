@@ -1,6 +1,6 @@
 import type { Contract } from '../../contracts/types.js';
 import { declarerOf } from '../../transport/declarations/declarer.js';
-import type { Link } from '../../transport/port.js';
+import type { Channel, Link } from '../../transport/port.js';
 import type { PendingSend } from './pending-send.js';
 
 /** How often in a row the channel may be closed because the exchange is missing, before the exchange counts as missing. */
@@ -82,12 +82,14 @@ export class DeclareOnDemand {
   /**
    * Declares the contract. Rejects with a `TopologyError` when that is refused, and with a `TransportError` when it may work
    * later.
+   *
+   * @param openChannel - opens the caller's own channel for it; absent: on the declarer's, which others wait for
    */
-  async declare(link: Link): Promise<void> {
+  async declare(link: Link, openChannel?: () => Promise<Channel>): Promise<void> {
     const { contract, onRestored } = this.#settings;
     const again = this.isStale;
     if (again) declarerOf(link).forget();
-    if (contract) await declarerOf(link).declare(contract, { again });
+    if (contract) await declarerOf(link).declare(contract, { again, openChannel });
     const isRestored = this.#isMissing && contract?.declare === true;
     this.#state = 'current';
     this.#isMissing = false;

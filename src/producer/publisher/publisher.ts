@@ -1,6 +1,7 @@
 import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../../errors.js';
 import { ConfirmWindow } from '../../transport/confirm-window.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
+import { openDeclared } from '../../transport/declarations/declaring-channel.js';
 import { classify } from '../../transport/failures.js';
 import {
   type ChannelOptions,
@@ -240,22 +241,14 @@ export class Publisher implements SlotHolder {
 
   async #open(delayMs: number): Promise<void> {
     this.#state = { status: 'opening' };
-    const { clock, connection, openChannel, slots } = this.#settings;
+    const { clock, connection, slots } = this.#settings;
     let link: Link | undefined;
     let slot: Slot | undefined;
     try {
       if (delayMs > 0) await sleep(clock, delayMs, this.#aborting.signal);
       link = await connection.link();
       slot = await slots?.acquire(this, link.channelMax);
-      await this.#demand.declare(link);
-      const window = new ConfirmWindow<PendingSend>();
-      const options: ChannelOptions = {
-        confirms: true,
-        onClosed: (error) => this.#channelClosed(window, error),
-        onConfirm: (tag, multiple, accepted) => this.#confirmed(window, tag, multiple, accepted),
-        onReturn: (returned) => this.#returned(window, returned),
-      };
-      const channel = await (openChannel ? openChannel(link, options) : link.openChannel(options));
+      const { channel, window } = await this.#openChannel(link);
       this.#state = { status: 'open', channel, window, openedAt: clock.now(), slot };
       this.#errors.obstacle = undefined;
       this.#refusals.reset();
@@ -268,6 +261,31 @@ export class Publisher implements SlotHolder {
       if (classify(error) === 'no-channel') slots?.exhausted();
       this.#openFailed(error, link);
     }
+  }
+
+  async #openChannel(
+    link: Link,
+  ): Promise<{ readonly channel: PublishingChannel; readonly window: ConfirmWindow<PendingSend> }> {
+    const { openChannel } = this.#settings;
+    let window = new ConfirmWindow<PendingSend>();
+    const nextOptions = (): ChannelOptions => {
+      const its = new ConfirmWindow<PendingSend>();
+      window = its;
+      return {
+        confirms: true,
+        onClosed: (error) => this.#channelClosed(its, error),
+        onConfirm: (tag, multiple, accepted) => this.#confirmed(its, tag, multiple, accepted),
+        onReturn: (returned) => this.#returned(its, returned),
+      };
+    };
+    if (openChannel) await this.#demand.declare(link);
+    const channel = openChannel
+      ? await openChannel(link, nextOptions())
+      : await openDeclared(
+          () => link.openChannel(nextOptions()),
+          (declaring) => this.#demand.declare(link, declaring),
+        );
+    return { channel, window };
   }
 
   #openFailed(error: unknown, link: Link | undefined): void {
