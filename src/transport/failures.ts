@@ -65,6 +65,13 @@ const FAILURES: readonly FailureRow[] = [
     text: /is down or inaccessible|is stopped by supervisor|due to timeout/,
     source: 'rabbit_amqqueue:priv_absent: nodedown, stopped, timeout',
   },
+  {
+    // Also of a stream that was declared a moment ago (measured on 3.10).
+    failure: 'unavailable',
+    codes: [406],
+    text: /does not have a (?:running )?replica on the local node/,
+    source: 'rabbit_stream_queue:check_queue_exists_in_local_node (3.x), rabbit_stream_queue:consume',
+  },
   { failure: 'missing', codes: [404], source: 'rabbit_amqqueue:not_found, rabbit_exchange:lookup_or_die' },
   { failure: 'locked', codes: [405], source: 'rabbit_amqqueue:check_exclusive_access' },
   {

@@ -38,6 +38,16 @@ const classes: readonly (readonly [replyCode: number, words: string, failure: Fa
   [404, "NOT_FOUND - queue 'q' in vhost '/' process is stopped by supervisor", 'unavailable'],
   [404, "NOT_FOUND - failed to perform operation on queue 'q' in vhost '/' due to timeout", 'unavailable'],
   [
+    406,
+    "PRECONDITION_FAILED - queue 'queue 'q' in vhost '/'' does not have a replica on the local node",
+    'unavailable',
+  ],
+  [
+    406,
+    "PRECONDITION_FAILED - stream queue 'q' in vhost '/' does not have a running replica on the local node",
+    'unavailable',
+  ],
+  [
     405,
     "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q' in vhost '/'. It could be …",
     'locked',

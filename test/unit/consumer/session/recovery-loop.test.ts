@@ -242,6 +242,16 @@ describe('a subscription that cannot begin', () => {
     expect([failure, log.at(-1)]).toEqual([undefined, 'opened']);
   });
 
+  it('waits for a stream that has only just been declared', async () => {
+    const link = connection.open();
+    const text = "PRECONDITION_FAILED - queue 'emails' does not have a replica on the local node";
+    refuse(link, 'consume', new TransportError(text, { replyCode: 406 }), 3);
+    subscribe();
+    await clock.pass(60_000);
+
+    expect([failure, log.at(-1)]).toEqual([undefined, 'opened']);
+  });
+
   it('tries again after anything that may pass', async () => {
     const link = connection.open();
     refuse(link, 'prefetch', new TransportError('the server did not answer'), 2);
