@@ -10,7 +10,7 @@ import type { Delivery, Link } from '../../transport/port.js';
 import { toTopologyError } from '../../transport/public-errors.js';
 import { type Clock, raceAbort, sleep } from '../../util/clock.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
-import { MAX_HOLD_MS } from '../settlement/settlement.js';
+import { MAX_HOLD_MS } from '../settlement/verdicts-in-progress.js';
 import { Session } from './session.js';
 import type { StreamPosition } from './stream-position.js';
 

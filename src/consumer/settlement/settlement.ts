@@ -1,5 +1,5 @@
 import type { QueueContract } from '../../contracts/types.js';
-import type { ConsumerTracer, TracedVerdict } from '../../diagnostics/consume.js';
+import type { ConsumerTracer } from '../../diagnostics/consume.js';
 import type { Events } from '../../events.js';
 import { isPastLastAttempt } from '../../messages/attempt.js';
 import type { Republisher } from '../../producer/republisher.js';
@@ -7,17 +7,14 @@ import type { Clock } from '../../util/clock.js';
 import type { DuplicateFilter } from '../delivery/duplicate-filter.js';
 import type { ReceivedMessage, Settler } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
-import { GivenUpMessages } from './given-up.js';
+import { DeadLetterPlacement } from './dead-letter-placement.js';
 import type { Outcome, OutcomeListener } from './outcome.js';
-import { RestingMessages } from './resting-messages.js';
-import { decide, isGivenUp } from './retry-decision.js';
 import type { Verdict } from './verdict.js';
+import { planOf, type TracedPlan, tracedVerdict, type VerdictPlan } from './verdict-plan.js';
+import { VerdictsInProgress } from './verdicts-in-progress.js';
 
 /** How long a message is held here if its copy could not be published, before it is requeued: a bare requeue would spin. */
 const SETBACK_MS = 1_000;
-
-/** How long a message may be held in this process, unacknowledged: the server takes it back after 30 minutes. */
-export const MAX_HOLD_MS = 20 * 60_000;
 
 export interface SettlementSettings {
   readonly contract: QueueContract;
@@ -41,17 +38,6 @@ export interface SettlementSettings {
     | undefined;
 }
 
-/**
- * A verdict as it is carried out: for a failed run, with the retry policy's decision. `forget`: the server does not have the
- * message any more.
- */
-type Plan =
-  | Exclude<Verdict, { readonly kind: 'retry' }>
-  | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs: number }
-  | { readonly kind: 'forget' };
-
-type TracedPlan = Exclude<Plan, { readonly kind: 'rest' }>;
-
 /** Counters of a consumer's verdicts. */
 export interface SettlementCounts {
   acked: number;
@@ -68,25 +54,32 @@ export interface SettlementCounts {
 export class Settlement implements Settler {
   readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
   readonly #settings: SettlementSettings;
-  readonly #givenUp: GivenUpMessages;
-  readonly #resting: RestingMessages;
-  readonly #publishing = new Set<Promise<void>>();
-  #isClosing = false;
+  readonly #inProgress: VerdictsInProgress;
+  readonly #deadLetters: DeadLetterPlacement;
 
   constructor(settings: SettlementSettings) {
     this.#settings = settings;
-    this.#givenUp = new GivenUpMessages(settings.clock);
-    this.#resting = new RestingMessages(settings.clock, (message) => done(message, false));
+    const { contract, republisher, events, clock } = settings;
+    const inProgress = new VerdictsInProgress(clock, (message) => done(message, false));
+    this.#inProgress = inProgress;
+    this.#deadLetters = new DeadLetterPlacement({
+      contract,
+      republisher,
+      events,
+      clock,
+      inProgress,
+      onPlaced: (message, error) => this.#placed(message, error),
+    });
   }
 
   /** Why dead letters cannot be published now. */
   get obstacle(): string | undefined {
-    return this.#givenUp.obstacle;
+    return this.#deadLetters.obstacle;
   }
 
   /** Settles a message that was given up on before and was redelivered. Returns false for any other. */
   settleGivenUp(message: ReceivedMessage): boolean {
-    const known = this.#givenUp.errorOf(message);
+    const known = this.#deadLetters.errorOf(message);
     return known !== undefined && message.settle({ kind: 'dead-letter', error: known.error });
   }
 
@@ -99,16 +92,16 @@ export class Settlement implements Settler {
   }
 
   settle(message: ReceivedMessage, verdict: Verdict): boolean {
-    const plan = this.#plan(message, verdict);
     const { tracer } = this.#settings;
-    // A message at rest has been seen by no handler, and comes back unchanged.
+    const plan = planOf(message, verdict, this.#settings);
     if (tracer?.hearsVerdicts && plan.kind !== 'rest') return this.#traced(tracer, message, plan, verdict);
     message.loopRun?.succeed();
     return this.#carryOut(message, plan);
   }
 
   #traced(tracer: ConsumerTracer, message: ReceivedMessage, plan: TracedPlan, verdict: Verdict): boolean {
-    const trace = tracer.verdict(message, this.#told(plan, verdict));
+    const isRequest = this.#settings.answerFailure !== undefined;
+    const trace = tracer.verdict(message, tracedVerdict(plan, verdict, isRequest));
     message.verdictTrace = trace;
     return trace.run(() => {
       message.loopRun?.succeed();
@@ -118,36 +111,8 @@ export class Settlement implements Settler {
     });
   }
 
-  /** The plan in the words of a trace. A request that failed is acknowledged as well, after its answer. */
-  #told(plan: TracedPlan, verdict: Verdict): TracedVerdict {
-    const reason = 'reason' in verdict ? verdict.reason : 'error' in verdict ? verdict.error : undefined;
-    const kinds = {
-      ack: 'ack',
-      answer: 'ack',
-      requeue: 'requeue',
-      reject: 'requeue',
-      retry: 'retry',
-      forget: 'retry',
-      'dead-letter': this.#settings.answerFailure ? 'ack' : 'dead-letter',
-    } as const;
-    return { verdict: kinds[plan.kind], delayMs: plan.kind === 'retry' ? plan.delayMs : undefined, reason };
-  }
-
-  /** What has to be done. A stale delivery needs no decision: the message will be redelivered. */
-  #plan(message: ReceivedMessage, verdict: Verdict): Plan {
-    if (verdict.kind !== 'retry') return verdict;
-    const { contract, clock, noAck } = this.#settings;
-    const { error, delayMs } = verdict;
-    if (!message.session.isLive) return { kind: 'retry', error, delayMs: delayMs ?? 0 };
-    // At most once: the server has forgotten the message already. A message that was given up on was handled all the same.
-    if (noAck && !isGivenUp(error)) return { kind: 'forget' };
-    const decision = decide(contract.retry, message, error, delayMs, clock.random);
-    if (decision.kind === 'dead-letter') return { kind: 'dead-letter', error };
-    return { kind: 'retry', error, delayMs: decision.delayMs };
-  }
-
   /** Returns false when the delivery is stale. */
-  #carryOut(message: ReceivedMessage, plan: Plan): boolean {
+  #carryOut(message: ReceivedMessage, plan: VerdictPlan): boolean {
     // A stale success is remembered, so that a redelivery is not handled again.
     if (plan.kind === 'ack') {
       const isDone = this.#ack(message);
@@ -187,36 +152,44 @@ export class Settlement implements Settler {
 
   /** The deliveries of a session are stale: none of its messages at rest can be requeued any more. */
   sessionLost(session: Session): void {
-    this.#resting.discard((message) => message.session === session);
+    this.#inProgress.sessionLost(session);
   }
 
   /** Discards the messages at rest without requeueing them: the channel is about to be closed. */
   abandon(): void {
-    this.#resting.discard(() => true);
+    this.#inProgress.abandon();
   }
 
   /** From now on no message rests, and {@link settled} awaits what is left. */
   finish(): Promise<void> {
-    this.#isClosing = true;
-    return this.settled();
+    return this.#inProgress.finish();
   }
 
   /** Ends the current rests, and resolves when every copy is confirmed or abandoned. */
-  async settled(): Promise<void> {
-    this.#resting.wakeAll();
-    while (this.#publishing.size > 0) await Promise.all(this.#publishing);
+  settled(): Promise<void> {
+    return this.#inProgress.settled();
   }
 
   #ack(message: ReceivedMessage): boolean {
-    const { memory, noAck } = this.#settings;
-    const { delivery, session } = message;
+    const isDone = this.#acknowledge(message, !this.#settings.noAck);
+    if (isDone) this.counts.acked++;
+    return isDone;
+  }
+
+  /**
+   * Acknowledges, unless the delivery is stale: then returns false.
+   *
+   * @param isRemembered - if the acknowledgement is lost, a redelivery of the message is not handled again
+   */
+  #acknowledge(message: ReceivedMessage, isRemembered: boolean): boolean {
+    const { memory } = this.#settings;
+    const { delivery, session, verdictTrace } = message;
     if (session.ack(delivery.deliveryTag)) {
-      this.counts.acked++;
-      if (!noAck) memory.acked(delivery);
-      if (message.verdictTrace) session.traceAck(message.verdictTrace);
+      if (isRemembered) memory.acked(delivery);
+      if (verdictTrace) session.traceAck(verdictTrace);
       return true;
     }
-    if (!noAck) memory.stale(delivery);
+    if (isRemembered) memory.stale(delivery);
     done(message, false);
     return this.#stale();
   }
@@ -239,116 +212,54 @@ export class Settlement implements Settler {
 
   /** Retries through a copy on the server, which carries the attempt count and waits there. */
   #tryAgain(message: ReceivedMessage, delayMs: number): void {
-    const { contract, republisher, clock } = this.#settings;
+    const { contract, clock } = this.#settings;
     if (contract.exclusive) {
       // Only the queue's own connection can bind it, and that one does not publish; it also dies with that connection.
-      this.#rest(message, delayMs, () =>
-        this.#publish(message, republisher.retry(message, contract, undefined), () => {}),
-      );
+      this.#inProgress.rest(message, delayMs, () => this.#publishRetry(message, undefined));
       return;
     }
-    const dueAt = delayMs > 0 ? clock.now() + delayMs : undefined;
-    this.#publish(message, republisher.retry(message, contract, dueAt), () => {}, dueAt);
+    this.#publishRetry(message, delayMs > 0 ? clock.now() + delayMs : undefined);
+  }
+
+  #publishRetry(message: ReceivedMessage, dueAt: number | undefined): void {
+    const { contract, republisher } = this.#settings;
+    // Not remembered as done: the copy has the same id and body, and would be taken for a redelivery of the original.
+    const then = () => void this.#acknowledge(message, false);
+    this.#whenPublished(message, republisher.retry(message, contract, dueAt), then, dueAt);
   }
 
   #deadLetter(message: ReceivedMessage, error: unknown): void {
-    const { contract, events, answerFailure } = this.#settings;
+    const { contract, answerFailure } = this.#settings;
     const { deadLetter } = contract;
     if (answerFailure) {
       this.#answered(message, answerFailure(message, error), 'failed', error);
       return;
     }
     this.#tell(message, 'dead-lettered', error);
-    if (deadLetter === undefined) {
-      this.counts.deadLettered++;
-      const { id, attempt } = message;
-      events.emit('dead-lettered', {
-        queue: contract.name,
-        deadLetterQueue: undefined,
-        messageId: id,
-        attempt,
-        error,
-      });
-      done(message, message.session.drop(message.delivery.deliveryTag));
+    if (deadLetter !== undefined) {
+      this.#deadLetters.place(message, error, deadLetter);
       return;
     }
-    this.#place(message, error, deadLetter);
+    this.#deadLettered(message, error);
+    done(message, message.session.drop(message.delivery.deliveryTag));
   }
 
-  /** Publishes the dead letter, and acknowledges once that is confirmed. */
-  #place(message: ReceivedMessage, error: unknown, deadLetterQueue: string): void {
-    const { contract, republisher, events, memory, noAck } = this.#settings;
-    const { failedAt } = this.#givenUp.failedAt(message);
-    const placed = () => {
-      this.counts.deadLettered++;
-      this.#givenUp.forget(message);
-      const { session, delivery, verdictTrace, id, attempt } = message;
-      events.emit('dead-lettered', {
-        queue: contract.name,
-        deadLetterQueue,
-        messageId: id,
-        attempt,
-        error,
-      });
-      // Remembered as done: if the acknowledgement is lost, nothing is left to do for the message.
-      if (session.ack(delivery.deliveryTag)) {
-        if (!noAck) memory.acked(delivery);
-        if (verdictTrace) session.traceAck(verdictTrace);
-        return;
-      }
-      if (!noAck) memory.stale(delivery);
-      done(message, false);
-      this.#stale();
-    };
-    const published = republisher.deadLetter(message, contract, error, failedAt);
-    const settled = published
-      .then(placed, (reason: unknown) => this.#notPlaced(message, error, deadLetterQueue, reason))
-      .finally(() => this.#publishing.delete(settled));
-    this.#publishing.add(settled);
+  #placed(message: ReceivedMessage, error: unknown): void {
+    this.#deadLettered(message, error);
+    // Remembered as done: if the acknowledgement is lost, nothing is left to do for the message.
+    this.#acknowledge(message, !this.#settings.noAck);
   }
 
-  /** Keeps the message, whose handler must not run again, and retries after a pause. */
-  #notPlaced(message: ReceivedMessage, error: unknown, deadLetterQueue: string, given: unknown): void {
+  #deadLettered({ id, attempt }: ReceivedMessage, error: unknown): void {
     const { contract, events } = this.#settings;
-    const reason = given instanceof Error ? given : new Error(String(given));
-    const { failedAt, keptMs } = this.#givenUp.failedAt(message);
-    const delayMs = this.#givenUp.notPlaced(message, error, failedAt, reason);
-    const { id, attempt, session, delivery, verdictTrace } = message;
-    verdictTrace?.fail(reason);
-    events.emit('dead-letter-failed', {
+    this.counts.deadLettered++;
+    events.emit('dead-lettered', {
       queue: contract.name,
-      deadLetterQueue,
+      deadLetterQueue: contract.deadLetter,
       messageId: id,
       attempt,
-      error: reason,
-      delayMs,
+      error,
     });
-    // The server would soon close the channel, with everything on it. A redelivery of the message is recognised.
-    const isKeptTooLong = keptMs + delayMs > MAX_HOLD_MS * Math.ceil((keptMs + 1) / MAX_HOLD_MS);
-    if (this.#isClosing) session.requeueFailed(delivery.deliveryTag);
-    else if (isKeptTooLong) session.requeueUnseen(delivery.deliveryTag);
-    else this.#rest(message, delayMs, () => this.#place(message, error, deadLetterQueue));
-  }
-
-  /** Acknowledges once the copy is confirmed; otherwise the message is requeued when its time comes, and not at once. */
-  #publish(
-    message: ReceivedMessage,
-    published: Promise<void>,
-    onPublished: () => void,
-    dueAt?: number,
-  ): void {
-    const then = () => {
-      onPublished();
-      // Not remembered as done: the copy has the same id and body, and would be taken for a redelivery of the original.
-      const { session, delivery, verdictTrace } = message;
-      if (session.ack(delivery.deliveryTag)) {
-        if (verdictTrace) session.traceAck(verdictTrace);
-        return;
-      }
-      done(message, false);
-      this.#stale();
-    };
-    this.#whenPublished(message, published, then, dueAt);
   }
 
   /** Acknowledges a request once its answer is confirmed. It is remembered: an answered request need not run again. */
@@ -366,37 +277,23 @@ export class Settlement implements Settler {
     else then();
   }
 
-  /** A message that cannot be published is requeued. */
+  /** A message that cannot be published is requeued when its time comes, and not at once. */
   #whenPublished(
     message: ReceivedMessage,
     published: Promise<void>,
     then: () => void,
     dueAt = Number.NEGATIVE_INFINITY,
   ): void {
-    const giveBack = (error: unknown) => {
+    this.#inProgress.published(published, then, (error) => {
       message.verdictTrace?.fail(error);
       const restMs = Math.max(SETBACK_MS, dueAt - this.#settings.clock.now());
-      this.#rest(message, restMs, () => this.#giveBack(message));
-    };
-    const done = published.then(then, giveBack).finally(() => this.#publishing.delete(done));
-    this.#publishing.add(done);
+      this.#inProgress.rest(message, restMs, () => this.#giveBack(message));
+    });
   }
 
   #giveBack(message: ReceivedMessage): void {
     if (this.#settings.hold?.(message, 0)) return;
     message.session.requeueFailed(message.delivery.deliveryTag);
-  }
-
-  #rest(message: ReceivedMessage, delayMs: number, then: () => void): void {
-    if (!message.session.isLive) {
-      done(message, false);
-      return;
-    }
-    if (delayMs <= 0 || this.#isClosing) {
-      then();
-      return;
-    }
-    this.#resting.rest(message, Math.min(MAX_HOLD_MS, delayMs), then);
   }
 }
 
