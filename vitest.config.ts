@@ -35,7 +35,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     // A busy machine is no reason to fail: what has a limit of its own names it.
-    expect: { requireAssertions: true, poll: { timeout: 10_000 } },
+    expect: { requireAssertions: true, poll: { timeout: 10_000, interval: 10 } },
     projects: [
       {
         extends: true,

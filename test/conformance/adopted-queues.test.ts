@@ -2,7 +2,7 @@ import { queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
-import { Seen, until } from './helpers.js';
+import { Seen } from './helpers.js';
 import { Peer } from './port/peer.js';
 import { suite } from './suite.js';
 
@@ -25,7 +25,7 @@ for (const type of ['quorum', 'classic'] as const) {
         });
         await consumer.ready;
         await broker.producer(adopted).send({ number: 17 });
-        await until(() => consumer.stats.deadLettered === 1);
+        await expect.poll(() => consumer.stats.deadLettered).toBe(1);
         expect(attempts).toEqual([1, 2]);
         expect(await broker.stats('invoices.dead')).toMatchObject({ messages: 1 });
         expect(await broker.deadLetters(adopted).list()).toMatchObject([
@@ -66,7 +66,7 @@ suite('a message that is out of attempts, whose dead-letter queue is gone', {
     await consumer.ready;
     await broker.delete(queue('graveyard', z.unknown(), { declare: false }));
     await broker.producer(adopted).send({ number: 17 });
-    await until(() => events.of('dead-letter-failed').length >= 2);
+    await expect.poll(() => events.of('dead-letter-failed').length).toBeGreaterThanOrEqual(2);
     expect(events.of('dead-letter-failed')[0]).toMatchObject({
       queue: 'invoices',
       deadLetterQueue: 'graveyard',
@@ -78,7 +78,7 @@ suite('a message that is out of attempts, whose dead-letter queue is gone', {
       consumers: [{ queue: 'invoices', error: expect.stringContaining('graveyard') }],
     });
     await broker.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
-    await until(() => consumer.stats.deadLettered === 1);
+    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
     expect(runs).toBe(2);
     expect(broker.health().status).toBe('up');
     expect(await broker.stats('graveyard')).toMatchObject({ messages: 1 });
@@ -99,11 +99,11 @@ suite('a message that is out of attempts, whose dead-letter queue is gone', {
     await consumer.ready;
     await other.delete(queue('graveyard', z.unknown(), { declare: false }));
     await other.producer(adopted).send({ number: 17 });
-    await until(() => events.of('dead-letter-failed').length > 0);
+    await expect.poll(() => events.of('dead-letter-failed').length).toBeGreaterThan(0);
     breakable.cut();
-    await until(() => events.of('disconnected').length > 0);
+    await expect.poll(() => events.of('disconnected').length).toBeGreaterThan(0);
     await other.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
-    await until(() => consumer.stats.deadLettered === 1);
+    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
     expect(runs).toBe(2);
   },
 });
@@ -125,13 +125,13 @@ for (const type of ['quorum', 'classic'] as const) {
       await dying.consumer(adopted, handler).ready;
       await next.delete(queue('graveyard', z.unknown(), { declare: false }));
       await next.producer(adopted).send({ number: 17 });
-      await until(() => events.of('dead-letter-failed').length > 0);
+      await expect.poll(() => events.of('dead-letter-failed').length).toBeGreaterThan(0);
       await next.declare(queue('graveyard', z.unknown(), { deadLetter: false }));
       const successor = next.consumer(adopted, handler);
       await successor.ready;
       void dying.close({ timeoutMs: 1 });
       breakable.cut();
-      await until(async () => (await next.stats('graveyard')).messages === 1);
+      await expect.poll(async () => (await next.stats('graveyard')).messages).toBe(1);
       expect(runs).toBe(2);
       expect(successor.stats.acked).toBe(0);
     },
@@ -162,7 +162,7 @@ suite('the dead letters of one queue that are the work of another', {
       throw new Error('broken');
     });
     await broker.producer(orders).send({ number: 1 });
-    await until(() => consumer.stats.deadLettered === 1);
+    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
     expect(await broker.deadLetters(orders).list()).toMatchObject([{ body: { number: 1 } }]);
   },
 
@@ -182,7 +182,7 @@ suite('the dead letters of one queue that are the work of another', {
       throw new Error('broken');
     });
     await broker.producer(orders).send({ number: 1 });
-    await until(() => consumer.stats.deadLettered === 1);
+    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
     expect(attempts).toEqual([1, 2]);
   },
 });
@@ -205,13 +205,13 @@ suite('a message that the server moves to another work queue', {
     });
     await moving.ready;
     await broker.producer(first).send({ number: 1 });
-    await until(() => moving.state.status === 'paused');
+    await expect.poll(() => moving.state.status).toBe('paused');
     const attempts: number[] = [];
     const consumer = broker.consumer(second, ({ attempt }) => {
       attempts.push(attempt);
       throw new Error('nor for us');
     });
-    await until(() => consumer.stats.deadLettered === 1);
+    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
     expect(attempts).toEqual([1, 2, 3]);
   },
 });
@@ -236,15 +236,15 @@ suite("another client's headers", {
     await using peer = new Peer(bench.target);
     const properties = { headers: given, contentType: 'application/json' };
     await (await peer.channel()).publish('imports', '{"number":1}', { properties });
-    await until(() => events.of('dead-lettered').length === 1);
-    await until(async () => (await broker.deadLetters(imports).replay()).replayed === 1);
-    await until(() => events.of('dead-lettered').length === 2);
+    await expect.poll(() => events.of('dead-lettered').length).toBe(1);
+    await expect.poll(async () => (await broker.deadLetters(imports).replay()).replayed).toBe(1);
+    await expect.poll(() => events.of('dead-lettered').length).toBe(2);
     const all = seen.messages.map(({ attempt, headers }) => ({ attempt, headers: { ...headers } }));
     expect(all).toEqual([1, 2, 1, 2].map((attempt) => ({ attempt, headers: given })));
     await consumer.close();
     const dead = new Seen<unknown>();
     broker.consumer(queue('imports.dead', z.unknown(), { declare: false, deadLetter: false }), dead.handler);
-    await until(() => dead.messages.length === 1);
+    await expect.poll(() => dead.messages.length).toBe(1);
     expect({ ...dead.messages[0]?.headers }).toMatchObject({ ...given, 'leveret-attempt': 2 });
   },
 });

@@ -2,7 +2,7 @@ import { queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
-import { gate, Seen, until } from './helpers.js';
+import { gate, Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const soon = { attempts: 2, initialDelayMs: 5, jitter: false } as const;
@@ -24,7 +24,7 @@ for (const contract of [readings, classic]) {
         },
         { size: 4, maxWaitMs: 600 },
       );
-      await until(() => consumer.stats.acked === 10);
+      await expect.poll(() => consumer.stats.acked).toBe(10);
       expect(batches).toEqual([
         [1, 2, 3, 4],
         [5, 6, 7, 8],
@@ -49,7 +49,7 @@ for (const contract of [readings, classic]) {
         },
         { size: 4, maxWaitMs: 20 },
       );
-      await until(() => consumer.stats.acked === 3 && consumer.stats.deadLettered === 1);
+      await expect.poll(() => consumer.stats).toMatchObject({ acked: 3, deadLettered: 1 });
       expect(seen.sort()).toEqual(['1/1', '2/1', '2/2', '3/1', '4/1']);
     },
 
@@ -64,7 +64,7 @@ for (const contract of [readings, classic]) {
         },
         { size: 2, maxWaitMs: 20 },
       );
-      await until(() => consumer.stats.deadLettered === 2);
+      await expect.poll(() => consumer.stats.deadLettered).toBe(2);
       expect(events.of('handler-error')).toHaveLength(4);
       expect(await broker.stats(`${contract.name}.dead`)).toMatchObject({ messages: 2 });
     },
@@ -82,7 +82,7 @@ for (const contract of [readings, classic]) {
         },
         { size: 2, maxWaitMs: 5_000 },
       );
-      await until(() => consumer.stats.acked === 2 && consumer.stats.deadLettered === 1);
+      await expect.poll(() => consumer.stats).toMatchObject({ acked: 2, deadLettered: 1 });
       expect(batches).toEqual([[1, 3]]);
     },
 
@@ -91,14 +91,14 @@ for (const contract of [readings, classic]) {
       await broker.producer(contract).sendAll(upTo(5));
       const held = gate();
       const consumer = broker.batchConsumer(contract, () => held.opened, { size: 3, maxWaitMs: 60_000 });
-      await until(() => consumer.stats.inFlight === 3 && consumer.stats.waiting === 2);
+      await expect.poll(() => consumer.stats).toMatchObject({ inFlight: 3, waiting: 2 });
       const closing = consumer.close();
-      await until(async () => (await broker.stats(contract)).messages === 2);
+      await expect.poll(async () => (await broker.stats(contract)).messages).toBe(2);
       held.open();
       expect(await closing).toEqual({ clean: true });
       const seen = new Seen<number>();
       broker.consumer(contract, seen.handler);
-      await until(() => seen.messages.length === 2);
+      await expect.poll(() => seen.messages.length).toBe(2);
       expect(seen.bodies).toEqual([4, 5]);
     },
   });

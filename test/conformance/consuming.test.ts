@@ -2,7 +2,7 @@ import { DeadLetter, exchange, queue, RetryLater } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
-import { gate, Seen, until } from './helpers.js';
+import { gate, Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const soon = { attempts: 3, initialDelayMs: 5, jitter: false } as const;
@@ -17,7 +17,7 @@ for (const contract of [jobs, classic]) {
       const consumer = broker.consumer(contract, seen.handler);
       await consumer.ready;
       for (const n of [1, 2, 3]) await broker.producer(contract).send({ n });
-      await until(() => consumer.stats.acked === 3);
+      await expect.poll(() => consumer.stats.acked).toBe(3);
       expect(seen.bodies).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
       await consumer.close();
       expect(await broker.stats(contract)).toEqual({ messages: 0, consumers: 0 });
@@ -33,7 +33,7 @@ for (const contract of [jobs, classic]) {
       const consumer = broker.consumer(even, seen.handler);
       await consumer.ready;
       for (const n of [1, 2]) await broker.producer(contract).send({ n });
-      await until(() => consumer.stats.acked === 1 && consumer.stats.deadLettered === 1);
+      await expect.poll(() => consumer.stats).toMatchObject({ acked: 1, deadLettered: 1 });
       expect(seen.bodies).toEqual([{ n: 2 }]);
     },
 
@@ -45,7 +45,7 @@ for (const contract of [jobs, classic]) {
         if (attempt < 3) throw new Error('not yet');
       });
       await broker.producer(contract).send({ n: 1 });
-      await until(() => consumer.stats.acked === 1);
+      await expect.poll(() => consumer.stats.acked).toBe(1);
       expect(attempts).toEqual([1, 2, 3]);
     },
 
@@ -58,7 +58,7 @@ for (const contract of [jobs, classic]) {
         throw new Error('never');
       });
       const { messageId } = await broker.producer(contract).send({ n: 1 });
-      await until(() => events.of('dead-lettered').length === 1);
+      await expect.poll(() => events.of('dead-lettered').length).toBe(1);
       expect(runs).toBe(3);
       expect(events.of('handler-error')).toHaveLength(3);
       expect(events.of('dead-lettered')).toMatchObject([
@@ -76,7 +76,7 @@ for (const contract of [jobs, classic]) {
         if (attempt === 1) throw new RetryLater({ delayMs: 1 });
       });
       await broker.producer(contract).sendAll([{ n: 1 }, { n: 2 }]);
-      await until(() => consumer.stats.acked === 1 && consumer.stats.deadLettered === 1);
+      await expect.poll(() => consumer.stats).toMatchObject({ acked: 1, deadLettered: 1 });
       expect(attempts.sort()).toEqual(['1/1', '2/1', '2/2']);
     },
 
@@ -88,7 +88,7 @@ for (const contract of [jobs, classic]) {
         if (!message.redelivered) message.requeue();
       });
       await broker.producer(contract).send({ n: 1 });
-      await until(() => consumer.stats.acked === 1);
+      await expect.poll(() => consumer.stats.acked).toBe(1);
       expect(seen).toEqual([false, true]);
     },
 
@@ -100,7 +100,7 @@ for (const contract of [jobs, classic]) {
         two.consumer(contract, second.handler).ready,
       ]);
       for (let n = 0; n < 10; n++) await one.producer(contract).send({ n });
-      await until(() => first.messages.length + second.messages.length === 10);
+      await expect.poll(() => first.messages.length + second.messages.length).toBe(10);
       expect([first.messages.length, second.messages.length]).toEqual([5, 5]);
     },
 
@@ -109,14 +109,14 @@ for (const contract of [jobs, classic]) {
       const held = gate();
       const consumer = broker.consumer(contract, () => held.opened, { prefetch: 10 });
       await broker.producer(contract).sendAll([{ n: 1 }, { n: 2 }, { n: 3 }]);
-      await until(() => consumer.stats.inFlight === 1 && consumer.stats.waiting === 2);
+      await expect.poll(() => consumer.stats).toMatchObject({ inFlight: 1, waiting: 2 });
       const closing = consumer.close();
-      await until(async () => (await broker.stats(contract)).messages === 2);
+      await expect.poll(async () => (await broker.stats(contract)).messages).toBe(2);
       held.open();
       expect(await closing).toEqual({ clean: true });
       const seen = new Seen<{ n: number }>();
       broker.consumer(contract, seen.handler);
-      await until(() => seen.messages.length === 2);
+      await expect.poll(() => seen.messages.length).toBe(2);
       expect(seen.messages.map(({ body, redelivered }) => [body.n, redelivered])).toEqual([
         [2, true],
         [3, true],
@@ -132,7 +132,7 @@ for (const contract of [jobs, classic]) {
       await broker.producer(contract).send({ n: 1 });
       expect(await broker.stats(contract)).toEqual({ messages: 1, consumers: 0 });
       await consumer.resume();
-      await until(() => seen.messages.length === 1);
+      await expect.poll(() => seen.messages.length).toBe(1);
       expect(consumer.state.status).toBe('running');
     },
 
@@ -142,9 +142,9 @@ for (const contract of [jobs, classic]) {
       const seen = new Seen<{ n: number }>();
       await broker.consumer(contract, seen.handler).ready;
       await other.delete(contract);
-      await until(() => events.of('consumer-recovered').length === 1);
+      await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
       await other.producer(contract).send({ n: 1 });
-      await until(() => seen.messages.length === 1);
+      await expect.poll(() => seen.messages.length).toBe(1);
       expect(seen.bodies).toEqual([{ n: 1 }]);
     },
 
@@ -156,7 +156,7 @@ for (const contract of [jobs, classic]) {
       const loose = queue(contract.name, z.object({ n: z.string() }), { declare: false });
       await broker.declare(contract);
       const { messageId } = await broker.producer(loose).send({ n: 'one' });
-      await until(() => events.of('dead-lettered').length === 1);
+      await expect.poll(() => events.of('dead-lettered').length).toBe(1);
       expect(events.of('invalid-message')).toMatchObject([{ messageId, issues: [{ path: ['n'] }] }]);
       expect(seen.messages).toEqual([]);
     },
@@ -177,9 +177,9 @@ for (const contract of [jobs, classic]) {
       );
       const { failed } = await broker.producer(contract).sendAll([1, 2, 3, 4, 5].map((n) => ({ n })));
       expect(failed).toEqual([]);
-      await until(() => running === 3);
+      await expect.poll(() => running).toBe(3);
       held.open();
-      await until(() => consumer.stats.acked === 5);
+      await expect.poll(() => consumer.stats.acked).toBe(5);
       expect(most).toBe(3);
     },
 
@@ -188,7 +188,7 @@ for (const contract of [jobs, classic]) {
       await broker.producer(contract).sendAll([{ n: 1 }, { n: 2 }]);
       const held = gate();
       const consumer = broker.consumer(contract, () => held.opened, { noAck: true });
-      await until(() => consumer.stats.waiting === 1);
+      await expect.poll(() => consumer.stats.waiting).toBe(1);
       expect(await broker.stats(contract)).toMatchObject({ messages: 0 });
       held.open();
     },
@@ -206,7 +206,7 @@ for (const contract of [jobs, classic]) {
       );
       await consumer.ready;
       for (const n of [1, 2, 3]) await broker.producer(contract).send({ n });
-      await until(() => consumer.stats.deadLettered === 2);
+      await expect.poll(() => consumer.stats.deadLettered).toBe(2);
       const letters = await broker.deadLetters(contract).list();
       expect(letters.map(({ body, error }) => `${body.n} ${error.message}`).sort()).toEqual([
         '1 hopeless',
@@ -220,7 +220,7 @@ for (const contract of [jobs, classic]) {
       await broker.consumer(contract, low.handler).ready;
       await broker.consumer(contract, high.handler, { priority: 5 }).ready;
       for (const n of [1, 2, 3]) await broker.producer(contract).send({ n });
-      await until(() => high.messages.length === 3);
+      await expect.poll(() => high.messages.length).toBe(3);
       expect(low.messages).toEqual([]);
     },
 
@@ -234,10 +234,10 @@ for (const contract of [jobs, classic]) {
         if (body.n === 2) break;
       }
       // The current message is requeued, and so are the unseen ones.
-      await until(async () => (await broker.stats(contract)).messages === 2);
+      await expect.poll(async () => (await broker.stats(contract)).messages).toBe(2);
       const seen = new Seen<{ n: number }>();
       broker.consumer(contract, seen.handler);
-      await until(() => seen.messages.length === 2);
+      await expect.poll(() => seen.messages.length).toBe(2);
       expect(found).toEqual([1, 2]);
       // Before 4.3 it may also count that it was delivered once more on the way out.
       const again = seen.messages.find(({ body }) => body.n === 2);

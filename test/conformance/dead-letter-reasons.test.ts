@@ -9,7 +9,7 @@ import {
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
-import { unreadable, until } from './helpers.js';
+import { unreadable } from './helpers.js';
 import { Peer } from './port/peer.js';
 import { type Case, suite } from './suite.js';
 
@@ -21,7 +21,9 @@ async function lettersOf(
   contract: QueueContract<typeof Job>,
   count = 1,
 ): Promise<DeadLetterEntry<{ n: number }>[]> {
-  await until(async () => (await broker.stats(contract.deadLetter ?? '')).messages >= count, 'dead letters');
+  await expect
+    .poll(async () => (await broker.stats(contract.deadLetter ?? '')).messages, { message: 'dead letters' })
+    .toBeGreaterThanOrEqual(count);
   return broker.deadLetters(contract).list();
 }
 
@@ -86,7 +88,7 @@ for (const type of ['quorum', 'classic'] as const) {
       await using peer = new Peer(bench.target);
       const probe = await peer.channel();
       const consumer = await probe.consume('jobs', 1);
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       probe.channel.reject(1, { requeue: false });
       const [letter] = await lettersOf(broker, jobs);
       expectReason(letter, 'rejected', /^A consumer of 'jobs' rejected it/);
@@ -102,7 +104,7 @@ for (const type of ['quorum', 'classic'] as const) {
       const probe = await peer.channel();
       const consumer = await probe.consume('jobs', 1);
       for (const at of [1, 2, 3]) {
-        await until(() => consumer.received.length === at);
+        await expect.poll(() => consumer.received.length).toBe(at);
         probe.channel.reject(at, { requeue: true });
       }
       const [letter] = await lettersOf(broker, jobs);
@@ -110,7 +112,7 @@ for (const type of ['quorum', 'classic'] as const) {
       expect(letter?.attempt).toBe(3);
       // Replayed, it has all of its deliveries before it again.
       await broker.deadLetters(jobs).replay();
-      await until(() => consumer.received.length === 4);
+      await expect.poll(() => consumer.received.length).toBe(4);
       expect(consumer.received[3]?.redelivered).toBe(false);
     };
   } else {
@@ -155,7 +157,7 @@ suite('a message that a consumer gives up', {
     broker.consumer(jobs, () => {
       throw new RangeError('x'.repeat(5_000));
     });
-    await until(() => events.of('dead-lettered').length === 1);
+    await expect.poll(() => events.of('dead-lettered').length).toBe(1);
     const letter = await probe.take('jobs.dead');
     expect(letter.text).toBe('{"n":1}');
     expect(letter.properties).toMatchObject({ messageId: 'm', correlationId: 'c' });
@@ -200,7 +202,7 @@ suite('a message that a consumer gives up', {
     let runs = 0;
     broker.consumer(lists, () => void runs++);
     await broker.producer(loose).send(Array.from({ length: 50 }, (_, at) => `${at}`));
-    await until(() => events.of('dead-lettered').length === 1);
+    await expect.poll(() => events.of('dead-lettered').length).toBe(1);
     const [letter] = await broker.deadLetters(lists).list();
     expect(letter?.error.code).toBe('INVALID_BODY');
     expect(letter?.issues).toHaveLength(20);

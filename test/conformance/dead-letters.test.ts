@@ -2,7 +2,7 @@ import { type Broker, DeadLetter, type DeadLetterEntry, exchange, queue } from '
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
-import { gate, Seen, until } from './helpers.js';
+import { gate, Seen } from './helpers.js';
 import { Peer } from './port/peer.js';
 import { type Bench, suite } from './suite.js';
 
@@ -26,9 +26,9 @@ async function fail(
     throw new TypeError(`cannot do ${body.n}`);
   });
   await consumer.ready;
-  await until(
-    async () => (await broker.stats(contract.deadLetter ?? '')).messages === before + numbers.length,
-  );
+  await expect
+    .poll(async () => (await broker.stats(contract.deadLetter ?? '')).messages)
+    .toBe(before + numbers.length);
   await consumer.close();
 }
 
@@ -41,7 +41,7 @@ async function bodiesIn(bench: Bench, name: string, count: number): Promise<unkn
     queue(name, z.unknown(), { declare: false, deadLetter: false }),
     seen.handler,
   );
-  await until(() => seen.messages.length >= count);
+  await expect.poll(() => seen.messages.length).toBeGreaterThanOrEqual(count);
   await consumer.close();
   return [...seen.bodies];
 }
@@ -66,7 +66,7 @@ suite('a message without an id', {
     });
     await using peer = new Peer(bench.target);
     await (await peer.channel()).publish('scans', '{"n":1}');
-    await until(() => events.of('dead-lettered').length === 1);
+    await expect.poll(() => events.of('dead-lettered').length).toBe(1);
     expect(seen).toEqual([undefined, undefined, undefined]);
     expect(events.of('dead-lettered')[0]?.messageId).toBeUndefined();
     const letters = await broker.deadLetters(scans).list();
@@ -89,7 +89,7 @@ suite('a list of dead letters', {
       [bound, 'eu.created'],
       [expiring, 'us.created'],
     ] as const) {
-      await until(async () => (await broker.stats(contract.deadLetter ?? '')).messages === 1);
+      await expect.poll(async () => (await broker.stats(contract.deadLetter ?? '')).messages).toBe(1);
       const letters = await broker.deadLetters(contract).list();
       expect(letters).toMatchObject([{ headers: { tenant: 'acme' }, exchange: 'events', routingKey }]);
     }
@@ -142,7 +142,7 @@ suite('a list of dead letters', {
     const probe = await peer.channel();
     await probe.publish('jobs', 'not json', { properties: { messageId: 'bad' } });
     broker.consumer(jobs, () => undefined);
-    await until(async () => (await broker.stats('jobs.dead')).messages === 2);
+    await expect.poll(async () => (await broker.stats('jobs.dead')).messages).toBe(2);
     const [first, second] = await broker.deadLetters(jobs).list();
     expect(first).toMatchObject({
       body: { n: 'one' },
@@ -209,7 +209,7 @@ suite('a replay of dead letters', {
     expect(await broker.stats('jobs.dead')).toMatchObject({ messages: 0 });
     const seen = new Seen<{ n: number }>();
     broker.consumer(jobs, seen.handler);
-    await until(() => seen.messages.length === 3);
+    await expect.poll(() => seen.messages.length).toBe(3);
     expect(
       seen.messages.map(({ id, body, attempt, redelivered }) => [id, body.n, attempt, redelivered]),
     ).toEqual([1, 2, 3].map((n) => [`id-${n}`, n, 1, false]));
@@ -225,9 +225,9 @@ suite('a replay of dead letters', {
     const probe = await peer.channel();
     await probe.publish('jobs', '{"n":1}', { properties: { headers: { own: 'x' }, messageId: 'm' } });
     const consumer = await probe.consume('jobs', 1);
-    await until(() => consumer.received.length === 1);
+    await expect.poll(() => consumer.received.length).toBe(1);
     probe.channel.reject(1, { requeue: false });
-    await until(async () => (await probe.ready('jobs.dead')) === 1);
+    await expect.poll(async () => await probe.ready('jobs.dead')).toBe(1);
     await probe.channel.cancel(consumer.tag);
     expect(await broker.deadLetters(jobs).replay()).toMatchObject({ replayed: 1 });
     const back = await probe.take('jobs');
@@ -276,7 +276,7 @@ suite('a replay of dead letters', {
     await consumer.ready;
     const letters = broker.deadLetters(jobs);
     expect(await letters.replay()).toEqual({ replayed: 120, invalid: 0, skipped: 0 });
-    await until(async () => (await broker.stats('jobs.dead')).messages === 120);
+    await expect.poll(async () => (await broker.stats('jobs.dead')).messages).toBe(120);
     expect(runs).toBe(120);
     expect(await letters.replay({ filter: () => false })).toEqual({ replayed: 0, invalid: 0, skipped: 120 });
     expect((await letters.list({ limit: 200 })).length).toBe(120);

@@ -1,7 +1,7 @@
 import { queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { Seen, until } from './helpers.js';
+import { Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const alarms = queue('alarms', z.object({ room: z.int() }), { type: 'classic', maxPriority: 3 });
@@ -20,7 +20,7 @@ suite(
         await producer.send({ room }, { priority });
       const seen = new Seen<{ room: number }>();
       broker.consumer(alarms, seen.handler);
-      await until(() => seen.messages.length === 2);
+      await expect.poll(() => seen.messages.length).toBe(2);
       expect(seen.bodies.map(({ room }) => room)).toEqual([2, 1]);
     },
   },

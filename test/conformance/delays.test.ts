@@ -1,7 +1,7 @@
 import { delays, exchange, queue, type SendOptions } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { Seen, until } from './helpers.js';
+import { Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const none = { messages: 0 };
@@ -20,7 +20,7 @@ suite('a delayed send', {
     };
     const sentAt = Date.now();
     await broker.producer(notes).send({ text: 'a' }, options);
-    await until(() => seen.messages.length === 1);
+    await expect.poll(() => seen.messages.length).toBe(1);
     expect(Date.now() - sentAt).toBeGreaterThanOrEqual(700);
     const [message] = seen.messages;
     expect(message).toMatchObject({
@@ -41,10 +41,10 @@ suite('a delayed send', {
     await broker.consumer(notes, seen.handler).ready;
     const producer = broker.producer(notes);
     await producer.send({ text: 'now' }, { deliverAt: new Date(0) });
-    await until(() => seen.messages.length === 1);
+    await expect.poll(() => seen.messages.length).toBe(1);
     const deliverAt = new Date(Date.now() + 400);
     await producer.send({ text: 'later' }, { deliverAt });
-    await until(() => seen.messages.length === 2);
+    await expect.poll(() => seen.messages.length).toBe(2);
     expect(Date.now()).toBeGreaterThanOrEqual(deliverAt.getTime());
   },
 
@@ -58,7 +58,7 @@ suite('a delayed send', {
     await producer.send({ text: 'long' }, { delayMs: 3_000 });
     await producer.send({ text: 'short' }, { delayMs: 500 });
     await producer.send({ text: 'none' }, { delayMs: 0 });
-    await until(() => seen.messages.length === 4);
+    await expect.poll(() => seen.messages.length).toBe(4);
     expect(seen.bodies.map(({ text }) => text).filter((text) => text !== 'first')).toEqual([
       'none',
       'short',
@@ -81,11 +81,11 @@ suite('a delayed send', {
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     })();
-    await until(() => seen.bodies.some(({ text }) => text === 'first'));
+    await expect.poll(() => seen.bodies.some(({ text }) => text === 'first')).toBe(true);
     overtaking.isOver = true;
     await sends;
     expect(overtaking.sent).toBeLessThan(90);
-    await until(() => seen.messages.length === overtaking.sent + 1);
+    await expect.poll(() => seen.messages.length).toBe(overtaking.sent + 1);
   },
 
   'to a name with dots reaches that queue alone': async (bench) => {
@@ -94,12 +94,12 @@ suite('a delayed send', {
     if (!dotted || !plain || !other) throw new Error('unreachable');
     const producers = [dotted, plain, other].map((it) => broker.producer(it));
     for (const [at, producer] of producers.entries()) await producer.send(at, { delayMs: 130 });
-    await until(async () => (await broker.stats(dotted)).messages === 1);
-    await until(async () => (await broker.stats(plain)).messages === 1);
-    await until(async () => (await broker.stats(other)).messages === 1);
+    await expect.poll(async () => (await broker.stats(dotted)).messages).toBe(1);
+    await expect.poll(async () => (await broker.stats(plain)).messages).toBe(1);
+    await expect.poll(async () => (await broker.stats(other)).messages).toBe(1);
     const seen = new Seen<number>();
     broker.consumer(dotted, seen.handler);
-    await until(() => seen.messages.length === 1);
+    await expect.poll(() => seen.messages.length).toBe(1);
     expect(seen.bodies).toEqual([0]);
   },
 
@@ -145,13 +145,13 @@ suite('a delayed send', {
     const [broker, other] = [await bench.connect(), await bench.connect()];
     const producer = broker.producer(notes);
     await producer.send({ text: 'a' }, { delayMs: 63 });
-    await until(async () => (await broker.stats(notes)).messages === 1);
+    await expect.poll(async () => (await broker.stats(notes)).messages).toBe(1);
     await other.delete(queue('leveret.delay.63ms', z.any(), { declare: false }));
     await producer.send({ text: 'b' }, { delayMs: 63 });
-    await until(async () => (await broker.stats(notes)).messages === 2);
+    await expect.poll(async () => (await broker.stats(notes)).messages).toBe(2);
     await other.delete(exchange('leveret.delay.63ms', z.any(), { declare: false }));
     await producer.send({ text: 'c' }, { delayMs: 63 });
-    await until(async () => (await broker.stats(notes)).messages === 3);
+    await expect.poll(async () => (await broker.stats(notes)).messages).toBe(3);
     expect(await broker.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
   },
 });
@@ -171,7 +171,7 @@ suite('a queue that is full', {
     const toNotes = broker.producer(notes);
     const sent = Array.from({ length: 10 }, (_, at) => toNotes.send({ text: `${at}` }, { delayMs: 500 }));
     await Promise.all(sent);
-    await until(() => seen.messages.length === 10);
+    await expect.poll(() => seen.messages.length).toBe(10);
     expect(await broker.stats('leveret.delay.500ms')).toMatchObject({ messages: 0 });
   },
 
@@ -187,11 +187,13 @@ suite('a queue that is full', {
     const late = Array.from({ length: 150 }, (_, at) => 100 + at);
     await Promise.all(late.map((n) => toSmall.send(n, { delayMs: 500 })));
     // All have landed. What this program tries again is not counted by the server: 64 of those that are held.
-    await until(async () => {
-      const held = await broker.stats('leveret.delay.held.queue.small').catch(() => none);
-      const { messages } = await broker.stats(small);
-      return held.messages + 64 + messages - taken === late.length;
-    });
+    await expect
+      .poll(async () => {
+        const held = await broker.stats('leveret.delay.held.queue.small').catch(() => none);
+        const { messages } = await broker.stats(small);
+        return held.messages + 64 + messages - taken === late.length;
+      })
+      .toBe(true);
     // The next program finds what this one has held back.
     await broker.close();
     const next = await bench.connect();
@@ -199,11 +201,11 @@ suite('a queue that is full', {
     const consumer = next.consumer(small, seen.handler, { concurrency: 10 });
     await consumer.ready;
     const roomAt = Date.now();
-    await until(() => consumer.stats.acked >= taken + late.length);
+    await expect.poll(() => consumer.stats.acked).toBeGreaterThanOrEqual(taken + late.length);
     expect(Date.now() - roomAt).toBeLessThan(5_000);
     expect(seen.bodies.filter((n) => n >= 100).toSorted((a, b) => a - b)).toEqual(late);
     expect(seen.messages.find(({ body }) => body === 100)).toMatchObject({ attempt: 1, exchange: '' });
-    await until(async () => (await next.stats('leveret.delay.held.queue.small')).messages === 0);
+    await expect.poll(async () => (await next.stats('leveret.delay.held.queue.small')).messages).toBe(0);
     await consumer.close();
     await next.delete(small);
     for (const place of ['leveret.delay.to.queue.small', 'leveret.delay.held.queue.small'])
@@ -233,7 +235,7 @@ suite('a delayed event', {
     await broker.producer(headers).send('no', { headers: { region: 'us' }, delayMs: 200 });
     const seen = new Seen<string>();
     for (const it of queues) broker.consumer(it, seen.handler);
-    await until(() => seen.messages.length === 4);
+    await expect.poll(() => seen.messages.length).toBe(4);
     const found = seen.messages
       .toSorted((a, b) => (a.body < b.body ? -1 : 1))
       .map((it) => [it.body, it.exchange, it.routingKey, { ...it.headers }]);
@@ -255,7 +257,7 @@ suite('a delayed event', {
       { each: { routingKey: 'k', delayMs: 130 } },
     );
     await broker.producer(notes).send({ text: 'a' }, { delayMs: 190 });
-    await until(async () => (await broker.stats(notes)).messages === 1);
+    await expect.poll(async () => (await broker.stats(notes)).messages).toBe(1);
     expect(await broker.stats('leveret.delay.sink')).toMatchObject({ messages: 0 });
     expect(await broker.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
   },
@@ -274,8 +276,8 @@ suite('a delayed message whose queue is gone', {
     const other = await bench.connect();
     await other.delete(gone);
     await broker.producer(notes).send({ text: 'a' }, { delayMs: 3_000 });
-    await until(async () => (await broker.stats(notes)).messages === 2);
-    await until(async () => (await broker.stats('leveret.delay.undelivered')).messages === 50);
+    await expect.poll(async () => (await broker.stats(notes)).messages).toBe(2);
+    await expect.poll(async () => (await broker.stats('leveret.delay.undelivered')).messages).toBe(50);
     await expect(broker.stats(gone)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   },
 });
@@ -306,7 +308,7 @@ for (const type of ['quorum', 'classic'] as const) {
         headers: { tenant: 'a', traceparent: '00-1' },
       };
       const { messageId } = await broker.producer(orders).send({ n: 1 }, options);
-      await until(() => consumer.stats.acked === 1);
+      await expect.poll(() => consumer.stats.acked).toBe(1);
       const [first] = seen as [object];
       expect(first).toMatchObject({ id: messageId, from: 'orders', attempt: 1, headers: options.headers });
       expect(seen).toEqual([first, { ...first, attempt: 2 }, { ...first, attempt: 3 }]);
@@ -320,7 +322,7 @@ for (const type of ['quorum', 'classic'] as const) {
       const consumer = broker.consumer(jobs, (message) => void message.retry({ delayMs: 30 * 86_400_000 }));
       await consumer.ready;
       await broker.producer(orders).send({ n: 1 }, { routingKey: 'eu.de' });
-      await until(() => consumer.stats.retried === 1);
+      await expect.poll(() => consumer.stats.retried).toBe(1);
       expect(await consumer.close()).toEqual({ clean: true });
       expect(await broker.stats(jobs)).toMatchObject({ messages: 0 });
     },
@@ -332,10 +334,10 @@ for (const type of ['quorum', 'classic'] as const) {
       });
       await consumer.ready;
       await broker.producer(orders).send({ n: 1 }, { routingKey: 'eu.de', headers: { tenant: 'a' } });
-      await until(() => consumer.stats.deadLettered === 1);
+      await expect.poll(() => consumer.stats.deadLettered).toBe(1);
       const dead = new Seen<unknown>();
       broker.consumer(queue('acme.jobs.dead', z.any(), { declare: false, deadLetter: false }), dead.handler);
-      await until(() => dead.messages.length === 1);
+      await expect.poll(() => dead.messages.length).toBe(1);
       const names = Object.keys(dead.messages[0]?.headers ?? {}).toSorted();
       expect(names).toEqual([
         'leveret-attempt',
@@ -360,7 +362,7 @@ suite('a failed message of a private subscription', {
     });
     await consumer.ready;
     await broker.producer(events).send(1);
-    await until(() => consumer.stats.acked === 1);
+    await expect.poll(() => consumer.stats.acked).toBe(1);
     expect(attempts).toEqual([1, 2, 3]);
     await expect(broker.stats('leveret.delay.deliver')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   },
@@ -375,7 +377,7 @@ suite('delays', {
     for (const name of ['63ms', '3s', '4194304s', 'high.1s', 'undelivered', 'sink'])
       expect(await broker.stats(`leveret.delay.${name}`)).toEqual({ messages: 0, consumers: 0 });
     await broker.producer(notes).send({ text: 'a' }, { delayMs: 63 });
-    await until(async () => (await broker.stats(notes)).messages === 1);
+    await expect.poll(async () => (await broker.stats(notes)).messages).toBe(1);
   },
 
   'are only for what they can reach': async (bench) => {
@@ -399,7 +401,7 @@ suite('delays', {
     });
     await expect(broker.declare(delays(notes))).rejects.toMatchObject({ code: 'MISMATCH' });
     await producer.send({ text: 'b' }, { delayMs: 63 });
-    await until(async () => (await broker.stats(notes)).messages === 1);
+    await expect.poll(async () => (await broker.stats(notes)).messages).toBe(1);
   },
 
   'declare no more than is needed': async (bench) => {

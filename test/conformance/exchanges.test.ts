@@ -1,7 +1,7 @@
 import { type Broker, exchange, type QueueContract, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { gate, Seen, until } from './helpers.js';
+import { gate, Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const light = { type: 'classic', deadLetter: false } as const;
@@ -13,7 +13,7 @@ async function contents(broker: Broker, ...queues: readonly QueueContract<z.ZodS
       await broker.producer(queue(contract.name, z.string(), { declare: false })).send('end');
       const seen = new Seen<string>();
       await using _ = broker.consumer(contract, seen.handler);
-      await until(() => seen.bodies.at(-1) === 'end');
+      await expect.poll(() => seen.bodies.at(-1)).toBe('end');
       return seen.bodies.slice(0, -1).join(' ');
     }),
   );
@@ -28,7 +28,7 @@ suite('an exchange', {
       await broker.consumer(rooms.subscription('rooms.*'), seen.handler).ready;
       await broker.producer(rooms).send(`${declare}`, { routingKey: 'rooms.kitchen', mandatory: true });
     }
-    await until(() => seen.messages.length === 3);
+    await expect.poll(() => seen.messages.length).toBe(3);
     expect(seen.bodies.toSorted()).toEqual(['false', 'passive', 'passive']);
   },
 
@@ -117,12 +117,12 @@ suite('an exchange', {
     await consumer.ready;
     const producer = broker.producer(news);
     await producer.send('a');
-    await until(() => consumer.stats.acked === 1);
+    await expect.poll(() => consumer.stats.acked).toBe(1);
     await other.close();
     await producer.send('b');
     const second = new Seen<string>();
     broker.consumer(readers, second.handler);
-    await until(() => second.messages.length === 1);
+    await expect.poll(() => second.messages.length).toBe(1);
     expect([first.bodies, second.bodies]).toEqual([['a'], ['b']]);
   },
 
@@ -135,7 +135,9 @@ suite('an exchange', {
     await producer.send('a', { routingKey: 'x' });
     await broker.consumer(news.subscription(['x', 'y']), late.handler).ready;
     await producer.send('b', { routingKey: 'y' });
-    await until(() => early.messages.length === 2 && late.messages.length === 1);
+    await expect
+      .poll(() => ({ early: early.messages.length, late: late.messages.length }))
+      .toEqual({ early: 2, late: 1 });
     expect([early.bodies, late.bodies]).toEqual([['a', 'b'], ['b']]);
   },
 
@@ -152,9 +154,9 @@ suite('an exchange', {
     );
     await consumer.ready;
     await broker.producer(files).send('a', { headers: { format: 'pdf' }, mandatory: true });
-    await until(() => consumer.stats.inFlight === 1);
+    await expect.poll(() => consumer.stats.inFlight).toBe(1);
     held.open();
-    await until(() => consumer.stats.deadLettered === 1);
+    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
     expect(await consumer.close()).toEqual({ clean: true });
   },
 });

@@ -14,7 +14,6 @@ export class Seen<Body> {
 }
 
 export { gate } from '../helpers/gate.js';
-export { until } from './port/peer.js';
 
 /** What a handler may throw, too: errors whose code, message, name or prototype cannot be read. */
 export function unreadable(): unknown[] {

@@ -1,7 +1,7 @@
 import { queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { gate, Seen, until } from './helpers.js';
+import { gate, Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const numbers = z.number();
@@ -16,7 +16,7 @@ for (const type of ['quorum', 'classic'] as const) {
       await broker.producer(brief).sendAll([1, 2]);
       const seen = new Seen<number>();
       broker.consumer(dead('brief'), seen.handler);
-      await until(() => seen.messages.length === 2);
+      await expect.poll(() => seen.messages.length).toBe(2);
       expect(seen.bodies).toEqual([1, 2]);
       expect(await broker.stats(brief)).toMatchObject({ messages: 0 });
     },
@@ -28,7 +28,7 @@ for (const type of ['quorum', 'classic'] as const) {
       await broker.producer(mixed).send(2);
       const seen = new Seen<number>();
       broker.consumer(dead('mixed'), seen.handler);
-      await until(() => seen.messages.length === 1);
+      await expect.poll(() => seen.messages.length).toBe(1);
       expect(seen.bodies).toEqual([1]);
       expect(await broker.stats(mixed)).toMatchObject({ messages: 1 });
     },
@@ -38,21 +38,25 @@ for (const type of ['quorum', 'classic'] as const) {
       const full = queue('full', numbers, { type, maxLength: 5, overflow: 'reject-publish' });
       const producer = broker.producer(full);
       // A quorum queue notices when it is over its length.
-      await until(async () => {
-        const { failed } = await producer.sendAll([1]);
-        return failed.length === 1;
-      });
+      await expect
+        .poll(async () => {
+          const { failed } = await producer.sendAll([1]);
+          return failed.length === 1;
+        })
+        .toBe(true);
       await expect(producer.send(2)).rejects.toMatchObject({ code: 'REJECTED' });
       await broker.purge(full);
-      await until(() =>
-        producer.send(3).then(
-          () => true,
-          () => false,
-        ),
-      );
+      await expect
+        .poll(() =>
+          producer.send(3).then(
+            () => true,
+            () => false,
+          ),
+        )
+        .toBe(true);
       const seen = new Seen<number>();
       broker.consumer(full, seen.handler);
-      await until(() => seen.bodies.includes(3));
+      await expect.poll(() => seen.bodies.includes(3)).toBe(true);
     },
 
     'of a length drops the oldest, and keeps the dead letters when it has a place for them': async (
@@ -65,12 +69,12 @@ for (const type of ['quorum', 'classic'] as const) {
         await broker.producer(contract).sendAll(upTo(5));
         const seen = new Seen<number>();
         broker.consumer(contract, seen.handler);
-        await until(() => seen.messages.length === 3);
+        await expect.poll(() => seen.messages.length).toBe(3);
         expect(seen.bodies).toEqual([3, 4, 5]);
       }
       const seen = new Seen<number>();
       broker.consumer(dead('kept'), seen.handler);
-      await until(() => seen.messages.length === 2);
+      await expect.poll(() => seen.messages.length).toBe(2);
       expect(seen.bodies).toEqual([1, 2]);
     },
 
@@ -83,11 +87,11 @@ for (const type of ['quorum', 'classic'] as const) {
       const seen = new Seen<number>();
       await two.consumer(single, seen.handler).ready;
       await two.producer(single).sendAll([1, 2, 3]);
-      await until(() => active.stats.inFlight === 1 && active.stats.waiting === 1);
+      await expect.poll(() => active.stats).toMatchObject({ inFlight: 1, waiting: 1 });
       expect(seen.messages).toEqual([]);
       // Without waiting for its handler, as when its process dies.
       expect(await one.close({ timeoutMs: 0 })).toEqual({ clean: false });
-      await until(() => seen.messages.length === 3);
+      await expect.poll(() => seen.messages.length).toBe(3);
       expect(seen.bodies.toSorted()).toEqual([1, 2, 3]);
       held.open();
     },
@@ -109,7 +113,7 @@ for (const type of ['quorum', 'classic'] as const) {
       await broker.consumer(ranked, low.handler, { priority: -1, prefetch: 1 }).ready;
       const producer = broker.producer(ranked);
       for (const n of [1, 2]) await producer.send(n);
-      await until(() => low.messages.length === 1);
+      await expect.poll(() => low.messages.length).toBe(1);
       expect([high.bodies, low.bodies]).toEqual([[1], [2]]);
       held.open();
     },
@@ -127,7 +131,7 @@ for (const type of ['quorum', 'classic'] as const) {
         },
         { noAck: true },
       );
-      await until(() => seen.messages.length === 3);
+      await expect.poll(() => seen.messages.length).toBe(3);
       expect(await consumer.close()).toEqual({ clean: true });
       expect(await broker.stats(loose)).toMatchObject({ messages: 0 });
       expect(await broker.stats('loose.dead')).toMatchObject({ messages: 0 });
@@ -143,7 +147,7 @@ suite('the priorities of messages', {
     for (const priority of [1, 9, 5]) await producer.send(priority, { priority });
     const seen = new Seen<number>();
     broker.consumer(ranked, seen.handler, { prefetch: 1 });
-    await until(() => seen.messages.length === 3);
+    await expect.poll(() => seen.messages.length).toBe(3);
     // None before 4.0; then two classes, in which 5 and more come first; from 4.3 each by itself.
     const expected = { '3.13': [1, 9, 5], '4.0': [9, 5, 1], '4.3': [9, 5, 1] }[bench.target.family];
     expect(seen.bodies).toEqual(expected);
@@ -157,7 +161,7 @@ suite('the priorities of messages', {
     await producer.send(-1);
     const seen = new Seen<number>();
     broker.consumer(ranked, seen.handler, { prefetch: 1 });
-    await until(() => seen.messages.length === 5);
+    await expect.poll(() => seen.messages.length).toBe(5);
     expect(seen.bodies).toEqual([3, 9, 2, 0, -1]);
   },
 });

@@ -2,7 +2,7 @@ import { DeadLetter, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
-import { gate, until } from './helpers.js';
+import { gate } from './helpers.js';
 import { suite } from './suite.js';
 
 const Step = z.object({ key: z.string(), n: z.number() });
@@ -30,11 +30,11 @@ for (const contract of [steps, classic]) {
         { concurrency: 2, orderBy, prefetch: 10 },
       );
       // The busy key has one place; the others go by in the other one.
-      await until(() => consumer.stats.acked === 3);
+      await expect.poll(() => consumer.stats.acked).toBe(3);
       expect(begun).toEqual(['a1', 'b1', 'c1', 'c2']);
       expect(consumer.stats).toMatchObject({ inFlight: 1, waiting: 2 });
       held.open();
-      await until(() => consumer.stats.acked === 6);
+      await expect.poll(() => consumer.stats.acked).toBe(6);
       expect(begun.slice(4)).toEqual(['a2', 'a3']);
     },
 
@@ -50,7 +50,7 @@ for (const contract of [steps, classic]) {
         },
         { concurrency: 5, orderBy, prefetch: 10 },
       );
-      await until(() => consumer.stats.acked === 3);
+      await expect.poll(() => consumer.stats.acked).toBe(3);
       expect(begun.filter((it) => it.startsWith('a'))).toEqual(['a1/1', 'a1/2', 'a1/3', 'a2/1']);
       expect(begun.indexOf('b1/1')).toBeLessThan(2);
       expect(consumer.stats).toMatchObject({ retried: 2, deadLettered: 0 });
@@ -68,7 +68,7 @@ for (const contract of [steps, classic]) {
         },
         { concurrency: 5, orderBy, prefetch: 10 },
       );
-      await until(() => consumer.stats.acked === 1 && consumer.stats.deadLettered === 1);
+      await expect.poll(() => consumer.stats).toMatchObject({ acked: 1, deadLettered: 1 });
       expect(begun).toEqual(['a1', 'a2']);
     },
 
@@ -82,7 +82,7 @@ for (const contract of [steps, classic]) {
           return body.key;
         },
       });
-      await until(() => consumer.stats.acked === 1 && consumer.stats.deadLettered === 1);
+      await expect.poll(() => consumer.stats).toMatchObject({ acked: 1, deadLettered: 1 });
       expect(consumer.stats).toMatchObject({ retried: 2 });
     },
 
@@ -99,10 +99,10 @@ for (const contract of [steps, classic]) {
         },
         { concurrency: 4, orderBy: ({ body }) => new Date(body.key === 'a' ? 1 : 2) },
       );
-      await until(() => consumer.stats.acked === 1);
+      await expect.poll(() => consumer.stats.acked).toBe(1);
       expect(begun).toEqual(['a1', 'b1']);
       held.open();
-      await until(() => consumer.stats.acked === 4);
+      await expect.poll(() => consumer.stats.acked).toBe(4);
       expect(begun).toEqual(['a1', 'b1', 'a2', 'a3']);
     },
 
@@ -114,7 +114,7 @@ for (const contract of [steps, classic]) {
       const consumer = broker.consumer(contract, () => void runs++, {
         orderBy: ({ body }) => [body.key] as never,
       });
-      await until(() => consumer.stats.deadLettered === 1);
+      await expect.poll(() => consumer.stats.deadLettered).toBe(1);
       expect(runs).toBe(0);
       expect(events.of('handler-error')[0]?.error).toMatchObject({
         code: 'INVALID_OPTION',
@@ -139,7 +139,7 @@ for (const contract of [steps, classic]) {
         },
         { concurrency: 20, orderBy, prefetch: 100 },
       );
-      await until(() => consumer.stats.acked === 1_000);
+      await expect.poll(() => consumer.stats.acked).toBe(1_000);
       for (const numbers of ended.values()) expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
       expect(ended.size).toBe(10);
       expect(most).toBeGreaterThan(1);
@@ -155,16 +155,16 @@ for (const contract of [steps, classic]) {
         orderBy,
         prefetch: 10,
       });
-      await until(() => consumer.stats.inFlight === 1 && consumer.stats.waiting === 3);
+      await expect.poll(() => consumer.stats).toMatchObject({ inFlight: 1, waiting: 3 });
       const closing = consumer.close();
-      await until(async () => (await broker.stats(contract)).messages === 3);
+      await expect.poll(async () => (await broker.stats(contract)).messages).toBe(3);
       held.open();
       expect(await closing).toEqual({ clean: true });
       const seen: string[] = [];
       broker.consumer(contract, ({ body: { key, n } }) => {
         seen.push(`${key}${n}`);
       });
-      await until(() => seen.length === 3);
+      await expect.poll(() => seen.length).toBe(3);
       expect(seen).toEqual(['a2', 'b1', 'a3']);
     },
   });

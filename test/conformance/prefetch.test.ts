@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { until } from './helpers.js';
 import { suite } from './suite.js';
 
 const Job = z.object({ job: z.int() });
@@ -22,7 +21,7 @@ for (const type of ['classic', 'quorum'] as const) {
         done[who]++;
       };
       const consumers = [one.consumer(jobs, work('one')), two.consumer(jobs, work('two'))];
-      await until(() => done.one + done.two === 30);
+      await expect.poll(() => done.one + done.two).toBe(30);
       expect(done.one).toBeGreaterThanOrEqual(12);
       expect(done.two).toBeGreaterThanOrEqual(12);
       expect(consumers.map(({ stats }) => stats.prefetch)).toEqual([2, 2]);
@@ -40,7 +39,7 @@ for (const type of ['classic', 'quorum'] as const) {
         most = Math.max(most, consumer.stats.prefetch);
       });
       await consumer.ready;
-      await until(() => consumer.stats.acked === 3_000);
+      await expect.poll(() => consumer.stats.acked).toBe(3_000);
       expect(handled).toEqual(inOrder(3_000));
       expect(redelivered).toBe(0);
       expect(most).toBeGreaterThan(100);
@@ -67,14 +66,14 @@ for (const type of ['classic', 'quorum'] as const) {
       const handled: number[] = [];
       const consumer = broker.consumer(jobs, ({ body }) => void handled.push(body.job));
       await producer.sendAll(bodies(1_000));
-      await until(() => consumer.stats.prefetch > 2 && handled.length === 1_000);
+      await expect.poll(() => consumer.stats.prefetch > 2 && handled.length === 1_000).toBe(true);
       await consumer.pause();
       await producer.sendAll(bodies(10));
-      await until(async () => (await broker.stats(jobs)).messages === 10);
+      await expect.poll(async () => (await broker.stats(jobs)).messages).toBe(10);
       expect(await broker.stats(jobs)).toEqual({ messages: 10, consumers: 0 });
       expect(consumer.stats.prefetch).toBe(2);
       await consumer.resume();
-      await until(() => handled.length === 1_010);
+      await expect.poll(() => handled.length).toBe(1_010);
     },
 
     'gives back what waits when the handler has become slow': async (bench) => {
@@ -87,12 +86,12 @@ for (const type of ['classic', 'quorum'] as const) {
         if (isSlow) await delay(100);
         handled.add(body.job);
       });
-      await until(() => isSlow && consumer.stats.waiting > 100);
+      await expect.poll(() => isSlow && consumer.stats.waiting > 100).toBe(true);
       // Two seconds of work are 20 messages.
-      await until(() => consumer.stats.waiting < 20);
+      await expect.poll(() => consumer.stats.waiting).toBeLessThan(20);
       expect(consumer.stats.prefetch).toBe(2);
       isSlow = false;
-      await until(() => handled.size === 2_000);
+      await expect.poll(() => handled.size).toBe(2_000);
     },
   });
 }

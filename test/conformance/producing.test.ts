@@ -1,7 +1,7 @@
 import { ClosedError, exchange, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { gate, Seen, until } from './helpers.js';
+import { gate, Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const notes = queue('notes', z.object({ text: z.string() }));
@@ -45,7 +45,7 @@ suite('a producer', {
     await Promise.all([...sends, others]);
     const seen = new Seen<number>();
     broker.consumer(queue('lines', z.number(), { type: 'classic', deadLetter: false }), seen.handler);
-    await until(() => seen.messages.length === 8);
+    await expect.poll(() => seen.messages.length).toBe(8);
     expect(seen.bodies).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   },
 
@@ -112,7 +112,7 @@ suite('a producer', {
     await Promise.all(texts.map((text) => producer.send({ text })));
     const seen = new Seen<{ text: string }>();
     broker.consumer(notes, seen.handler);
-    await until(() => seen.messages.length === 300);
+    await expect.poll(() => seen.messages.length).toBe(300);
     expect(seen.bodies.map(({ text }) => text)).toEqual(texts);
   },
 
@@ -125,7 +125,7 @@ suite('a producer', {
       .send({ text: 'a' }, { messageId: 'my id', correlationId: 'c', headers, priority: 3 });
     const seen = new Seen<{ text: string }>();
     broker.consumer(notes, seen.handler);
-    await until(() => seen.messages.length === 1);
+    await expect.poll(() => seen.messages.length).toBe(1);
     const [message] = seen.messages;
     expect(message).toMatchObject({
       id: 'my id',
@@ -170,7 +170,7 @@ suite('a producer', {
   'that sends a message of little time loses it to the dead letters': async (bench) => {
     const broker = await bench.connect();
     await broker.producer(notes).send({ text: 'a' }, { ttlMs: 20 });
-    await until(async () => (await broker.stats('notes.dead')).messages === 1);
+    await expect.poll(async () => (await broker.stats('notes.dead')).messages).toBe(1);
     expect(await broker.stats(notes)).toMatchObject({ messages: 0 });
   },
 });
@@ -264,12 +264,14 @@ suite('administration', {
     await one.declare(mine);
     await expect(two.stats('mine')).rejects.toMatchObject({ code: 'ACCESS_REFUSED' });
     await one.close();
-    await until(() =>
-      two.stats('mine').then(
-        () => false,
-        (error) => error.code === 'NOT_FOUND',
-      ),
-    );
+    await expect
+      .poll(() =>
+        two.stats('mine').then(
+          () => false,
+          (error) => error.code === 'NOT_FOUND',
+        ),
+      )
+      .toBe(true);
     expect(two.state.status).toBe('connected');
   },
 });

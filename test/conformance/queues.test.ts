@@ -2,7 +2,7 @@ import { exchange, queue, TopologyError } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { passing } from '../helpers/waits.js';
-import { Seen, until } from './helpers.js';
+import { Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 suite('queues', {
@@ -15,10 +15,10 @@ suite('queues', {
     await broker.consumer(single, second.handler).ready;
     const producer = broker.producer(single);
     await producer.send(1);
-    await until(() => first.messages.length === 1);
+    await expect.poll(() => first.messages.length).toBe(1);
     await active.close();
     await producer.send(2);
-    await until(() => second.messages.length === 1);
+    await expect.poll(() => second.messages.length).toBe(1);
     expect([first.bodies, second.bodies]).toEqual([[1], [2]]);
   },
 
@@ -34,7 +34,7 @@ suite('queues', {
       await producer.send(text, { priority });
     const seen = new Seen<string>();
     broker.consumer(ranked, seen.handler);
-    await until(() => seen.messages.length === 3);
+    await expect.poll(() => seen.messages.length).toBe(3);
     expect(seen.bodies).toEqual(['high', 'middle', 'low']);
   },
 
@@ -45,7 +45,9 @@ suite('queues', {
     await first.ready;
     const second = broker.consumer(guarded, () => undefined);
     const refusal = () => ('error' in second.state ? second.state.error?.message : undefined);
-    await until(() => /exclusive/.test(refusal() ?? ''), 'the server to refuse the second consumer');
+    await expect
+      .poll(() => /exclusive/.test(refusal() ?? ''), { message: 'the server to refuse the second consumer' })
+      .toBe(true);
     expect(second.state.status).toBe('starting');
     await first.close();
     await second.ready;
@@ -55,10 +57,10 @@ suite('queues', {
     const broker = await bench.connect();
     const short = queue('short', z.number(), { maxLength: 2, overflow: 'drop-head' });
     await broker.producer(short).sendAll([1, 2, 3]);
-    await until(async () => (await broker.stats('short.dead')).messages === 1);
+    await expect.poll(async () => (await broker.stats('short.dead')).messages).toBe(1);
     const dead = new Seen<number>();
     broker.consumer(queue('short.dead', z.number(), { declare: false, deadLetter: false }), dead.handler);
-    await until(() => dead.messages.length === 1);
+    await expect.poll(() => dead.messages.length).toBe(1);
     expect(dead.bodies).toEqual([1]);
   },
 
@@ -102,7 +104,7 @@ suite('queues', {
     const blob = new Uint8Array([0, 255, 128]);
     await broker.producer(blobs).send(blob);
     blob.fill(7);
-    await until(() => text.messages.length + bytes.messages.length === 2);
+    await expect.poll(() => text.messages.length + bytes.messages.length).toBe(2);
     expect(text.bodies).toEqual(['grüße']);
     expect([...(bytes.bodies[0] ?? [])]).toEqual([0, 255, 128]);
   },

@@ -2,7 +2,7 @@ import { exchange, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
-import { gate, Seen, until } from './helpers.js';
+import { gate, Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const jobs = queue('jobs', z.object({ n: z.number() }));
@@ -18,13 +18,13 @@ suite('a connection that is lost', {
     await broker.consumer(jobs, seen.handler).ready;
     await broker.consumer(news.subscription(), subscribed.handler).ready;
     way.cut();
-    await until(() => events.of('consumer-recovered').length === 2);
+    await expect.poll(() => events.of('consumer-recovered').length).toBe(2);
     await broker.producer(jobs).send({ n: 1 });
     await broker.producer(news).send({ n: 2 }, { mandatory: true });
-    await until(() => seen.messages.length + subscribed.messages.length === 2);
+    await expect.poll(() => seen.messages.length + subscribed.messages.length).toBe(2);
     expect([seen.bodies, subscribed.bodies]).toEqual([[{ n: 1 }], [{ n: 2 }]]);
     expect(events.of('disconnected').length).toBeGreaterThan(0);
-    await until(() => broker.state.status === 'connected');
+    await expect.poll(() => broker.state.status).toBe('connected');
   },
 
   'loses no send that is under way': async (bench) => {
@@ -38,7 +38,7 @@ suite('a connection that is lost', {
     const seen = new Seen<{ n: number }>();
     broker.consumer(jobs, seen.handler);
     // What was confirmed and not known to be is there twice, with the same id.
-    await until(() => new Set(seen.bodies.map(({ n }) => n)).size === 51);
+    await expect.poll(() => new Set(seen.bodies.map(({ n }) => n)).size).toBe(51);
     expect(new Set(seen.messages.map(({ id }) => id)).size).toBe(51);
   },
 
@@ -56,11 +56,13 @@ suite('a connection that is lost', {
       late.push(signal.aborted, message.ack());
     });
     await broker.producer(jobs).send({ n: 1 });
-    await until(() => runs.length === 1);
+    await expect.poll(() => runs.length).toBe(1);
     way.cut();
-    await until(() => runs.length === 2 && consumer.stats.acked === 1);
+    await expect
+      .poll(() => ({ runs: runs.length, acked: consumer.stats.acked }))
+      .toEqual({ runs: 2, acked: 1 });
     held.open();
-    await until(() => late.length === 2);
+    await expect.poll(() => late.length).toBe(2);
     expect(runs).toEqual([
       { redelivered: false, attempt: 1 },
       { redelivered: true, attempt: 2 },
@@ -82,7 +84,7 @@ suite('a connection that is lost', {
       if (message.body.n === 2) break;
       if (found.length > 1) continue;
       way.cut();
-      await until(() => events.of('consumer-recovered').length === 1);
+      await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
       await producer.send({ n: 2 });
     }
     // The acknowledgement of the first may have been lost with the connection: then it was recognised.

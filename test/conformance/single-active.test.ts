@@ -1,7 +1,7 @@
 import { type Broker, type Consumer, type Message, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { gate, until } from './helpers.js';
+import { gate } from './helpers.js';
 import { type Bench, suite } from './suite.js';
 
 const numbers = z.number();
@@ -89,15 +89,15 @@ for (const contract of [quorum, classic]) {
           const last = members.at(-1);
           for (const [at, member] of members.entries()) {
             if (member === last) continue;
-            await until(() => record.ended.length >= 6 * (at + 1));
+            await expect.poll(() => record.ended.length).toBeGreaterThanOrEqual(6 * (at + 1));
             await member.leave();
           }
-          await until(() => record.ended.length === 30);
+          await expect.poll(() => record.ended.length).toBe(30);
           expect(record.most).toBe(1);
           expect(record.ended).toEqual(upTo(30));
           expect(record.begun.some((it) => it.startsWith('b'))).toBe(true);
           expect(record.begun.at(-1)).toBe('c29');
-          await until(async () => (await sender.stats(contract)).messages === 0);
+          await expect.poll(async () => (await sender.stats(contract)).messages).toBe(0);
         },
       ]),
     ),
@@ -114,14 +114,14 @@ for (const contract of [quorum, classic]) {
       await active.ready;
       await second.consumer(contract, ({ body }) => void handled.push(`second ${body}`)).ready;
       await second.producer(contract).sendAll([1, 2, 3]);
-      await until(() => active.stats.inFlight === 1 && active.stats.waiting === 2);
+      await expect.poll(() => active.stats).toMatchObject({ inFlight: 1, waiting: 2 });
       const closing = active.close();
       // A round trip, and whatever the server would have delivered meanwhile.
       await second.producer(contract).send(4);
       expect(handled).toEqual(['first 1']);
       held.open();
       expect(await closing).toEqual({ clean: true });
-      await until(() => handled.length === 5);
+      await expect.poll(() => handled.length).toBe(5);
       expect(handled).toEqual(['first 1', 'ended 1', 'second 2', 'second 3', 'second 4']);
     },
 
@@ -137,13 +137,13 @@ for (const contract of [quorum, classic]) {
       const others: number[] = [];
       await second.consumer(contract, ({ body }) => void others.push(body)).ready;
       await second.producer(contract).sendAll([1, 2, 3]);
-      await until(() => active.stats.inFlight === 1 && active.stats.waiting === 2);
+      await expect.poll(() => active.stats).toMatchObject({ inFlight: 1, waiting: 2 });
       // It does not wait for the handler, which may be what has called it.
       await active.pause();
       expect(active.state).toEqual({ status: 'paused' });
       await active.resume();
       held.open();
-      await until(() => handled.length === 3);
+      await expect.poll(() => handled.length).toBe(3);
       expect([handled, others]).toEqual([[1, 2, 3], []]);
       expect(active.state).toEqual({ status: 'running' });
     },
@@ -159,14 +159,14 @@ for (const contract of [quorum, classic]) {
       await other.ready;
       const producer = second.producer(contract);
       await producer.send(1);
-      await until(() => handled.length === 1);
+      await expect.poll(() => handled.length).toBe(1);
       await active.pause();
       await producer.send(2);
-      await until(() => handled.length === 2);
+      await expect.poll(() => handled.length).toBe(2);
       await active.resume();
       await other.close();
       await producer.send(3);
-      await until(() => handled.length === 3);
+      await expect.poll(() => handled.length).toBe(3);
       expect(handled).toEqual(['first 1', 'second 2', 'first 3']);
       // It went by itself: nothing had been lost.
       expect(recovered).toEqual([]);
@@ -190,11 +190,11 @@ suite('a single active consumer', {
     );
     await active.ready;
     await second.producer(later).sendAll([1, 2, 3]);
-    await until(() => active.stats.retried === 1);
+    await expect.poll(() => active.stats.retried).toBe(1);
     const handled: string[] = [];
     await second.consumer(later, ({ body, attempt }) => void handled.push(`${body}/${attempt}`)).ready;
     expect(await active.close()).toEqual({ clean: true });
-    await until(() => handled.length === 3);
+    await expect.poll(() => handled.length).toBe(3);
     expect(handled.map((it) => it.slice(0, 1))).toEqual(['1', '2', '3']);
     expect(handled[0]).toBe('1/2');
   },
@@ -219,12 +219,12 @@ suite('a single active consumer', {
       batches,
     ).ready;
     await second.producer(quorum).sendAll(upTo(9));
-    await until(() => active.stats.inFlight === 3);
+    await expect.poll(() => active.stats.inFlight).toBe(3);
     const closing = active.close();
     await second.producer(quorum).send(9);
     held.open();
     await closing;
-    await until(() => ended.flat().length === 10);
+    await expect.poll(() => ended.flat().length).toBe(10);
     expect(ended.flat()).toEqual(upTo(10));
     expect(ended[0]).toEqual([0, 1, 2]);
   },

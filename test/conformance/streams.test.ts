@@ -2,7 +2,7 @@ import { DeadLetter, type Message, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
-import { gate, Seen, until } from './helpers.js';
+import { gate, Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const soon = { attempts: 3, initialDelayMs: 20, jitter: false } as const;
@@ -16,7 +16,7 @@ suite('a consumer of a stream', {
     for (const _ of [1, 2]) {
       const seen = new Seen<number>();
       const consumer = broker.consumer(log, seen.handler, { offset: 'first' });
-      await until(() => consumer.stats.acked === 5);
+      await expect.poll(() => consumer.stats.acked).toBe(5);
       expect(seen.messages.map(({ body, offset }) => [body, offset])).toEqual(upTo(5).map((n) => [n, n - 1]));
       expect(await consumer.close()).toEqual({ clean: true });
     }
@@ -29,7 +29,7 @@ suite('a consumer of a stream', {
     const seen = new Seen<number>();
     await broker.consumer(log, seen.handler).ready;
     await producer.send(2);
-    await until(() => seen.messages.length === 1);
+    await expect.poll(() => seen.messages.length).toBe(1);
     expect(seen.bodies).toEqual([2]);
   },
 
@@ -39,7 +39,7 @@ suite('a consumer of a stream', {
     const read = async (offset: number | 'last' | Date) => {
       const seen = new Seen<number>();
       await using _ = broker.consumer(log, seen.handler, { offset });
-      await until(() => seen.bodies.includes(5));
+      await expect.poll(() => seen.bodies.includes(5)).toBe(true);
       return seen.bodies;
     };
     expect(await read(3)).toEqual([4, 5]);
@@ -85,12 +85,12 @@ suite('a consumer of a stream', {
       },
       { offset: 'first', prefetch: 5 },
     );
-    await until(() => seen.messages.length === 3);
+    await expect.poll(() => seen.messages.length).toBe(3);
     await consumer.pause();
     expect(consumer.stats).toMatchObject({ inFlight: 1, waiting: 0 });
     await consumer.resume();
     held.open();
-    await until(() => consumer.stats.acked === 20);
+    await expect.poll(() => consumer.stats.acked).toBe(20);
     expect(seen.bodies).toEqual(upTo(20));
   },
 
@@ -106,7 +106,7 @@ suite('a consumer of a stream', {
       { offset: 'first' },
     );
     await broker.producer(log).sendAll([1, 2, 3]);
-    await until(() => consumer.stats.acked === 3);
+    await expect.poll(() => consumer.stats.acked).toBe(3);
     expect(runs).toEqual(['1/1', '2/1', '2/2', '2/3', '3/1']);
     expect(consumer.stats).toMatchObject({ retried: 2, deadLettered: 0 });
   },
@@ -125,7 +125,7 @@ suite('a consumer of a stream', {
       { offset: 'first' },
     );
     await broker.producer(log).sendAll([1, 2, 3]);
-    await until(() => consumer.stats.acked === 1 && consumer.stats.deadLettered === 2);
+    await expect.poll(() => consumer.stats).toMatchObject({ acked: 1, deadLettered: 2 });
     expect(handled).toEqual([3]);
     expect(events.of('dead-lettered').map(({ attempt }) => attempt)).toEqual([3, 1]);
     expect(await broker.stats('log.dead')).toMatchObject({ messages: 2 });
@@ -144,7 +144,7 @@ suite('a consumer of a stream', {
       { offset: 'first' },
     );
     await broker.producer(bare).sendAll([1, 2]);
-    await until(() => consumer.stats.acked === 1 && consumer.stats.deadLettered === 1);
+    await expect.poll(() => consumer.stats).toMatchObject({ acked: 1, deadLettered: 1 });
     expect(seen.bodies).toEqual([1, 2]);
   },
 
@@ -154,7 +154,7 @@ suite('a consumer of a stream', {
     await broker.producer(queue('log', z.unknown(), { declare: false })).sendAll([1, 'two', 3]);
     const seen = new Seen<number>();
     const consumer = broker.consumer(log, seen.handler, { offset: 'first' });
-    await until(() => consumer.stats.acked === 2 && consumer.stats.deadLettered === 1);
+    await expect.poll(() => consumer.stats).toMatchObject({ acked: 2, deadLettered: 1 });
     expect(seen.bodies).toEqual([1, 3]);
   },
 
@@ -170,7 +170,7 @@ suite('a consumer of a stream', {
       { offset: 'first' },
     );
     await broker.producer(log).sendAll([1, 2]);
-    await until(() => consumer.stats.acked === 2);
+    await expect.poll(() => consumer.stats.acked).toBe(2);
     expect(runs.sort()).toEqual([1, 1, 2]);
   },
 
@@ -190,10 +190,10 @@ suite('a consumer of a stream', {
       { offset: 'first', concurrency: 2, prefetch: 5 },
     );
     // What is handled behind it is not acknowledged before it, so that the server gives no more than the prefetch.
-    await until(() => consumer.stats.acked === 4);
+    await expect.poll(() => consumer.stats.acked).toBe(4);
     expect(consumer.stats).toMatchObject({ inFlight: 1, waiting: 0 });
     held.open();
-    await until(() => consumer.stats.acked === 10);
+    await expect.poll(() => consumer.stats.acked).toBe(10);
     expect(seen.bodies).toEqual(upTo(10));
   },
 
@@ -209,7 +209,7 @@ suite('a consumer of a stream', {
       },
       { size: 5, maxWaitMs: 600, offset: 'first' },
     );
-    await until(() => consumer.stats.acked === 5);
+    await expect.poll(() => consumer.stats.acked).toBe(5);
     expect(batches).toEqual([upTo(5).map((n) => `${n}/1`), upTo(5).map((n) => `${n}/2`)]);
   },
 
@@ -219,11 +219,11 @@ suite('a consumer of a stream', {
     const seen = new Seen<number>();
     const consumer = broker.consumer(log, seen.handler, { offset: 'first' });
     await other.producer(log).sendAll([1, 2, 3]);
-    await until(() => consumer.stats.acked === 3);
+    await expect.poll(() => consumer.stats.acked).toBe(3);
     await other.delete(log);
-    await until(() => events.of('consumer-recovered').length === 1);
+    await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
     await other.producer(log).send(4);
-    await until(() => seen.messages.length === 4);
+    await expect.poll(() => seen.messages.length).toBe(4);
     expect(seen.bodies).toEqual([1, 2, 3, 4]);
   },
 });
@@ -266,6 +266,6 @@ suite('the server', {
     await expect(broker.purge('log')).rejects.toMatchObject({ code: 'MISMATCH' });
     const seen = new Seen<number>();
     broker.consumer(log, seen.handler, { offset: 'first' });
-    await until(() => seen.messages.length === 1);
+    await expect.poll(() => seen.messages.length).toBe(1);
   },
 });

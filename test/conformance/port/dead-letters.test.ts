@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { absenceOf } from '../../helpers/waits.js';
-import { counts, until } from './peer.js';
+import { counts } from './peer.js';
 import { type PortCase, suite } from './suite.js';
 
 for (const type of ['classic', 'quorum'] as const) {
@@ -19,9 +19,9 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', dead);
       await probe.publish('q', 'm', { properties: { expiration: '100000', headers: { own: 1 } } });
       const consumer = await probe.consume('q', 1);
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       probe.channel.reject(1, { requeue: false });
-      await until(async () => (await probe.ready('dead')) === 1);
+      await expect.poll(async () => await probe.ready('dead')).toBe(1);
       const letter = await probe.take('dead');
       expect(letter).toMatchObject({
         exchange: '',
@@ -61,10 +61,10 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.publish('q', 'm');
       const consumer = await probe.consume('q', 1);
       for (const at of [1, 2]) {
-        await until(() => consumer.received.length === at);
+        await expect.poll(() => consumer.received.length).toBe(at);
         probe.channel.reject(at, { requeue: false });
       }
-      await until(() => consumer.received.length === 3);
+      await expect.poll(() => consumer.received.length).toBe(3);
       expect(
         consumer.received.map(({ properties }) => (properties.headers as Record<string, unknown>)['x-death']),
       ).toMatchObject([undefined, [{ count: 1 }], [{ count: 2 }]]);
@@ -74,7 +74,7 @@ for (const type of ['classic', 'quorum'] as const) {
       const probe = await peer.channel();
       await probe.queue('q', { ...kind, 'x-dead-letter-exchange': '', 'x-message-ttl': 50 });
       await probe.publish('q', 'm');
-      await until(async () => (await probe.ready('q')) === 0, 'the message to expire');
+      await expect.poll(async () => await probe.ready('q'), { message: 'the message to expire' }).toBe(0);
       await absenceOf(200, 'a message in a circle comes back to its queue');
       expect(await probe.ready('q')).toBe(0);
     },
@@ -111,7 +111,7 @@ for (const type of ['classic', 'quorum'] as const) {
       expect((await probe.take('dead')).text).toBe('late');
       const consumer = await other.consume('q', 1);
       await probe.publish('q', 'now', { properties: { expiration: '0' } });
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       expect(consumer.received[0]?.text).toBe('now');
     },
 
@@ -131,7 +131,7 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('dead');
       await probe.queue('q', { ...dead, 'x-max-length-bytes': 40 });
       for (const text of ['1', '2', '3', '4', '5']) await probe.publish('q', text.repeat(10));
-      await until(async () => (await probe.ready('dead')) > 0);
+      await expect.poll(async () => await probe.ready('dead')).toBeGreaterThan(0);
       // 4.3 counts what the properties take in a quorum queue.
       expect(await probe.ready('q')).toBe(type === 'quorum' && family === '4.3' ? 2 : 4);
     },
@@ -155,7 +155,7 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', { ...kind, 'x-dead-letter-exchange': 'graves' });
       await probe.publish('q', 'm');
       const consumer = await probe.consume('q', 1);
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       probe.channel.nack(1, { multiple: false, requeue: false });
       expect(await probe.take('dead')).toMatchObject({ exchange: 'graves', routingKey: 'q' });
     },
@@ -167,7 +167,7 @@ for (const type of ['classic', 'quorum'] as const) {
       const headers = { CC: ['copy'], BCC: ['secret'] };
       await probe.publish('q', 'm', { properties: { headers } });
       const consumer = await probe.consume('q', 1);
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       probe.channel.reject(1, { requeue: false });
       const { properties } = await probe.take('dead');
       expect(deaths(properties)).toMatchObject([{ 'routing-keys': ['q', 'copy'] }]);
@@ -178,7 +178,7 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', { ...kind, 'x-dead-letter-exchange': 'nix' });
       await probe.publish('q', 'm');
       const consumer = await probe.consume('q', 1);
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       probe.channel.reject(1, { requeue: false });
       expect(await probe.ready('q')).toBe(0);
       expect(probe.error).toBeUndefined();
@@ -204,13 +204,13 @@ suite('dead letters', {
         const consumer = await probe.consume(q, 1);
         for (const at of [1, 2]) {
           await probe.publish(q, 'm');
-          await until(() => consumer.received.length === at);
+          await expect.poll(() => consumer.received.length).toBe(at);
           probe.channel.reject(at, { requeue: false });
           if (at === 1) {
-            await until(() => first.received.length === 1);
+            await expect.poll(() => first.received.length).toBe(1);
             await waiting.channel.cancel(first.tag);
           } else {
-            await until(async () => (await probe.ready(dead)) === 1);
+            await expect.poll(async () => await probe.ready(dead)).toBe(1);
           }
         }
         found.push(first.received[0]?.redelivered === true, (await probe.take(dead)).redelivered);
@@ -261,7 +261,7 @@ suite('the delivery limit', {
     await probe.publish('q', 'm');
     const consumer = await probe.consume('q', 1);
     for (const at of [1, 2, 3]) {
-      await until(() => consumer.received.length === at);
+      await expect.poll(() => consumer.received.length).toBe(at);
       probe.channel.reject(at, { requeue: true });
     }
     const { properties } = await probe.take('dead');
@@ -277,7 +277,7 @@ suite('the delivery limit', {
     for (let at = 1; at <= 6; at++) {
       // Gone after the third, it would never come again.
       if (at > 3 && family !== '4.3') break;
-      await until(() => consumer.received.length === at);
+      await expect.poll(() => consumer.received.length).toBe(at);
       probe.channel.nack(at, { multiple: false, requeue: true });
     }
     await absenceOf(200, 'a message beyond its delivery limit is delivered once more');
@@ -289,7 +289,7 @@ suite('the delivery limit', {
     await probe.queue('q', { 'x-queue-type': 'quorum', 'x-delivery-limit': 0 });
     await probe.publish('q', 'm');
     const consumer = await probe.consume('q', 1);
-    await until(() => consumer.received.length === 1);
+    await expect.poll(() => consumer.received.length).toBe(1);
     probe.channel.reject(1, { requeue: true });
     await absenceOf(200, 'a message with a delivery limit of 0 is redelivered');
     expect(consumer.received).toHaveLength(1);
@@ -302,7 +302,7 @@ suite('the delivery limit', {
     await probe.publish('q', 'm');
     const consumer = await probe.consume('q', 1);
     for (let at = 1; at <= 25; at++) {
-      await until(() => consumer.received.length === at || (at > 21 && family !== '3.13'));
+      await expect.poll(() => consumer.received.length === at || (at > 21 && family !== '3.13')).toBe(true);
       if (consumer.received.length < at) break;
       probe.channel.reject(at, { requeue: true });
       if (at === 21) await absenceOf(200, 'the default delivery limit lets a 22nd delivery through');
@@ -323,9 +323,9 @@ suite('the delivery limit', {
         const { channel } = other;
         await probe.publish(type, 'm');
         const { received, tag } = await other.consume(type, 1);
-        await until(() => received.length === 1);
+        await expect.poll(() => received.length).toBe(1);
         channel.nack(1, { multiple: false, requeue: true });
-        await until(() => received.length === 2);
+        await expect.poll(() => received.length).toBe(2);
         channel[how](2, { multiple: false, requeue: false });
         found.push(counts(await probe.take('next')));
         await channel.cancel(tag);
@@ -350,7 +350,7 @@ suite('the delivery limit', {
     await probe.publish('q', 'm');
     const consumer = await probe.consume('q', 1);
     for (const at of [1, 2, 3]) {
-      await until(() => consumer.received.length === at);
+      await expect.poll(() => consumer.received.length).toBe(at);
       probe.channel.reject(at, { requeue: at < 3 });
     }
     const { properties, redelivered } = await probe.take('next');

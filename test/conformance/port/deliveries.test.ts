@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { absenceOf, passing } from '../../helpers/waits.js';
-import { texts, until } from './peer.js';
+import { texts } from './peer.js';
 import { suite } from './suite.js';
 
 const quorum = { 'x-queue-type': 'quorum' };
@@ -14,10 +14,10 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', kind);
       for (const text of ['1', '2', '3', '4']) await probe.publish('q', text);
       const consumer = await probe.consume('q', 2);
-      await until(() => consumer.received.length === 2);
+      await expect.poll(() => consumer.received.length).toBe(2);
       expect(await probe.channel.checkQueue('q')).toEqual({ messages: 2, consumers: 1 });
       probe.channel.ack(1, false);
-      await until(() => consumer.received.length === 3);
+      await expect.poll(() => consumer.received.length).toBe(3);
       expect(texts(consumer.received)).toBe('1 2 3');
       expect(consumer.received.map((it) => it.deliveryTag)).toEqual([1, 2, 3]);
     },
@@ -28,7 +28,7 @@ for (const type of ['classic', 'quorum'] as const) {
       const first = await one.consume('q', 10);
       const second = await two.consume('q', 10);
       for (const text of ['1', '2', '3', '4']) await publisher.publish('q', text);
-      await until(() => first.received.length + second.received.length === 4);
+      await expect.poll(() => first.received.length + second.received.length).toBe(4);
       expect([texts(first.received), texts(second.received)]).toEqual(['1 3', '2 4']);
     },
 
@@ -38,7 +38,7 @@ for (const type of ['classic', 'quorum'] as const) {
       const first = await low.consume('q', 10);
       const second = await high.consume('q', 2, { arguments: { 'x-priority': 5 } });
       for (const text of ['1', '2', '3']) await publisher.publish('q', text);
-      await until(() => first.received.length + second.received.length === 3);
+      await expect.poll(() => first.received.length + second.received.length).toBe(3);
       expect([texts(first.received), texts(second.received)]).toEqual(['3', '1 2']);
     },
 
@@ -47,7 +47,7 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', kind);
       for (const text of ['1', '2', '3']) await probe.publish('q', text);
       const consumer = await probe.consume('q', 1, { noAck: true });
-      await until(() => consumer.received.length === 3);
+      await expect.poll(() => consumer.received.length).toBe(3);
       await probe.channel.close();
       const other = await peer.channel();
       expect(await other.ready('q')).toBe(0);
@@ -58,7 +58,7 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', kind);
       for (const text of ['1', '2', '3']) await probe.publish('q', text);
       const consumer = await probe.consume('q', 10);
-      await until(() => consumer.received.length === 3);
+      await expect.poll(() => consumer.received.length).toBe(3);
       probe.channel.ack(3, true);
       await probe.channel.cancel(consumer.tag);
       probe.channel.ack(0, true);
@@ -72,12 +72,12 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', kind);
       for (const text of ['1', '2', '3']) await probe.publish('q', text);
       const consumer = await probe.consume('q', 10);
-      await until(() => consumer.received.length === 3);
+      await expect.poll(() => consumer.received.length).toBe(3);
       probe.channel.ack(2, false);
       await probe.channel.close();
       const other = await peer.channel();
       const again = await other.consume('q', 10);
-      await until(() => again.received.length === 2);
+      await expect.poll(() => again.received.length).toBe(2);
       expect(texts(again.received)).toBe('1r 3r');
     },
 
@@ -86,13 +86,13 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', kind);
       await probe.publish('q', '1');
       const consumer = await probe.consume('q', 10);
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       await probe.channel.cancel(consumer.tag);
       // A quorum queue counts a consumer until all of its messages are settled.
       const consumers = type === 'quorum' ? 1 : 0;
       expect(await probe.channel.checkQueue('q')).toEqual({ messages: 0, consumers });
       probe.channel.nack(1, { multiple: false, requeue: true });
-      await until(async () => (await probe.ready('q')) === 1);
+      await expect.poll(async () => await probe.ready('q')).toBe(1);
       expect(await probe.channel.checkQueue('q')).toEqual({ messages: 1, consumers: 0 });
     },
 
@@ -101,9 +101,9 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', kind);
       await probe.publish('q', '1');
       const consumer = await probe.consume('q', 10);
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       await probe.channel.deleteQueue('q');
-      await until(() => consumer.isCancelled);
+      await expect.poll(() => consumer.isCancelled).toBe(true);
       probe.channel.ack(1, false);
       await probe.channel.checkExchange('amq.topic');
       expect(probe.error).toBeUndefined();
@@ -116,11 +116,11 @@ for (const type of ['classic', 'quorum'] as const) {
       const second = await two.consume('q', 1);
       await two.publish('q', '1');
       await two.publish('q', '2');
-      await until(() => first.received.length === 1);
+      await expect.poll(() => first.received.length).toBe(1);
       await two.channel.checkExchange('amq.topic');
       expect(second.received).toEqual([]);
       await one.channel.close();
-      await until(() => second.received.length === 1);
+      await expect.poll(() => second.received.length).toBe(1);
       expect(texts(second.received)).toBe('1r');
     },
 
@@ -129,7 +129,7 @@ for (const type of ['classic', 'quorum'] as const) {
       await probe.queue('q', kind);
       for (const text of ['1', '2', '3']) await probe.publish('q', text);
       const consumer = await probe.consume('q', 1);
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       expect(await probe.channel.purgeQueue('q')).toBe(2);
       expect(await probe.ready('q')).toBe(0);
     },
@@ -149,7 +149,7 @@ suite('priorities', {
     ] as const)
       await probe.publish('q', text, { properties: { priority } });
     const consumer = await probe.consume('q', 10);
-    await until(() => consumer.received.length === 5);
+    await expect.poll(() => consumer.received.length).toBe(5);
     expect(texts(consumer.received)).toBe('b d e a c');
   },
 
@@ -159,7 +159,7 @@ suite('priorities', {
     for (const [at, priority] of [0, 3, 9, undefined, 5, 4, 6, 1, 5, 4].entries())
       await probe.publish('q', `${at}`, { properties: { priority } });
     const consumer = await probe.consume('q', 10);
-    await until(() => consumer.received.length === 10);
+    await expect.poll(() => consumer.received.length).toBe(10);
     const expected = {
       '3.13': '0 1 2 3 4 5 6 7 8 9',
       '4.0': '2 4 0 6 8 1 3 5 7 9',
@@ -217,10 +217,12 @@ suite('consumers', {
     const owner = await peer.channel(link);
     await owner.queue('q', {}, { durable: false, exclusive: true });
     link.destroy(new Error('lost'));
-    await until(async () => {
-      const probe = await peer.channel();
-      return (await probe.refusal(probe.channel.checkQueue('q'))).startsWith('404');
-    });
+    await expect
+      .poll(async () => {
+        const probe = await peer.channel();
+        return (await probe.refusal(probe.channel.checkQueue('q'))).startsWith('404');
+      })
+      .toBe(true);
     expect(link.isOpen).toBe(false);
   },
 });

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { passing } from '../../helpers/waits.js';
-import { texts, until } from './peer.js';
+import { texts } from './peer.js';
 import { suite } from './suite.js';
 
 suite('a quorum queue whose messages expire', {
@@ -16,9 +16,9 @@ suite('a quorum queue whose messages expire', {
     await probe.publish('q', 'low');
     await passing(500, 'the second message is due later than the first');
     await probe.publish('q', 'high', { properties: { priority: 9 } });
-    await until(async () => (await probe.ready('expired')) === 2);
+    await expect.poll(async () => await probe.ready('expired')).toBe(2);
     const { received } = await probe.consume('expired');
-    await until(() => received.length === 2);
+    await expect.poll(() => received.length).toBe(2);
     expect(texts(received)).toBe(family === '4.0' ? 'high low' : 'low high');
   },
 
@@ -34,7 +34,7 @@ suite('a quorum queue whose messages expire', {
     for (const priority of [9, 0, 5, undefined, 4]) {
       await probe.publish('q', `${priority}`, { properties: { priority } });
     }
-    await until(async () => (await probe.ready('expired')) === 5);
+    await expect.poll(async () => await probe.ready('expired')).toBe(5);
     expect(await probe.ready('q')).toBe(0);
   },
 });

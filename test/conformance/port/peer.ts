@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { resolveBrokerOptions } from '../../../src/broker/options.js';
 import { makeTransport } from '../../../src/transport/make-transport.js';
 import type {
@@ -11,6 +10,7 @@ import type {
   TransportError,
 } from '../../../src/transport/port.js';
 import { systemClock } from '../../../src/util/clock.js';
+import { Condition } from '../../../src/util/condition.js';
 import type { Target } from '../targets.js';
 
 /** A client that speaks to a target through the transport's port alone, and closes what it opened. */
@@ -60,15 +60,19 @@ export class Probe {
   error: TransportError | undefined;
   #published = 0;
   #settled = 0;
+  /** Something has come over the channel, or the channel is gone. */
+  readonly #news = new Condition();
 
   closed(error: TransportError): void {
     this.error = error;
+    this.#news.notify();
   }
 
   confirmed(tag: number, multiple: boolean, accepted: boolean): void {
     for (let at = multiple ? this.#settled + 1 : tag; at <= tag; at++)
       if (!this.outcomes.has(at)) this.outcomes.set(at, accepted);
     while (this.outcomes.has(this.#settled + 1)) this.#settled++;
+    this.#news.notify();
   }
 
   async queue(
@@ -110,7 +114,7 @@ export class Probe {
     const { exchange = '', mandatory = false, properties = {} } = options;
     const tag = ++this.#published;
     this.channel.publish({ exchange, routingKey, mandatory, properties, content: Buffer.from(text) });
-    await until(() => this.outcomes.has(tag) || this.error !== undefined);
+    while (!this.outcomes.has(tag) && this.error === undefined) await this.#news.wait();
     const accepted = this.outcomes.get(tag);
     return accepted === undefined ? 'lost' : accepted ? 'ack' : 'nack';
   }
@@ -126,6 +130,7 @@ export class Probe {
       (delivery) => {
         if (delivery) received.push({ ...delivery, text: delivery.content.toString() });
         else state.isCancelled = true;
+        this.#news.notify();
       },
     );
     return state;
@@ -134,7 +139,7 @@ export class Probe {
   /** The next message of a queue, acknowledged at once. */
   async take(queue: string): Promise<Received> {
     const consumer = await this.consume(queue, 1);
-    await until(() => consumer.received.length > 0, `a message in ${queue}`);
+    while (consumer.received.length === 0) await this.#news.wait();
     const [first] = consumer.received as [Received];
     await this.channel.cancel(consumer.tag);
     this.channel.ack(first.deliveryTag, false);
@@ -156,7 +161,7 @@ export class Probe {
 
   /** The same for what has no answer: waits for the channel to be closed. */
   async closing(): Promise<string> {
-    await until(() => this.error !== undefined, 'the channel to close');
+    while (this.error === undefined) await this.#news.wait();
     return wordsOf(this.error as TransportError);
   }
 }
@@ -164,15 +169,6 @@ export class Probe {
 function wordsOf({ replyCode, message }: TransportError): string {
   const text = /with message "(.*)"$/s.exec(message)?.[1] ?? message;
   return `${replyCode} ${text.replaceAll(/vhost '[^']*'/g, "vhost '/'")}`;
-}
-
-/** Waits until something holds. */
-export async function until(test: () => boolean | Promise<boolean>, what = 'the expected'): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!(await test())) {
-    if (performance.now() > deadline) throw new Error(`Waited in vain for ${what}`);
-    await delay(2);
-  }
 }
 
 /** The texts of what was received, with an `r` after those that came again. */

@@ -1,5 +1,4 @@
 import { expect } from 'vitest';
-import { until } from './peer.js';
 import { suite } from './suite.js';
 
 /** A pattern, the keys that it matches, and some that it does not. */
@@ -237,7 +236,7 @@ suite('publishing', {
     const replyTo = String(properties.replyTo);
     expect(replyTo).toMatch(/^amq\.rabbitmq\.reply-to\..+/);
     await answerer.publish(replyTo, 'answer', { mandatory: true, properties: { correlationId: '1' } });
-    await until(() => replies.received.length === 1);
+    await expect.poll(() => replies.received.length).toBe(1);
     expect(replies.received[0]).toMatchObject({ text: 'answer', routingKey: replyTo, exchange: '' });
     // Before 4.3 a reply that must be taken comes back even though it was.
     expect(answerer.returns).toHaveLength(family === '4.3' ? 0 : 1);

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { absenceOf } from '../../helpers/waits.js';
-import { counts, texts, until } from './peer.js';
+import { counts, texts } from './peer.js';
 import { suite } from './suite.js';
 
 const quorum = { 'x-queue-type': 'quorum' };
@@ -11,11 +11,11 @@ suite('requeueing', {
     await probe.queue('q');
     for (const text of ['1', '2', '3', '4']) await probe.publish('q', text);
     const consumer = await probe.consume('q', 3);
-    await until(() => consumer.received.length === 3);
+    await expect.poll(() => consumer.received.length).toBe(3);
     await probe.channel.cancel(consumer.tag);
     for (const tag of [2, 1, 3]) probe.channel.reject(tag, { requeue: true });
     const again = await probe.consume('q', 10);
-    await until(() => again.received.length === 4);
+    await expect.poll(() => again.received.length).toBe(4);
     expect(texts(again.received)).toBe('1r 2r 3r 4');
   },
 
@@ -24,12 +24,12 @@ suite('requeueing', {
     await probe.queue('q', { ...quorum, 'x-delivery-limit': 20 });
     for (const text of ['1', '2', '3', '4']) await probe.publish('q', text);
     const consumer = await probe.consume('q', 3);
-    await until(() => consumer.received.length === 3);
+    await expect.poll(() => consumer.received.length).toBe(3);
     await probe.channel.cancel(consumer.tag);
     for (const tag of [2, 1, 3]) probe.channel.reject(tag, { requeue: true });
-    await until(async () => (await probe.ready('q')) === 4);
+    await expect.poll(async () => await probe.ready('q')).toBe(4);
     const again = await probe.consume('q', 10);
-    await until(() => again.received.length === 4);
+    await expect.poll(() => again.received.length).toBe(4);
     expect(texts(again.received)).toBe('2r 1r 3r 4');
   },
 
@@ -38,12 +38,12 @@ suite('requeueing', {
     await probe.queue('q', quorum);
     for (const text of ['1', '2', '3']) await probe.publish('q', text);
     const consumer = await probe.consume('q', 1);
-    await until(() => consumer.received.length === 1);
+    await expect.poll(() => consumer.received.length).toBe(1);
     await probe.channel.cancel(consumer.tag);
     probe.channel.reject(1, { requeue: true });
-    await until(async () => (await probe.ready('q')) === 3);
+    await expect.poll(async () => await probe.ready('q')).toBe(3);
     const again = await probe.consume('q', 10);
-    await until(() => again.received.length === 3);
+    await expect.poll(() => again.received.length).toBe(3);
     expect(texts(again.received)).toBe(family === '3.13' ? '2 3 1r' : '1r 2 3');
   },
 
@@ -53,10 +53,10 @@ suite('requeueing', {
     await probe.publish('q', '1');
     const consumer = await probe.consume('q', 1);
     for (const at of [1, 2]) {
-      await until(() => consumer.received.length === at);
+      await expect.poll(() => consumer.received.length).toBe(at);
       probe.channel.reject(at, { requeue: true });
     }
-    await until(() => consumer.received.length === 3);
+    await expect.poll(() => consumer.received.length).toBe(3);
     const expected = family === '4.3' ? ['---', 'r11', 'r22'] : ['---', 'r1-', 'r2-'];
     expect(consumer.received.map(counts)).toEqual(expected);
   },
@@ -67,10 +67,10 @@ suite('requeueing', {
     await probe.publish('q', '1');
     const consumer = await probe.consume('q', 1);
     for (const at of [1, 2]) {
-      await until(() => consumer.received.length === at);
+      await expect.poll(() => consumer.received.length).toBe(at);
       probe.channel.nack(at, { multiple: false, requeue: true });
     }
-    await until(() => consumer.received.length === 3);
+    await expect.poll(() => consumer.received.length).toBe(3);
     const expected = family === '4.3' ? ['---', 'r-1', 'r-2'] : ['---', 'r1-', 'r2-'];
     expect(consumer.received.map(counts)).toEqual(expected);
   },
@@ -81,11 +81,11 @@ suite('requeueing', {
     await lost.queue('q', { ...quorum, 'x-delivery-limit': 20 });
     await lost.publish('q', '1');
     const consumer = await lost.consume('q', 1);
-    await until(() => consumer.received.length === 1);
+    await expect.poll(() => consumer.received.length).toBe(1);
     link.destroy(new Error('lost'));
     const other = await peer.channel();
     const again = await other.consume('q', 1);
-    await until(() => again.received.length === 1);
+    await expect.poll(() => again.received.length).toBe(1);
     expect(again.received.map(counts)).toEqual([family === '4.3' ? 'r11' : 'r1-']);
   },
 
@@ -96,10 +96,10 @@ suite('requeueing', {
     await probe.queue('q', { 'x-message-ttl': 0, ...target }, { autoDelete: true });
     const consumer = await other.consume('q', 1);
     await probe.publish('q', '1');
-    await until(() => consumer.received.length === 1);
+    await expect.poll(() => consumer.received.length).toBe(1);
     await other.channel.close();
     const watch = await peer.channel();
-    await until(async () => (await watch.channel.checkQueue('q').catch(() => undefined)) === undefined);
+    await expect.poll(async () => await watch.channel.checkQueue('q').catch(() => undefined)).toBeUndefined();
     await absenceOf(100, 'the message of a deleted queue is dead-lettered');
     expect(await probe.ready('dead')).toBe(0);
   },
@@ -109,9 +109,9 @@ suite('requeueing', {
     await probe.queue('q');
     await probe.publish('q', '1');
     const consumer = await probe.consume('q', 1);
-    await until(() => consumer.received.length === 1);
+    await expect.poll(() => consumer.received.length).toBe(1);
     probe.channel.reject(1, { requeue: true });
-    await until(() => consumer.received.length === 2);
+    await expect.poll(() => consumer.received.length).toBe(2);
     expect(consumer.received.map(counts)).toEqual(['---', 'r--']);
   },
 });

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { texts, until } from './peer.js';
+import { texts } from './peer.js';
 import { suite } from './suite.js';
 
 const stream = { 'x-queue-type': 'stream' };
@@ -13,7 +13,9 @@ suite('streams', {
     const one = await first.consume('s', 10, { arguments: { 'x-stream-offset': 'first' } });
     const two = await second.consume('s', 10, { arguments: { 'x-stream-offset': 2 } });
     await writer.publish('s', 'd');
-    await until(() => one.received.length === 4 && two.received.length === 2);
+    await expect
+      .poll(() => ({ one: one.received.length, two: two.received.length }))
+      .toEqual({ one: 4, two: 2 });
     expect([texts(one.received), texts(two.received)]).toEqual(['a b c d', 'c d']);
     expect(one.received.map(({ properties }) => properties.headers)).toMatchObject(
       [0, 1, 2, 3].map((offset) => ({ 'x-stream-offset': offset })),
@@ -25,13 +27,13 @@ suite('streams', {
     await probe.queue('s', stream);
     for (const text of ['a', 'b', 'c', 'd', 'e']) await probe.publish('s', text);
     const { received } = await probe.consume('s', 2, { arguments: { 'x-stream-offset': 'first' } });
-    await until(() => received.length === 2);
+    await expect.poll(() => received.length).toBe(2);
     await probe.ready('s');
     expect(texts(received)).toBe('a b');
     probe.channel.ack(2, true);
-    await until(() => received.length === 4);
+    await expect.poll(() => received.length).toBe(4);
     probe.channel.ack(3, false);
-    await until(() => received.length === 5);
+    await expect.poll(() => received.length).toBe(5);
     expect(texts(received)).toBe('a b c d e');
   },
 
@@ -41,7 +43,7 @@ suite('streams', {
     await probe.publish('s', 'a', { properties: { expiration: '1' } });
     for (const _ of [1, 2]) {
       const consumer = await probe.consume('s', 10, { arguments: { 'x-stream-offset': 'first' } });
-      await until(() => consumer.received.length === 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
       probe.channel.ack(consumer.received[0]?.deliveryTag ?? 0, false);
       await probe.channel.cancel(consumer.tag);
     }
@@ -66,14 +68,14 @@ suite('streams', {
     await declaring.publish('s', 'a');
     const returning = await peer.channel();
     const { received } = await returning.consume('s', 1, { arguments: { 'x-stream-offset': 'first' } });
-    await until(() => received.length === 1);
+    await expect.poll(() => received.length).toBe(1);
     returning.channel.nack(1, { multiple: false, requeue: true });
     if (family === '3.13') {
       expect(await returning.closing()).not.toBe('');
     } else {
       // Taken for an acknowledgement.
       await declaring.publish('s', 'b');
-      await until(() => received.length === 2);
+      await expect.poll(() => received.length).toBe(2);
       expect(texts(received)).toBe('a b');
     }
     const purging = await peer.channel();

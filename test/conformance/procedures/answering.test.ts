@@ -2,7 +2,7 @@ import { DeadLetter, procedure, RemoteError, RetryLater } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../../helpers/recorded-events.js';
-import { gate, unreadable, until } from '../helpers.js';
+import { gate, unreadable } from '../helpers.js';
 import { Peer } from '../port/peer.js';
 import { suite } from '../suite.js';
 
@@ -40,7 +40,7 @@ suite('a responder', {
       { queue: 'echo', attempt: 1, error: { message: 'no' } },
     ]);
     expect(events.of('dead-lettered')).toEqual([]);
-    await until(() => responder.stats.acked === 3);
+    await expect.poll(() => responder.stats.acked).toBe(3);
     expect(await broker.stats(echo)).toEqual({ messages: 0, consumers: 1 });
   },
 
@@ -124,7 +124,7 @@ suite('a responder', {
     expect(runs).toBe(0);
     expect(events.of('invalid-message')).toMatchObject([{ queue: 'echo', issues: [{ path: ['n'] }] }]);
     expect(events.of('dead-lettered')).toEqual([]);
-    await until(() => responder.stats.acked === 1);
+    await expect.poll(() => responder.stats.acked).toBe(1);
     expect(await broker.stats(echo)).toEqual({ messages: 0, consumers: 1 });
   },
 
@@ -159,7 +159,7 @@ suite('a responder', {
     });
     await dying.ready;
     const asked = asking.request(echo, { n: 1 });
-    await until(() => began);
+    await expect.poll(() => began).toBe(true);
     expect(await first.close({ timeoutMs: 0 })).toEqual({ clean: false });
     const attempts: number[] = [];
     await second.responder(echo, ({ body, attempt }) => {
@@ -212,7 +212,7 @@ suite('a responder', {
     });
     await expect(ask(2)).rejects.toMatchObject({ code: 'REMOTE', remoteCode: 'INVALID_BODY' });
     await expect(ask(3)).rejects.toMatchObject({ code: 'REMOTE', remoteCode: 'INVALID_BODY' });
-    await until(() => responder.stats.acked === 4);
+    await expect.poll(() => responder.stats.acked).toBe(4);
   },
 
   'pauses and goes on': async (bench) => {
@@ -221,7 +221,7 @@ suite('a responder', {
     await responder.ready;
     await responder.pause();
     const asked = broker.request(echo, { n: 1 });
-    await until(async () => (await broker.stats(echo)).messages === 1);
+    await expect.poll(async () => (await broker.stats(echo)).messages).toBe(1);
     expect(broker.health().consumers).toMatchObject([{ queue: 'echo', state: 'paused' }]);
     await responder.resume();
     expect(await asked).toEqual({ n: 1 });
@@ -237,11 +237,11 @@ suite('a responder', {
     await responder.ready;
     const asked = asking.request(echo, { n: 1 });
     const rejected = expect(asked).rejects.toMatchObject({ code: 'CLOSED', maybeDelivered: true });
-    await until(() => responder.stats.inFlight === 1);
+    await expect.poll(() => responder.stats.inFlight).toBe(1);
     await asking.close({ timeoutMs: 0 });
     await rejected;
     held.open();
-    await until(() => responder.stats.acked === 1);
+    await expect.poll(() => responder.stats.acked).toBe(1);
     expect(await answering.request(echo, { n: 2 })).toEqual({ n: 2 });
     expect(events.names.filter((name) => name !== 'connected')).toEqual([]);
   },
@@ -258,14 +258,14 @@ suite('a responder', {
     const replies = await other.consume('answers', 0, { noAck: true });
     const properties = { replyTo: 'answers', correlationId: '7' };
     await other.publish('echo', '{"n":1}', { properties });
-    await until(() => replies.received.length === 1);
+    await expect.poll(() => replies.received.length).toBe(1);
     expect(replies.received[0]).toMatchObject({
       text: '{"n":1}',
       properties: { correlationId: '7', contentType: 'application/json' },
     });
     await other.publish('echo', '{"n":0}', { properties });
     await other.publish('echo', 'not JSON', { properties: { replyTo: 'answers', messageId: 'm-1' } });
-    await until(() => replies.received.length === 3);
+    await expect.poll(() => replies.received.length).toBe(3);
     const [, failed, invalid] = replies.received;
     expect(JSON.parse(failed?.text ?? '')).toEqual({ error: { code: 'Error', message: 'zero' } });
     expect(JSON.parse(invalid?.text ?? '')).toMatchObject({ error: { code: 'INVALID_BODY' } });
@@ -285,7 +285,7 @@ suite('a responder', {
     const other = await peer.channel();
     await other.publish('echo', '{"n":1}');
     await other.publish('echo', '{"n":2}', { properties: { replyTo: 'no.such.queue' } });
-    await until(() => responder.stats.acked === 2);
+    await expect.poll(() => responder.stats.acked).toBe(2);
     expect(handled).toEqual([1, 2]);
     expect(await broker.stats(echo)).toEqual({ messages: 0, consumers: 1 });
   },
@@ -297,7 +297,7 @@ suite('a responder', {
     const other = await peer.channel();
     const requests = await other.consume('echo', 0, { noAck: true });
     const asked = broker.request(echo, { n: 1 });
-    await until(() => requests.received.length === 1);
+    await expect.poll(() => requests.received.length).toBe(1);
     const { properties, text } = requests.received[0] ?? { properties: {}, text: '' };
     expect(JSON.parse(text)).toEqual({ n: 1 });
     const correlationId = String(properties.correlationId);
@@ -324,9 +324,9 @@ suite('closing a broker', {
     const responder = answering.responder(echo, ({ body }) => held.opened.then(() => body));
     await responder.ready;
     const asked = asking.request(echo, { n: 1 });
-    await until(() => responder.stats.inFlight === 1);
+    await expect.poll(() => responder.stats.inFlight).toBe(1);
     const closing = answering.close();
-    await until(() => responder.state.status === 'closing');
+    await expect.poll(() => responder.state.status).toBe('closing');
     held.open();
     expect(await closing).toEqual({ clean: true });
     expect(await asked).toEqual({ n: 1 });
@@ -339,7 +339,7 @@ suite('closing a broker', {
     const responder = answering.responder(echo, ({ body }) => held.opened.then(() => body));
     await responder.ready;
     const asked = asking.request(echo, { n: 1 });
-    await until(() => responder.stats.inFlight === 1);
+    await expect.poll(() => responder.stats.inFlight).toBe(1);
     const closing = asking.close();
     held.open();
     expect(await asked).toEqual({ n: 1 });
@@ -355,7 +355,7 @@ suite('closing a broker', {
     await broker.declare(echo);
     const asked = broker.request(echo, { n: 1 });
     const rejected = expect(asked).rejects.toMatchObject({ code: 'CLOSED', maybeDelivered: true });
-    await until(async () => (await broker.stats(echo)).messages === 1);
+    await expect.poll(async () => (await broker.stats(echo)).messages).toBe(1);
     expect(await broker.close({ timeoutMs: 100 })).toEqual({ clean: false });
     await rejected;
   },
@@ -371,7 +371,7 @@ suite('closing a broker', {
     });
     await responder.ready;
     const asked = inner.request(both, 1);
-    await until(() => responder.stats.inFlight === 1);
+    await expect.poll(() => responder.stats.inFlight).toBe(1);
     const closing = outer.close();
     held.open();
     expect(await asked).toBe(2);

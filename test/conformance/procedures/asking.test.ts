@@ -1,7 +1,7 @@
 import { procedure, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { gate, until } from '../helpers.js';
+import { gate } from '../helpers.js';
 import { suite } from '../suite.js';
 
 const quote = procedure('quote', {
@@ -22,7 +22,7 @@ suite('a request', {
     const answer = await asking.request(quote, { sku: 'A1' });
     expect(answer).toEqual({ price: 5, at: new Date(at) });
     expect(await asking.request(quote, { sku: 'A1', count: 3 })).toMatchObject({ price: 15 });
-    await until(() => responder.stats.acked === 2);
+    await expect.poll(() => responder.stats.acked).toBe(2);
     expect(await asking.stats(quote)).toEqual({ messages: 0, consumers: 1 });
   },
 
@@ -80,7 +80,7 @@ suite('a request', {
       .catch((reason: unknown) => reason as Error);
     expect(error).toMatchObject({ code: 'TIMEOUT', retryable: true, maybeDelivered: true });
     expect((error as Error).message).toMatch(/within 1500 ms: no responder is running/);
-    await until(async () => (await broker.stats(quote)).messages === 0);
+    await expect.poll(async () => (await broker.stats(quote)).messages).toBe(0);
   },
 
   'times out while a responder is at work, and its late answer is harmless': async (bench) => {
@@ -94,7 +94,7 @@ suite('a request', {
     const asked = broker.request(echo, { n: 1 }, { timeoutMs: 200, correlationId: 'one' });
     await expect(asked).rejects.toMatchObject({ code: 'TIMEOUT', maybeDelivered: true });
     held.open();
-    await until(() => responder.stats.acked === 1);
+    await expect.poll(() => responder.stats.acked).toBe(1);
     expect(await broker.request(echo, { n: 2 }, { correlationId: 'two' })).toEqual({ n: 2 });
   },
 
@@ -113,7 +113,7 @@ suite('a request', {
     );
     await responder.ready;
     const first = broker.request(echo, { n: 1 });
-    await until(() => handled.length === 1);
+    await expect.poll(() => handled.length).toBe(1);
     await expect(broker.request(echo, { n: 2 }, { timeoutMs: 100 })).rejects.toMatchObject({
       code: 'TIMEOUT',
     });
@@ -128,7 +128,7 @@ suite('a request', {
     await broker.declare(quote);
     const controller = new AbortController();
     const asked = broker.request(quote, { sku: 'A1' }, { signal: controller.signal });
-    await until(async () => (await broker.stats(quote)).messages === 1);
+    await expect.poll(async () => (await broker.stats(quote)).messages).toBe(1);
     const reason = new Error('the customer left');
     controller.abort(reason);
     await expect(asked).rejects.toBe(reason);
