@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { usageError } from './failure.js';
 import { shown } from './secrets.js';
+import { nearest } from './text.js';
 
 /** One option of a command, for the parser and the help. */
 export interface OptionSpec {
@@ -67,8 +68,8 @@ export function parse(given: readonly string[], specs: OptionSpecs): Arguments {
 
 function unknownOption(rawName: string, known: readonly string[]) {
   const name = rawName.replace(/^-+/, '');
-  const near = known.find((it) => it.startsWith(name) || name.startsWith(it));
-  const hint = near && name !== '' ? `; did you mean --${near}?` : '';
+  const near = nearest(name, known);
+  const hint = near === undefined ? '' : `; did you mean --${near}?`;
   return usageError(`unknown option ${shown(rawName)}${hint}`);
 }
 

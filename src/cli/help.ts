@@ -2,23 +2,39 @@ import { VERSION } from '../version.js';
 import type { OptionSpecs } from './arguments.js';
 import type { Command } from './command.js';
 import { commands, commonOptions } from './commands.js';
-import type { Palette } from './terminal.js';
+import type { Terminal } from './terminal.js';
+import { wrapped } from './text.js';
 
-const WIDTH = 96;
+/** The longest line. */
+const MAX_WIDTH = 96;
+
+/** A terminal that is narrower than this has to break the lines itself. */
+const MIN_WIDTH = 48;
+
+const widthIn = ({ width = MAX_WIDTH }: Pick<Terminal, 'width'>) =>
+  Math.max(MIN_WIDTH, Math.min(MAX_WIDTH, width));
 
 /** The output of `leveret --help`; for some commands only, if they share a first word. */
-export function overview({ bold }: Palette, shown: readonly Command[] = commands): string[] {
-  const width = Math.max(...shown.map(({ name }) => name.length));
+export function overview(terminal: Pick<Terminal, 'palette' | 'width'>, shown = commands): string[] {
+  const { bold } = terminal.palette;
+  const width = widthIn(terminal);
   return [
-    `${bold('leveret')} ${VERSION}: look after queues, messages and dead letters on RabbitMQ`,
+    ...titled(`leveret ${VERSION}`, 'look after queues, messages and dead letters on RabbitMQ', terminal),
     '',
     bold('Usage'),
     '  leveret COMMAND [options]',
     '',
     bold('Commands'),
-    ...shown.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    ...inTwoColumns(
+      shown.map(({ name, summary }) => [name, summary]),
+      width,
+    ),
     '',
-    "The server is RABBITMQ_URL, or --url. 'leveret COMMAND --help' shows the options and examples of a command.",
+    ...wrapped(
+      "The server is RABBITMQ_URL, or --url. 'leveret COMMAND --help' shows the options and examples of a command.",
+      '',
+      width,
+    ),
     '',
     bold('Examples'),
     ...shown.slice(0, 6).flatMap(({ examples }) => examples.slice(0, 1).map((example) => `  ${example}`)),
@@ -26,45 +42,43 @@ export function overview({ bold }: Palette, shown: readonly Command[] = commands
 }
 
 /** The output of `leveret COMMAND --help`. */
-export function commandHelp(command: Command, { bold }: Palette): string[] {
+export function commandHelp(command: Command, terminal: Pick<Terminal, 'palette' | 'width'>): string[] {
   const { name, usage, summary, notes = [], examples } = command;
+  const { bold } = terminal.palette;
+  const width = widthIn(terminal);
   return [
-    `${bold(`leveret ${name}`)}: ${summary}`,
+    ...titled(`leveret ${name}`, summary, terminal),
     '',
     bold('Usage'),
     ...usage.split(' | ').map((way) => `  leveret ${name} ${way} [options]`),
-    ...notes.flatMap((note) => ['', ...wrapped(note, '', WIDTH)]),
+    ...notes.flatMap((note) => ['', ...wrapped(note, '', width)]),
     '',
     bold('Options'),
-    ...optionLines({ ...command.options, ...commonOptions }),
+    ...optionLines({ ...command.options, ...commonOptions }, width),
     '',
     bold('Examples'),
     ...examples.map((example) => `  ${example}`),
   ];
 }
 
-function optionLines(options: OptionSpecs): string[] {
-  const rows = Object.entries(options).map(([name, { short, value, help }]) => {
-    const forms = `${short === undefined ? '    ' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}`;
-    return [forms, help] as const;
-  });
-  const width = Math.max(...rows.map(([forms]) => forms.length)) + 4;
-  return rows.flatMap(([forms, help]) => {
-    const [first = '', ...rest] = wrapped(help, ' '.repeat(width), WIDTH);
-    return [`  ${forms}`.padEnd(width) + first.trimStart(), ...rest];
-  });
+/** `name: text`, the name in bold. */
+function titled(name: string, text: string, terminal: Pick<Terminal, 'palette' | 'width'>): string[] {
+  const [first = '', ...rest] = wrapped(`${name}: ${text}`, '', widthIn(terminal));
+  return [terminal.palette.bold(name) + first.slice(name.length), ...rest];
 }
 
-function wrapped(text: string, indent: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = indent;
-  for (const word of text.split(' ')) {
-    const next = line.trim() === '' ? `${indent}${word}` : `${line} ${word}`;
-    if (next.length <= width || line.trim() === '') line = next;
-    else {
-      lines.push(line);
-      line = `${indent}${word}`;
-    }
-  }
-  return [...lines, line];
+function optionLines(options: OptionSpecs, width: number): string[] {
+  const rows = Object.entries(options).map(([name, { short, value, help }]): [string, string] => {
+    const forms = `${short === undefined ? '    ' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}`;
+    return [forms, help];
+  });
+  return inTwoColumns(rows, width);
+}
+
+function inTwoColumns(rows: readonly (readonly [string, string])[], width: number): string[] {
+  const first = Math.max(...rows.map(([name]) => name.length)) + 4;
+  return rows.flatMap(([name, text]) => {
+    const [head = '', ...rest] = wrapped(text, ' '.repeat(first), width);
+    return [`  ${name}`.padEnd(first) + head.trimStart(), ...rest];
+  });
 }

@@ -2,13 +2,13 @@ import { isLeveretError } from '../errors.js';
 import { VERSION } from '../version.js';
 import { parse } from './arguments.js';
 import type { Command } from './command.js';
-import { commandOf, commandsUnder, commonOptions } from './commands.js';
+import { commandOf, commands, commandsUnder, commonOptions } from './commands.js';
 import { CommandFailure, EXIT, type ExitCode, usageError } from './failure.js';
 import { commandHelp, overview } from './help.js';
 import { programOf } from './programs.js';
 import { Secrets, shown } from './secrets.js';
 import { type Streams, Terminal } from './terminal.js';
-import { printable } from './text.js';
+import { nearest, printable } from './text.js';
 
 /**
  * Runs one command line.
@@ -42,7 +42,7 @@ async function dispatch(line: readonly string[], streams: Streams, means: Means)
   if (first === undefined || isHelp(first)) {
     const asked = first === 'help' ? line.slice(1) : [];
     if (asked.length > 0) return dispatch([...asked, '--help'], streams, means);
-    await terminal.print(...overview(terminal.palette));
+    await terminal.print(...overview(terminal));
     return first === undefined ? EXIT.usage : EXIT.done;
   }
   if (first === '--version' || first === '-v') {
@@ -57,11 +57,16 @@ async function dispatch(line: readonly string[], streams: Streams, means: Means)
   if (!found) {
     const under = commandsUnder(first);
     if (under.length > 0 && (second === undefined || isHelp(second))) {
-      await terminal.print(...overview(terminal.palette, under));
+      await terminal.print(...overview(terminal, under));
       return second === undefined ? EXIT.usage : EXIT.done;
     }
     const what = under.length > 0 && second !== undefined ? `${first} ${second}` : first;
-    throw usageError(`there is no command ${shown(what)}; see leveret --help`);
+    const near = nearest(
+      what,
+      commands.map(({ name }) => name),
+    );
+    const hint = near === undefined ? 'see leveret --help' : `did you mean leveret ${near}?`;
+    throw usageError(`there is no command ${shown(what)}; ${hint}`);
   }
   return start(found.command, line.slice(found.length), streams, means);
 }
@@ -75,7 +80,7 @@ async function start(
   const { positionals, values } = parse(rest, { ...command.options, ...commonOptions });
   const { terminal } = means;
   if (values.flag('help')) {
-    await terminal.print(...commandHelp(command, terminal.palette));
+    await terminal.print(...commandHelp(command, terminal));
     return EXIT.done;
   }
   const [min, max] = command.positionals;

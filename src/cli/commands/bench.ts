@@ -50,7 +50,7 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
       '',
       `publish     ${rate(result.publish.perSecond)}  confirmed, to a classic queue`,
       `consume     ${rate(result.consume.perSecond)}  each acknowledged`,
-      `round trip  ${`${result.roundTrip.p50Ms} ms`.padStart(12)}  p50; p99 ${result.roundTrip.p99Ms} ms`,
+      `round trip  ${`${result.roundTrip.p50Ms} ms`.padStart(12)}  the median; 99 of 100 take at most ${result.roundTrip.p99Ms} ms`,
     );
   }
   return EXIT.done;

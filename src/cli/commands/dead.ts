@@ -1,14 +1,15 @@
 import type { QueueContract } from '../../contracts/types.js';
 import type { DeadLetterEntry } from '../../dead-letters/entry.js';
+import { isLeveretError } from '../../errors.js';
 import { bareQueue, undeclared } from '../bare-contracts.js';
 import { bodyOf } from '../body.js';
 import type { Invocation } from '../command.js';
 import { loadContracts, queueNamed } from '../contracts.js';
-import { EXIT, type ExitCode, usageError } from '../failure.js';
+import { CommandFailure, EXIT, type ExitCode, usageError } from '../failure.js';
 import { Management, ManagementFailure } from '../management.js';
 import { shown } from '../secrets.js';
 import type { Where } from '../server-address.js';
-import { counted, printable, table, toJson } from '../text.js';
+import { type Column, counted, printable, table, toJson } from '../text.js';
 import { type Session, withBroker } from '../with-broker.js';
 
 /** The most dead letters that are held in memory to find one. */
@@ -32,16 +33,16 @@ export async function list(invocation: Invocation): Promise<ExitCode> {
       await terminal.print(good(`No dead letters of '${printable(contract.name)}'.`));
       return EXIT.done;
     }
-    const columns = [
+    const columns: readonly Column[] = [
       { title: 'ID' },
-      { title: 'FAILED' },
-      { title: 'ATTEMPT', align: 'right' as const },
-      { title: 'BYTES', align: 'right' as const },
+      { title: 'FAILED', isOptional: true },
+      { title: 'ATTEMPT', align: 'right', isOptional: true },
+      { title: 'BYTES', align: 'right', isOptional: true },
       { title: 'ERROR' },
     ];
     const rows = entries.map((entry) => [
       printable(entry.id ?? '-'),
-      entry.failedAt?.toISOString().replace('.000Z', 'Z') ?? '-',
+      entry.failedAt?.toISOString().replace(/\.\d+Z$/, 'Z') ?? '-',
       String(entry.attempt),
       String(entry.raw.length),
       printable(`${entry.error.code}: ${entry.error.message}`),
@@ -150,9 +151,19 @@ async function withLetters(
   return withBroker(invocation, async ({ broker, where }) => {
     const contract = known ?? (await bareContract(name, where, invocation.signal));
     // Checked first: no command declares a queue, but reading the dead letters of a missing one might.
-    const { messages } = await broker.stats(contract.deadLetter ?? '');
+    const { messages } = await statsOf(broker, contract);
     return work({ letters: broker.deadLetters(contract), contract, total: messages });
   });
+}
+
+async function statsOf(broker: Session['broker'], { name, deadLetter = '' }: QueueContract) {
+  try {
+    return await broker.stats(deadLetter);
+  } catch (error) {
+    if (!isLeveretError(error) || error.code !== 'NOT_FOUND') throw error;
+    const text = `'${printable(name)}' has no dead letters: there is no queue '${printable(deadLetter)}'`;
+    throw new CommandFailure(EXIT.no, text);
+  }
 }
 
 async function contractOf(name: string, { values }: Invocation): Promise<QueueContract | undefined> {

@@ -11,7 +11,7 @@ import { EXIT, type ExitCode } from '../failure.js';
 import { greet } from '../greeting.js';
 import { resolveWhere } from '../server-address.js';
 import type { Terminal } from '../terminal.js';
-import { counted, printable, toJson } from '../text.js';
+import { counted, printable, toJson, wrapped } from '../text.js';
 import { withBroker } from '../with-broker.js';
 
 /** Leveret's own default. */
@@ -87,7 +87,7 @@ async function isIdle(broker: Broker, queue: string): Promise<boolean> {
 }
 
 function report(
-  { palette }: Terminal,
+  { palette, width = Number.POSITIVE_INFINITY }: Terminal,
   server: { readonly address: string; readonly version: string; readonly management: boolean },
   results: readonly CheckResult[],
   findings: readonly Finding[],
@@ -97,13 +97,14 @@ function report(
   const lines = [`${bold(printable(server.address))} ${dim(`RabbitMQ ${printable(server.version)}`)}`, ''];
   for (const { id, severity, subject, message, fix } of findings) {
     const mark = severity === 'error' ? '✗' : '!';
-    lines.push(`${paint[severity](`${mark} ${id}`)} ${bold(printable(subject))}`, `  ${printable(message)}`);
+    lines.push(`${paint[severity](`${mark} ${id}`)} ${bold(printable(subject))}`);
+    lines.push(...wrapped(printable(message), '  ', width));
     lines.push(...fix.map((it) => `    ${it}`), '');
   }
   const skipped = results.filter(({ status }) => status === 'skipped');
   for (const reason of new Set(skipped.map((it) => it.reason ?? ''))) {
     const ids = skipped.filter((it) => it.reason === reason).map(({ id }) => id);
-    lines.push(dim(`Skipped ${ids.join(', ')}: ${printable(reason)}`));
+    lines.push(...wrapped(`Skipped ${ids.join(', ')}: ${printable(reason)}`, '', width).map(dim));
   }
   const ok = results.length - skipped.length;
   lines.push(

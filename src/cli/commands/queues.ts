@@ -1,11 +1,12 @@
 import type { Broker } from '../../broker/broker.js';
+import { isDelayName } from '../../delay/topology.js';
 import { isLeveretError } from '../../errors.js';
 import type { Invocation } from '../command.js';
 import { loadContracts, queuesOf } from '../contracts.js';
 import { CommandFailure, EXIT, type ExitCode, noConnection } from '../failure.js';
 import { Management, ManagementFailure } from '../management.js';
 import { resolveWhere } from '../server-address.js';
-import { printable, table, toJson } from '../text.js';
+import { type Column, counted, printable, table, toJson } from '../text.js';
 import { withBroker } from '../with-broker.js';
 
 interface QueueRow {
@@ -62,7 +63,10 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   }
   const sorted = [...rows].sort((a, b) => (a.name < b.name ? -1 : 1));
   if (json) await terminal.print(toJson(sorted));
-  else await terminal.print(...describe(sorted, terminal));
+  else if (sorted.length === 0) {
+    const matching = pattern === undefined ? '' : ` matches '${printable(pattern)}'`;
+    await terminal.print(matching === '' ? 'No queues.' : `No queue${matching}.`);
+  } else await terminal.print(...describe(sorted, terminal, pattern === undefined));
   return EXIT.done;
 }
 
@@ -141,23 +145,24 @@ function rowOf(stats: QueueStats): QueueRow {
   };
 }
 
-function describe(rows: readonly QueueRow[], { palette, width }: Invocation['terminal']): string[] {
-  if (rows.length === 0) return ['No queues.'];
-  const { bold, warning } = palette;
-  const columns = [
+/** At a terminal, the many queues of the delays are summed up while nothing is in them. */
+function describe(
+  rows: readonly QueueRow[],
+  { palette, width }: Invocation['terminal'],
+  maySumUp: boolean,
+): string[] {
+  const { bold, dim, warning } = palette;
+  const shown = maySumUp && width !== undefined ? rows.filter((row) => !isEmptyDelay(row)) : rows;
+  const columns: readonly Column[] = [
     { title: 'QUEUE' },
-    { title: 'TYPE' },
-    { title: 'READY', align: 'right' as const },
-    { title: 'UNACKED', align: 'right' as const },
-    {
-      title: 'CONSUMERS',
-      align: 'right' as const,
-      paint: (text: string) => (text === '0' ? warning(text) : text),
-    },
-    { title: 'IN/S', align: 'right' as const },
-    { title: 'OUT/S', align: 'right' as const },
+    { title: 'TYPE', isOptional: true },
+    { title: 'READY', align: 'right', paint: (text, row) => (hasDeadLetters(row) ? warning(text) : text) },
+    { title: 'UNACKED', align: 'right', isOptional: true },
+    { title: 'CONSUMERS', align: 'right', paint: (text, row) => (isStuck(row) ? warning(text) : text) },
+    { title: 'IN/S', align: 'right', isOptional: true },
+    { title: 'OUT/S', align: 'right', isOptional: true },
   ];
-  const lines = rows.map((row) => [
+  const lines = shown.map((row) => [
     printable(row.name),
     row.type ?? '-',
     number(row.ready),
@@ -166,8 +171,24 @@ function describe(rows: readonly QueueRow[], { palette, width }: Invocation['ter
     rate(row.publishRate),
     rate(row.deliverRate),
   ]);
-  return table(columns, lines, { width, bold });
+  const emptyDelays = rows.length - shown.length;
+  return [
+    ...(shown.length === 0 ? [] : table(columns, lines, { width, bold })),
+    ...(emptyDelays === 0
+      ? []
+      : [dim(`Without ${counted(emptyDelays, 'empty queue')} of delays: leveret queues 'leveret.delay.*'`)]),
+  ];
 }
+
+const isEmptyDelay = ({ name, ready, unacknowledged }: QueueRow) =>
+  isDelayName(name) && ready === 0 && unacknowledged === 0;
+
+const hasDeadLetters = ([name = '', , ready]: readonly string[]) =>
+  name.endsWith('.dead') && ready !== '0' && ready !== '-';
+
+/** Messages wait, and no consumer takes them. */
+const isStuck = ([name = '', type, ready, , consumers]: readonly string[]) =>
+  consumers === '0' && ready !== '0' && type !== 'stream' && !name.endsWith('.dead') && !isDelayName(name);
 
 const number = (value: number | null) => (value === null ? '-' : String(value));
 

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { QueueContract } from '../../contracts/types.js';
 import { QueueScan } from '../../dead-letters/queue-scan.js';
+import { originOf } from '../../delay/routing-headers.js';
+import { isDelayName } from '../../delay/topology.js';
 import { Connection } from '../../transport/connection/connection.js';
 import { classify } from '../../transport/failures.js';
 import { makeTransport } from '../../transport/make-transport.js';
@@ -185,15 +187,24 @@ async function show({ json, terminal }: Invocation, delivery: Delivery, index: n
     return;
   }
   const { bold, dim } = terminal.palette;
-  const from = exchange === '' ? '' : ` through ${printable(exchange)}`;
+  const isDelayed = isDelayName(exchange);
+  const origin = originOf(delivery);
+  const way = [
+    `${origin.routingKey}${origin.exchange === '' ? '' : ` through ${origin.exchange}`}`,
+    ...(isDelayed ? ['delayed'] : []),
+    ...(redelivered ? ['redelivered'] : []),
+  ].join(', ');
   await terminal.print(
-    `${bold(`#${index + 1}`)} ${printable(messageId ?? '(no id)')} ${dim(`${printable(routingKey)}${from}${redelivered ? ', redelivered' : ''}`)}`,
-    ...Object.entries(headers ?? {}).map(([name, value]) =>
-      dim(`   ${printable(`${name}: ${JSON.stringify(value)}`)}`),
-    ),
+    `${bold(`#${index + 1}`)} ${printable(messageId ?? '(no id)')} ${dim(printable(way))}`,
+    ...Object.entries(headers ?? {})
+      .filter(([name]) => !isDelayed || !isOfDelay(name))
+      .map(([name, value]) => dim(`   ${printable(`${name}: ${JSON.stringify(value)}`)}`)),
     `   ${'body' in body ? printable(JSON.stringify(body.body)) : textOf(content)}`,
   );
 }
+
+/** The headers that a delay, and each queue of it, leaves on a message: more than the rest of it, and nothing that the sender said. */
+const isOfDelay = (name: string) => /^(?:leveret-delay-|x-death$|x-(?:first|last)-death-)/.test(name);
 
 function textOf(content: Buffer): string {
   const text = content.toString('utf8');
@@ -222,7 +233,10 @@ function explained(error: unknown, name: string): unknown {
   if (!(error instanceof TransportError)) return error;
   switch (classify(error)) {
     case 'missing':
-      return new CommandFailure(EXIT.no, `there is no '${printable(name)}' on the server`);
+      return new CommandFailure(
+        EXIT.no,
+        `there is no queue or exchange '${printable(name)}' in this virtual host`,
+      );
     case 'lost':
       return new CommandFailure(EXIT.noConnection, `the connection was lost: ${error.message}`);
     default:

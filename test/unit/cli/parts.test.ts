@@ -24,9 +24,11 @@ function streams({ isTTY = false, env = {} }: { isTTY?: boolean; env?: Record<st
   return { stdin: stream(), stdout: stream(), stderr: stream(), env };
 }
 
+const NEVER = new AbortController().signal;
+
 async function outcome(line: readonly string[], env: Record<string, string> = {}) {
   const all = streams({ env });
-  const code = await run(line, all, new AbortController().signal);
+  const code = await run(line, all, NEVER);
   const read = (stream: PassThrough) => String(stream.read() ?? '');
   return { code, stdout: read(all.stdout), stderr: read(all.stderr) };
 }
@@ -145,6 +147,36 @@ describe('what the command prints', () => {
       'long name    1  a text th…',
       'b          100  c',
     ]);
+  });
+
+  it('leaves out optional columns of a table, the last one first, in a narrow terminal', () => {
+    const columns = [
+      { title: 'ID' },
+      { title: 'N', isOptional: true as const },
+      { title: 'M', isOptional: true as const },
+    ];
+    const withText = [...columns, { title: 'TEXT' }];
+    const rows = [['12345678', '1', '2', 'a text that goes on and on']];
+    expect(table(withText, rows, { width: 32 })[0]).toBe('ID        N  M  TEXT');
+    expect(table(withText, rows, { width: 31 })[0]).toBe('ID        N  TEXT');
+    expect(table(withText, rows, { width: 20 })).toEqual(['ID        TEXT', '12345678  a text th…']);
+  });
+
+  it('breaks the lines of the help between words, as wide as the terminal is', async () => {
+    const all = streams({ isTTY: true, env: { NO_COLOR: '1' } });
+    await run(['queues', '--help'], { ...all, stdout: Object.assign(all.stdout, { columns: 60 }) }, NEVER);
+    const lines = String(all.stdout.read()).split('\n');
+    expect(lines.filter((line) => line.length > 60 && !line.includes('amqp://user:password'))).toEqual([]);
+    expect(lines).toContain('                            contracts, also within arrays');
+  });
+
+  it.each([
+    [['quues'], "there is no command 'quues'; did you mean leveret queues?"],
+    [['dead', 'lst'], "there is no command 'dead lst'; did you mean leveret dead list?"],
+    [['xyz'], "there is no command 'xyz'; see leveret --help"],
+    [['queues', '--jsn'], "unknown option '--jsn'; did you mean --json?"],
+  ])('names what was meant: leveret %j', async (line, text) => {
+    expect((await outcome(line)).stderr).toBe(`leveret: ${text}\n`);
   });
 
   it.each([
