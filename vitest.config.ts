@@ -39,7 +39,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // One worker runs many files, because loading the modules again for each takes longer than the tests: three of four minutes.
+        // Loading the modules again for each file takes longer than the tests. Files that replace parts of a module need `isolate`.
         test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000, isolate: false },
       },
       {
@@ -72,7 +72,12 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'], ...onServer },
+        test: {
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          isolate: false,
+          ...onServer,
+        },
       },
       {
         extends: true,
