@@ -7,7 +7,7 @@
 const BRAND = Symbol.for('leveret.error');
 
 /** The page that lists every code with its cause and its remedy. */
-const PAGE = 'https://github.com/leveret-mq/leveret/blob/main/docs/errors.md';
+export const ERRORS_PAGE = 'https://github.com/leveret-mq/leveret/blob/main/docs/errors.md';
 
 /** Every value of {@link LeveretError.code}. */
 export type ErrorCode =
@@ -54,18 +54,22 @@ export abstract class LeveretError extends Error {
   abstract readonly code: ErrorCode;
   /** True when the same call may succeed later without a change to the program or to the server's configuration. */
   readonly retryable: boolean;
+  /** The address of the documentation of this `code`: its cause and its remedy. */
+  readonly help: string;
 
   /** @internal */
-  constructor(name: string, message: string, options: { cause?: unknown; retryable?: boolean } = {}) {
+  constructor(
+    name: string,
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; retryable?: boolean } = {},
+  ) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.retryable = options.retryable ?? false;
+    // A property of the error itself, so that Node prints it, and loggers copy it.
+    this.help = `${ERRORS_PAGE}#${code.toLowerCase()}`;
     Object.defineProperty(this, 'name', { value: name, configurable: true, writable: true });
     Object.defineProperty(this, BRAND, { value: true });
-  }
-
-  /** The address of the documentation of this `code`: its cause and its remedy. */
-  get help(): string {
-    return `${PAGE}#${this.code.toLowerCase()}`;
   }
 
   /** `instanceof` also works between the ESM and the CommonJS copy of the package. */
@@ -137,7 +141,7 @@ export class ValidationError extends LeveretError {
   ) {
     const { code = 'INVALID_BODY', ...rest } = options;
     const what = code === 'INVALID_BODY' ? 'Invalid body' : 'Invalid idempotency key';
-    super('ValidationError', `${what} for ${target}: ${describeIssues(issues)}`, rest);
+    super('ValidationError', code, `${what} for ${target}: ${describeIssues(issues)}`, rest);
     this.code = code;
     this.issues = issues;
   }
@@ -154,7 +158,7 @@ export class MessageTooLargeError extends LeveretError {
 
   /** @internal */
   constructor(message: string, sizeBytes: number, limitBytes: number) {
-    super('MessageTooLargeError', message);
+    super('MessageTooLargeError', 'MESSAGE_TOO_LARGE', message);
     this.sizeBytes = sizeBytes;
     this.limitBytes = limitBytes;
   }
@@ -171,7 +175,7 @@ export class UnroutableError extends LeveretError {
 
   /** @internal */
   constructor(message: string, exchange: string, routingKey: string) {
-    super('UnroutableError', message);
+    super('UnroutableError', 'UNROUTABLE', message);
     this.exchange = exchange;
     this.routingKey = routingKey;
   }
@@ -184,7 +188,7 @@ export class RejectedError extends LeveretError {
 
   /** @internal */
   constructor(message: string) {
-    super('RejectedError', message, { retryable: true });
+    super('RejectedError', 'REJECTED', message, { retryable: true });
   }
 }
 
@@ -197,7 +201,7 @@ export class TimeoutError extends LeveretError {
 
   /** @internal */
   constructor(message: string, options: { maybeDelivered?: boolean; cause?: unknown } = {}) {
-    super('TimeoutError', message, { ...options, retryable: true });
+    super('TimeoutError', 'TIMEOUT', message, { ...options, retryable: true });
     this.maybeDelivered = options.maybeDelivered ?? false;
   }
 }
@@ -211,7 +215,7 @@ export class ClosedError extends LeveretError {
 
   /** @internal */
   constructor(message: string, options: { maybeDelivered?: boolean; cause?: unknown } = {}) {
-    super('ClosedError', message, options);
+    super('ClosedError', 'CLOSED', message, options);
     this.maybeDelivered = options.maybeDelivered ?? false;
   }
 }
@@ -223,7 +227,7 @@ export class BufferFullError extends LeveretError {
 
   /** @internal */
   constructor(message: string) {
-    super('BufferFullError', message, { retryable: true });
+    super('BufferFullError', 'BUFFER_FULL', message, { retryable: true });
   }
 }
 
@@ -244,7 +248,7 @@ export class ConfigurationError extends LeveretError {
     options: { cause?: unknown; code?: ConfigurationErrorCode } = {},
   ) {
     const { code = 'INVALID_OPTION', ...rest } = options;
-    super('ConfigurationError', message, rest);
+    super('ConfigurationError', code, message, rest);
     this.code = code;
     this.option = option;
   }
@@ -269,7 +273,7 @@ export class ConnectionError extends LeveretError {
       maybeDelivered?: boolean;
     } = {},
   ) {
-    super('ConnectionError', message, { ...options, retryable: code === 'CONNECTION_FAILED' });
+    super('ConnectionError', code, message, { ...options, retryable: code === 'CONNECTION_FAILED' });
     this.code = code;
     this.attempts = options.attempts ?? [];
     this.maybeDelivered = options.maybeDelivered ?? false;
@@ -318,7 +322,7 @@ export class TopologyError extends LeveretError {
       differences?: readonly TopologyDifference[];
     } = {},
   ) {
-    super('TopologyError', message, options);
+    super('TopologyError', code, message, options);
     this.code = code;
     this.target = target;
     this.argument = options.argument;
@@ -343,7 +347,7 @@ export class RemoteError extends LeveretError {
 
   /** @internal */
   constructor(remoteCode: string, message: string, options: { cause?: unknown; retryable?: boolean } = {}) {
-    super('RemoteError', message, options);
+    super('RemoteError', 'REMOTE', message, options);
     this.remoteCode = remoteCode;
   }
 }

@@ -1,3 +1,8 @@
+import { ERRORS_PAGE } from '../errors.js';
+
+/** Node prints it in a line after the warning. */
+const HELP = `${ERRORS_PAGE}#warnings-of-the-process`;
+
 /** Process warnings for what would otherwise fail silently: each code once per subject. */
 export class Warnings {
   readonly #told = new Set<string>();
@@ -10,7 +15,7 @@ export class Warnings {
     const key = `${code} ${subject}`;
     if (this.#told.has(key) || this.#told.size >= MAX_TOLD) return;
     this.#told.add(key);
-    process.emitWarning(text, { type: 'LeveretWarning', code });
+    process.emitWarning(text, { type: 'LeveretWarning', code, detail: HELP });
   }
 }
 

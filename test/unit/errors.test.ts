@@ -143,8 +143,8 @@ describe('errors', () => {
     expect(new errors.TimeoutError('x', { maybeDelivered: true })).not.toHaveProperty('cause');
   });
 
-  it('list in code and retryable what a log prints, and not the brand', () => {
-    expect(Object.keys(new errors.RejectedError('full')).toSorted()).toEqual(['code', 'retryable']);
+  it('list in code, retryable and help what a log prints, and not the brand', () => {
+    expect(Object.keys(new errors.RejectedError('full')).toSorted()).toEqual(['code', 'help', 'retryable']);
   });
 
   it('say what surely was not delivered', () => {
