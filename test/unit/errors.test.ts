@@ -148,12 +148,12 @@ describe('errors', () => {
   });
 
   it('say what surely was not delivered', () => {
-    expect([
-      new errors.TimeoutError('x').maybeDelivered,
-      new errors.TimeoutError('x', { maybeDelivered: true }).maybeDelivered,
-      new errors.ClosedError('x').maybeDelivered,
-      new errors.ClosedError('x', { maybeDelivered: true }).maybeDelivered,
-    ]).toEqual([false, true, false, true]);
+    expect({
+      timeout: new errors.TimeoutError('x').maybeDelivered,
+      timeoutAfterHandOver: new errors.TimeoutError('x', { maybeDelivered: true }).maybeDelivered,
+      closed: new errors.ClosedError('x').maybeDelivered,
+      closedAfterHandOver: new errors.ClosedError('x', { maybeDelivered: true }).maybeDelivered,
+    }).toEqual({ timeout: false, timeoutAfterHandOver: true, closed: false, closedAfterHandOver: true });
   });
 
   it('carry the particulars', () => {

@@ -24,12 +24,12 @@ describe('the options of a broker', () => {
   it('log nothing by default', () => {
     const { logger } = resolveBrokerOptions();
 
-    expect([logger.debug({}, ''), logger.info({}, ''), logger.warn({}, ''), logger.error({}, '')]).toEqual([
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-    ]);
+    expect({
+      debug: logger.debug({}, ''),
+      info: logger.info({}, ''),
+      warn: logger.warn({}, ''),
+      error: logger.error({}, ''),
+    }).toEqual({ debug: undefined, info: undefined, warn: undefined, error: undefined });
   });
 
   it('are taken as they are given', () => {
@@ -97,11 +97,11 @@ describe('the options of a broker', () => {
 
 describe('the URLs of a broker', () => {
   it('are one, several, or the local one', () => {
-    expect([resolveUrls(undefined), resolveUrls('amqp://a'), resolveUrls(['amqp://a', 'amqp://b'])]).toEqual([
-      ['undefined'],
-      ['amqp://a'],
-      ['amqp://a', 'amqp://b'],
-    ]);
+    expect({
+      none: resolveUrls(undefined),
+      one: resolveUrls('amqp://a'),
+      several: resolveUrls(['amqp://a', 'amqp://b']),
+    }).toEqual({ none: ['undefined'], one: ['amqp://a'], several: ['amqp://a', 'amqp://b'] });
   });
 
   it.each([[[]], [[5]], [['amqp://a', undefined]], [{}], [null], [5]])('are not %o', (urls) => {

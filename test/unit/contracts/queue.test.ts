@@ -254,6 +254,10 @@ describe('the guards', () => {
     expect(all.map(isExchange)).toEqual([false, true, false]);
     expect(all.map(isSubscription)).toEqual([false, false, true]);
     for (const other of [undefined, null, 'queue', {}])
-      expect([isQueue(other), isExchange(other), isSubscription(other)]).toEqual([false, false, false]);
+      expect({
+        isQueue: isQueue(other),
+        isExchange: isExchange(other),
+        isSubscription: isSubscription(other),
+      }).toEqual({ isQueue: false, isExchange: false, isSubscription: false });
   });
 });

@@ -40,7 +40,7 @@ describe('a delayed message', () => {
       { ...toQueue, exchange: 'orders', routingKey: 'eu.de', properties: {} },
       unitsOf(8_000),
     );
-    expect([exchange, routingKey]).toEqual(['leveret.delay.4s', 'eu.de']);
+    expect({ exchange, routingKey }).toEqual({ exchange: 'leveret.delay.4s', routingKey: 'eu.de' });
     expect(properties.headers).toEqual({
       'leveret-delay-to-exchange': 'orders',
       'leveret-delay-4s': 2,

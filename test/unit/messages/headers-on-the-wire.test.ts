@@ -82,7 +82,10 @@ describe('headers', () => {
       fc.property(headers, (given) => {
         const checked = checkHeaders(given);
         if ('expected' in checked)
-          expect([typeof checked.path, typeof checked.expected]).toEqual(['string', 'string']);
+          expect({ path: typeof checked.path, expected: typeof checked.expected }).toEqual({
+            path: 'string',
+            expected: 'string',
+          });
         else expect(arrived(given)).toEqual(plain(given));
       }),
       { numRuns: 3_000 },

@@ -46,14 +46,14 @@ describe('a send whose schema is asynchronous', () => {
   it('is sent when the schema has agreed, and counts from the start', async () => {
     const sending = track(producer.send({ a: 1 }));
     await turn();
-    const during = [producer.pending, connection.links[0]?.requests.length];
+    const during = { pending: producer.pending, requests: connection.links[0]?.requests.length };
     answer(0);
     await turn();
     connection.links[0]?.publisher.confirm(1);
     await turn();
 
-    expect(during).toEqual([1, 0]);
-    expect([sending.state, producer.pending]).toEqual(['resolved', 0]);
+    expect(during).toEqual({ pending: 1, requests: 0 });
+    expect({ state: sending.state, pending: producer.pending }).toEqual({ state: 'resolved', pending: 0 });
   });
 
   it('is not sent when the schema refuses it', async () => {
@@ -62,7 +62,10 @@ describe('a send whose schema is asynchronous', () => {
     await turn();
 
     expect(sending.error).toBeInstanceOf(ValidationError);
-    expect([producer.pending, connection.links[0]?.requests]).toEqual([0, []]);
+    expect({ pending: producer.pending, requests: connection.links[0]?.requests }).toEqual({
+      pending: 0,
+      requests: [],
+    });
   });
 
   it('has one limit for the schema and for the server', async () => {
@@ -88,7 +91,10 @@ describe('a send whose schema is asynchronous', () => {
       maybeDelivered: false,
       message: "The schema of the queue 'emails' did not finish within 1000 ms",
     });
-    expect([producer.pending, connection.links[0]?.requests]).toEqual([0, []]);
+    expect({ pending: producer.pending, requests: connection.links[0]?.requests }).toEqual({
+      pending: 0,
+      requests: [],
+    });
   });
 
   it('is given up when its signal aborts', async () => {
@@ -113,7 +119,11 @@ describe('a send whose schema is asynchronous', () => {
     connection.links[0]?.publisher.confirm(1);
     await turn();
 
-    expect([during, closing.state, sending.state]).toEqual(['pending', 'resolved', 'resolved']);
+    expect({ during, closing: closing.state, sending: sending.state }).toEqual({
+      during: 'pending',
+      closing: 'resolved',
+      sending: 'resolved',
+    });
   });
 
   it('is settled when the deadline of the close has come, and leaves no timer', async () => {
@@ -123,7 +133,11 @@ describe('a send whose schema is asynchronous', () => {
     await turn();
 
     expect(sending.error).toMatchObject({ code: 'CLOSED', maybeDelivered: false });
-    expect([closing.state, producer.pending, clock.armed]).toEqual(['resolved', 0, 0]);
+    expect({ state: closing.state, pending: producer.pending, armed: clock.armed }).toEqual({
+      state: 'resolved',
+      pending: 0,
+      armed: 0,
+    });
   });
 
   it('carries the body as it was at the call, whatever becomes of it', async () => {
@@ -164,7 +178,7 @@ describe('a send whose schema is asynchronous', () => {
     answer(0);
     await turn();
 
-    expect([before, sends[2]?.error]).toEqual([0, expect.any(ValidationError)]);
+    expect({ before, error: sends[2]?.error }).toEqual({ before: 0, error: expect.any(ValidationError) });
     expect(connection.links[0]?.publisher.published.map(({ content }) => String(content))).toEqual([
       '{"name":"first"}',
       '{"name":"second"}',

@@ -248,16 +248,16 @@ describe('a producer', () => {
     void producer.send(ada);
     const closing = track(producer.close());
     await turn();
-    const during = [producer.pending, closing.state];
+    const during = { pending: producer.pending, state: closing.state };
     connection.links[0]?.publisher.confirm(1);
     await turn();
 
-    expect(during).toEqual([1, 'pending']);
-    expect([producer.pending, closing.state, connection.links[0]?.publisher.isOpen]).toEqual([
-      0,
-      'resolved',
-      false,
-    ]);
+    expect(during).toEqual({ pending: 1, state: 'pending' });
+    expect({
+      pending: producer.pending,
+      state: closing.state,
+      isOpen: connection.links[0]?.publisher.isOpen,
+    }).toEqual({ pending: 0, state: 'resolved', isOpen: false });
   });
 
   it('takes nothing more once it is closed, and closes once', async () => {

@@ -48,10 +48,10 @@ async function sendOne(): Promise<void> {
 describe('the producers of one contract', () => {
   it('share one channel, however many there are', async () => {
     for (let n = 0; n < 50; n++) await sendOne();
-    expect([channels(), producers.health]).toEqual([
-      { opened: 1, open: 1 },
-      [{ target: 'emails', pending: 0, inFlight: 0 }],
-    ]);
+    expect({ channels: channels(), health: producers.health }).toEqual({
+      channels: { opened: 1, open: 1 },
+      health: [{ target: 'emails', pending: 0, inFlight: 0 }],
+    });
   });
 
   it('give it back after a minute without a send, and open another one for the next', async () => {
@@ -63,11 +63,11 @@ describe('the producers of one contract', () => {
     await clock.pass(40_000);
     const idle = channels();
     await sendOne();
-    expect([busy, idle, channels()]).toEqual([
-      { opened: 1, open: 1 },
-      { opened: 1, open: 0 },
-      { opened: 2, open: 1 },
-    ]);
+    expect({ busy, idle, busyAgain: channels() }).toEqual({
+      busy: { opened: 1, open: 1 },
+      idle: { opened: 1, open: 0 },
+      busyAgain: { opened: 2, open: 1 },
+    });
   });
 
   it('close each by itself, and the channel with the last', async () => {
@@ -78,15 +78,15 @@ describe('the producers of one contract', () => {
     await expect(one.send(1)).rejects.toMatchObject({ code: 'CLOSED' });
     const closing = track(two.close());
     await turn();
-    const during = [closing.state, channels().open];
+    const during = { state: closing.state, open: channels().open };
     connection.links[0]?.publisher.confirm(1);
     await turn();
-    expect([during, sending.state, closing.state, channels().open]).toEqual([
-      ['pending', 1],
-      'resolved',
-      'resolved',
-      0,
-    ]);
+    expect({ during, sending: sending.state, closing: closing.state, open: channels().open }).toEqual({
+      during: { state: 'pending', open: 1 },
+      sending: 'resolved',
+      closing: 'resolved',
+      open: 0,
+    });
   });
 
   it.each([
@@ -118,7 +118,7 @@ describe('a send to an exchange', () => {
     void producer.send(2, { routingKey: 'a' });
     ready.resolve();
     await turn();
-    expect([before, sending.state]).toEqual([0, 'pending']);
+    expect({ before, state: sending.state }).toEqual({ before: 0, state: 'pending' });
     expect(connection.links[0]?.publisher.published.map(({ content }) => String(content))).toEqual([
       '1',
       '2',

@@ -45,7 +45,7 @@ describe('a copy of a message', () => {
     bench.channel.confirm(1);
     await turn();
 
-    expect([before, published.state]).toEqual(['pending', 'resolved']);
+    expect({ before, state: published.state }).toEqual({ before: 'pending', state: 'resolved' });
     expect(bench.channel.published).toMatchObject([
       { routingKey: 'emails.dead', content: body, properties: { messageId: 'm1' } },
     ]);
@@ -74,7 +74,10 @@ describe('a copy of a message', () => {
     await turn();
 
     expect(declarations()).toEqual(['declare queue emails.dead']);
-    expect([published.state, bench.channel.ids]).toEqual(['resolved', ['m1', 'm1']]);
+    expect({ state: published.state, ids: bench.channel.ids }).toEqual({
+      state: 'resolved',
+      ids: ['m1', 'm1'],
+    });
   });
 
   it('fails when it comes back a second time', async () => {
@@ -135,6 +138,6 @@ describe('a copy of a message', () => {
     const before = bench.channel.published.length;
     bench.channel.confirm(1);
 
-    expect([before, bench.channel.published.length]).toEqual([1, 2]);
+    expect({ before, after: bench.channel.published.length }).toEqual({ before: 1, after: 2 });
   });
 });

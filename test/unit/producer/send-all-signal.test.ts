@@ -39,7 +39,11 @@ describe('the signal of a sendAll', () => {
     await sends.confirmAll();
     await turn();
 
-    expect([sends.begun.length, cleaned, sending.value]).toEqual([3, true, { sent: 3, failed: [] }]);
+    expect({ begun: sends.begun.length, cleaned, value: sending.value }).toEqual({
+      begun: 3,
+      cleaned: true,
+      value: { sent: 3, failed: [] },
+    });
   });
 
   it('ends it also while a source is waited for that gives nothing', async () => {
@@ -53,7 +57,7 @@ describe('the signal of a sendAll', () => {
     controller.abort();
     await turn();
 
-    expect([before, sending.value]).toEqual(['pending', { sent: 0, failed: [] }]);
+    expect({ before, value: sending.value }).toEqual({ before: 'pending', value: { sent: 0, failed: [] } });
   });
 
   it('ends it also when it is the source that aborts, and gives nothing after that', async () => {
@@ -142,6 +146,6 @@ describe('the progress of a sendAll', () => {
     sends.confirm(2);
     await turn();
 
-    expect([during, sending.error]).toEqual(['pending', bug]);
+    expect({ during, error: sending.error }).toEqual({ during: 'pending', error: bug });
   });
 });

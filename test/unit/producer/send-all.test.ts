@@ -26,7 +26,10 @@ describe('sendAll', () => {
     await turn();
     await sends.confirmAll();
 
-    expect([sends.begun, sending.value]).toEqual([[1, 2, 3], { sent: 3, failed: [] }]);
+    expect({ begun: sends.begun, value: sending.value }).toEqual({
+      begun: [1, 2, 3],
+      value: { sent: 3, failed: [] },
+    });
   });
 
   it('sends nothing of nothing', async () => {
@@ -43,16 +46,16 @@ describe('sendAll', () => {
     }
     const sending = track(sendAll(source(), sends.send, 4));
     await turn();
-    const atFirst = [taken, sends.begun.length];
+    const atFirst = { taken, begun: sends.begun.length };
     sends.confirm(2);
     await turn();
-    const afterOne = [taken, sends.begun.length];
+    const afterOne = { taken, begun: sends.begun.length };
     await sends.confirmAll();
 
-    expect([atFirst, afterOne]).toEqual([
-      [4, 4],
-      [5, 5],
-    ]);
+    expect({ atFirst, afterOne }).toEqual({
+      atFirst: { taken: 4, begun: 4 },
+      afterOne: { taken: 5, begun: 5 },
+    });
     expect(sends.most).toBe(4);
     expect(sending.value).toMatchObject({ sent: 100 });
   });
@@ -80,7 +83,7 @@ describe('sendAll', () => {
     const refuse = (body: number) => Promise.reject(new Error(`no ${body}`));
     const { sent, failed } = await sendAll(numbers(20), refuse, 2);
 
-    expect([sent, failed.length]).toEqual([0, 20]);
+    expect({ sent, failed: failed.length }).toEqual({ sent: 0, failed: 20 });
   });
 
   it('gives each send its options', async () => {
@@ -147,7 +150,11 @@ describe('an iterable that throws', () => {
     sends.fail(2, new Error('late'));
     await turn();
 
-    expect([during, sending.state, sending.error]).toEqual(['pending', 'rejected', bug]);
+    expect({ during, state: sending.state, error: sending.error }).toEqual({
+      during: 'pending',
+      state: 'rejected',
+      error: bug,
+    });
   });
 
   it('ends it also when it is async', async () => {

@@ -227,7 +227,7 @@ describe('a memory inbox', () => {
     expect(second.stats).toMatchObject({ requeued: 0, inFlight: 1 });
     await broker.advance('2s');
     expect(second.stats).toMatchObject({ requeued: 1, retried: 0, deadLettered: 0 });
-    expect([runs, errors]).toEqual([1, []]);
+    expect({ runs, errors }).toEqual({ runs: 1, errors: [] });
   });
 
   it('keeps one queue apart from another, and runs messages without an id', async () => {

@@ -17,7 +17,7 @@ describe('on a test broker', () => {
     const before = [...batches];
     await broker.advance('2s');
 
-    expect([before, batches]).toEqual([[], [3]]);
+    expect({ before, batches }).toEqual({ before: [], batches: [3] });
     expect(broker.handled(readings)).toMatchObject([1, 2, 3].map((body) => ({ body, outcome: 'acked' })));
   });
 

@@ -66,7 +66,7 @@ describe('a confirm window', () => {
     const full = window.sizeBytes;
     window.take(1, false, () => {});
 
-    expect([full, window.sizeBytes]).toEqual([150, 50]);
+    expect({ full, sizeBytes: window.sizeBytes }).toEqual({ full: 150, sizeBytes: 50 });
   });
 
   it('finds the oldest one for which a test holds', () => {
@@ -134,11 +134,15 @@ describe('a confirm window', () => {
           expect(window.drain().map(nameOf)).toEqual(model);
           model = [];
         }
-        expect([window.size, window.sizeBytes, nameOf(window.find(() => true))]).toEqual([
-          model.length,
-          model.reduce((sum, name) => sum + name, 0),
-          model[0],
-        ]);
+        expect({
+          size: window.size,
+          sizeBytes: window.sizeBytes,
+          oldest: nameOf(window.find(() => true)),
+        }).toEqual({
+          size: model.length,
+          sizeBytes: model.reduce((sum, name) => sum + name, 0),
+          oldest: model[0],
+        });
       }
     });
 

@@ -36,7 +36,7 @@ describe('a sleep', () => {
     await clock.pass(1);
     await turn();
 
-    expect([before, paused.state]).toEqual(['pending', 'resolved']);
+    expect({ before, state: paused.state }).toEqual({ before: 'pending', state: 'resolved' });
   });
 
   it('ends when the signal aborts, and leaves no timer', async () => {
@@ -83,7 +83,7 @@ describe('a deadline', () => {
     await clock.pass(1);
     await turn();
 
-    expect([before, waited.error]).toEqual(['pending', new Error('late')]);
+    expect({ before, error: waited.error }).toEqual({ before: 'pending', error: new Error('late') });
   });
 
   it('ignores what the promise does later', async () => {

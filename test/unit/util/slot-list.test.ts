@@ -31,6 +31,6 @@ describe('a slot list', () => {
       list.delete(item);
       seen++;
     }
-    expect([seen, list.size]).toEqual([5, 0]);
+    expect({ seen, left: list.size }).toEqual({ seen: 5, left: 0 });
   });
 });

@@ -49,7 +49,7 @@ describe('the memory of acknowledgements', () => {
     handle('a');
     reconnect();
 
-    expect([comesBack('a'), comesBack('a')]).toEqual([true, false]);
+    expect({ first: comesBack('a'), again: comesBack('a') }).toEqual({ first: true, again: false });
   });
 
   it('recognises nothing while the channel lives', () => {
@@ -91,7 +91,11 @@ describe('the memory of acknowledgements', () => {
     memory.stale(message(undefined));
     reconnect();
 
-    expect([comesBack(undefined), comesBack('undefined'), comesBack('')]).toEqual([false, false, false]);
+    expect({ none: comesBack(undefined), undefined: comesBack('undefined'), empty: comesBack('') }).toEqual({
+      none: false,
+      undefined: false,
+      empty: false,
+    });
   });
 
   it('remembers as many as can be on their way: the prefetch', () => {
@@ -108,7 +112,7 @@ describe('the memory of acknowledgements', () => {
     clock.advance(WINDOW);
     reconnect();
 
-    expect([comesBack('a'), comesBack('b')]).toEqual([false, true]);
+    expect({ a: comesBack('a'), b: comesBack('b') }).toEqual({ a: false, b: true });
   });
 
   it('keeps no more than 4 MiB of bodies alive, but for the last', () => {
@@ -117,7 +121,7 @@ describe('the memory of acknowledgements', () => {
     handle('b', { body });
     reconnect();
 
-    expect([comesBack('a', { body }), comesBack('b', { body })]).toEqual([false, true]);
+    expect({ a: comesBack('a', { body }), b: comesBack('b', { body }) }).toEqual({ a: false, b: true });
   });
 
   it('begins anew on each channel', () => {
@@ -135,7 +139,11 @@ describe('the memory of acknowledgements', () => {
     memory.channelOpened();
     memory.stale(message('b'));
 
-    expect([comesBack('a'), comesBack('a'), comesBack('b')]).toEqual([true, false, true]);
+    expect({ a: comesBack('a'), aAgain: comesBack('a'), b: comesBack('b') }).toEqual({
+      a: true,
+      aAgain: false,
+      b: true,
+    });
   });
 
   it('recognises again what it has recognised, when that acknowledgement is lost too', () => {
@@ -155,7 +163,7 @@ describe('the memory of acknowledgements', () => {
     const before = comesBack('a');
     clock.advance(1);
 
-    expect([before, comesBack('b')]).toEqual([true, false]);
+    expect({ before, after: comesBack('b') }).toEqual({ before: true, after: false });
   });
 
   it('forgets nothing while it is disconnected', () => {
@@ -203,7 +211,10 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
     handle('a', { body: 'two' });
     reconnect();
 
-    expect([comesBack('a', { body: 'one' }), comesBack('a', { body: 'two' })]).toEqual([false, false]);
+    expect({ one: comesBack('a', { body: 'one' }), two: comesBack('a', { body: 'two' }) }).toEqual({
+      one: false,
+      two: false,
+    });
   });
 
   it('recognises none when another one was acknowledged long before', () => {

@@ -42,7 +42,7 @@ describe('a message that comes in', () => {
     const one = message();
 
     expect(intakeOf().admit(one)).toBe(true);
-    expect([one.body, settler.short]).toEqual([{ to: 'ADA' }, []]);
+    expect({ body: one.body, short: settler.short }).toEqual({ body: { to: 'ADA' }, short: [] });
   });
 
   it.each<[string, Partial<Delivery>, string]>([
@@ -59,11 +59,11 @@ describe('a message that comes in', () => {
     const validator = intakeOf();
     const admitted = validator.admit(message(different));
 
-    expect([admitted, settler.short, validator.counts]).toEqual([
-      false,
-      ['dead-letter 1'],
-      { invalid: 1, recognised: 0 },
-    ]);
+    expect({ admitted, short: settler.short, counts: validator.counts }).toEqual({
+      admitted: false,
+      short: ['dead-letter 1'],
+      counts: { invalid: 1, recognised: 0 },
+    });
     expect(settler.verdicts[0]).toMatchObject({
       error: expect.any(ValidationError),
     });
@@ -75,7 +75,10 @@ describe('a message that comes in', () => {
   it('may be exactly as large as allowed', () => {
     const content = Buffer.from('{"to":"a long name"}');
 
-    expect([content.length, intakeOf().admit(message({ content }))]).toEqual([20, true]);
+    expect({ size: content.length, isAdmitted: intakeOf().admit(message({ content })) }).toEqual({
+      size: 20,
+      isAdmitted: true,
+    });
   });
 
   it('waits for an asynchronous schema', async () => {
@@ -101,21 +104,27 @@ describe('a message that comes again after its acknowledgement was lost', () => 
   it('is acknowledged again, and not handled again', () => {
     const validator = intakeOf();
     lost();
-    const answers = [
-      validator.admit(message({ redelivered: true })),
-      validator.admit(message({ redelivered: true })),
-    ];
+    const answers = {
+      first: validator.admit(message({ redelivered: true })),
+      second: validator.admit(message({ redelivered: true })),
+    };
 
-    expect(answers).toEqual([false, true]);
-    expect([settler.short, validator.counts.recognised]).toEqual([['ack 1'], 1]);
+    expect(answers).toEqual({ first: false, second: true });
+    expect({ short: settler.short, recognised: validator.counts.recognised }).toEqual({
+      short: ['ack 1'],
+      recognised: 1,
+    });
   });
 
   it('is another one when the server has not marked it: then neither is recognised', () => {
     const validator = intakeOf();
     lost();
-    const answers = [validator.admit(message()), validator.admit(message({ redelivered: true }))];
+    const answers = {
+      first: validator.admit(message()),
+      second: validator.admit(message({ redelivered: true })),
+    };
 
-    expect([answers, settler.short]).toEqual([[true, true], []]);
+    expect({ answers, short: settler.short }).toEqual({ answers: { first: true, second: true }, short: [] });
   });
 });
 
@@ -135,13 +144,13 @@ describe('the buffer', () => {
     const first = buffer.take()?.delivery.deliveryTag;
     fill(buffer, new FakeSession(), 3);
 
-    expect([first, buffer.length, tags(buffer), buffer.length, buffer.take()]).toEqual([
-      1,
-      2,
-      [2, 3],
-      0,
-      undefined,
-    ]);
+    expect({
+      first,
+      length: buffer.length,
+      rest: tags(buffer),
+      lengthAfterwards: buffer.length,
+      next: buffer.take(),
+    }).toEqual({ first: 1, length: 2, rest: [2, 3], lengthAfterwards: 0, next: undefined });
   });
 
   it('keeps its order and its count over many thousands', () => {
@@ -168,7 +177,11 @@ describe('the buffer', () => {
     buffer.take();
     buffer.dropSession(lost.asSession);
 
-    expect([buffer.length, buffer.take()?.session === live.asSession, lost.log]).toEqual([1, true, []]);
+    expect({
+      length: buffer.length,
+      isLive: buffer.take()?.session === live.asSession,
+      log: lost.log,
+    }).toEqual({ length: 1, isLive: true, log: [] });
   });
 
   it('gives everything back unseen', () => {
@@ -178,6 +191,6 @@ describe('the buffer', () => {
     buffer.take();
     buffer.giveBack();
 
-    expect([session.log, buffer.length]).toEqual([['unseen 2', 'unseen 3'], 0]);
+    expect({ log: session.log, length: buffer.length }).toEqual({ log: ['unseen 2', 'unseen 3'], length: 0 });
   });
 });

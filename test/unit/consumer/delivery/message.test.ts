@@ -36,11 +36,11 @@ describe('a received message', () => {
     for (const wrong of [undefined, 5, '', {}]) {
       const message = received({ properties: { messageId: wrong, correlationId: wrong, timestamp: 'now' } });
 
-      expect([message.id, message.correlationId, message.timestamp]).toEqual([
-        undefined,
-        undefined,
-        undefined,
-      ]);
+      expect({ id: message.id, correlationId: message.correlationId, timestamp: message.timestamp }).toEqual({
+        id: undefined,
+        correlationId: undefined,
+        timestamp: undefined,
+      });
     }
   });
 
@@ -60,7 +60,10 @@ describe('a received message', () => {
   it('still knows its attempt after its headers were looked at', () => {
     const message = received({ properties: { headers: { 'leveret-attempt': 3 } } });
 
-    expect([Object.keys(message.headers), message.attempt]).toEqual([[], 3]);
+    expect({ headers: Object.keys(message.headers), attempt: message.attempt }).toEqual({
+      headers: [],
+      attempt: 3,
+    });
   });
 
   it('counts attempts as its kind of queue does', () => {
@@ -93,9 +96,15 @@ describe('the verdict on a message', () => {
   it('counts once: a later one returns false and does nothing', () => {
     const settler = new FakeJudge();
     const message = received({}, { settler });
-    const answers = [message.ack(), message.retry(), message.deadLetter(), message.requeue(), message.ack()];
+    const answers = {
+      ack: message.ack(),
+      retry: message.retry(),
+      deadLetter: message.deadLetter(),
+      requeue: message.requeue(),
+      ackAgain: message.ack(),
+    };
 
-    expect(answers).toEqual([true, false, false, false, false]);
+    expect(answers).toEqual({ ack: true, retry: false, deadLetter: false, requeue: false, ackAgain: false });
     expect(settler.short).toEqual(['ack 1']);
   });
 
@@ -106,7 +115,11 @@ describe('the verdict on a message', () => {
     const first = message.ack();
     settler.answer = true;
 
-    expect([first, message.ack(), message.hasVerdict]).toEqual([false, false, true]);
+    expect({ first, ack: message.ack(), hasVerdict: message.hasVerdict }).toEqual({
+      first: false,
+      ack: false,
+      hasVerdict: true,
+    });
   });
 
   it.each([{ delayMs: -1 }, { delayMs: '5' }, { delayMs: 60 * 86_400_000 + 1 }, { delay: 5 }, 5])(
@@ -117,7 +130,10 @@ describe('the verdict on a message', () => {
       const error = thrownBy(() => message.retry(options as never));
 
       expect(error).toBeInstanceOf(ConfigurationError);
-      expect([settler.short, message.hasVerdict]).toEqual([[], false]);
+      expect({ short: settler.short, hasVerdict: message.hasVerdict }).toEqual({
+        short: [],
+        hasVerdict: false,
+      });
     },
   );
 });
@@ -131,7 +147,11 @@ describe('the signal of a message', () => {
     const before = signal.aborted;
     message.abort(lost);
 
-    expect([before, signal.aborted, signal.reason]).toEqual([false, true, lost]);
+    expect({ before, aborted: signal.aborted, reason: signal.reason }).toEqual({
+      before: false,
+      aborted: true,
+      reason: lost,
+    });
     expect(message.signal).toBe(signal);
   });
 

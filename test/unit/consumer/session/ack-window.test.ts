@@ -107,7 +107,7 @@ describe('an ack window', () => {
     const gathered = window.isEmpty;
     window.flush();
 
-    expect([gathered, window.isEmpty]).toEqual([false, true]);
+    expect({ gathered, isEmpty: window.isEmpty }).toEqual({ gathered: false, isEmpty: true });
   });
 
   it('holds on to nothing where everything is rejected and nothing ever acknowledged', () => {

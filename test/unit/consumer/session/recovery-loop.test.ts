@@ -97,7 +97,7 @@ describe('a subscription', () => {
     subscribe();
     await turn();
 
-    expect([count(link, 'consume'), log]).toEqual([0, ['opened']]);
+    expect({ consumes: count(link, 'consume'), log }).toEqual({ consumes: 0, log: ['opened'] });
   });
 
   it('tells of the session before its first message, which may come before it counts as open', async () => {
@@ -123,7 +123,10 @@ describe('a subscription', () => {
     await clock.pass(5_000);
 
     expect(log).toEqual(['opened', 'lost a session: reset', 'opened']);
-    expect([count(second, 'declare'), count(second, 'consume')]).toEqual([1, 1]);
+    expect({ declares: count(second, 'declare'), consumes: count(second, 'consume') }).toEqual({
+      declares: 1,
+      consumes: 1,
+    });
     expect(sessions[0]).not.toBe(sessions[1]);
   });
 
@@ -229,7 +232,10 @@ describe('a subscription that cannot begin', () => {
     subscribe();
     await clock.pass(60_000);
 
-    expect([log.at(-1), count(link, 'declare queue emails')]).toEqual(['opened', 2]);
+    expect({ last: log.at(-1), declares: count(link, 'declare queue emails') }).toEqual({
+      last: 'opened',
+      declares: 2,
+    });
   });
 
   it('waits for its turn while another one consumes exclusively', async () => {
@@ -239,7 +245,7 @@ describe('a subscription that cannot begin', () => {
     subscribe();
     await clock.pass(60_000);
 
-    expect([failure, log.at(-1)]).toEqual([undefined, 'opened']);
+    expect({ failure, last: log.at(-1) }).toEqual({ failure: undefined, last: 'opened' });
   });
 
   it('waits for a stream that has only just been declared', async () => {
@@ -249,7 +255,7 @@ describe('a subscription that cannot begin', () => {
     subscribe();
     await clock.pass(60_000);
 
-    expect([failure, log.at(-1)]).toEqual([undefined, 'opened']);
+    expect({ failure, last: log.at(-1) }).toEqual({ failure: undefined, last: 'opened' });
   });
 
   it('tries again after anything that may pass', async () => {
@@ -273,7 +279,7 @@ describe('a subscription that cannot begin', () => {
       connection.fail(error);
       await turn();
 
-      expect([failure, log]).toEqual([error, ['failed']]);
+      expect({ failure, log }).toEqual({ failure: error, log: ['failed'] });
     },
   );
 });
@@ -289,7 +295,7 @@ describe('stopping a subscription', () => {
     await clock.pass(60_000);
 
     expect(log).toEqual(['opened', 'delivery 1', 'lost a session: the server cancelled the consumer']);
-    expect([count(link, 'consume'), clock.armed]).toEqual([1, 0]);
+    expect({ consumes: count(link, 'consume'), armed: clock.armed }).toEqual({ consumes: 1, armed: 0 });
   });
 
   it('ends the wait for a connection and for the next attempt', async () => {
@@ -302,7 +308,11 @@ describe('stopping a subscription', () => {
     trying.stop();
     await clock.pass(60_000);
 
-    expect([count(link, 'consume'), clock.armed, failure]).toEqual([1, 0, undefined]);
+    expect({ consumes: count(link, 'consume'), armed: clock.armed, failure }).toEqual({
+      consumes: 1,
+      armed: 0,
+      failure: undefined,
+    });
   });
 
   it('while it opens closes what was opened, and does not report that it is open', async () => {

@@ -53,7 +53,10 @@ describe('a session', () => {
     await session.resume();
 
     expect(before).toEqual(['open channel', 'prefetch 50', false]);
-    expect([link.requests.at(-1), session.isConsuming]).toEqual(['consume emails', true]);
+    expect({ lastRequest: link.requests.at(-1), isConsuming: session.isConsuming }).toEqual({
+      lastRequest: 'consume emails',
+      isConsuming: true,
+    });
   });
 
   it('sets no prefetch where nothing is acknowledged', async () => {
@@ -82,18 +85,26 @@ describe('a session', () => {
 
   it('gathers the acknowledgements of one turn into one frame', async () => {
     const { session, channel } = await openWith(3);
-    const answers = [session.ack(1), session.ack(3), session.ack(2)];
+    const answers = { first: session.ack(1), third: session.ack(3), second: session.ack(2) };
     const before = [...channel.settled];
     await turn();
 
-    expect([answers, before, channel.settled]).toEqual([[true, true, true], [], ['ack ..3']]);
+    expect({ answers, before, settled: channel.settled }).toEqual({
+      answers: { first: true, third: true, second: true },
+      before: [],
+      settled: ['ack ..3'],
+    });
   });
 
   it('gives back, counted or uncounted, and drops', async () => {
     const { session, channel } = await openWith(3);
-    const answers = [session.requeueFailed(1), session.requeueUnseen(2), session.drop(3)];
+    const answers = {
+      requeueFailed: session.requeueFailed(1),
+      requeueUnseen: session.requeueUnseen(2),
+      drop: session.drop(3),
+    };
 
-    expect(answers).toEqual([true, true, true]);
+    expect(answers).toEqual({ requeueFailed: true, requeueUnseen: true, drop: true });
     expect(channel.settled).toEqual(['reject 1 requeue', 'nack 2 requeue', 'reject 3']);
   });
 
@@ -107,10 +118,14 @@ describe('a session', () => {
 
   it('settles nothing where the server has forgotten it, and says that all is well', async () => {
     const { session, channel } = await openWith(2, { noAck: true });
-    const answers = [session.ack(1), session.requeueFailed(2), session.drop(2)];
+    const answers = { ack: session.ack(1), requeueFailed: session.requeueFailed(2), drop: session.drop(2) };
     await turn();
 
-    expect([answers, channel.settled, [...session.unsettled]]).toEqual([[true, true, true], [], []]);
+    expect({ answers, settled: channel.settled, unsettled: [...session.unsettled] }).toEqual({
+      answers: { ack: true, requeueFailed: true, drop: true },
+      settled: [],
+      unsettled: [],
+    });
   });
 });
 
@@ -127,7 +142,11 @@ describe('a session that may delay its acknowledgements', () => {
     const before = [...channel.settled];
     await clock.pass(5);
 
-    expect([before, channel.settled, clock.armed]).toEqual([[], ['ack ..3'], 0]);
+    expect({ before, settled: channel.settled, armed: clock.armed }).toEqual({
+      before: [],
+      settled: ['ack ..3'],
+      armed: 0,
+    });
   });
 
   it('keeps none back where the server would soon deliver no more', async () => {
@@ -135,7 +154,7 @@ describe('a session that may delay its acknowledgements', () => {
     session.ack(1);
     await turn();
 
-    expect([channel.settled, clock.armed]).toEqual([['ack 1'], 0]);
+    expect({ settled: channel.settled, armed: clock.armed }).toEqual({ settled: ['ack 1'], armed: 0 });
   });
 
   it('sends those that wait at once when the server soon delivers no more', async () => {
@@ -147,7 +166,11 @@ describe('a session that may delay its acknowledgements', () => {
     session.ack(2);
     await turn();
 
-    expect([before, channel.settled, clock.armed]).toEqual([[], ['ack ..2'], 0]);
+    expect({ before, settled: channel.settled, armed: clock.armed }).toEqual({
+      before: [],
+      settled: ['ack ..2'],
+      armed: 0,
+    });
   });
 
   it('sends them when it is paused', async () => {
@@ -155,7 +178,7 @@ describe('a session that may delay its acknowledgements', () => {
     session.ack(1);
     await session.pause();
 
-    expect([channel.settled, clock.armed]).toEqual([['ack 1'], 0]);
+    expect({ settled: channel.settled, armed: clock.armed }).toEqual({ settled: ['ack 1'], armed: 0 });
   });
 
   it('sends them when it is closed', async () => {
@@ -163,7 +186,7 @@ describe('a session that may delay its acknowledgements', () => {
     session.ack(1);
     await session.close();
 
-    expect([channel.settled, clock.armed]).toEqual([['ack 1'], 0]);
+    expect({ settled: channel.settled, armed: clock.armed }).toEqual({ settled: ['ack 1'], armed: 0 });
   });
 
   it('leaves no timer when its channel is lost', async () => {
@@ -171,7 +194,7 @@ describe('a session that may delay its acknowledgements', () => {
     session.ack(1);
     session.end(new TransportError('lost'));
 
-    expect([channel.settled, clock.armed]).toEqual([[], 0]);
+    expect({ settled: channel.settled, armed: clock.armed }).toEqual({ settled: [], armed: 0 });
   });
 });
 
@@ -183,7 +206,11 @@ describe('pausing a session', () => {
     await turn();
 
     expect(link.requests.at(-1)).toBe('cancel consumer-1');
-    expect([session.isConsuming, session.isLive, channel.settled]).toEqual([false, true, ['ack 1']]);
+    expect({ isConsuming: session.isConsuming, isLive: session.isLive, settled: channel.settled }).toEqual({
+      isConsuming: false,
+      isLive: true,
+      settled: ['ack 1'],
+    });
   });
 
   it('twice asks the server once', async () => {
@@ -203,12 +230,15 @@ describe('pausing a session', () => {
     await turn();
     const pausing = track(session.pause());
     await turn();
-    const before = [pausing.state, link.requests.at(-1)];
+    const before = { state: pausing.state, lastRequest: link.requests.at(-1) };
     answer();
     await turn();
 
-    expect(before).toEqual(['pending', 'consume emails']);
-    expect([pausing.state, link.requests.at(-1)]).toEqual(['resolved', 'cancel consumer-1']);
+    expect(before).toEqual({ state: 'pending', lastRequest: 'consume emails' });
+    expect({ state: pausing.state, lastRequest: link.requests.at(-1) }).toEqual({
+      state: 'resolved',
+      lastRequest: 'cancel consumer-1',
+    });
   });
 
   it('takes another consumer tag when it goes on', async () => {
@@ -247,11 +277,19 @@ describe('the end of a session', () => {
     const { session, channel } = await openWith(4);
     session.ack(1);
     channel.cancelConsumer();
-    const answers = [session.ack(2), session.requeueFailed(3), session.requeueUnseen(4), session.drop(4)];
+    const answers = {
+      ack: session.ack(2),
+      requeueFailed: session.requeueFailed(3),
+      requeueUnseen: session.requeueUnseen(4),
+      drop: session.drop(4),
+    };
     session.flush();
     await turn();
 
-    expect([answers, channel.settled]).toEqual([[false, false, false, false], []]);
+    expect({ answers, settled: channel.settled }).toEqual({
+      answers: { ack: false, requeueFailed: false, requeueUnseen: false, drop: false },
+      settled: [],
+    });
   });
 
   it('lets no delivery through any more', async () => {
@@ -267,7 +305,7 @@ describe('the end of a session', () => {
     channel.isOpen = false;
     const answer = session.requeueFailed(1);
 
-    expect([answer, session.isLive]).toEqual([false, false]);
+    expect({ answer, isLive: session.isLive }).toEqual({ answer: false, isLive: false });
     expect(await session.ended).toMatchObject({ message: 'the channel is closed' });
   });
 
@@ -277,7 +315,11 @@ describe('the end of a session', () => {
     await session.close();
     await session.close();
 
-    expect([channel.settled, channel.isOpen, session.isLive]).toEqual([['ack 1'], false, false]);
+    expect({ settled: channel.settled, isOpen: channel.isOpen, isLive: session.isLive }).toEqual({
+      settled: ['ack 1'],
+      isOpen: false,
+      isLive: false,
+    });
   });
 });
 
@@ -285,7 +327,11 @@ describe('a session that leaves', () => {
   it('sends acknowledgements alone, and closes the channel without a cancel', async () => {
     const { session, channel } = await openWith(4);
     session.leave();
-    expect([session.requeueUnseen(3), session.requeueFailed(2), session.ack(1)]).toEqual([true, true, true]);
+    expect({
+      requeueUnseen: session.requeueUnseen(3),
+      requeueFailed: session.requeueFailed(2),
+      ack: session.ack(1),
+    }).toEqual({ requeueUnseen: true, requeueFailed: true, ack: true });
     await session.close();
 
     expect(channel.settled).toEqual(['ack 1']);
@@ -320,6 +366,9 @@ describe('a session that leaves', () => {
     channel.die(new TransportError('lost'));
     await session.close();
 
-    expect([session.hasLeft, session.requeueUnseen(1)]).toEqual([false, false]);
+    expect({ hasLeft: session.hasLeft, requeueUnseen: session.requeueUnseen(1) }).toEqual({
+      hasLeft: false,
+      requeueUnseen: false,
+    });
   });
 });

@@ -25,7 +25,11 @@ describe('the position in a stream', () => {
     const before = position.argument;
     position.handled(1, reader);
 
-    expect([before, position.argument, position.size]).toEqual([1, 2, 0]);
+    expect({ before, argument: position.argument, size: position.size }).toEqual({
+      before: 1,
+      argument: 2,
+      size: 0,
+    });
   });
 
   it('goes on at the first one that is not handled, and skips those behind it that are', () => {
@@ -80,7 +84,7 @@ describe('the position in a stream', () => {
     position.delivered(100, next);
     position.handled(100, next);
 
-    expect([position.argument, position.size]).toEqual([101, 0]);
+    expect({ argument: position.argument, size: position.size }).toEqual({ argument: 101, size: 0 });
   });
 
   it('begins a new stream with its first message', () => {
@@ -90,7 +94,10 @@ describe('the position in a stream', () => {
     position.restart();
     position.handled(50, reader);
 
-    expect([position.argument, position.delivered(0, reader)]).toEqual([0, true]);
+    expect({ argument: position.argument, isAccepted: position.delivered(0, reader) }).toEqual({
+      argument: 0,
+      isAccepted: true,
+    });
   });
 
   it('counts the failed runs of a message until it is handled', () => {
@@ -102,10 +109,10 @@ describe('the position in a stream', () => {
     position.begun();
     position.delivered(0, next);
     position.failed(0);
-    const before = [position.runsOf(0), position.runsOf(1)];
+    const before = { first: position.runsOf(0), second: position.runsOf(1) };
     position.handled(0, next);
 
-    expect([before, position.runsOf(0)]).toEqual([[2, 0], 0]);
+    expect({ before, after: position.runsOf(0) }).toEqual({ before: { first: 2, second: 0 }, after: 0 });
   });
 
   it('skips nothing and remembers little, whatever is lost in between', () => {

@@ -20,8 +20,8 @@ const exclusive = queue('emails', z.any(), { type: 'classic', exclusive: true, d
 let clock: FakeClock;
 let memory: DuplicateFilter;
 let session: FakeSession;
-/** `third` is the error of a dead letter, or when a copy for another attempt is due. */
-let copies: { what: string; tag: number; third?: unknown; done: Deferred<void> }[];
+/** A dead letter has an error, and a copy for another attempt has the time when it is due. */
+let copies: { what: string; tag: number; error?: unknown; dueAt?: unknown; done: Deferred<void> }[];
 let events: BrokerEvents['dead-lettered'][];
 let outcomes: string[];
 
@@ -35,9 +35,14 @@ beforeEach(() => {
 });
 
 function settlementOf(contract = counting, { noAck = false } = {}): Settlement {
-  const copy = (what: string) => (message: ReceivedMessage, _: unknown, third?: unknown) => {
+  const copy = (what: string) => (message: ReceivedMessage, _: unknown, errorOrDueAt?: unknown) => {
     const done = deferred<void>();
-    copies.push({ what, tag: message.delivery.deliveryTag, third, done });
+    copies.push({
+      what,
+      tag: message.delivery.deliveryTag,
+      done,
+      ...(what === 'retry' ? { dueAt: errorOrDueAt } : { error: errorOrDueAt }),
+    });
     return done.promise;
   };
   const republisher = { deadLetter: copy('dead letter'), retry: copy('retry') } as unknown as Republisher;
@@ -60,7 +65,11 @@ describe('a message that is done', () => {
     const settlement = settlementOf();
 
     expect(message(settlement).ack()).toBe(true);
-    expect([session.log, settlement.counts.acked, outcomes]).toEqual([['ack 1'], 1, ['acked 1']]);
+    expect({ log: session.log, acked: settlement.counts.acked, outcomes }).toEqual({
+      log: ['ack 1'],
+      acked: 1,
+      outcomes: ['acked 1'],
+    });
   });
 
   it('is remembered, in case that its acknowledgement is lost', () => {
@@ -79,7 +88,11 @@ describe('a message that is done', () => {
     memory.channelLost([]);
     const answer = one.ack();
 
-    expect([answer, settlement.counts, outcomes]).toMatchObject([false, { acked: 0, stale: 1 }, []]);
+    expect({ answer, counts: settlement.counts, outcomes }).toMatchObject({
+      answer: false,
+      counts: { acked: 0, stale: 1 },
+      outcomes: [],
+    });
     expect(memory.recognises({ ...one.delivery, redelivered: true })).toBe(true);
   });
 
@@ -99,7 +112,10 @@ describe('a message that is given back', () => {
     message(settlement, 2).settle({ kind: 'reject' });
 
     expect(session.log).toEqual(['unseen 1', 'failed 2']);
-    expect([settlement.counts.requeued, outcomes]).toEqual([2, ['requeued 1', 'requeued 2']]);
+    expect({ requeued: settlement.counts.requeued, outcomes }).toEqual({
+      requeued: 2,
+      outcomes: ['requeued 1', 'requeued 2'],
+    });
   });
 
   it.each(['requeue', 'retry', 'deadLetter'] as const)(
@@ -111,7 +127,12 @@ describe('a message that is given back', () => {
       const answer = one[verdict]();
       await clock.pass(10_000);
 
-      expect([answer, session.log, copies, outcomes]).toEqual([false, [], [], []]);
+      expect({ answer, log: session.log, copies, outcomes }).toEqual({
+        answer: false,
+        log: [],
+        copies: [],
+        outcomes: [],
+      });
       expect(settlement.counts).toEqual({ acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 1 });
     },
   );
@@ -130,24 +151,34 @@ describe('a message that failed', () => {
     const settlement = settlementOf(contract);
     message(settlement).settle(failure);
     await turn();
-    const before = [copies.map(({ what, tag, third }) => [what, tag, third]), [...session.log]];
+    const before = {
+      copies: copies.map(({ what, tag, dueAt }) => ({ what, tag, dueAt })),
+      log: [...session.log],
+    };
     copies[0]?.done.resolve();
     await turn();
 
-    expect(before).toEqual([[['retry', 1, clock.now() + 100]], []]);
-    expect([session.log, settlement.counts.retried, outcomes]).toEqual([['ack 1'], 1, ['retried 1']]);
+    expect(before).toEqual({ copies: [{ what: 'retry', tag: 1, dueAt: clock.now() + 100 }], log: [] });
+    expect({ log: session.log, retried: settlement.counts.retried, outcomes }).toEqual({
+      log: ['ack 1'],
+      retried: 1,
+      outcomes: ['retried 1'],
+    });
   });
 
   it('is delayed as long as the verdict asks for', () => {
     message(settlementOf()).retry({ delayMs: 5_000 });
 
-    expect(copies).toMatchObject([{ what: 'retry', third: clock.now() + 5_000 }]);
+    expect(copies).toMatchObject([{ what: 'retry', dueAt: clock.now() + 5_000 }]);
   });
 
   it('is copied without a delay where there is none', () => {
     message(settlementOf()).retry({ delayMs: 0 });
 
-    expect([copies.map(({ third }) => third), clock.armed]).toEqual([[undefined], 0]);
+    expect({ dueAt: copies.map(({ dueAt }) => dueAt), armed: clock.armed }).toEqual({
+      dueAt: [undefined],
+      armed: 0,
+    });
   });
 
   it('is not remembered as done by the acknowledgement of its copy, which has the same id', async () => {
@@ -171,7 +202,7 @@ describe('a message that failed', () => {
     const before = [...session.log];
     await clock.pass(1);
 
-    expect([before, session.log]).toEqual([[], ['failed 1']]);
+    expect({ before, log: session.log }).toEqual({ before: [], log: ['failed 1'] });
   });
 
   it('rests in the process, and is then copied, in a queue that belongs to one connection', async () => {
@@ -182,7 +213,11 @@ describe('a message that failed', () => {
     copies[0]?.done.resolve();
     await turn();
 
-    expect([before, copies.map(({ third }) => third), session.log]).toEqual([0, [undefined], ['ack 1']]);
+    expect({ before, dueAt: copies.map(({ dueAt }) => dueAt), log: session.log }).toEqual({
+      before: 0,
+      dueAt: [undefined],
+      log: ['ack 1'],
+    });
   });
 
   it('is forgotten when its delivery is lost while it rests: the server delivers it again', async () => {
@@ -195,14 +230,14 @@ describe('a message that failed', () => {
     const { armed } = clock;
     await clock.pass(1_000);
 
-    expect([armed, copies.map(({ tag }) => tag)]).toEqual([1, [2]]);
+    expect({ armed, tags: copies.map(({ tag }) => tag) }).toEqual({ armed: 1, tags: [2] });
   });
 
   it('is only forgotten where the server has forgotten it', async () => {
     message(settlementOf(counting, { noAck: true })).settle(failure);
     await clock.pass(10_000);
 
-    expect([session.log, copies, clock.armed]).toEqual([[], [], 0]);
+    expect({ log: session.log, copies, armed: clock.armed }).toEqual({ log: [], copies: [], armed: 0 });
   });
 });
 
@@ -220,12 +255,23 @@ describe('a message that is hopeless', () => {
     async (_, verdict, different) => {
       const settlement = settlementOf();
       message(settlement, 1, different).settle(verdict);
-      const before = [copies.map(({ what, third }) => [what, third]), [...session.log], [...events]];
+      const before = {
+        copies: copies.map(({ what, error }) => ({ what, error })),
+        log: [...session.log],
+        events: [...events],
+      };
       copies[0]?.done.resolve();
       await turn();
 
-      expect(before).toEqual([[['dead letter', verdict.error]], [], []]);
-      expect([session.log, settlement.counts.deadLettered]).toEqual([['ack 1'], 1]);
+      expect(before).toEqual({
+        copies: [{ what: 'dead letter', error: verdict.error }],
+        log: [],
+        events: [],
+      });
+      expect({ log: session.log, deadLettered: settlement.counts.deadLettered }).toEqual({
+        log: ['ack 1'],
+        deadLettered: 1,
+      });
       expect(events).toMatchObject([
         { queue: 'emails', deadLetterQueue: 'emails.dead', messageId: 'm1', error: verdict.error },
       ]);
@@ -237,7 +283,11 @@ describe('a message that is hopeless', () => {
     const settlement = settlementOf(queue('emails', z.any(), { deadLetter: false }));
     message(settlement).deadLetter();
 
-    expect([session.log, copies, settlement.counts.deadLettered]).toEqual([['drop 1'], [], 1]);
+    expect({ log: session.log, copies, deadLettered: settlement.counts.deadLettered }).toEqual({
+      log: ['drop 1'],
+      copies: [],
+      deadLettered: 1,
+    });
   });
 
   it('is kept when its copy could not be published, and placed again after growing pauses', async () => {
@@ -245,7 +295,7 @@ describe('a message that is hopeless', () => {
     message(settlement).deadLetter('hopeless');
     copies[0]?.done.reject(new Error('no connection'));
     await turn();
-    const told = [settlement.obstacle, settlement.counts.deadLettered];
+    const told = { obstacle: settlement.obstacle, deadLettered: settlement.counts.deadLettered };
     await clock.pass(1_000);
     copies[1]?.done.reject(new Error('no connection'));
     await turn();
@@ -255,10 +305,17 @@ describe('a message that is hopeless', () => {
     copies[2]?.done.resolve();
     await turn();
 
-    expect(told).toEqual(['no connection', 0]);
-    expect([early, copies.length, session.log]).toEqual([2, 3, ['ack 1']]);
-    expect([settlement.obstacle, settlement.counts.deadLettered]).toEqual([undefined, 1]);
-    expect(copies[2]?.third).toMatchObject({ name: 'DeadLetter' });
+    expect(told).toEqual({ obstacle: 'no connection', deadLettered: 0 });
+    expect({ early, copies: copies.length, log: session.log }).toEqual({
+      early: 2,
+      copies: 3,
+      log: ['ack 1'],
+    });
+    expect({ obstacle: settlement.obstacle, deadLettered: settlement.counts.deadLettered }).toEqual({
+      obstacle: undefined,
+      deadLettered: 1,
+    });
+    expect(copies[2]?.error).toMatchObject({ name: 'DeadLetter' });
   });
 
   it('counts as stale when its delivery was lost while its copy was published', async () => {
@@ -283,7 +340,11 @@ describe('finishing', () => {
     for (const { done } of copies) done.reject(new Error('no connection'));
     await turn();
 
-    expect([before, session.log, clock.armed]).toEqual([[1, 2], ['failed 1', 'failed 2'], 0]);
+    expect({ before, log: session.log, armed: clock.armed }).toEqual({
+      before: [1, 2],
+      log: ['failed 1', 'failed 2'],
+      armed: 0,
+    });
     expect(finishing.state).toBe('resolved');
   });
 
@@ -299,7 +360,11 @@ describe('finishing', () => {
     copies[1]?.done.reject(new Error('no connection'));
     await turn();
 
-    expect([before, finishing.state, session.log]).toEqual(['pending', 'resolved', ['ack 1', 'failed 2']]);
+    expect({ before, state: finishing.state, log: session.log }).toEqual({
+      before: 'pending',
+      state: 'resolved',
+      log: ['ack 1', 'failed 2'],
+    });
   });
 
   it('ends the rest of what rests now, and only that, when it is left for a while', async () => {
@@ -311,6 +376,11 @@ describe('finishing', () => {
     await turn();
     message(settlement, 2).settle(failure);
 
-    expect([settled.state, session.log, clock.armed, copies.length]).toEqual(['resolved', ['ack 1'], 1, 1]);
+    expect({ state: settled.state, log: session.log, armed: clock.armed, copies: copies.length }).toEqual({
+      state: 'resolved',
+      log: ['ack 1'],
+      armed: 1,
+      copies: 1,
+    });
   });
 });

@@ -11,12 +11,19 @@ describe('a batch', () => {
   it('is handled as soon as it is full, in order', () => {
     const bench = new BatchBench();
     bench.deliver([1, 2]);
-    const before = [bench.started.length, bench.worker.waiting, bench.worker.inFlight];
+    const before = {
+      started: bench.started.length,
+      waiting: bench.worker.waiting,
+      inFlight: bench.worker.inFlight,
+    };
     bench.deliver([3, 4]);
 
-    expect(before).toEqual([0, 2, 0]);
+    expect(before).toEqual({ started: 0, waiting: 2, inFlight: 0 });
     expect(bench.started).toEqual([[1, 2, 3]]);
-    expect([bench.worker.waiting, bench.worker.inFlight]).toEqual([1, 3]);
+    expect({ waiting: bench.worker.waiting, inFlight: bench.worker.inFlight }).toEqual({
+      waiting: 1,
+      inFlight: 3,
+    });
   });
 
   it('is handled as it is when its first message has waited long enough, and not earlier', () => {
@@ -39,7 +46,7 @@ describe('a batch', () => {
     const running = bench.clock.armed;
     await bench.end();
 
-    expect([before, running, bench.clock.armed]).toEqual([0, 0, 0]);
+    expect({ before, running, armed: bench.clock.armed }).toEqual({ before: 0, running: 0, armed: 0 });
   });
 
   it('is acknowledged as a whole after its handler has ended, and not before', async () => {
@@ -226,6 +233,6 @@ describe('the end', () => {
     await bench.worker.finish();
 
     expect(bench.contexts[0]?.signal.reason).toBe(reason);
-    expect([bench.worker.inFlight, bench.clock.armed]).toEqual([0, 0]);
+    expect({ inFlight: bench.worker.inFlight, armed: bench.clock.armed }).toEqual({ inFlight: 0, armed: 0 });
   });
 });

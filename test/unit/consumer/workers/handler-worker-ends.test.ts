@@ -16,11 +16,11 @@ describe('an asynchronous schema', () => {
   it('holds a place while it works', async () => {
     const bench = new HandlerBench({ admit });
     bench.deliver([1, 2]);
-    const before = [bench.worker.inFlight, [...bench.started], answers.size];
+    const before = { inFlight: bench.worker.inFlight, started: [...bench.started], answers: answers.size };
     answers.get(1)?.(true);
     await turn();
 
-    expect(before).toEqual([1, [], 1]);
+    expect(before).toEqual({ inFlight: 1, started: [], answers: 1 });
     expect(bench.started).toEqual([1]);
   });
 
@@ -43,7 +43,7 @@ describe('an asynchronous schema', () => {
     await turn();
 
     expect(bench.settler.short).toEqual(['retry 1']);
-    expect([bench.started, answers.has(2)]).toEqual([[], true]);
+    expect({ started: bench.started, isAnswered: answers.has(2) }).toEqual({ started: [], isAnswered: true });
   });
 
   it('takes nothing from the time of the handler', async () => {
@@ -53,7 +53,7 @@ describe('an asynchronous schema', () => {
     answers.get(1)?.(true);
     await bench.clock.pass(900);
 
-    expect([bench.started, bench.settler.short]).toEqual([[1], []]);
+    expect({ started: bench.started, short: bench.settler.short }).toEqual({ started: [1], short: [] });
   });
 
   it('that answers after its delivery was lost starts nothing', async () => {
@@ -63,7 +63,7 @@ describe('an asynchronous schema', () => {
     answers.get(1)?.(true);
     await turn();
 
-    expect([bench.started, bench.worker.inFlight]).toEqual([[], 0]);
+    expect({ started: bench.started, inFlight: bench.worker.inFlight }).toEqual({ started: [], inFlight: 0 });
   });
 });
 
@@ -76,12 +76,9 @@ describe('finishing', () => {
     const before = finishing.state;
     await bench.end(1);
 
-    expect([before, finishing.state, bench.started, bench.buffer.length]).toEqual([
-      'pending',
-      'resolved',
-      [1],
-      1,
-    ]);
+    expect({ before, state: finishing.state, started: bench.started, buffered: bench.buffer.length }).toEqual(
+      { before: 'pending', state: 'resolved', started: [1], buffered: 1 },
+    );
     expect(bench.settler.short).toEqual(['ack 1']);
   });
 
@@ -98,6 +95,10 @@ describe('finishing', () => {
 
     expect(finishing.state).toBe('resolved');
     expect(messages.map(({ signal }) => signal.aborted)).toEqual([true, true, false]);
-    expect([bench.started, bench.clock.armed, bench.worker.inFlight]).toEqual([[1, 2], 0, 0]);
+    expect({ started: bench.started, armed: bench.clock.armed, inFlight: bench.worker.inFlight }).toEqual({
+      started: [1, 2],
+      armed: 0,
+      inFlight: 0,
+    });
   });
 });

@@ -13,18 +13,25 @@ describe('a handler', () => {
     const second = [...bench.started];
     await bench.end(2);
 
-    expect([first, second, bench.started]).toEqual([[1], [1, 2], [1, 2, 3]]);
+    expect({ first, second, started: bench.started }).toEqual({
+      first: [1],
+      second: [1, 2],
+      started: [1, 2, 3],
+    });
     expect(bench.settler.short).toEqual(['ack 1', 'ack 2']);
   });
 
   it('runs as often at once as the concurrency says, and no more', async () => {
     const bench = new HandlerBench({ concurrency: 3 });
     bench.deliver([1, 2, 3, 4, 5]);
-    const before = [[...bench.started], bench.worker.inFlight];
+    const before = { started: [...bench.started], inFlight: bench.worker.inFlight };
     await bench.end(2);
 
-    expect(before).toEqual([[1, 2, 3], 3]);
-    expect([bench.started, bench.worker.inFlight]).toEqual([[1, 2, 3, 4], 3]);
+    expect(before).toEqual({ started: [1, 2, 3], inFlight: 3 });
+    expect({ started: bench.started, inFlight: bench.worker.inFlight }).toEqual({
+      started: [1, 2, 3, 4],
+      inFlight: 3,
+    });
     expect(bench.settler.short).toEqual(['ack 2']);
   });
 
@@ -35,7 +42,11 @@ describe('a handler', () => {
     const before = [...bench.settler.short];
     await bench.end(1);
 
-    expect([before, bench.settler.short, bench.worker.inFlight]).toEqual([[], ['ack 1'], 0]);
+    expect({ before, short: bench.settler.short, inFlight: bench.worker.inFlight }).toEqual({
+      before: [],
+      short: ['ack 1'],
+      inFlight: 0,
+    });
   });
 
   it('may return at once: then every message goes by in one turn, in order', () => {
@@ -111,10 +122,10 @@ describe('a handler that takes too long', () => {
     const [first] = bench.deliver([1, 2]);
     const signal = first?.signal;
     await bench.clock.pass(999);
-    const before = [signal?.aborted, [...bench.settler.short]];
+    const before = { aborted: signal?.aborted, short: [...bench.settler.short] };
     await bench.clock.pass(25);
 
-    expect(before).toEqual([false, []]);
+    expect(before).toEqual({ aborted: false, short: [] });
     expect(bench.settler.short).toEqual(['retry 1']);
     expect(signal?.reason).toBeInstanceOf(TimeoutError);
     expect(bench.errors).toEqual([[1, signal?.reason]]);
@@ -140,7 +151,7 @@ describe('a handler that takes too long', () => {
     await bench.end(1);
     await bench.clock.pass(700);
 
-    expect([bench.errors, ended?.signal.aborted]).toEqual([[], false]);
+    expect({ errors: bench.errors, aborted: ended?.signal.aborted }).toEqual({ errors: [], aborted: false });
   });
 
   it('has no limit when that is infinite, and no timer stays', async () => {
@@ -229,7 +240,7 @@ describe('a message that came back three times', () => {
     const before = [...bench.started];
     bench.worker.sessionLost(bench.session.asSession, new Error('lost'));
 
-    expect([before, bench.started]).toEqual([[1], [1, 2, 3]]);
+    expect({ before, started: bench.started }).toEqual({ before: [1], started: [1, 2, 3] });
   });
 
   it.each([

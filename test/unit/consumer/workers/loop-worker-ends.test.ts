@@ -46,13 +46,13 @@ describe('an asynchronous schema', () => {
     const waiting = track(next(bench.worker.iterate()));
     await turn();
     bench.deliver(1, 2);
-    const before = [answers.size, bench.worker.inFlight];
+    const before = { answers: answers.size, inFlight: bench.worker.inFlight };
     answers.get(1)?.(false);
     await turn();
     answers.get(2)?.(true);
     await turn();
 
-    expect(before).toEqual([1, 1]);
+    expect(before).toEqual({ answers: 1, inFlight: 1 });
     expect(waiting.value).toBe(2);
   });
 
@@ -77,7 +77,10 @@ describe('an asynchronous schema', () => {
     answers.get(1)?.(true);
     await turn();
 
-    expect([waiting.state, bench.worker.inFlight]).toEqual(['pending', 0]);
+    expect({ state: waiting.state, inFlight: bench.worker.inFlight }).toEqual({
+      state: 'pending',
+      inFlight: 0,
+    });
   });
 });
 
@@ -91,12 +94,12 @@ describe('finishing', () => {
     await turn();
     const finishing = track(bench.worker.finish());
     await turn();
-    const before = [waiting.state, waiting.value, finishing.state];
+    const before = { waiting: waiting.state, value: waiting.value, finishing: finishing.state };
     const last = await next(busy);
     await turn();
 
-    expect(before).toEqual(['resolved', undefined, 'pending']);
-    expect([last, finishing.state]).toEqual([undefined, 'resolved']);
+    expect(before).toEqual({ waiting: 'resolved', value: undefined, finishing: 'pending' });
+    expect({ last, state: finishing.state }).toEqual({ last: undefined, state: 'resolved' });
     expect(bench.settler.short).toEqual(['ack 2', 'ack 1']);
     expect(bench.log).toEqual(['first']);
   });
@@ -119,7 +122,7 @@ describe('finishing', () => {
     await bench.worker.finish();
 
     expect(await next(bench.worker.iterate())).toBeUndefined();
-    expect([bench.log, bench.buffer.length]).toEqual([[], 1]);
+    expect({ log: bench.log, buffered: bench.buffer.length }).toEqual({ log: [], buffered: 1 });
   });
 
   it('waits no longer once it is aborted, which aborts the signals', async () => {
@@ -131,7 +134,11 @@ describe('finishing', () => {
     bench.worker.abort(reason);
     await turn();
 
-    expect([finishing.state, message?.signal.reason, bench.worker.inFlight]).toEqual(['resolved', reason, 0]);
+    expect({
+      state: finishing.state,
+      reason: message?.signal.reason,
+      inFlight: bench.worker.inFlight,
+    }).toEqual({ state: 'resolved', reason, inFlight: 0 });
     expect(await next(loop)).toBeUndefined();
   });
 
@@ -141,6 +148,10 @@ describe('finishing', () => {
     bench.worker.abort(new Error('closed'));
     await turn();
 
-    expect([waiting.state, waiting.value, bench.worker.inFlight]).toEqual(['resolved', undefined, 0]);
+    expect({ state: waiting.state, value: waiting.value, inFlight: bench.worker.inFlight }).toEqual({
+      state: 'resolved',
+      value: undefined,
+      inFlight: 0,
+    });
   });
 });

@@ -14,13 +14,10 @@ describe('a loop', () => {
   it('gets every message in order, and acknowledges each when it asks for the next', async () => {
     bench.deliver(1, 2);
     const loop = bench.worker.iterate();
-    const first = [await next(loop), [...bench.settler.short]];
-    const second = [await next(loop), [...bench.settler.short]];
+    const first = { tag: await next(loop), short: [...bench.settler.short] };
+    const second = { tag: await next(loop), short: [...bench.settler.short] };
 
-    expect([first, second]).toEqual([
-      [1, []],
-      [2, ['ack 1']],
-    ]);
+    expect({ first, second }).toEqual({ first: { tag: 1, short: [] }, second: { tag: 2, short: ['ack 1'] } });
   });
 
   it('waits for a message, and acknowledges the one before while it waits', async () => {
@@ -29,18 +26,24 @@ describe('a loop', () => {
     await next(loop);
     const waiting = track(next(loop));
     await turn();
-    const before = [waiting.state, [...bench.settler.short]];
+    const before = { state: waiting.state, short: [...bench.settler.short] };
     bench.deliver(2);
     await turn();
 
-    expect([before, waiting.value]).toEqual([['pending', ['ack 1']], 2]);
+    expect({ before, value: waiting.value }).toEqual({
+      before: { state: 'pending', short: ['ack 1'] },
+      value: 2,
+    });
   });
 
   it('takes nothing out of the buffer ahead', async () => {
     bench.deliver(1, 2, 3);
     await next(bench.worker.iterate());
 
-    expect([bench.buffer.length, bench.worker.inFlight]).toEqual([2, 1]);
+    expect({ buffered: bench.buffer.length, inFlight: bench.worker.inFlight }).toEqual({
+      buffered: 2,
+      inFlight: 1,
+    });
   });
 
   it('leaves a verdict alone that its body gave', async () => {
@@ -58,7 +61,7 @@ describe('a loop', () => {
     bench.deliver(1, 2, 3);
     const loop = bench.worker.iterate();
 
-    expect([await next(loop), await next(loop)]).toEqual([1, 3]);
+    expect({ first: await next(loop), second: await next(loop) }).toEqual({ first: 1, second: 3 });
     expect(bench.settler.short).toEqual(['ack 1']);
   });
 
@@ -100,7 +103,7 @@ describe('leaving a loop', () => {
       await leaving;
 
       expect(bench.log).toEqual(['first', 'last']);
-      expect([before, bench.settler.short]).toEqual([[], ['reject 1']]);
+      expect({ before, short: bench.settler.short }).toEqual({ before: [], short: ['reject 1'] });
       expect(bench.worker.inFlight).toBe(0);
     },
   );
@@ -132,7 +135,10 @@ describe('leaving a loop', () => {
     await loop.return?.();
     await loop.return?.();
 
-    expect([await next(loop), await next(loop)]).toEqual([undefined, undefined]);
+    expect({ first: await next(loop), second: await next(loop) }).toEqual({
+      first: undefined,
+      second: undefined,
+    });
     expect(bench.settler.short).toEqual(['reject 1']);
     expect(bench.buffer.length).toBe(1);
   });
@@ -144,7 +150,11 @@ describe('leaving a loop', () => {
     await turn();
     bench.deliver(1);
 
-    expect([waiting.state, waiting.value, bench.buffer.length]).toEqual(['resolved', undefined, 1]);
+    expect({ state: waiting.state, value: waiting.value, buffered: bench.buffer.length }).toEqual({
+      state: 'resolved',
+      value: undefined,
+      buffered: 1,
+    });
   });
 
   it('begins nothing when it never asked for a message', async () => {
@@ -160,7 +170,10 @@ describe('leaving a loop', () => {
     await loop.return?.();
     const again = bench.worker.iterate();
 
-    expect([await next(again), bench.log]).toEqual([2, ['first', 'last', 'first']]);
+    expect({ again: await next(again), log: bench.log }).toEqual({
+      again: 2,
+      log: ['first', 'last', 'first'],
+    });
   });
 });
 
@@ -173,7 +186,11 @@ describe('several loops', () => {
     await turn();
 
     expect(waiting.map(({ value }) => value)).toEqual([1, 2]);
-    expect([await next(two), bench.settler.short, bench.worker.inFlight]).toEqual([3, ['ack 2'], 2]);
+    expect({ two: await next(two), short: bench.settler.short, inFlight: bench.worker.inFlight }).toEqual({
+      two: 3,
+      short: ['ack 2'],
+      inFlight: 2,
+    });
   });
 
   it('are left one by one: only the last stops deliveries', async () => {
@@ -182,13 +199,13 @@ describe('several loops', () => {
     await next(one);
     await next(two);
     await one.return?.();
-    const afterOne = [[...bench.log], [...bench.settler.short]];
+    const afterOne = { log: [...bench.log], short: [...bench.settler.short] };
     await two.return?.();
 
-    expect(afterOne).toEqual([['first'], ['reject 1']]);
-    expect([bench.log, bench.settler.short]).toEqual([
-      ['first', 'last'],
-      ['reject 1', 'reject 2'],
-    ]);
+    expect(afterOne).toEqual({ log: ['first'], short: ['reject 1'] });
+    expect({ log: bench.log, short: bench.settler.short }).toEqual({
+      log: ['first', 'last'],
+      short: ['reject 1', 'reject 2'],
+    });
   });
 });

@@ -134,7 +134,7 @@ describe('a handler with a key', () => {
     const after = [...bench.started];
     await bench.end(1);
 
-    expect([before, after]).toEqual([['1/1'], ['1/1', '1/2']]);
+    expect({ before, after }).toEqual({ before: ['1/1'], after: ['1/1', '1/2'] });
     expect(bench.started.slice(2)).toEqual(['2/1']);
   });
 
@@ -165,7 +165,10 @@ describe('a handler with a key', () => {
     bench.deliver([1, 2, 3, 4, 5]);
 
     expect(bench.started).toEqual(['1/1']);
-    expect([bench.worker.waiting, bench.buffer.length]).toEqual([2, 2]);
+    expect({ waiting: bench.worker.waiting, buffered: bench.buffer.length }).toEqual({
+      waiting: 2,
+      buffered: 2,
+    });
   });
 });
 

@@ -64,10 +64,10 @@ describe('the slots for channels', () => {
     const before = served(all);
     all[1]?.done(1);
     await turn();
-    expect([before, served(all)]).toEqual([
-      [true, true, false],
-      [true, false, true],
-    ]);
+    expect({ before, after: served(all) }).toEqual({
+      before: [true, true, false],
+      after: [true, false, true],
+    });
   });
 
   it('are given back after an idle minute, and leave no timer', async () => {
@@ -80,7 +80,11 @@ describe('the slots for channels', () => {
     await clock.pass(30_000);
     const after = served(all);
     await clock.pass(30_000);
-    expect([after, served(all), clock.armed]).toEqual([[false, true], [false, false], 0]);
+    expect({ after, later: served(all), armed: clock.armed }).toEqual({
+      after: [false, true],
+      later: [false, false],
+      armed: 0,
+    });
   });
 
   it('are fewer when the server has refused a channel', async () => {
@@ -94,6 +98,6 @@ describe('the slots for channels', () => {
     const before = third.slot;
     first?.done(1);
     await turn();
-    expect([before, third.slot]).toEqual([undefined, expect.anything()]);
+    expect({ before, after: third.slot }).toEqual({ before: undefined, after: expect.anything() });
   });
 });

@@ -16,7 +16,11 @@ describe('closing an publisher', () => {
     bench.channel.refuse(2);
     await turn();
 
-    expect([during, closing.state, bench.channel.isOpen]).toEqual(['pending', 'resolved', false]);
+    expect({ during, state: closing.state, isOpen: bench.channel.isOpen }).toEqual({
+      during: 'pending',
+      state: 'resolved',
+      isOpen: false,
+    });
     expect(states(sends)).toEqual({ a: 'resolved', b: 'REJECTED' });
   });
 
@@ -28,7 +32,7 @@ describe('closing an publisher', () => {
     bench.channel.confirm(2);
     await turn();
 
-    expect([bench.channel.ids, closing.state]).toEqual([['a', 'b'], 'resolved']);
+    expect({ ids: bench.channel.ids, state: closing.state }).toEqual({ ids: ['a', 'b'], state: 'resolved' });
   });
 
   it('resolves at once when there is nothing to wait for', async () => {
@@ -54,7 +58,7 @@ describe('closing an publisher', () => {
     const closing = track(bench.publisher.close());
     await bench.clock.pass(2_000);
 
-    expect([closing.state, bench.clock.armed]).toEqual(['resolved', 0]);
+    expect({ state: closing.state, armed: bench.clock.armed }).toEqual({ state: 'resolved', armed: 0 });
   });
 
   it('closes also a channel that was being opened', async () => {

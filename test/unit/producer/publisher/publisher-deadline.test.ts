@@ -13,7 +13,7 @@ describe('the deadline of a send', () => {
     const before = a.state;
     await bench.clock.pass(25);
 
-    expect([before, a.state]).toEqual(['pending', 'rejected']);
+    expect({ before, state: a.state }).toEqual({ before: 'pending', state: 'rejected' });
   });
 
   it('says that nothing was delivered when nothing was sent', async () => {
@@ -181,7 +181,11 @@ describe('a channel that does not confirm', () => {
     fresh.confirm(1);
     await bench.sendAll('c');
 
-    expect([b.state, bench.channel === fresh, fresh.ids]).toEqual(['resolved', true, ['b', 'c']]);
+    expect({ state: b.state, isFresh: bench.channel === fresh, ids: fresh.ids }).toEqual({
+      state: 'resolved',
+      isFresh: true,
+      ids: ['b', 'c'],
+    });
   });
 
   it('is kept when it has confirmed anything meanwhile', async () => {
@@ -193,7 +197,7 @@ describe('a channel that does not confirm', () => {
     channel.confirm(2);
     await bench.clock.pass(2_000);
 
-    expect([channel.isOpen, bench.channel]).toEqual([true, channel]);
+    expect({ isOpen: channel.isOpen, channel: bench.channel }).toEqual({ isOpen: true, channel });
   });
 
   it('is kept when the deadline passed before the message was sent', async () => {
@@ -262,7 +266,10 @@ describe('the signal of a send', () => {
     await turn();
 
     expect(a.error).toBe('too late');
-    expect([bench.publisher.pending, bench.link.requests]).toEqual([0, []]);
+    expect({ pending: bench.publisher.pending, requests: bench.link.requests }).toEqual({
+      pending: 0,
+      requests: [],
+    });
   });
 
   it('is let go of when the send is settled', async () => {
@@ -276,6 +283,6 @@ describe('the signal of a send', () => {
     bench.channel.confirm(1);
     bench.publisher.abort();
 
-    expect([during, getEventListeners(signal, 'abort').length]).toEqual([1, 0]);
+    expect({ during, after: getEventListeners(signal, 'abort').length }).toEqual({ during: 1, after: 0 });
   });
 });

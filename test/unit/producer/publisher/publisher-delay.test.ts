@@ -23,11 +23,14 @@ describe('a delayed send', () => {
     bench.send('c', { delayMs: 1_000 });
     await settle();
 
-    expect([bench.channel.ids, exchanges(bench)]).toEqual([
-      ['a', 'b', 'c'],
-      ['leveret.delay.1s', '', 'leveret.delay.1s'],
-    ]);
-    expect([declared > 0, topology(bench).length]).toEqual([true, declared]);
+    expect({ ids: bench.channel.ids, exchanges: exchanges(bench) }).toEqual({
+      ids: ['a', 'b', 'c'],
+      exchanges: ['leveret.delay.1s', '', 'leveret.delay.1s'],
+    });
+    expect({ isDeclared: declared > 0, declarations: topology(bench).length }).toEqual({
+      isDeclared: true,
+      declarations: declared,
+    });
   });
 
   it('is sent at once when it is due before it could be sent', async () => {
@@ -50,11 +53,11 @@ describe('a delayed send', () => {
     bench.connection.open();
     await settle();
 
-    expect([before, exchanges(bench), bench.channel.ids]).toEqual([
-      ['leveret.delay.4s'],
-      ['leveret.delay.1s'],
-      ['a'],
-    ]);
+    expect({ before, after: exchanges(bench), ids: bench.channel.ids }).toEqual({
+      before: ['leveret.delay.4s'],
+      after: ['leveret.delay.1s'],
+      ids: ['a'],
+    });
   });
 
   it('that came back is sent once more, after everything was declared again', async () => {
@@ -68,11 +71,11 @@ describe('a delayed send', () => {
     };
     fail(1);
     await settle();
-    const after = [a.state, bench.channel.ids, topology(bench).length];
+    const after = { state: a.state, ids: bench.channel.ids, declarations: topology(bench).length };
     fail(2);
     await settle();
 
-    expect(after).toEqual(['pending', ['a', 'a'], 2 * declared]);
+    expect(after).toEqual({ state: 'pending', ids: ['a', 'a'], declarations: 2 * declared });
     expect(states({ a })).toEqual({ a: 'UNROUTABLE' });
   });
 
@@ -85,7 +88,7 @@ describe('a delayed send', () => {
     bench.channel.confirm(2);
     await settle();
 
-    expect([a.state, bench.channel.ids]).toEqual(['resolved', ['a', 'a']]);
+    expect({ state: a.state, ids: bench.channel.ids }).toEqual({ state: 'resolved', ids: ['a', 'a'] });
   });
 
   it('fails when its levels cannot be declared, and no other send with it', async () => {

@@ -112,7 +112,7 @@ describe('when the connection is lost, an publisher', () => {
     };
     const { b } = await bench.sendAll('b');
 
-    expect([b?.state, bench.publisher.pending]).toEqual(['pending', 2]);
+    expect({ state: b?.state, pending: bench.publisher.pending }).toEqual({ state: 'pending', pending: 2 });
   });
 });
 
@@ -210,7 +210,7 @@ describe('when the server closes the channel, an publisher', () => {
     bench.channel.die(closed(406, 'PRECONDITION_FAILED - something else'));
     await bench.clock.pass(1_000);
 
-    expect([a?.state, bench.channel.ids]).toEqual(['pending', ['a']]);
+    expect({ state: a?.state, ids: bench.channel.ids }).toEqual({ state: 'pending', ids: ['a'] });
   });
 });
 
@@ -228,7 +228,7 @@ describe('when it cannot open its channel, an publisher', () => {
 
     expect(states(sends)).toEqual({ a: 'MISMATCH', b: 'MISMATCH' });
     expect(sends.a?.error).toMatchObject({ argument: 'durable', declared: "'true'", existing: "'false'" });
-    expect([c?.state, bench.channel.ids]).toEqual(['pending', ['c']]);
+    expect({ state: c?.state, ids: bench.channel.ids }).toEqual({ state: 'pending', ids: ['c'] });
   });
 
   it('tries again after a delay when that may help', async () => {
@@ -242,7 +242,7 @@ describe('when it cannot open its channel, an publisher', () => {
     bench.channel.confirm(1);
     await turn();
 
-    expect([attempts, a?.state]).toEqual([4, 'resolved']);
+    expect({ attempts, state: a?.state }).toEqual({ attempts: 4, state: 'resolved' });
   });
 
   it.each([

@@ -23,11 +23,15 @@ describe('a message that no queue took', () => {
     const { a } = await bench.sendAll('a');
     giveBack(bench, 1);
     await turn();
-    const again = [a?.state, bench.channel.ids, declarations(bench)];
+    const again = { state: a?.state, ids: bench.channel.ids, declarations: declarations(bench) };
     bench.channel.confirm(2);
     await turn();
 
-    expect(again).toEqual(['pending', ['a', 'a'], ['declare queue emails', 'declare queue emails']]);
+    expect(again).toEqual({
+      state: 'pending',
+      ids: ['a', 'a'],
+      declarations: ['declare queue emails', 'declare queue emails'],
+    });
     expect(a?.state).toBe('resolved');
   });
 
@@ -155,10 +159,10 @@ describe('while a queue is declared again', () => {
     letGo();
     await turn();
 
-    expect([during, bench.channel.ids]).toEqual([
-      ['a', 'b', 'c'],
-      ['a', 'b', 'c', 'b', 'c', 'd'],
-    ]);
+    expect({ during, ids: bench.channel.ids }).toEqual({
+      during: ['a', 'b', 'c'],
+      ids: ['a', 'b', 'c', 'b', 'c', 'd'],
+    });
   });
 
   it('one declaration does for all that come back', async () => {
@@ -201,13 +205,17 @@ describe('while a queue is declared again', () => {
       request.startsWith('declare') && isDown ? Promise.reject(down) : undefined;
     giveBack(bench, 1);
     await bench.clock.pass(2_000);
-    const during = [a?.state, bench.channel.ids.length, declarations(bench).length > 3];
+    const during = {
+      state: a?.state,
+      sent: bench.channel.ids.length,
+      isDeclared: declarations(bench).length > 3,
+    };
     isDown = false;
     await bench.clock.pass(1_000);
     bench.channel.confirm(2);
     await turn();
-    expect(during).toEqual(['pending', 1, true]);
-    expect([a?.state, bench.channel.ids]).toEqual(['resolved', ['a', 'a']]);
+    expect(during).toEqual({ state: 'pending', sent: 1, isDeclared: true });
+    expect({ state: a?.state, ids: bench.channel.ids }).toEqual({ state: 'resolved', ids: ['a', 'a'] });
   });
 
   it('a lost connection leads to the next, where it is declared before anything is sent', async () => {
@@ -223,6 +231,6 @@ describe('while a queue is declared again', () => {
     await turn();
 
     expect(declarations(bench)).toEqual(['declare queue emails']);
-    expect([a?.state, bench.channel.ids]).toEqual(['resolved', ['a']]);
+    expect({ state: a?.state, ids: bench.channel.ids }).toEqual({ state: 'resolved', ids: ['a'] });
   });
 });

@@ -45,7 +45,11 @@ describe('an publisher', () => {
     bench.channel.confirm(1);
     await turn();
 
-    expect([before, a?.state, a?.value]).toEqual(['pending', 'resolved', { messageId: 'a' }]);
+    expect({ before, state: a?.state, value: a?.value }).toEqual({
+      before: 'pending',
+      state: 'resolved',
+      value: { messageId: 'a' },
+    });
     expect(bench.publisher).toMatchObject({ pending: 0, inFlight: 0 });
   });
 
@@ -85,14 +89,14 @@ describe('an publisher', () => {
     const { a } = await bench.sendAll('a');
     bench.channel.refuse(1);
     await turn();
-    const atOnce = [a?.state, bench.channel.ids.length];
+    const atOnce = { state: a?.state, ids: bench.channel.ids.length };
     await bench.clock.pass(100);
-    const afterwards = [a?.state, bench.channel.ids.length];
+    const afterwards = { state: a?.state, ids: bench.channel.ids.length };
     bench.channel.confirm(2);
     await turn();
 
-    expect(atOnce).toEqual(['pending', 1]);
-    expect(afterwards).toEqual(['pending', 2]);
+    expect(atOnce).toEqual({ state: 'pending', ids: 1 });
+    expect(afterwards).toEqual({ state: 'pending', ids: 2 });
     expect(a?.state).toBe('resolved');
   });
 
@@ -119,7 +123,7 @@ describe('an publisher', () => {
     bench.channel.confirm(1);
     await turn();
 
-    expect([isOther, a?.state]).toEqual([true, 'resolved']);
+    expect({ isOther, state: a?.state }).toEqual({ isOther: true, state: 'resolved' });
   });
 
   it('publishes nothing while the server blocks publishing, and goes on afterwards', async () => {
@@ -131,7 +135,7 @@ describe('an publisher', () => {
     bench.link.block(undefined);
     bench.publisher.flush();
 
-    expect([during, bench.channel.ids]).toEqual([['a'], ['a', 'b']]);
+    expect({ during, ids: bench.channel.ids }).toEqual({ during: ['a'], ids: ['a', 'b'] });
   });
 
   it('fails a message that cannot be encoded, and sends the others', async () => {
@@ -159,11 +163,11 @@ describe('the window of an publisher', () => {
     const second = [...bench.channel.ids];
     bench.channel.confirm(3, { multiple: true });
 
-    expect([first, second, bench.channel.ids]).toEqual([
-      ['a', 'b'],
-      ['a', 'b', 'c'],
-      ['a', 'b', 'c', 'd', 'e'],
-    ]);
+    expect({ first, second, ids: bench.channel.ids }).toEqual({
+      first: ['a', 'b'],
+      second: ['a', 'b', 'c'],
+      ids: ['a', 'b', 'c', 'd', 'e'],
+    });
   });
 
   it('is bounded by their bytes', async () => {
@@ -173,10 +177,7 @@ describe('the window of an publisher', () => {
     const first = [...bench.channel.ids];
     bench.channel.confirm(1);
 
-    expect([first, bench.channel.ids]).toEqual([
-      ['a', 'b'],
-      ['a', 'b', 'c'],
-    ]);
+    expect({ first, ids: bench.channel.ids }).toEqual({ first: ['a', 'b'], ids: ['a', 'b', 'c'] });
   });
 
   it('lets one through that is larger than it, alone', async () => {
@@ -190,11 +191,11 @@ describe('the window of an publisher', () => {
     const second = [...bench.channel.ids];
     bench.channel.confirm(2);
 
-    expect([first, second, bench.channel.ids]).toEqual([
-      ['small'],
-      ['small', 'large'],
-      ['small', 'large', 'next'],
-    ]);
+    expect({ first, second, ids: bench.channel.ids }).toEqual({
+      first: ['small'],
+      second: ['small', 'large'],
+      ids: ['small', 'large', 'next'],
+    });
   });
 });
 
@@ -210,10 +211,7 @@ describe('two sends with one id of their own', () => {
     bench.channel.confirm(4, { multiple: true });
     await turn();
 
-    expect([first, second]).toEqual([
-      ['a', 'b'],
-      ['a', 'b', 'a', 'c'],
-    ]);
+    expect({ first, second }).toEqual({ first: ['a', 'b'], second: ['a', 'b', 'a', 'c'] });
     expect(sends.map(({ state }) => state)).toEqual(['resolved', 'resolved', 'resolved', 'resolved']);
   });
 

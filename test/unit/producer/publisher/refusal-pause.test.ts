@@ -45,10 +45,10 @@ describe('a refusal by a queue that no contract limits', () => {
     const later = await bench.sendAll('c');
     const before = [...bench.channel.ids];
     await bench.clock.pass(25);
-    expect([before, bench.channel.ids]).toEqual([
-      ['a', 'b'],
-      ['a', 'b', 'a', 'b', 'c'],
-    ]);
+    expect({ before, ids: bench.channel.ids }).toEqual({
+      before: ['a', 'b'],
+      ids: ['a', 'b', 'a', 'b', 'c'],
+    });
     bench.channel.confirm(5, { multiple: true });
     await turn();
     expect(states({ ...sends, ...later })).toEqual({ a: 'resolved', b: 'resolved', c: 'resolved' });
@@ -67,7 +67,10 @@ describe('a refusal by a queue that no contract limits', () => {
     const later = await bench.sendAll('b');
     refuseAll(bench);
     await turn();
-    expect([pauses, states({ ...sends, ...later })]).toEqual([6, { a: 'REJECTED', b: 'REJECTED' }]);
+    expect({ pauses, states: states({ ...sends, ...later }) }).toEqual({
+      pauses: 6,
+      states: { a: 'REJECTED', b: 'REJECTED' },
+    });
   });
 
   it('holds up the messages for this queue alone', async () => {
@@ -79,7 +82,7 @@ describe('a refusal by a queue that no contract limits', () => {
     void bench.sendTo('one', 'b');
     void bench.sendTo('two', 'c');
     await turn();
-    expect([first.state, bench.channel.ids]).toEqual(['pending', ['a', 'c']]);
+    expect({ state: first.state, ids: bench.channel.ids }).toEqual({ state: 'pending', ids: ['a', 'c'] });
     await bench.clock.pass(25);
     expect(bench.channel.ids).toEqual(['a', 'c', 'a', 'b']);
   });

@@ -79,7 +79,7 @@ describe('a requester', () => {
     const bench = await Bench.open();
     const [one, two] = [await bench.ask(1), await bench.ask(2)];
     await bench.reply(1, 4);
-    expect([one.state, two.value]).toEqual(['pending', 4]);
+    expect({ one: one.state, two: two.value }).toEqual({ one: 'pending', two: 4 });
     await bench.reply(0, 2);
     expect(one.value).toBe(2);
     expect(bench.clock.armed).toBe(0);
@@ -120,7 +120,7 @@ describe('a requester', () => {
     const [mine, other] = [await bench.ask(1, { correlationId: 'mine' }), await bench.ask(2)];
     bench.link.channel.giveBack(bench.published[0]);
     await turn();
-    expect([codeOf(mine), codeOf(other)]).toEqual(['UNROUTABLE', 'pending']);
+    expect({ mine: codeOf(mine), other: codeOf(other) }).toEqual({ mine: 'UNROUTABLE', other: 'pending' });
   });
 
   it('with confirms finds what the queue refused, and no other', async () => {
@@ -227,9 +227,9 @@ describe('a requester', () => {
     const asked = await bench.ask(1);
     const closed = track(bench.requester.close());
     const late = await bench.ask(2);
-    expect([codeOf(late), closed.state]).toEqual(['CLOSED', 'pending']);
+    expect({ late: codeOf(late), closed: closed.state }).toEqual({ late: 'CLOSED', closed: 'pending' });
     await bench.reply(0, 2);
-    expect([asked.value, closed.state]).toEqual([2, 'resolved']);
+    expect({ asked: asked.value, closed: closed.state }).toEqual({ asked: 2, closed: 'resolved' });
     expect(bench.link.requests.at(-1)).toBe('close channel');
   });
 

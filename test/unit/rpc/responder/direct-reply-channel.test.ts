@@ -91,7 +91,7 @@ describe('an answer channel', () => {
     link.onRequest = () => undefined;
     held.resolve();
     await turn();
-    expect([first.state, second.state]).toEqual(['resolved', 'pending']);
+    expect({ first: first.state, second: second.state }).toEqual({ first: 'resolved', second: 'pending' });
     await clock.pass(100);
     expect(second.state).toBe('resolved');
     expect(asked()).toBe(3);
@@ -113,7 +113,7 @@ describe('an answer channel', () => {
     await turn();
     connection.lose();
     await clock.pass(1_000);
-    expect([old.state, lost.state]).toEqual(['resolved', 'pending']);
+    expect({ old: old.state, lost: lost.state }).toEqual({ old: 'resolved', lost: 'pending' });
     const link = connection.open(new FakeLink());
     await clock.pass(1_000);
     expect(link.channel.ids).toEqual(['b']);

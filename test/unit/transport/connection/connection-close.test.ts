@@ -73,11 +73,11 @@ describe('closing a connection', () => {
     await bench.clock.pass(60_000);
 
     expect(bench.transport.links[0]?.requests).toEqual(['close link']);
-    expect([bench.transport.dials.length, bench.clock.armed, connection.state.status]).toEqual([
-      1,
-      0,
-      'closed',
-    ]);
+    expect({
+      dials: bench.transport.dials.length,
+      armed: bench.clock.armed,
+      status: connection.state.status,
+    }).toEqual({ dials: 1, armed: 0, status: 'closed' });
     expect(await rejectionOf(connection.link())).toBeInstanceOf(ClosedError);
   });
 
@@ -111,7 +111,11 @@ describe('closing a connection', () => {
     const dials = transport.dials.length;
     await clock.pass(60_000);
 
-    expect([closing.state, connection.state.status, clock.armed]).toEqual(['resolved', 'closed', 0]);
+    expect({ state: closing.state, status: connection.state.status, armed: clock.armed }).toEqual({
+      state: 'resolved',
+      status: 'closed',
+      armed: 0,
+    });
     expect(transport.dials).toHaveLength(dials);
   });
 
@@ -120,7 +124,10 @@ describe('closing a connection', () => {
     const closing = track(connection.close());
     await turn();
 
-    expect([closing.state, connection.state.status]).toEqual(['resolved', 'closed']);
+    expect({ state: closing.state, status: connection.state.status }).toEqual({
+      state: 'resolved',
+      status: 'closed',
+    });
   });
 
   it('rejects those who wait for a link', async () => {
@@ -142,6 +149,9 @@ describe('closing a connection', () => {
     connection.destroy(new Error('no answer'));
     await bench.clock.pass(1_000);
 
-    expect([bench.transport.dials.length, connection.state.status]).toEqual([2, 'open']);
+    expect({ dials: bench.transport.dials.length, status: connection.state.status }).toEqual({
+      dials: 2,
+      status: 'open',
+    });
   });
 });

@@ -17,7 +17,11 @@ describe('a connection', () => {
     const link = bench.transport.succeed();
 
     expect(await Promise.all(links)).toEqual([link, link]);
-    expect([before, bench.transport.dials.length, connection.current]).toEqual([0, 1, link]);
+    expect({ before, dials: bench.transport.dials.length, current: connection.current }).toEqual({
+      before: 0,
+      dials: 1,
+      current: link,
+    });
     expect(connection.state).toEqual({ status: 'open', address: 'fake://broker' });
     expect(bench.log).toEqual(['dial: connecting', 'opened: open']);
   });
@@ -28,7 +32,10 @@ describe('a connection', () => {
     const linked = track(bench.connection.link());
     await bench.clock.pass(10_000);
 
-    expect([linked.state, bench.transport.dials.length]).toEqual(['resolved', 5]);
+    expect({ state: linked.state, dials: bench.transport.dials.length }).toEqual({
+      state: 'resolved',
+      dials: 5,
+    });
   });
 
   it('tries all addresses in a random order at once, and waits only when all have failed', async () => {
@@ -206,7 +213,7 @@ describe('a dial', () => {
     bench.transport.succeed();
     await turn();
 
-    expect([before, first?.options.signal.aborted]).toEqual([false, true]);
+    expect({ before, aborted: first?.options.signal.aborted }).toEqual({ before: false, aborted: true });
     expect(linking.value).toBe(bench.transport.links[0]);
     expect(bench.transport.dials.length).toBeGreaterThan(1);
   });
@@ -221,7 +228,10 @@ describe('a dial', () => {
     void connection.link();
     await bench.clock.pass(15_000);
 
-    expect([late.isOpen, connection.current]).toEqual([false, undefined]);
+    expect({ isOpen: late.isOpen, current: connection.current }).toEqual({
+      isOpen: false,
+      current: undefined,
+    });
     await connection.close();
   });
 
@@ -262,7 +272,7 @@ describe('a dial', () => {
     const linking = track(bench.connection.link());
     await bench.clock.pass(9_000);
 
-    expect([linking.state, calls]).toEqual(['resolved', 1]);
+    expect({ state: linking.state, calls }).toEqual({ state: 'resolved', calls: 1 });
   });
 
   it('that the end of the start cuts short does not hide what an earlier one met', async () => {

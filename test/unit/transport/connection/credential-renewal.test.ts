@@ -42,27 +42,31 @@ describe('the renewal of a password', () => {
     await clock.pass(1);
     await clock.pass(80_000);
 
-    expect([before, link.secrets]).toEqual([[], ['password 1', 'password 2']]);
+    expect({ before, secrets: link.secrets }).toEqual({ before: [], secrets: ['password 1', 'password 2'] });
   });
 
   it('does not keep the process alive', () => {
     renew();
 
-    expect([clock.armed, clock.unrefs]).toEqual([1, 1]);
+    expect({ armed: clock.armed, unrefs: clock.unrefs }).toEqual({ armed: 1, unrefs: 1 });
   });
 
   it('asks for nothing that does not expire', async () => {
     new CredentialRenewal(clock, link, () => lasting(1), { username: 'ada', password: 'x' });
     await clock.pass(10 ** 9);
 
-    expect([clock.armed, link.secrets]).toEqual([0, []]);
+    expect({ armed: clock.armed, secrets: link.secrets }).toEqual({ armed: 0, secrets: [] });
   });
 
   it('ends with a password that does not expire', async () => {
     renew(() => ({ username: 'ada', password: 'forever' }));
     await clock.pass(10 ** 9);
 
-    expect([asked, link.secrets, clock.armed]).toEqual([1, ['forever'], 0]);
+    expect({ asked, secrets: link.secrets, armed: clock.armed }).toEqual({
+      asked: 1,
+      secrets: ['forever'],
+      armed: 0,
+    });
   });
 
   it('of one that is over already is made soon, and not at once over and over', async () => {
@@ -87,7 +91,7 @@ describe('the renewal of a password', () => {
     await clock.pass(80_000);
     await clock.pass(10_000);
 
-    expect([asked, link.secrets]).toEqual([3, []]);
+    expect({ asked, secrets: link.secrets }).toEqual({ asked: 3, secrets: [] });
   });
 
   it('is tried again when the function does not answer, or the server refuses', async () => {
@@ -100,14 +104,14 @@ describe('the renewal of a password', () => {
     await clock.pass(10_000);
     await clock.pass(5_000);
 
-    expect([calls, link.secrets]).toEqual([3, ['next']]);
+    expect({ calls, secrets: link.secrets }).toEqual({ calls: 3, secrets: ['next'] });
   });
 
   it('with a certificate tells the server nothing', async () => {
     renew(() => ({ mechanism: 'EXTERNAL' }));
     await clock.pass(80_000);
 
-    expect([asked, link.requests]).toEqual([1, []]);
+    expect({ asked, requests: link.requests }).toEqual({ asked: 1, requests: [] });
   });
 
   it('ends when it is stopped, also while the function is asked', async () => {
@@ -118,7 +122,7 @@ describe('the renewal of a password', () => {
     answer(lasting(100_000));
     await clock.pass(200_000);
 
-    expect([asked, link.secrets, clock.armed]).toEqual([1, [], 0]);
+    expect({ asked, secrets: link.secrets, armed: clock.armed }).toEqual({ asked: 1, secrets: [], armed: 0 });
   });
 
   it('that is stopped before leaves no timer', () => {

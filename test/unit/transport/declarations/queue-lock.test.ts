@@ -48,7 +48,7 @@ describe('two links of a broker', () => {
 
     expect(before).toEqual(['publish: declare queue emails']);
     expect(log).toEqual(['publish: declare queue emails', 'consume: declare queue emails']);
-    expect([first.state, second.state]).toEqual(['resolved', 'resolved']);
+    expect({ first: first.state, second: second.state }).toEqual({ first: 'resolved', second: 'resolved' });
     expect(clock.armed).toBe(0);
   });
 
@@ -70,7 +70,7 @@ describe('two links of a broker', () => {
     await turn();
     await turn();
 
-    expect([first.state, second.state]).toEqual(['rejected', 'resolved']);
+    expect({ first: first.state, second: second.state }).toEqual({ first: 'rejected', second: 'resolved' });
     expect(clock.armed).toBe(0);
   });
 
@@ -83,6 +83,6 @@ describe('two links of a broker', () => {
     await clock.pass(1);
     await turn();
 
-    expect([before, second.state]).toEqual(['pending', 'resolved']);
+    expect({ before, state: second.state }).toEqual({ before: 'pending', state: 'resolved' });
   });
 });

@@ -44,7 +44,7 @@ describe('a stream in memory', () => {
     clock.advance(3_700_000);
     const before = stream.readyCount;
     write(stream, 1);
-    expect([before, read(stream, 'first')]).toEqual([3, [3]]);
+    expect({ before, after: read(stream, 'first') }).toEqual({ before: 3, after: [3] });
   });
 
   it('finds the first message since a time', () => {

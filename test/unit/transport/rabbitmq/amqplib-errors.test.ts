@@ -123,7 +123,7 @@ describe('an error of a channel', () => {
     const made = toTransportError(error);
 
     expect(made).toBeInstanceOf(TransportError);
-    expect([made.message, made.replyCode]).toEqual([message, undefined]);
+    expect({ message: made.message, replyCode: made.replyCode }).toEqual({ message, replyCode: undefined });
   });
 
   it('stays as it is when it is one already', () => {

@@ -19,7 +19,7 @@ describe('the proof that a quorum queue has what was settled', () => {
     const before = proof.missingFrom;
     settle(1);
 
-    expect([before, proof.missingFrom]).toEqual([undefined, 'jobs']);
+    expect({ before, after: proof.missingFrom }).toEqual({ before: undefined, after: 'jobs' });
   });
 
   it('is given by an answer of the queue, for what was settled before', () => {
@@ -30,7 +30,10 @@ describe('the proof that a quorum queue has what was settled', () => {
     const after = proof.missingFrom;
     settle(29);
 
-    expect([after, proof.missingFrom]).toEqual([undefined, 'jobs']);
+    expect({ atFirst: after, afterwards: proof.missingFrom }).toEqual({
+      atFirst: undefined,
+      afterwards: 'jobs',
+    });
   });
 
   it('is not needed where so few messages are delivered that all can be under way', () => {
