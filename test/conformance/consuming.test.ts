@@ -101,7 +101,10 @@ for (const contract of [jobs, classic]) {
       ]);
       for (let n = 0; n < 10; n++) await one.producer(contract).send({ n });
       await expect.poll(() => first.messages.length + second.messages.length).toBe(10);
-      expect([first.messages.length, second.messages.length]).toEqual([5, 5]);
+      expect({ first: first.messages.length, second: second.messages.length }).toEqual({
+        first: 5,
+        second: 5,
+      });
     },
 
     'gives back what it has not looked at when it closes': async (bench) => {

@@ -123,7 +123,7 @@ suite('an exchange', {
     const second = new Seen<string>();
     broker.consumer(readers, second.handler);
     await expect.poll(() => second.messages.length).toBe(1);
-    expect([first.bodies, second.bodies]).toEqual([['a'], ['b']]);
+    expect({ first: first.bodies, second: second.bodies }).toEqual({ first: ['a'], second: ['b'] });
   },
 
   'gives each private subscriber all of it, from the time when it is there': async (bench) => {
@@ -138,7 +138,7 @@ suite('an exchange', {
     await expect
       .poll(() => ({ early: early.messages.length, late: late.messages.length }))
       .toEqual({ early: 2, late: 1 });
-    expect([early.bodies, late.bodies]).toEqual([['a', 'b'], ['b']]);
+    expect({ early: early.bodies, late: late.bodies }).toEqual({ early: ['a', 'b'], late: ['b'] });
   },
 
   'takes private subscriptions to headers, and drops what failed for good': async (bench) => {

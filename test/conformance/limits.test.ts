@@ -114,7 +114,7 @@ for (const type of ['quorum', 'classic'] as const) {
       const producer = broker.producer(ranked);
       for (const n of [1, 2]) await producer.send(n);
       await expect.poll(() => low.messages.length).toBe(1);
-      expect([high.bodies, low.bodies]).toEqual([[1], [2]]);
+      expect({ high: high.bodies, low: low.bodies }).toEqual({ high: [1], low: [2] });
       held.open();
     },
 

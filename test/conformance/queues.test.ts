@@ -19,7 +19,7 @@ suite('queues', {
     await active.close();
     await producer.send(2);
     await expect.poll(() => second.messages.length).toBe(1);
-    expect([first.bodies, second.bodies]).toEqual([[1], [2]]);
+    expect({ first: first.bodies, second: second.bodies }).toEqual({ first: [1], second: [2] });
   },
 
   'of priorities deliver the highest first': async (bench) => {

@@ -22,7 +22,10 @@ suite('a connection that is lost', {
     await broker.producer(jobs).send({ n: 1 });
     await broker.producer(news).send({ n: 2 }, { mandatory: true });
     await expect.poll(() => seen.messages.length + subscribed.messages.length).toBe(2);
-    expect([seen.bodies, subscribed.bodies]).toEqual([[{ n: 1 }], [{ n: 2 }]]);
+    expect({ seen: seen.bodies, subscribed: subscribed.bodies }).toEqual({
+      seen: [{ n: 1 }],
+      subscribed: [{ n: 2 }],
+    });
     expect(events.of('disconnected').length).toBeGreaterThan(0);
     await expect.poll(() => broker.state.status).toBe('connected');
   },

@@ -144,7 +144,7 @@ for (const contract of [quorum, classic]) {
       await active.resume();
       held.open();
       await expect.poll(() => handled.length).toBe(3);
-      expect([handled, others]).toEqual([[1, 2, 3], []]);
+      expect({ handled, others }).toEqual({ handled: [1, 2, 3], others: [] });
       expect(active.state).toEqual({ status: 'running' });
     },
 

@@ -19,7 +19,7 @@ suite('an exchange and the consumers of one broker', {
     broker.consumer(news.queue('archive', { type: 'classic', deadLetter: false }), bound.handler);
     await broker.producer(news).send({ id: 1 });
     await expect.poll(() => all.messages.length + bound.messages.length).toBe(2);
-    expect([ids(all), ids(bound)]).toEqual([[1], [1]]);
+    expect({ all: ids(all), bound: ids(bound) }).toEqual({ all: [1], bound: [1] });
   },
 
   'lose none that reaches them through another exchange': async (bench) => {
@@ -55,11 +55,11 @@ suite('an exchange and the consumers of one broker', {
     await operator.delete(news);
     for (const id of [2, 3]) await producer.send({ id });
     await expect.poll(() => all.messages.length + bound.messages.length).toBe(6);
-    expect([ids(all), ids(bound), restored]).toEqual([
-      [1, 2, 3],
-      [1, 2, 3],
-      [{ kind: 'exchange', name: 'news' }],
-    ]);
+    expect({ all: ids(all), bound: ids(bound), restored }).toEqual({
+      all: [1, 2, 3],
+      bound: [1, 2, 3],
+      restored: [{ kind: 'exchange', name: 'news' }],
+    });
   },
 });
 
@@ -81,11 +81,11 @@ suite('a private subscription', {
     for (const [id, routingKey] of ['eu.paid', 'us.paid', 'eu.sent', 'us'].entries())
       await producer.send({ id }, { routingKey, mandatory: true });
     await expect.poll(() => first.messages.length + second.messages.length + third.messages.length).toBe(7);
-    expect([ids(first), ids(second), ids(third)]).toEqual([
-      [0, 2],
-      [0, 2],
-      [0, 1, 3],
-    ]);
+    expect({ first: ids(first), second: ids(second), third: ids(third) }).toEqual({
+      first: [0, 2],
+      second: [0, 2],
+      third: [0, 1, 3],
+    });
     expect(first.messages[0]).toMatchObject({
       exchange: 'events',
       routingKey: 'eu.paid',
@@ -115,7 +115,11 @@ suite('a private subscription', {
     await expect
       .poll(() => fanout.messages.length + direct.messages.length + headers.messages.length)
       .toBe(3);
-    expect([ids(fanout), ids(direct), ids(headers)]).toEqual([[1], [2], [5]]);
+    expect({ fanout: ids(fanout), direct: ids(direct), headers: ids(headers) }).toEqual({
+      fanout: [1],
+      direct: [2],
+      headers: [5],
+    });
   },
 
   'begins when its consumer is ready': async (bench) => {

@@ -359,10 +359,10 @@ suite('the delivery limit', {
       unknown
     >;
     const expected = {
-      '3.13': [false, undefined, undefined],
-      '4.0': [true, 1, undefined],
-      '4.3': [true, 3, 3],
+      '3.13': { redelivered: false, count: undefined, acquired: undefined },
+      '4.0': { redelivered: true, count: 1, acquired: undefined },
+      '4.3': { redelivered: true, count: 3, acquired: 3 },
     };
-    expect([redelivered, count, acquired]).toEqual(expected[family]);
+    expect({ redelivered, count, acquired }).toEqual(expected[family]);
   },
 });

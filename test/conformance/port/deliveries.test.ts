@@ -29,7 +29,10 @@ for (const type of ['classic', 'quorum'] as const) {
       const second = await two.consume('q', 10);
       for (const text of ['1', '2', '3', '4']) await publisher.publish('q', text);
       await expect.poll(() => first.received.length + second.received.length).toBe(4);
-      expect([texts(first.received), texts(second.received)]).toEqual(['1 3', '2 4']);
+      expect({ first: texts(first.received), second: texts(second.received) }).toEqual({
+        first: '1 3',
+        second: '2 4',
+      });
     },
 
     'go to the consumer of the highest priority while it has room': async (peer) => {
@@ -39,7 +42,10 @@ for (const type of ['classic', 'quorum'] as const) {
       const second = await high.consume('q', 2, { arguments: { 'x-priority': 5 } });
       for (const text of ['1', '2', '3']) await publisher.publish('q', text);
       await expect.poll(() => first.received.length + second.received.length).toBe(3);
-      expect([texts(first.received), texts(second.received)]).toEqual(['3', '1 2']);
+      expect({ first: texts(first.received), second: texts(second.received) }).toEqual({
+        first: '3',
+        second: '1 2',
+      });
     },
 
     'without acknowledgements are forgotten at once': async (peer) => {

@@ -16,7 +16,7 @@ suite('streams', {
     await expect
       .poll(() => ({ one: one.received.length, two: two.received.length }))
       .toEqual({ one: 4, two: 2 });
-    expect([texts(one.received), texts(two.received)]).toEqual(['a b c d', 'c d']);
+    expect({ one: texts(one.received), two: texts(two.received) }).toEqual({ one: 'a b c d', two: 'c d' });
     expect(one.received.map(({ properties }) => properties.headers)).toMatchObject(
       [0, 1, 2, 3].map((offset) => ({ 'x-stream-offset': offset })),
     );
