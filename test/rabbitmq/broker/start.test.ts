@@ -218,7 +218,7 @@ describe('a start with several hosts', () => {
       await using broker = await Broker.connect(urls);
       expect(broker.state.status).toBe('connected');
     }
-    expect([first.accepted, second.accepted]).toEqual([1, 1]);
+    expect({ first: first.accepted, second: second.accepted }).toEqual({ first: 1, second: 1 });
   });
 });
 

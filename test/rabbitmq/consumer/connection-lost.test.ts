@@ -83,12 +83,12 @@ describe('a consumer whose connection is lost while its handlers run', () => {
     await expect.poll(() => consumer.stats.inFlight).toBe(4);
 
     const [one, two, three, four] = old as [Numbered, Numbered, Numbered, Numbered];
-    expect([one.ack(), two.retry({ delayMs: 0 }), three.deadLetter(), four.requeue()]).toEqual([
-      false,
-      false,
-      false,
-      false,
-    ]);
+    expect({
+      ack: one.ack(),
+      retry: two.retry({ delayMs: 0 }),
+      deadLetter: three.deadLetter(),
+      requeue: four.requeue(),
+    }).toEqual({ ack: false, retry: false, deadLetter: false, requeue: false });
     await broker.stats(numbers);
     const settlements = [
       ...wire.of('basic.ack', 'to-server'),

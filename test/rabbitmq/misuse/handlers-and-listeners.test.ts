@@ -128,12 +128,12 @@ describe('verdicts', () => {
     await expect.poll(() => first).toEqual([true, false, false, false, false]);
     expect(await broker.close()).toEqual({ clean: true });
     const [message] = kept as [Message<{ n: number }>];
-    expect([message.ack(), message.requeue(), message.retry(), message.deadLetter()]).toEqual([
-      false,
-      false,
-      false,
-      false,
-    ]);
+    expect({
+      ack: message.ack(),
+      requeue: message.requeue(),
+      retry: message.retry(),
+      deadLetter: message.deadLetter(),
+    }).toEqual({ ack: false, requeue: false, retry: false, deadLetter: false });
     expect(message.signal.aborted).toBe(false);
     expect(await queueDepth(vhost.url, 'numbers')).toBe(0);
     expect(await queueDepth(vhost.url, 'numbers.dead')).toBe(0);

@@ -47,7 +47,10 @@ describe('on one broker', () => {
       const channels = () => wire.of('20.10', 'to-server').length - wire.of('channel.close').length;
       expect(wire.of('20.10').length).toBeGreaterThan(3 * ROUNDS);
       await expect.poll(channels, { timeout: 10_000 }).toBeLessThan(8);
-      expect([proxy.accepted, proxy.connections]).toEqual([2, 2]);
+      expect({ accepted: proxy.accepted, connections: proxy.connections }).toEqual({
+        accepted: 2,
+        connections: 2,
+      });
       expect(broker.health()).toMatchObject({ status: 'up', consumers: [], producers: [] });
       expect(warnings).toEqual([]);
     } finally {

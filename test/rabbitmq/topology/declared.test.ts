@@ -120,7 +120,7 @@ describe('a declared queue', () => {
       await broker.declare(plain(durable));
       const { 'x-queue-type': type = 'classic', ...others } = (await vhost.management.queue('plain'))
         .arguments;
-      expect([type, others]).toEqual(['classic', {}]);
+      expect({ type, others }).toEqual({ type: 'classic', others: {} });
       await broker.delete(plain(durable));
       await broker.declare(plain(durable));
       await expect(channel.assertQueue('plain', { durable })).resolves.toMatchObject({ queue: 'plain' });

@@ -71,7 +71,7 @@ describe('a user without the right to declare the delays', () => {
     });
     await user.broker.producer(existing).send('a', { delayMs: 125 });
     await expect.poll(() => consumer.stats.acked, { timeout: 15_000 }).toBe(1);
-    expect([attempts, consumer.stats.requeued]).toEqual([[1, 2], 0]);
+    expect({ attempts, requeued: consumer.stats.requeued }).toEqual({ attempts: [1, 2], requeued: 0 });
     await expect.poll(() => admin.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
   });
 
