@@ -52,7 +52,7 @@ describe('an inbox', () => {
     expect(runs).toBe(1);
     working.open();
     await expect.poll(() => consumer.stats, poll).toMatchObject({ acked: 2, duplicates: 1 });
-    expect([runs, await effects()]).toEqual([1, ['ada']]);
+    expect({ runs, effects: await effects() }).toEqual({ runs: 1, effects: ['ada'] });
   });
 
   it('frees a message whose run does nothing for too long, and undoes that run', async () => {
@@ -143,7 +143,7 @@ describe('an inbox', () => {
     expect(broker.health().consumers[0]?.error).toMatch(/ECONNREFUSED|ECONNRESET|terminated/);
     await proxy.refuse(false);
     await expect.poll(() => consumer.stats.acked, poll).toBe(1);
-    expect([attempts, await effects()]).toEqual([[1], ['done']]);
+    expect({ attempts, effects: await effects() }).toEqual({ attempts: [1], effects: ['done'] });
     expect(broker.health().status).toBe('up');
     await consumer.close();
     await pool.end();

@@ -185,7 +185,7 @@ describe('a network that is', () => {
     const events = recordEvents(it.broker);
     spoil(net);
     const { sent, failed } = await it.producer.sendAll(bodies);
-    expect([sent, failed]).toEqual([300, []]);
+    expect({ sent, failed }).toEqual({ sent: 300, failed: [] });
     await expect.poll(() => it.handled.length, { timeout: 30_000 }).toBe(301);
     expect(it.handled).toEqual([0, ...bodies.map(({ n }) => n)]);
     expect(events.names).toEqual([]);

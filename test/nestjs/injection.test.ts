@@ -69,7 +69,11 @@ describe('what is injected', () => {
     }
     const { app, broker } = await startApplication({ imports, providers: [Mailer] });
     const shop = app.get(Shop);
-    expect([shop.broker, shop.same, app.get(getBrokerToken())]).toEqual([broker, broker, broker]);
+    expect({ broker: shop.broker, same: shop.same, app: app.get(getBrokerToken()) }).toEqual({
+      broker,
+      same: broker,
+      app: broker,
+    });
     expect(app.get(Mailer).outgoing).toBe(shop.outgoing);
     expect(app.get(getProducerToken(orders))).toBe(shop.events);
     expect(app.get(getRequesterToken(quote))).toBe(shop.quotes);
@@ -122,7 +126,10 @@ describe('what is injected', () => {
     await expect(other.broker.stats(emails)).resolves.toMatchObject({ messages: 1 });
     await expect(shop.broker.stats(emails)).resolves.toMatchObject({ messages: 0 });
     await app.close();
-    expect([shop.broker.state.status, other.broker.state.status]).toEqual(['closed', 'closed']);
+    expect({ shop: shop.broker.state.status, other: other.broker.state.status }).toEqual({
+      shop: 'closed',
+      other: 'closed',
+    });
   });
 
   it('can be overridden by its token', async () => {
