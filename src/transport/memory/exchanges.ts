@@ -2,7 +2,7 @@ import type { BindingDeclaration, ExchangeDeclaration } from '../port.js';
 import { amqpType, assertEquivalent } from './equivalence.js';
 import { type AnyQueue, type Destination, MemoryExchange } from './exchange.js';
 import { checkHeadersBinding } from './headers-match.js';
-import type { StoredMessage } from './message.js';
+import { copyTable, type StoredMessage } from './message.js';
 import { noExchange, noQueue, ServerRefusalError } from './server-refusal.js';
 import type { Behaviour } from './version.js';
 
@@ -70,7 +70,7 @@ export class Exchanges {
     if (!target) throw noQueue(destination.name);
     if (exchange.declaration.type === 'headers') checkHeadersBinding(args);
     if (exchange.declaration.type === 'topic') checkTopicKey(routingKey, this.#behaviour.maxHashes);
-    exchange.bind({ destination: target, routingKey, arguments: args });
+    exchange.bind({ destination: target, routingKey, arguments: copyTable(args) });
   }
 
   /** Removes the bindings of something that is deleted, and exchanges that delete themselves with their last one. */

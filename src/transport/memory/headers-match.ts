@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { amqpType } from './equivalence.js';
 import { ServerRefusalError } from './server-refusal.js';
 
@@ -30,6 +29,25 @@ export function matchesHeaders(args: Table, headers: Table): boolean {
     ([name]) => name !== 'x-match' && (withX || !name.startsWith('x-')),
   );
   const holds = ([name, value]: [string, unknown]) =>
-    Object.hasOwn(headers, name) && (value === null || isDeepStrictEqual(headers[name], value));
+    Object.hasOwn(headers, name) && (value === null || term(headers[name]) === term(value));
   return mode.startsWith('any') ? wanted.some(holds) : wanted.every(holds);
+}
+
+/**
+ * What the server compares, as text. It ignores the type of the value itself, so that an empty table equals an empty array, and
+ * text the same bytes. Within a table or an array it compares the types too, and the order.
+ */
+function term(value: unknown): string {
+  if (typeof value === 'string') return `bytes ${Buffer.from(value).toString('hex')}`;
+  if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('hex')}`;
+  // In a template, −0 is 0, as on the wire.
+  if (typeof value !== 'object' || value === null) return `${value}`;
+  const items = Array.isArray(value)
+    ? value.map(typedTerm)
+    : Object.entries(value).map(([name, item]) => `${JSON.stringify(name)} ${typedTerm(item)}`);
+  return `[${items.join()}]`;
+}
+
+function typedTerm(value: unknown): string {
+  return `${amqpType(value)} ${term(value)}`;
 }

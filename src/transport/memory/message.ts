@@ -75,6 +75,8 @@ export function copyTable(table: Readonly<Table>): Table {
 }
 
 function copyValue(value: unknown): unknown {
+  // The wire has no −0.
+  if (value === 0) return 0;
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Uint8Array) return Buffer.from(value);
   if (value instanceof Date) return { '!': 'timestamp', value: Math.floor(value.getTime() / 1_000) };

@@ -36,6 +36,21 @@ const headers: readonly (readonly [Record<string, unknown>, Record<string, unkno
   [{ a: true }, { a: true }, true],
   [{ a: { b: 1 } }, { a: { b: 1 } }, true],
   [{ a: [1, 2] }, { a: [1, 3] }, false],
+  // The type of the value itself is not compared, and those of what it contains are.
+  [{ a: 0 }, { a: -0 }, true],
+  [{ a: -0 }, { a: 0 }, true],
+  [{ a: [-0] }, { a: [0] }, true],
+  [{ a: {} }, { a: [] }, true],
+  [{ a: [] }, { a: {} }, true],
+  [{ a: [] }, { a: [[]] }, false],
+  [{ a: { b: {} } }, { a: { b: [] } }, false],
+  [{ a: [{}] }, { a: [[]] }, false],
+  [{ a: [] }, { a: '' }, false],
+  [{ a: {} }, { a: null }, false],
+  [{ a: [1] }, { a: ['1'] }, false],
+  [{ a: { b: 1, c: 2 } }, { a: { c: 2, b: 1 } }, false],
+  [{ a: 'é' }, { a: Buffer.from('é') }, true],
+  [{ a: ['é'] }, { a: [Buffer.from('é')] }, false],
 ];
 
 suite('publishing', {
