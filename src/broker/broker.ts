@@ -25,6 +25,7 @@ import type { Responder, ResponderOptions } from '../rpc/responder/responder.js'
 import { checkOptions, expectDuration, expectSignal } from '../util/checks.js';
 import { raceAbort } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
+import type { MaybePromise } from '../util/promises.js';
 import { realTimers } from '../util/timers.js';
 import { checkContract } from './administration.js';
 import { type Assembly, assemble, shutDown } from './assembly.js';
@@ -262,7 +263,7 @@ export class Broker implements AsyncDisposable {
    */
   responder<Request extends Schema, Response extends Schema>(
     procedure: ProcedureContract<Request, Response>,
-    handler: (message: Message<OutputOf<Request>>) => InputOf<Response> | PromiseLike<InputOf<Response>>,
+    handler: (message: Message<OutputOf<Request>>) => MaybePromise<InputOf<Response>>,
     options?: ResponderOptions,
   ): Responder {
     return this.#parts.procedures.responder(procedure, handler as (message: Message) => unknown, options);

@@ -85,7 +85,9 @@ export function Consumer<C extends ConsumedContract>(
 export function Responder<P extends ProcedureContract>(
   procedure: P,
   options: ResponderDecoratorOptions = {},
-): <T extends HandlerClass<MessageOf<P>, AnswerOf<P> | PromiseLike<AnswerOf<P>>>>(target: T) => void {
+): <T extends HandlerClass<MessageOf<P>, AnswerOf<P> | Promise<AnswerOf<P>> | PromiseLike<AnswerOf<P>>>>(
+  target: T,
+) => void {
   const { broker = DEFAULT_BROKER, scope, ...responderOptions } = options;
   return (target) => {
     checkTarget(target);

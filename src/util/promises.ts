@@ -1,3 +1,9 @@
+/**
+ * A value, or a promise of one. `Promise` is named besides `PromiseLike`: the compiler explains a wrong promise by its value, where
+ * of a `PromiseLike` it explains how the signatures of `then` differ.
+ */
+export type MaybePromise<T> = T | Promise<T> | PromiseLike<T>;
+
 /** A promise with its resolvers. Its rejection is handled in advance, so an unawaited one is not "unhandled". */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
