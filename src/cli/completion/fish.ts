@@ -14,9 +14,10 @@ export function fishScript(): string {
   return `# Completion of leveret for fish. Put it into ~/.config/fish/completions/leveret.fish.
 function __leveret_at
     set -l words (commandline -opc)
-    test (count $words) -gt (count $argv); or return 1
+    set -e words[1]
+    test (count $words) -ge (count $argv); or return 1
     for at in (seq (count $argv))
-        test "$words[(math $at + 1)]" = "$argv[$at]"; or return 1
+        test "$words[$at]" = "$argv[$at]"; or return 1
     end
 end
 

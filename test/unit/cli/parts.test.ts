@@ -212,6 +212,12 @@ describe('what the command prints', () => {
 });
 
 describe('the completion scripts', () => {
+  it('substitute no command inside of double quotes, where fish does not', () => {
+    const quoted = fishScript().match(/"[^"\n]*"/g) ?? [];
+    expect(quoted.length).toBeGreaterThan(0);
+    expect(quoted.filter((text) => text.includes('('))).toEqual([]);
+  });
+
   it.each([
     ['bash', bashScript],
     ['zsh', zshScript],
