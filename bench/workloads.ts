@@ -2,6 +2,7 @@
 
 export type ClientName =
   | 'leveret'
+  | 'leveret-observed'
   | 'amqplib'
   | 'amqplib-by-hand'
   | 'rabbitmq-client'
@@ -13,6 +14,7 @@ export type ClientName =
 /** Packages, as the tables name them. */
 export const titles: Readonly<Record<ClientName, string>> = {
   leveret: 'Leveret',
+  'leveret-observed': 'Leveret, with subscribers',
   amqplib: 'amqplib',
   'amqplib-by-hand': 'amqplib, with the same promises',
   'rabbitmq-client': 'rabbitmq-client',
@@ -112,6 +114,25 @@ export const workloads: readonly Workload[] = [
     warmUp: 2_000,
     window: 500,
     bodyBytes: 16 * 1024,
+  },
+  {
+    name: 'observed-publish',
+    title: 'Confirmed publish, with and without subscribers of the diagnostics channels',
+    program: 'publish',
+    type: 'classic',
+    clients: ['leveret', 'leveret-observed'],
+    share: 1,
+    warmUp: 20_000,
+    window: 1_000,
+  },
+  {
+    name: 'observed-consume',
+    title: 'Consume, with and without subscribers of the diagnostics channels',
+    program: 'consume',
+    type: 'classic',
+    clients: ['leveret', 'leveret-observed'],
+    share: 1,
+    warmUp: 20_000,
   },
   {
     name: 'latency',
