@@ -270,8 +270,8 @@ export class Broker implements AsyncDisposable {
   }
 
   /**
-   * Sends a request and resolves with the validated response. The request is sent once: retrying is up to the decide
-   * whether to ask again.
+   * Sends a request and resolves with the validated response. The request is sent once: retrying is up to the
+   * caller.
    *
    * @throws ValidationError, MessageTooLargeError, ConfigurationError: nothing was sent
    * @throws UnroutableError no responder has declared the procedure's queue; RejectedError the queue is full
