@@ -116,7 +116,7 @@ function decode(text: string, part: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw invalid(`its ${part} has a '%' that does not begin an escape`);
+    throw invalid(`its ${part} has a '%' that does not begin an escape. ${ENCODE_PASSWORD}`);
   }
 }
 

@@ -7,8 +7,14 @@ import type { Address } from './address.js';
  * Converts a failure to connect, in whatever form amqplib or Node reports it.
  *
  * @param vhostWords - the text with which the server refused the virtual host, when it could be read
+ * @param mayExpectTls - the server may expect TLS at a port that was dialled without
  */
-export function dialFailure(error: unknown, address: Address, vhostWords: string | undefined): DialError {
+export function dialFailure(
+  error: unknown,
+  address: Address,
+  vhostWords: string | undefined,
+  mayExpectTls = false,
+): DialError {
   if (error instanceof DialError) return error;
   const { code, text } = describe(error);
   const dialError = (code: ConnectionErrorCode, message: string, reachedServer = true) =>
@@ -27,8 +33,12 @@ export function dialFailure(error: unknown, address: Address, vhostWords: string
       return dialError(vhostCode(vhostWords), message);
     }
     case 'broken':
-      return dialError('CONNECTION_FAILED', text);
+      return dialError('CONNECTION_FAILED', mayExpectTls ? withPlainHint(text) : text);
   }
+}
+
+function withPlainHint(text: string): string {
+  return `${text}. If the server speaks TLS at this port, use amqps: in place of amqp:`;
 }
 
 /** What OpenSSL says where the answer is no TLS at all, such as that of an AMQP port. */

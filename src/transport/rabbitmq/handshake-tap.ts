@@ -5,6 +5,10 @@ import { vhostRefusalIn } from '../failures.js';
 /** The channel on which Node announces each new client socket while `connect` is being called (Node 18.8 and later). */
 const NEW_SOCKET = 'net.client.socket';
 
+/** How an alert begins, in every version of TLS (RFC 8446, 5.1). */
+const TLS_ALERT = 21;
+const TLS_MAJOR = 3;
+
 /** More than any handshake sends. */
 const MAX_BYTES = 16 * 1024;
 
@@ -16,6 +20,7 @@ export class HandshakeTap {
   #chunks: Buffer[] = [];
   #sizeBytes = 0;
   #socket: Socket | undefined;
+  #isConnected = false;
 
   /** Calls `connect`, which creates a socket before it returns, and reads from that socket. */
   around<T>(connect: () => T): T {
@@ -28,13 +33,22 @@ export class HandshakeTap {
     } finally {
       unsubscribe(NEW_SOCKET, onSocket);
       // Only once amqplib reads: an earlier listener would take the data away from it.
-      this.#socket?.once('connect', () => this.#socket?.on('data', this.#onData));
+      this.#socket?.once('connect', () => {
+        this.#isConnected = true;
+        this.#socket?.on('data', this.#onData);
+      });
     }
   }
 
   /** What the server said when it refused. */
   get refusal(): string | undefined {
     return vhostRefusalIn(Buffer.concat(this.#chunks).toString('latin1'));
+  }
+
+  /** True when the server may expect TLS at this port: it answered with an alert of TLS, or closed without a word. */
+  get mayExpectTls(): boolean {
+    const [type, version] = Buffer.concat(this.#chunks);
+    return this.#isConnected && (type === undefined || (type === TLS_ALERT && version === TLS_MAJOR));
   }
 
   stop(): void {

@@ -107,7 +107,7 @@ export class RabbitTransport implements Transport {
       return link;
     } catch (error) {
       socket.abort();
-      throw dialFailure(error, address, tap.refusal);
+      throw dialFailure(error, address, tap.refusal, tap.mayExpectTls);
     } finally {
       tap.stop();
       if (timer) clock.clearTimeout(timer);

@@ -45,7 +45,10 @@ describe('a broker over TLS', () => {
     await using secure = await serveTls(vhost.url, certificates.valid);
     await using plain = new Broker(secure.url.replace('amqps:', 'amqp:'), { startupTimeoutMs: 400 });
     const events = recordEvents(plain);
-    await expect(plain.connect()).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+    await expect(plain.connect()).rejects.toMatchObject({
+      code: 'CONNECTION_FAILED',
+      message: expect.stringContaining('If the server speaks TLS at this port, use amqps: in place of amqp:'),
+    });
     expect(events.of('connected')).toEqual([]);
     const clear = vhost.url.replace('amqp:', 'amqps:');
     await expect(Broker.connect(clear, { tls: { ca: certificates.ca } })).rejects.toMatchObject({

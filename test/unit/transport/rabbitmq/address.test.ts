@@ -100,4 +100,21 @@ describe('a broker URL', () => {
     for (const url of ['amqp://u:canary@h', 'amqp://canary:canary@h/v', 'amqps://u:x@canary@h:1/%2F'])
       expect(parseAddress(url).label).not.toContain('canary');
   });
+
+  it.each(['amqp://u:p/w@h', 'amqp://u:p#w@h', 'amqp://u:p?w@h', 'amqp://u:100%@h'])(
+    '%s is refused with the likely fault: a password that is not encoded',
+    (url) => {
+      expect(() => parseAddress(url)).toThrow(
+        /a password with one of .* percent-encode it, with encodeURIComponent/,
+      );
+    },
+  );
+
+  it('has the settings of hosted services in its query', () => {
+    expect(
+      parseAddress('amqp://h?heartbeat=30&connection_timeout=5000&frameMax=65536&channelMax=20'),
+    ).toMatchObject({
+      settings: { heartbeat: 30, connection_timeout: 5_000, frameMax: 65_536, channelMax: 20 },
+    });
+  });
 });
