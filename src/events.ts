@@ -225,6 +225,11 @@ export class Events {
     else this.#log('warn', { code }, text);
   }
 
+  /** Logs what the caller is told as well. */
+  log(level: 'info' | 'warn', details: object, text: string): void {
+    this.#log(level, details, text);
+  }
+
   /** True when neither a logger nor a listener receives the event. */
   isUnheard(event: BrokerEvent): boolean {
     return this.#logger === silentLogger && !this.#listeners.get(event)?.size;

@@ -122,7 +122,7 @@ export function assemble(
  * rejects.
  */
 export async function shutDown(
-  { registry, administration, connections, closeClock }: Assembly,
+  { registry, administration, connections, closeClock, events }: Assembly,
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
@@ -133,9 +133,24 @@ export async function shutDown(
     await raceAbort(withDeadline(closeClock, done, timeoutMs, late), signal);
     return true;
   } catch {
-    const reason = new ClosedError('The broker was closed before all work was done');
+    const text = 'The broker was closed before all work was done';
+    events.log('warn', unfinished(registry), text);
+    const reason = new ClosedError(text);
     registry.abort(reason);
     await connections.destroy(reason);
     return false;
   }
+}
+
+/** What a close leaves behind: messages that will be delivered again, and sends that are rejected. */
+function unfinished({ consumerHealth, producerHealth }: Registry): object {
+  return {
+    handlers: consumerHealth
+      .filter(({ inFlight }) => inFlight > 0)
+      .map(({ queue, inFlight }) => ({ queue, inFlight })),
+    errors: consumerHealth.flatMap(({ queue, error }) => (error === undefined ? [] : [{ queue, error }])),
+    sends: producerHealth
+      .filter(({ pending }) => pending > 0)
+      .map(({ target, pending }) => ({ target, pending })),
+  };
 }
