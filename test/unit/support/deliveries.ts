@@ -4,8 +4,8 @@ import type { Verdict } from '../../../src/consumer/settlement/verdict.js';
 import type { QueueType } from '../../../src/contracts/types.js';
 import type { Delivery } from '../../../src/transport/port.js';
 
-/** A delivery of a JSON message, with whatever is to be different about it. */
-export function delivery(different: Partial<Delivery> = {}): Delivery {
+/** A delivery of a JSON message, except for the overrides. */
+export function delivery(overrides: Partial<Delivery> = {}): Delivery {
   return {
     deliveryTag: 1,
     redelivered: false,
@@ -13,7 +13,7 @@ export function delivery(different: Partial<Delivery> = {}): Delivery {
     routingKey: 'emails',
     properties: {},
     content: Buffer.from('{}'),
-    ...different,
+    ...overrides,
   };
 }
 
@@ -74,8 +74,8 @@ export class FakeJudge implements Settler {
 
 /** A message as a consumer gets it. */
 export function received(
-  different: Partial<Delivery> = {},
+  overrides: Partial<Delivery> = {},
   { session = new FakeSession(), settler = new FakeJudge() as Settler } = {},
 ): ReceivedMessage {
-  return new ReceivedMessage(delivery(different), session.asSession, settler);
+  return new ReceivedMessage(delivery(overrides), session.asSession, settler);
 }

@@ -15,7 +15,7 @@ beforeEach(() => {
   memory = new DuplicateFilter({ capacity: 3, windowMs: WINDOW, clock });
 });
 
-interface Different {
+interface Overrides {
   readonly body?: string | Buffer;
   readonly headers?: Record<string, unknown>;
   readonly timestamp?: number;
@@ -23,20 +23,20 @@ interface Different {
 
 function message(
   messageId: string | undefined,
-  { body = 'body', headers = {}, timestamp = 1 }: Different = {},
+  { body = 'body', headers = {}, timestamp = 1 }: Overrides = {},
 ): Delivery {
   return delivery({ properties: { messageId, headers, timestamp }, content: Buffer.from(body as string) });
 }
 
 /** It comes for the first time, and is acknowledged. */
-function handle(id: string | undefined, different?: Different): void {
-  memory.recognises(message(id, different));
-  memory.acked(message(id, different));
+function handle(id: string | undefined, overrides?: Overrides): void {
+  memory.recognises(message(id, overrides));
+  memory.acked(message(id, overrides));
 }
 
 /** It comes again. */
-const comesBack = (id: string | undefined, different?: Different) =>
-  memory.recognises({ ...message(id, different), redelivered: true });
+const comesBack = (id: string | undefined, overrides?: Overrides) =>
+  memory.recognises({ ...message(id, overrides), redelivered: true });
 
 /** The channel is lost, with these deliveries unsettled, and the consumer consumes again. */
 function reconnect(...unsettled: Delivery[]): void {
@@ -58,15 +58,15 @@ describe('the memory of acknowledgements', () => {
     expect(comesBack('a')).toBe(false);
   });
 
-  it.each<[string, Different]>([
+  it.each<[string, Overrides]>([
     ['body', { body: 'other' }],
     ['header', { headers: { tenant: 'b' } }],
     ['timestamp', { timestamp: 2 }],
-  ])('does not take a message with another %s for the same', (_, different) => {
+  ])('does not take a message with another %s for the same', (_, overrides) => {
     handle('a');
     reconnect();
 
-    expect(comesBack('a', different)).toBe(false);
+    expect(comesBack('a', overrides)).toBe(false);
     expect(comesBack('a')).toBe(true);
   });
 

@@ -34,8 +34,8 @@ function intakeOf(of: z.ZodType = schema): InboundValidator {
   });
 }
 
-const message = (different: Partial<Delivery> = {}) =>
-  received({ content: body, properties: { messageId: 'm1' }, ...different }, { settler });
+const message = (overrides: Partial<Delivery> = {}) =>
+  received({ content: body, properties: { messageId: 'm1' }, ...overrides }, { settler });
 
 describe('a message that comes in', () => {
   it('gets its body from the schema', () => {
@@ -55,9 +55,9 @@ describe('a message that comes in', () => {
     ],
     ['is compressed', { properties: { messageId: 'm1', contentEncoding: 'gzip' } }, "encoding 'gzip'"],
     ['is too large', { content: Buffer.from('{"to":"a long name"}.') }, 'is 21 bytes; the limit is 20'],
-  ])('is dead-lettered with its issues when its body %s, and never handled', (_, different, words) => {
+  ])('is dead-lettered with its issues when its body %s, and never handled', (_, overrides, words) => {
     const validator = intakeOf();
-    const admitted = validator.admit(message(different));
+    const admitted = validator.admit(message(overrides));
 
     expect({ admitted, short: settler.short, counts: validator.counts }).toEqual({
       admitted: false,

@@ -22,14 +22,14 @@ interface Case {
 }
 
 function decided(
-  different: Partial<RetryPolicy>,
+  overrides: Partial<RetryPolicy>,
   { attempt = 1, error = failure, asked, chance = 0.5 }: Case = {},
 ) {
-  return decide({ ...policy, ...different }, { id: 'm1', attempt }, error, asked, () => chance);
+  return decide({ ...policy, ...overrides }, { id: 'm1', attempt }, error, asked, () => chance);
 }
 
-function delayOf(different: Partial<RetryPolicy>, given: Case = {}): number | undefined {
-  const decision = decided(different, given);
+function delayOf(overrides: Partial<RetryPolicy>, given: Case = {}): number | undefined {
+  const decision = decided(overrides, given);
   return decision.kind === 'retry' ? decision.delayMs : undefined;
 }
 

@@ -53,9 +53,9 @@ function settlementOf(contract = counting, { noAck = false } = {}): Settlement {
   return new Settlement({ contract, noAck, memory, republisher, events: told, clock, onOutcome });
 }
 
-function message(settler: Settlement, deliveryTag = 1, different = {}): ReceivedMessage {
+function message(settler: Settlement, deliveryTag = 1, overrides = {}): ReceivedMessage {
   const properties = { messageId: `m${deliveryTag}` };
-  return received({ deliveryTag, properties, ...different }, { session, settler });
+  return received({ deliveryTag, properties, ...overrides }, { session, settler });
 }
 
 const failure = { kind: 'retry', error: new Error('boom') } as const;
@@ -252,9 +252,9 @@ describe('a message that is hopeless', () => {
     ['it was invalid', { kind: 'dead-letter', error: new Error('invalid') } as const, {}],
   ])(
     'is copied to the dead-letter queue when %s, and acknowledged once that is confirmed',
-    async (_, verdict, different) => {
+    async (_, verdict, overrides) => {
       const settlement = settlementOf();
-      message(settlement, 1, different).settle(verdict);
+      message(settlement, 1, overrides).settle(verdict);
       const before = {
         copies: copies.map(({ what, error }) => ({ what, error })),
         log: [...session.log],

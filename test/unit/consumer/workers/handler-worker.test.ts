@@ -246,9 +246,9 @@ describe('a message that came back three times', () => {
   it.each([
     ['came back twice', { redelivered: true, properties: { headers: { 'x-delivery-count': 2 } } }],
     ['carries a count from elsewhere', { properties: { headers: { 'x-delivery-count': 9 } } }],
-  ])('is not one that %s', (_, different) => {
+  ])('is not one that %s', (_, overrides) => {
     const bench = new HandlerBench({ concurrency: 3 });
-    bench.deliver([1, 2, 3], bench.session, different);
+    bench.deliver([1, 2, 3], bench.session, overrides);
 
     expect(bench.started).toEqual([1, 2, 3]);
   });

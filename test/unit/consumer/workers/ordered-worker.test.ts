@@ -73,10 +73,10 @@ class OrderedBench {
   deliver(
     tags: readonly number[],
     session = this.session,
-    different: Partial<Delivery> = {},
+    overrides: Partial<Delivery> = {},
   ): ReceivedMessage[] {
     return tags.map((deliveryTag) => {
-      const message = received({ ...different, deliveryTag }, { session, settler: this.settler });
+      const message = received({ ...overrides, deliveryTag }, { session, settler: this.settler });
       this.buffer.push(message);
       this.worker.fill();
       return message;
