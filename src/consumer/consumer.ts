@@ -9,6 +9,7 @@ import { type Clock, withDeadline } from '../util/clock.js';
 import { deferred } from '../util/promises.js';
 import { closeOnAbort } from './close-on-abort.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
+import { ConsumerReports } from './consumer-reports.js';
 import { type ConsumerEvent, type ConsumerState, isPaused, transition } from './consumer-state.js';
 import type { Message } from './delivery/message.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
@@ -58,9 +59,7 @@ export class QueueConsumer implements Consumer {
   #recoveryLoop: RecoveryLoop | undefined;
   #session: Session | undefined;
   #wasOpen = false;
-  #lost: { readonly at: number; readonly reason: Error } | undefined;
-  /** True once the program has asked how the consumer ends. */
-  #isWatched = false;
+  readonly #reports: ConsumerReports;
   #closing: Promise<{ clean: boolean }> | undefined;
 
   constructor(contract: QueueContract, work: Work, options: ResolvedConsumerOptions, host: ConsumerHost) {
@@ -68,6 +67,7 @@ export class QueueConsumer implements Consumer {
     this.#options = options;
     this.#host = host;
     this.#guard = guardOf(work);
+    this.#reports = new ConsumerReports(contract.name, host.events, host.clock);
     this.#pipeline = new MessagePipeline(contract, work, options, host, {
       onFirst: () => this.#attach(),
       onLast: (giveBack) => this.#detach(giveBack),
@@ -98,12 +98,12 @@ export class QueueConsumer implements Consumer {
   }
 
   get ready(): Promise<void> {
-    this.#isWatched = true;
+    this.#reports.watched();
     return this.#ready.promise;
   }
 
   get closed(): Promise<Error | undefined> {
-    this.#isWatched = true;
+    this.#reports.watched();
     return this.#closed.promise;
   }
 
@@ -156,7 +156,8 @@ export class QueueConsumer implements Consumer {
 
   /** Ends permanently: the loops throw the error. */
   fail(error: Error): void {
-    this.#tellOfFailure(error);
+    // A broker that closes ends its consumers on purpose.
+    if (!(error instanceof ClosedError) && this.#state.status !== 'closed') this.#reports.failed(error);
     this.#recoveryLoop?.stop();
     this.#pipeline.fail(error);
     this.#closing ??= Promise.resolve({ clean: false });
@@ -168,7 +169,7 @@ export class QueueConsumer implements Consumer {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    this.#isWatched = true;
+    this.#reports.watched();
     const loop = this.#pipeline.iterate();
     if (loop) return loop;
     throw new ConfigurationError(
@@ -218,8 +219,7 @@ export class QueueConsumer implements Consumer {
 
   #opened(session: Session): void {
     this.#nowSetUp();
-    const { clock, events, landings } = this.#host;
-    if (!this.#wasOpen) landings.consumes(this.contract);
+    if (!this.#wasOpen) this.#host.landings.consumes(this.contract);
     this.#session = session;
     this.#pipeline.sessionOpened();
     this.#apply({ type: 'opened' });
@@ -227,13 +227,7 @@ export class QueueConsumer implements Consumer {
     this.#wasOpen = true;
     if (this.#guard) this.#guard.start().then(this.#ready.resolve, () => {});
     else this.#ready.resolve();
-    if (this.#lost === undefined) return;
-    events.emit('consumer-recovered', {
-      queue: this.contract.name,
-      downMs: Math.round(clock.now() - this.#lost.at),
-      reason: this.#lost.reason.message,
-    });
-    this.#lost = undefined;
+    this.#reports.recovered();
   }
 
   #sessionLost(reason: Error, session: Session | undefined): void {
@@ -246,7 +240,7 @@ export class QueueConsumer implements Consumer {
       if (!isReplaced) this.#session = undefined;
       this.#pipeline.sessionLost(session, reason);
       if (!isReplaced && !hasLeft && (this.#state.status === 'running' || this.#state.status === 'paused'))
-        this.#lost ??= { at: this.#host.clock.now(), reason };
+        this.#reports.lost(reason);
     }
     if (!isReplaced && !hasLeft) this.#apply({ type: 'lost', error: reason });
   }
@@ -292,20 +286,6 @@ export class QueueConsumer implements Consumer {
     else await session?.pause().catch(() => {});
   }
 
-  /** Reports the failure. A broker that closes ends its consumers on purpose. */
-  #tellOfFailure(error: Error): void {
-    if (error instanceof ClosedError || this.#state.status === 'closed') return;
-    const { events } = this.#host;
-    const { name: queue } = this.contract;
-    if (events.isUnheard('consumer-failed') && !this.#isWatched) {
-      const text = `Leveret: the consumer of the queue '${queue}' has failed: ${error.message}`;
-      const advice =
-        "await its 'ready' or 'closed', listen with broker.on('consumer-failed'), or pass a 'logger'";
-      events.warn('LEVERET_CONSUMER_FAILED', queue, `${text}. To handle this, ${advice}`);
-    }
-    events.emit('consumer-failed', { queue, error });
-  }
-
   #finished(error: Error | undefined): void {
     this.#nowSetUp();
     this.#unsubscribe?.();
@@ -337,7 +317,7 @@ export class QueueConsumer implements Consumer {
     }
     this.#recoveryLoop?.stop();
     this.#nowSetUp();
-    this.#lost = undefined;
+    this.#reports.forgetLoss();
     // The consumer starts again only for another loop.
     this.#ready.reject(
       new ClosedError(`The loop over the queue '${this.contract.name}' was left before its consumer started`),

@@ -1,0 +1,55 @@
+import type { Events } from '../events.js';
+import type { Clock } from '../util/clock.js';
+
+/** Reports what happens to a consumer: that it has failed, and that it is back after a loss. */
+export class ConsumerReports {
+  readonly #queue: string;
+  readonly #events: Events;
+  readonly #clock: Clock;
+  #lost: { readonly at: number; readonly reason: Error } | undefined;
+  #isWatched = false;
+
+  constructor(queue: string, events: Events, clock: Clock) {
+    this.#queue = queue;
+    this.#events = events;
+    this.#clock = clock;
+  }
+
+  /** The program has asked how the consumer ends: it need not be warned. */
+  watched(): void {
+    this.#isWatched = true;
+  }
+
+  /** Deliveries have stopped. Only the first loss counts until the consumer is back. */
+  lost(reason: Error): void {
+    this.#lost ??= { at: this.#clock.now(), reason };
+  }
+
+  /** The consumer does not come back: there is nothing to report. */
+  forgetLoss(): void {
+    this.#lost = undefined;
+  }
+
+  /** Deliveries are possible again. Reports it if there was a loss. */
+  recovered(): void {
+    if (this.#lost === undefined) return;
+    const { at, reason } = this.#lost;
+    this.#events.emit('consumer-recovered', {
+      queue: this.#queue,
+      downMs: Math.round(this.#clock.now() - at),
+      reason: reason.message,
+    });
+    this.#lost = undefined;
+  }
+
+  /** The consumer has failed for good. */
+  failed(error: Error): void {
+    if (this.#events.isUnheard('consumer-failed') && !this.#isWatched) {
+      const text = `Leveret: the consumer of the queue '${this.#queue}' has failed: ${error.message}`;
+      const advice =
+        "await its 'ready' or 'closed', listen with broker.on('consumer-failed'), or pass a 'logger'";
+      this.#events.warn('LEVERET_CONSUMER_FAILED', this.#queue, `${text}. To handle this, ${advice}`);
+    }
+    this.#events.emit('consumer-failed', { queue: this.#queue, error });
+  }
+}
