@@ -271,6 +271,14 @@ const expectations: Readonly<Record<string, (lines: readonly string[]) => void>>
     ]);
   },
 
+  '17-cluster.ts': (lines) => {
+    expect(lines.some((line) => line.startsWith('connected to '))).toBe(true);
+    expect(lines.slice(-2)).toEqual([
+      '300 payments are confirmed.',
+      '300 payments are handled, 0 are missing.',
+    ]);
+  },
+
   '20-stream.ts': (lines) => {
     const all = '1 at 0, 2 at 1, 3 at 2, 4 at 3, 5 at 4';
     expect(lines).toEqual([
