@@ -1,6 +1,7 @@
 import { type TopologyStep, topologyOf } from '../../contracts/topology.js';
 import type { Contract } from '../../contracts/types.js';
 import { type TopologyDifference, TopologyError } from '../../errors.js';
+import { realTimers } from '../../util/timers.js';
 import { classify, replyCodeOf } from '../failures.js';
 import { type Channel, type Link, TransportError } from '../port.js';
 import { mismatch, toTopologyError } from '../public-errors.js';
@@ -151,12 +152,16 @@ export class Declarer {
     return refusalOf(await this.link.closed) ?? error;
   }
 
-  async #settled(): Promise<void> {
+  #settled(): void {
     this.#waiting--;
-    if (this.#waiting > 0) return;
-    const channel = this.#channel;
+    // What a caller declares next, now that it has this answer, is declared on the same channel.
+    if (this.#waiting === 0) realTimers.setImmediate(() => this.#closeIfIdle());
+  }
+
+  #closeIfIdle(): void {
+    if (this.#waiting > 0 || !this.#channel) return;
+    this.#last = this.#channel.close();
     this.#channel = undefined;
-    await channel?.close();
   }
 }
 

@@ -52,6 +52,15 @@ describe('a declarer', () => {
     ]);
   });
 
+  it('declares on the same channel what is declared after an answer', async () => {
+    await declarerOf(link).declare(orders);
+    await declarerOf(link).declare(emails);
+    await turn();
+
+    expect(link.channels).toHaveLength(1);
+    expect(link.channels[0]?.isOpen).toBe(false);
+  });
+
   it('declares once what many ask for', async () => {
     await Promise.all(Array.from({ length: 10 }, () => declarerOf(link).declare(orders)));
     await declarerOf(link).declare(orders);
