@@ -120,9 +120,9 @@ for (const contract of [jobs, classic]) {
       const seen = new Seen<{ n: number }>();
       broker.consumer(contract, seen.handler);
       await expect.poll(() => seen.messages.length).toBe(2);
-      expect(seen.messages.map(({ body, redelivered }) => [body.n, redelivered])).toEqual([
-        [2, true],
-        [3, true],
+      expect(seen.messages.map(({ body: { n }, redelivered }) => ({ n, redelivered }))).toEqual([
+        { n: 2, redelivered: true },
+        { n: 3, redelivered: true },
       ]);
     },
 

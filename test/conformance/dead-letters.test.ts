@@ -70,7 +70,7 @@ suite('a message without an id', {
     expect(seen).toEqual([undefined, undefined, undefined]);
     expect(events.of('dead-lettered')[0]?.messageId).toBeUndefined();
     const letters = await broker.deadLetters(scans).list();
-    expect(letters.map(({ id, headers }) => [id, headers])).toEqual([[undefined, {}]]);
+    expect(letters.map(({ id, headers }) => ({ id, headers }))).toEqual([{ id: undefined, headers: {} }]);
     const letter = await (await peer.channel()).take('scans.dead');
     expect(letter.properties.messageId).toBeUndefined();
   },

@@ -17,7 +17,9 @@ suite('a consumer of a stream', {
       const seen = new Seen<number>();
       const consumer = broker.consumer(log, seen.handler, { offset: 'first' });
       await expect.poll(() => consumer.stats.acked).toBe(5);
-      expect(seen.messages.map(({ body, offset }) => [body, offset])).toEqual(upTo(5).map((n) => [n, n - 1]));
+      expect(seen.messages.map(({ body, offset }) => ({ body, offset }))).toEqual(
+        upTo(5).map((n) => ({ body: n, offset: n - 1 })),
+      );
       expect(await consumer.close()).toEqual({ clean: true });
     }
   },

@@ -176,9 +176,9 @@ describe('a handler that takes longer than the server waits', { timeout: 100_000
     await consumer.ready;
     await broker.producer(numbers).send({ n: 1 });
     await expect.poll(() => runs.length, { timeout: 20_000 }).toBe(2);
-    expect(runs.map(({ n, redelivered }) => [n, redelivered])).toEqual([
-      [1, false],
-      [1, true],
+    expect(runs.map(({ n, redelivered }) => ({ n, redelivered }))).toEqual([
+      { n: 1, redelivered: false },
+      { n: 1, redelivered: true },
     ]);
     expect(runs[0]?.signal.aborted).toBe(true);
     expect(events.of('consumer-recovered').length).toBe(1);

@@ -78,9 +78,9 @@ describe('the traces', () => {
     await broker.advance('2s');
     await settled();
     const runs = recorder.begun('process');
-    expect(runs.map(({ attempt, error: of }) => [attempt, of === error])).toEqual([
-      [1, true],
-      [2, true],
+    expect(runs.map(({ attempt, error: of }) => ({ attempt, isIts: of === error }))).toEqual([
+      { attempt: 1, isIts: true },
+      { attempt: 2, isIts: true },
     ]);
     expect(recorder.begun('settle')).toMatchObject([
       { verdict: 'retry', delayMs: 1_000, reason: error, result: true },

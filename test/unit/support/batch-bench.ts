@@ -27,7 +27,7 @@ export class BatchBench {
   /** The tags of the batches that a handler got, in order. */
   readonly started: number[][] = [];
   readonly contexts: BatchContext[] = [];
-  readonly errors: [number, unknown][] = [];
+  readonly errors: { readonly tag: number; readonly error: unknown }[] = [];
   readonly #running: Deferred<void>[] = [];
 
   constructor(options: BenchOptions = {}) {
@@ -53,7 +53,7 @@ export class BatchBench {
       clock: this.clock,
       admit,
       onFailed: (message, error) => {
-        this.errors.push([tagOf(message), error]);
+        this.errors.push({ tag: tagOf(message), error });
         message.settle({ kind: 'retry', error });
       },
     });

@@ -25,7 +25,7 @@ export class HandlerBench {
   readonly worker: HandlerWorker;
   /** The tags of the messages that a handler got, in order. */
   readonly started: number[] = [];
-  readonly errors: [number, unknown][] = [];
+  readonly errors: { readonly tag: number; readonly error: unknown }[] = [];
   readonly #running = new Map<number, Deferred<void>>();
 
   constructor(options: BenchOptions = {}) {
@@ -42,7 +42,7 @@ export class HandlerBench {
       clock: this.clock,
       admit,
       onFailed: (message, error) => {
-        this.errors.push([tagOf(message), error]);
+        this.errors.push({ tag: tagOf(message), error });
         message.settle({ kind: 'retry', error });
       },
     });

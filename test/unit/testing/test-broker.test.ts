@@ -130,9 +130,9 @@ describe('a test broker', () => {
     await broker.settled();
     expect(broker.sent(once)).toHaveLength(1);
     expect(broker.deadLettered(once)).toHaveLength(1);
-    expect(broker.handled(once).map(({ attempt, outcome }) => [attempt, outcome])).toEqual([
-      [1, 'dead-lettered'],
-      [1, 'acked'],
+    expect(broker.handled(once)).toMatchObject([
+      { attempt: 1, outcome: 'dead-lettered' },
+      { attempt: 1, outcome: 'acked' },
     ]);
   });
 

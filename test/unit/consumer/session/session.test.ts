@@ -68,10 +68,12 @@ describe('a session', () => {
   it('hands on each delivery together with itself', async () => {
     const { session } = await openWith(2);
 
-    expect(delivered.map(([{ deliveryTag }, from]) => [deliveryTag, from === session])).toEqual([
-      [1, true],
-      [2, true],
-    ]);
+    expect(delivered.map(([{ deliveryTag }, from]) => ({ deliveryTag, isItself: from === session }))).toEqual(
+      [
+        { deliveryTag: 1, isItself: true },
+        { deliveryTag: 2, isItself: true },
+      ],
+    );
   });
 
   it('that cannot be opened rejects, and leaves no channel behind', async () => {

@@ -156,8 +156,8 @@ describe('a handler of batches', () => {
 
     expect(bench.settler.short).toEqual(['ack 1', 'retry 2', 'retry 3']);
     expect(bench.errors).toEqual([
-      [2, boom],
-      [3, boom],
+      { tag: 2, error: boom },
+      { tag: 3, error: boom },
     ]);
   });
 

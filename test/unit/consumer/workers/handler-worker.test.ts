@@ -89,7 +89,7 @@ describe('a handler', () => {
       { tag: 1, kind: 'retry', error: new Error('boom') },
       { tag: 2, kind: 'ack' },
     ]);
-    expect(bench.errors).toEqual([[1, new Error('boom')]]);
+    expect(bench.errors).toEqual([{ tag: 1, error: new Error('boom') }]);
   });
 
   it('may give the verdict itself: what it returns or throws afterwards changes nothing', async () => {
@@ -103,7 +103,7 @@ describe('a handler', () => {
     await turn();
 
     expect(bench.settler.short).toEqual(['requeue 1', 'requeue 2']);
-    expect(bench.errors).toEqual([[2, new Error('boom')]]);
+    expect(bench.errors).toEqual([{ tag: 2, error: new Error('boom') }]);
   });
 
   it('does not get what was not admitted, and the next one takes its place', () => {
@@ -128,7 +128,7 @@ describe('a handler that takes too long', () => {
     expect(before).toEqual({ aborted: false, short: [] });
     expect(bench.settler.short).toEqual(['retry 1']);
     expect(signal?.reason).toBeInstanceOf(TimeoutError);
-    expect(bench.errors).toEqual([[1, signal?.reason]]);
+    expect(bench.errors).toEqual([{ tag: 1, error: signal?.reason }]);
     expect(signal?.reason).toMatchObject({ message: 'The handler did not finish within 1000 ms' });
     expect(bench.started).toEqual([1, 2]);
   });

@@ -46,10 +46,12 @@ describe('a declarer', () => {
     await turn();
 
     expect(declarations()).toEqual(['declare queue orders.dead', 'declare queue orders']);
-    expect(link.channels.map(({ isOpen, options }) => [isOpen, options.confirms])).not.toContainEqual([
-      true,
-      false,
-    ]);
+    expect(
+      link.channels.map(({ isOpen, options: { confirms } }) => ({ isOpen, confirms })),
+    ).not.toContainEqual({
+      isOpen: true,
+      confirms: false,
+    });
   });
 
   it('declares on the same channel what is declared after an answer', async () => {
