@@ -24,6 +24,9 @@ for (const [page, text] of texts) {
     if (/^(?:https?:)?\/\//.test(url) && !/rel="canonical"/.test(tag))
       complaints.push(`${page}: loads ${url}`);
   }
+  for (const [rule] of text.matchAll(/@import url\(['"]?(?:https?:)?\/\/[^)]+\)/g))
+    complaints.push(`${page}: loads ${rule}`);
+  if (text.includes('<code class="mermaid">')) complaints.push(`${page}: a diagram is not drawn`);
   for (const [, url] of text.matchAll(/<a\b[^>]*\shref="([^"]+)"/g)) {
     if (/^[a-z]+:/i.test(url)) continue;
     const [path, anchor] = url.split('#').map(decodeURIComponent);

@@ -1,6 +1,8 @@
-// Names each guide after its first heading, and each module as it is imported: TypeDoc names them after their files.
+// Names each guide after its first heading, and each module as it is imported: TypeDoc names them after their files. Draws
+// the diagrams of the guides, which TypeDoc shows as text.
 import { readFileSync } from 'node:fs';
-import { Converter } from 'typedoc';
+import { Converter, PageEvent } from 'typedoc';
+import { drawDiagrams } from './diagrams.mjs';
 
 /** @param {import('typedoc').Application} app */
 export function load(app) {
@@ -11,5 +13,8 @@ export function load(app) {
   });
   app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
     for (const module of project.children ?? []) module.name = module.name.replace(/^src(?=\/|$)/, 'leveret');
+  });
+  app.renderer.on(PageEvent.END, (page) => {
+    page.contents = drawDiagrams(page.contents);
   });
 }
