@@ -119,6 +119,10 @@ export function toPublicError(error: unknown, target: string): unknown {
     case 'lost':
     case 'no-channel':
       return new ConnectionError('CONNECTION_FAILED', message, { cause: refusal });
+    case 'unavailable': {
+      const words = `'${target}' is unavailable at the moment: ${serverWords(refusal)}`;
+      return new ConnectionError('CONNECTION_FAILED', words, { cause: refusal });
+    }
     default:
       // Such as 'locked': an exclusive queue of another connection.
       return new TopologyError('ACCESS_REFUSED', target, `'${target}': ${message}`, { cause: refusal });

@@ -20,6 +20,14 @@ describe('an error for users', () => {
       refusal(320, 'CONNECTION_FORCED'),
       { name: 'ConnectionError', code: 'CONNECTION_FAILED' },
     ],
+    [
+      'unavailable',
+      refusal(
+        404,
+        "NOT_FOUND - home node 'b' of durable queue 'emails' in vhost '/' is down or inaccessible",
+      ),
+      { name: 'ConnectionError', code: 'CONNECTION_FAILED' },
+    ],
     ['no-channel', channelsExhausted(5), { name: 'ConnectionError', code: 'CONNECTION_FAILED' }],
   ])('is made of what is %s', (_, error, expected) => {
     expect(toPublicError(error, 'emails')).toMatchObject({ ...expected, cause: error });
