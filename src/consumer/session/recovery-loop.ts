@@ -180,7 +180,7 @@ function argumentsOf(
     ...(type === 'classic' && declare === true && { 'x-cancel-on-ha-failover': true }),
     ...(type === 'quorum' &&
       args[CONSUMER_TIMEOUT] === undefined && {
-        [CONSUMER_TIMEOUT]: Math.min(MAX_CONSUMER_TIMEOUT_MS, handlerTimeoutMs + MAX_HOLD_MS + SLACK_MS),
+        [CONSUMER_TIMEOUT]: Math.min(MAX_CONSUMER_TIMEOUT_MS, 2 * handlerTimeoutMs + MAX_HOLD_MS + SLACK_MS),
       }),
     ...(priority !== undefined && { 'x-priority': priority }),
   };
@@ -195,5 +195,5 @@ const CONSUMER_TIMEOUT = 'x-consumer-timeout';
 /** What a signed integer of 32 bits holds: 24 days. */
 const MAX_CONSUMER_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** For the time in the prefetch buffer. */
+/** Beside the run of the message itself, that of the one before it, in whose time it waits in the prefetch buffer, and a rest. */
 const SLACK_MS = 10 * 60_000;

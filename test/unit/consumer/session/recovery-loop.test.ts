@@ -85,7 +85,7 @@ describe('a subscription', () => {
       noAck: false,
       exclusive: false,
       // 20 minutes for the handler, and 30 for the waiting before and after it.
-      arguments: { 'x-consumer-timeout': 3_000_000, 'x-priority': 3 },
+      arguments: { 'x-consumer-timeout': 4_200_000, 'x-priority': 3 },
       isReplicated: true,
     });
     expect(log).toEqual(['opened']);
