@@ -16,9 +16,9 @@ export class Registry {
   /** The consumers that were not set up yet. */
   readonly #settingUp = new Set<QueueConsumer>();
   #producers: Producers | undefined;
-  /** Closed before everything else: relays only start work. */
+  /** Closed first: relays only start work. */
   readonly #relays = new Set<TableRelay>();
-  /** Closed first, because nothing else depends on them. */
+  /** Closed with the consumers, because nothing else depends on them. */
   readonly #tasks: BackgroundPublisher[] = [];
   /** Closed after the consumers, whose last handlers may still need them. */
   readonly #publishers: BackgroundPublisher[] = [];
@@ -58,7 +58,7 @@ export class Registry {
     this.#publishers.push(publisher);
   }
 
-  /** Adds a part that closes first when the broker closes. */
+  /** Adds a part that closes with the consumers. */
   addTask<T extends BackgroundPublisher>(task: T): T {
     this.#tasks.push(task);
     return task;
@@ -103,7 +103,7 @@ export class Registry {
     if (state.status === 'idle') this.#idleConsumers.push(new WeakRef(consumer));
   }
 
-  /** Lets all work finish: first the consumers, then the publishers. Takes as long as the handlers do. */
+  /** Lets all work finish: relays, consumers, producers and publishers, one after the other. Takes as long as the handlers do. */
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#failed.clear();

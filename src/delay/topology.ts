@@ -4,7 +4,7 @@ import type { BindingDeclaration } from '../transport/port.js';
 import { type DelayQueue, digitAt, LEVELS, type Level, levelCountOf } from './levels.js';
 
 /**
- * Where delayed messages wait: for each level, a digit of the delay, one exchange and three queues, whose messages expire to
+ * Where delayed messages wait: for each level, a digit of the delay, one exchange and three queues (three more for high priorities), whose messages expire to
  * the exchange of the next lower level. A message has one header per level with its digit there, or 0 to pass, so that its
  * routing key stays the sender's own. From the lowest level it comes to an exchange that sends it to its queue or exchange.
  *

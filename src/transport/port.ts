@@ -2,7 +2,7 @@ import type { ConnectionErrorCode } from '../errors.js';
 
 /**
  * The small interface that everything above uses and every transport implements: one link (a connection that lives once), its
- * channels, and what travels over them. A link never reconnects: `connection.ts` dials the next one.
+ * channels, and what travels over them. A link never reconnects: `connection/connection.ts` dials the next one.
  */
 
 /**
