@@ -102,6 +102,13 @@ describe('leveret send and tail', () => {
     expect(await vhost.management.queues()).toEqual([]);
   });
 
+  it('says at once that a queue does not exist, before it asks about the cost of a look', async () => {
+    await using vhost = await createVhost();
+    const { code, stderr } = await leveret(['tail', 'emails'], { env: environment(vhost) });
+    expect(code).toBe(1);
+    expect(stderr).toBe("leveret: there is no queue 'emails' in this virtual host\n");
+  });
+
   it('copies what passes through an exchange until it is interrupted, and leaves nothing behind', async () => {
     await using vhost = await createVhost();
     const env = environment(vhost);

@@ -1,9 +1,11 @@
 import type { QueueContract } from '../../contracts/types.js';
 import { deliveryLimitOf } from '../doctor/settings.js';
-import { readQueue } from '../doctor/survey.js';
+import { MissingQueue, readQueue } from '../doctor/survey.js';
 import { isBefore } from '../doctor/version.js';
+import { CommandFailure, EXIT } from '../failure.js';
 import { Management, ManagementFailure } from '../management.js';
 import type { Where } from '../server-address.js';
+import { printable } from '../text.js';
 
 /** What decides whether looking at a queue has a cost for its messages. */
 export interface QueueKind {
@@ -30,6 +32,8 @@ export async function kindOf(
     return { type: queue.type, deliveryLimit: deliveryLimitOf(queue, version) };
   } catch (error) {
     if (!(error instanceof ManagementFailure)) throw error;
+    if (error instanceof MissingQueue)
+      throw new CommandFailure(EXIT.no, `there is no queue '${printable(name)}' in this virtual host`);
     return contract && { type: contract.type, deliveryLimit: contract.deliveryLimit };
   }
 }

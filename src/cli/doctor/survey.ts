@@ -49,6 +49,13 @@ export async function surveyOf({ signal, ...settings }: SurveySettings): Promise
   return { ...settings, hasManagement: true, topology, permissions, alarms };
 }
 
+/** The management API answers, and knows no such queue. */
+export class MissingQueue extends ManagementFailure {
+  constructor(name: string) {
+    super(`there is no queue '${name}'`, 404);
+  }
+}
+
 /** One queue, in the form of {@link readTopology}. */
 export async function readQueue(
   management: Management,
@@ -60,7 +67,7 @@ export async function readQueue(
     readQueues(management, vhost),
   ]);
   const queue = queues.queues.get(name);
-  if (!queue) throw new ManagementFailure(`there is no queue '${name}'`, 404);
+  if (!queue) throw new MissingQueue(name);
   return { queue, version };
 }
 
