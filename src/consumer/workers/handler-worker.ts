@@ -105,6 +105,6 @@ export class HandlerWorker implements Worker {
     const admitted = this.#settings.admit(message);
     if (admitted === true) this.#runner.run(message);
     else if (admitted === false) this.#runner.leave(message);
-    else void this.#runner.runIf(message, admitted);
+    else void this.#runner.runOnceValid(message, admitted);
   }
 }

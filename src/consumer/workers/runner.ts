@@ -80,7 +80,7 @@ export class Runner<T extends Runnable> implements Iterable<T> {
   }
 
   /** Runs the handler once the item is found valid. An asynchronous schema can hang just as a handler can. */
-  async runIf(item: T, isValid: Promise<boolean>): Promise<void> {
+  async runOnceValid(item: T, isValid: Promise<boolean>): Promise<void> {
     this.#limit(item);
     const isRun = await isValid;
     this.#deadlines.remove(item);
