@@ -238,20 +238,20 @@ describe('a subscription that cannot begin', () => {
     });
   });
 
-  it('waits for its turn while another one consumes exclusively', async () => {
+  it.each([
+    [
+      'another one consumes exclusively',
+      403,
+      "ACCESS_REFUSED - queue 'emails' in vhost '/' in exclusive use",
+    ],
+    [
+      'a stream that was just declared has no replica',
+      406,
+      "PRECONDITION_FAILED - queue 'emails' does not have a replica on the local node",
+    ],
+  ])('waits while %s', async (_, replyCode, text) => {
     const link = connection.open();
-    const text = "ACCESS_REFUSED - queue 'emails' in vhost '/' in exclusive use";
-    refuse(link, 'consume', new TransportError(text, { replyCode: 403 }), 3);
-    subscribe();
-    await clock.pass(60_000);
-
-    expect({ failure, last: log.at(-1) }).toEqual({ failure: undefined, last: 'opened' });
-  });
-
-  it('waits for a stream that has only just been declared', async () => {
-    const link = connection.open();
-    const text = "PRECONDITION_FAILED - queue 'emails' does not have a replica on the local node";
-    refuse(link, 'consume', new TransportError(text, { replyCode: 406 }), 3);
+    refuse(link, 'consume', new TransportError(text, { replyCode }), 3);
     subscribe();
     await clock.pass(60_000);
 
