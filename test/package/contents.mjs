@@ -1,7 +1,7 @@
 // What is in the packed package, and how much an installation of it takes.
 import assert from 'node:assert/strict';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** Beside the builds, what npm always adds, and the two files that the README promises. */
 const EXPECTED =
@@ -23,6 +23,50 @@ export function checkContents(files, unpackedSize) {
   const here = process.cwd();
   for (const { path } of files)
     assert(!readFileSync(path, 'utf8').includes(here), `${path} names a path of this machine`);
+}
+
+/** What can be imported is what the pages for users name. */
+export function checkSubpaths(exports) {
+  const pages = ['README.md', ...readdirSync('docs').map((name) => join('docs', name))];
+  const text = pages
+    .filter((path) => path.endsWith('.md'))
+    .map((path) => readFileSync(path, 'utf8'))
+    .join('\n');
+  const documented = new Set([...text.matchAll(/['"`]leveret(\/[\w.]+)/g)].map(([, name]) => `.${name}`));
+  const reachable = Object.keys(exports).filter((name) => name !== '.' && name !== './package.json');
+  assert.deepEqual(
+    reachable.sort(),
+    [...documented].sort(),
+    'the subpaths are not those of the documentation',
+  );
+}
+
+/** What the declarations of an entry may import, beside their own files and Node: the peers that it needs. */
+const PEERS = { nestjs: ['@nestjs/common'], opentelemetry: ['@opentelemetry/api'] };
+
+/** No type of a dependency is part of the public declarations. */
+export function checkDeclarations(exports) {
+  for (const { import: esm, require: cjs } of Object.values(exports)) {
+    if (esm === undefined) continue; // a JSON file
+    for (const { types } of [esm, cjs]) {
+      const allowed = PEERS[basename(types).split('.')[0]] ?? [];
+      for (const [file, name] of importsOf(types)) {
+        assert(name.startsWith('node:') || allowed.includes(name), `${file} imports ${name}`);
+      }
+    }
+  }
+}
+
+/** What a declaration file imports from elsewhere, and what its own files do. */
+function importsOf(file, seen = new Set()) {
+  if (seen.has(file)) return [];
+  seen.add(file);
+  const code = readFileSync(file, 'utf8').replaceAll(/\/\*[\s\S]*?\*\//g, '');
+  const names = [...code.matchAll(/(?:from |import\()["']([^"']+)["']/g)].map(([, name]) => name);
+  return names.flatMap((name) => {
+    if (!name.startsWith('.')) return [[file, name]];
+    return importsOf(join('dist', name.replace(/\.(c?)js$/, '.d.$1ts')), seen);
+  });
 }
 
 /** @param project - a folder where nothing but the package and zod is installed */

@@ -66,10 +66,17 @@ const cjs = `const { Broker, isLeveretError, procedure, queue } = require('lever
   const { asyncapi } = require('leveret/asyncapi');
   const { z } = require('zod');${body}`;
 
+/** With `sideEffects: false`, a bundler leaves all of it out. */
+const unused = ['', '/asyncapi', '/nestjs', '/opentelemetry', '/postgres', '/redis', '/testing']
+  .map((subpath) => `import 'leveret${subpath}';\n`)
+  .join('');
+
 /** What a user writes, with a mistake that has to be found. */
 const typed = `
   import { Broker, DeadLetter, exchange, isLeveretError, type Message, procedure, queue } from 'leveret';
   import { type AsyncApiDocument, asyncapi } from 'leveret/asyncapi';
+  import { Consumer, LeveretModule, type MessageOf } from 'leveret/nestjs';
+  import { LeveretInstrumentation } from 'leveret/opentelemetry';
   import { postgresInbox, postgresOutbox } from 'leveret/postgres';
   import { redisStore } from 'leveret/redis';
   import { TestBroker } from 'leveret/testing';
@@ -79,7 +86,14 @@ const typed = `
   const orders = exchange('orders', z.object({ id: z.string() }), { type: 'topic' });
   const quote = procedure('quote', { request: z.object({ sku: z.string() }), response: z.object({ price: z.number() }) });
 
+  @Consumer(emails)
+  export class Mailer {
+    handle({ body }: MessageOf<typeof emails>): void { console.log(body.to); }
+  }
+  export const imports = [LeveretModule.forRoot({ url: 'memory:' }), LeveretModule.forFeature([emails])];
+
   export async function main(): Promise<void> {
+    new LeveretInstrumentation().disable();
     await using broker = await Broker.connect('memory:');
     broker.consumer(emails, ({ body }: Message<{ to: string; tries: number }>) => {
       if (body.tries > 3) throw new DeadLetter('too often');
@@ -164,6 +178,16 @@ function bundlerJobs() {
     await run(esbuild, ['program.mjs', ...common, ...options]);
     await runBundle('esbuild-esm', 'out.mjs');
   });
+  job('esbuild, of what is not used', async () => {
+    // NestJS asks for packages of its own that are not installed.
+    const options = ['--format=esm', '--outfile=bundles/unused.mjs', '--external:@nestjs/*'];
+    await run(esbuild, ['unused.mjs', ...common, ...options]);
+    assert.equal(
+      readFileSync(join(folder, 'bundles/unused.mjs'), 'utf8'),
+      '',
+      'something is left in the bundle',
+    );
+  });
   job('esbuild, to CommonJS', async () => {
     await run(esbuild, ['program.mjs', ...common, '--format=cjs', '--outfile=bundles/esbuild-cjs/out.cjs']);
     await runBundle('esbuild-cjs', 'out.cjs');
@@ -194,6 +218,7 @@ const strict = {
   types: ['node'],
   strict: true,
   exactOptionalPropertyTypes: true,
+  experimentalDecorators: true,
   skipLibCheck: false,
   noEmit: true,
 };
@@ -252,7 +277,8 @@ try {
   const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
   const [{ filename }] = JSON.parse((await execute('npm', pack)).stdout);
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true }));
-  const companions = ['zod', '@types/node'].map((name) => `${name}@${manifest.devDependencies[name]}`);
+  const peers = Object.keys(manifest.peerDependencies);
+  const companions = [...peers, '@types/node'].map((name) => `${name}@${manifest.devDependencies[name]}`);
   const aliases = Object.entries(typescripts).map(([alias, version]) => `${alias}@npm:typescript@${version}`);
   if (hasBinaries) aliases.push(...Object.entries(binaries).map(([alias, from]) => `${alias}@${from}`));
   const options = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'];
@@ -260,6 +286,7 @@ try {
 
   writeFileSync(join(folder, 'program.mjs'), esm);
   writeFileSync(join(folder, 'program.cjs'), cjs);
+  writeFileSync(join(folder, 'unused.mjs'), unused);
   writeFileSync(join(folder, 'rollup.config.mjs'), rollupConfig);
   writeFileSync(join(folder, 'webpack.cjs'), webpackScript);
   for (const ending of ['ts', 'mts', 'cts']) writeFileSync(join(folder, `typed.${ending}`), typed);
