@@ -1,6 +1,7 @@
-// Looks through the built site: no link or anchor is broken, and no page makes a request to another host.
+// Looks through the built site: no link or anchor is broken, also in the search, and no page makes a request to another host.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { inflateSync } from 'node:zlib';
 
 const [site = 'docs-site'] = process.argv.slice(2);
 const files = readdirSync(site, { recursive: true, encoding: 'utf8' });
@@ -27,17 +28,26 @@ for (const [page, text] of texts) {
   for (const [rule] of text.matchAll(/@import url\(['"]?(?:https?:)?\/\/[^)]+\)/g))
     complaints.push(`${page}: loads ${rule}`);
   if (text.includes('<code class="mermaid">')) complaints.push(`${page}: a diagram is not drawn`);
-  for (const [, url] of text.matchAll(/<a\b[^>]*\shref="([^"]+)"/g)) {
-    if (/^[a-z]+:/i.test(url)) continue;
-    const [path, anchor] = url.split('#').map(decodeURIComponent);
-    const named = path === '' ? page : relative(site, join(site, dirname(page), path));
-    const target = named === '' || named.endsWith('/') ? join(named, 'index.html') : named;
-    if (!existsSync(join(site, target)) || !statSync(join(site, target)).isFile())
-      complaints.push(`${page}: ${url}: no such file`);
-    else if (anchor && anchors.has(target) && !anchors.get(target).has(anchor))
-      complaints.push(`${page}: ${url}: no such anchor`);
-  }
+  for (const [, url] of text.matchAll(/<a\b[^>]*\shref="([^"]+)"/g)) checkLink(page, url);
 }
+
+function checkLink(page, url) {
+  if (/^[a-z]+:/i.test(url)) return;
+  const [path, anchor] = url.split('#').map(decodeURIComponent);
+  const named = path === '' ? page : relative(site, join(site, dirname(page), path));
+  const target = named === '' || named.endsWith('/') ? join(named, 'index.html') : named;
+  if (!existsSync(join(site, target)) || !statSync(join(site, target)).isFile())
+    complaints.push(`${page}: ${url}: no such file`);
+  else if (anchor && anchors.has(target) && !anchors.get(target).has(anchor))
+    complaints.push(`${page}: ${url}: no such anchor`);
+}
+
+const search = /"([^"]+)"/.exec(readFileSync(join(site, 'assets/search.js'), 'utf8'))?.[1] ?? '';
+const { rows } = JSON.parse(inflateSync(Buffer.from(search, 'base64')));
+const sections = rows.map(({ url }) => url).filter((url) => /^documents\/.*#/.test(url));
+for (const url of sections) checkLink('index.html', url);
+if (sections.length < 100) complaints.push(`the search knows only ${sections.length} sections of the guides`);
+
 for (const name of files.filter((it) => it.endsWith('.css'))) {
   const foreign = /url\(['"]?(?:https?:)?\/\/[^)]+\)|@import\s+['"]https?:/.exec(
     readFileSync(join(site, name), 'utf8'),
