@@ -27,6 +27,9 @@ const IDLE_MS = 30_000;
  */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
+/** No row waits longer for its next attempt, in seconds, unless the database's clock was put back: then it is due. */
+const MAX_WAIT_S = 60;
+
 /** The counters stop at this number. */
 const MAX_COUNTED = 100_000;
 
@@ -63,14 +66,13 @@ export class OutboxTable implements RelayStore {
         // A separate statement, because the next one has to see what was committed before these locks were acquired.
         const locked = await run(this.#sql.lock, [`${IDLE_MS}`, this.#table.sql]);
         const slots = arrayOf(locked.map(({ slot }) => textIn(slot)));
-        const taken = await run(this.#sql.take, [
-          contracts,
-          slots,
-          `${limit}`,
-          `${aheadMs}`,
-          `${MAX_BATCH_BYTES}`,
-        ]);
-        if (taken.length === 0) return 0;
+        const candidates = (ofFailed: number) =>
+          run(this.#sql.take, [contracts, slots, `${limit}`, `${aheadMs}`, `${ofFailed}`]);
+        const share = shareOfFailed(limit);
+        let ids = inOrder(await candidates(share));
+        if (ids.length === 0 && share === 0) ids = inOrder(await candidates(limit));
+        if (ids.length === 0) return 0;
+        const taken = await run(this.#sql.read, [arrayOf(ids)]);
         const outcomes = await work(taken.map(toStoredRow), takenAt);
         await this.#settle(run, outcomes, aheadMs);
         return taken.length;
@@ -132,6 +134,35 @@ export class OutboxTable implements RelayStore {
 
 const MAX_ERROR_CHARACTERS = 2_000;
 
+/**
+ * At most a quarter of a batch is for rows that have failed before, so that new rows do not wait for them, however many there
+ * are. Random where a quarter is not a whole number: in a batch of one, both have their turns.
+ */
+function shareOfFailed(limit: number): number {
+  return Math.floor(limit / 4 + Math.random());
+}
+
+/**
+ * The ids of the rows that may be sent: those without a key, and of each key the first ones up to a gap. A gap is a row that
+ * is locked, that has to wait, or whose contract is unknown to this relay.
+ */
+function inOrder(candidates: readonly Row[]): string[] {
+  const lastOfKey = new Map<string, string>();
+  const ids: string[] = [];
+  let sizeBytes = 0;
+  for (const { key, size, before, ...row } of candidates) {
+    if (sizeBytes >= MAX_BATCH_BYTES) break;
+    const id = textIn(row.id);
+    if (typeof key === 'string') {
+      if ((before ?? undefined) !== lastOfKey.get(key)) continue;
+      lastOfKey.set(key, id);
+    }
+    sizeBytes += Number(size);
+    ids.push(id);
+  }
+  return ids;
+}
+
 function toStoredRow(row: Row): StoredRow {
   return {
     id: textIn(row.id),
@@ -150,13 +181,8 @@ function toStoredRow(row: Row): StoredRow {
  * Names of results have no underscores, because a kysely plugin would rewrite them.
  */
 function statementsOf(table: string) {
-  const slot = `(hashtext(key) & ${SLOTS - 1})`;
-  /** Another row has to be sent first, and cannot be sent now. */
-  const isHeldBack = `exists (
-        select 1 from ${table} as e
-        where e.key = t.key and e.id < t.id
-          and (e.next_at > statement_timestamp() + $4::text::float8 * interval '1 millisecond'
-            or e.contract <> all ($1::text::text[])))`;
+  const isMine = `(t.key is null or (hashtext(t.key) & ${SLOTS - 1}) = any ($2::text::int[]))`;
+  const now = "(statement_timestamp() + $4::text::float8 * interval '1 millisecond')";
   return {
     lock: `
       select s.slot::text as slot
@@ -164,29 +190,47 @@ function statementsOf(table: string) {
         generate_series(0, ${SLOTS - 1}) as s(slot)
       where idle is not null and pg_try_advisory_xact_lock(
         hashtext('leveret outbox ' || $2::text::regclass::oid::text), s.slot)`,
+    // The statistics of a table that is mostly empty tell the planner nothing. So no part leaves it a choice that becomes slow
+    // with many rows: what is looked up by key is ordered by the columns of the index on keys. `blocked` only saves look-ups.
     take: `
-      with due as materialized (
-        select t.id from ${table} as t
-        where t.contract = any ($1::text::text[])
-          and (t.next_at is null
-            or t.next_at <= statement_timestamp() + $4::text::float8 * interval '1 millisecond')
-          and (t.key is null or (${slot.replace('key', 't.key')} = any ($2::text::int[]) and not ${isHeldBack}))
-        order by t.id
-        limit $3::text::int
-        for update of t skip locked
-      ), sized as (
-        select t.*, sum(octet_length(t.body)) over (order by t.id) - octet_length(t.body) as before
+      with failed as materialized (
+        select t.id, t.key, octet_length(t.body) as size
         from ${table} as t
-        where t.id in (select id from due)
+        where (t.next_at <= ${now} or t.next_at > ${now} + interval '${MAX_WAIT_S} s')
+          and t.contract = any ($1::text::text[]) and ${isMine}
+        order by t.next_at
+        limit $5::text::int
+        for update of t skip locked
+      ), blocked as materialized (
+        select t.key from ${table} as t where t.next_at is not null and t.key is not null limit 10000
+      ), fresh as materialized (
+        select t.id, t.key, octet_length(t.body) as size
+        from ${table} as t
+        where t.next_at is null and t.contract = any ($1::text::text[]) and ${isMine}
+          and (t.key is null or (t.key not in (select key from blocked) and (
+            select first.next_at is null and first.contract = any ($1::text::text[])
+            from ${table} as first
+            where first.key >= t.key
+            order by first.key, first.id
+            limit 1)))
+        order by t.id
+        limit $3::text::int - (select count(*) from failed)
+        for update of t skip locked
       )
+      select t.id::text as id, t.key as key, t.size::text as size, (
+        select case when e.key = t.key then e.id::text end
+        from ${table} as e
+        where e.key is not null and (e.key, e.id) < (t.key, t.id)
+        order by e.key desc, e.id desc
+        limit 1) as before
+      from (select * from failed union all select * from fresh) as t
+      order by t.id`,
+    read: `
       select t.id::text as id, t.message_id as message, t.contract as contract, t.key as key,
         encode(t.body, 'base64') as body, t.envelope as envelope, t.attempts::text as attempts,
         ceil(extract(epoch from t.due_at - clock_timestamp()) * 1000)::bigint::text as due
-      from sized as t
-      where t.before < $5::text::bigint
-        and (t.key is null or not exists (
-          select 1 from ${table} as e
-          where e.key = t.key and e.id < t.id and e.id not in (select id from due)))
+      from ${table} as t
+      where t.id = any ($1::text::bigint[])
       order by t.id`,
     remove: `delete from ${table} where id = any ($1::text::bigint[])`,
     fail: `

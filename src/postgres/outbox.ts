@@ -125,8 +125,9 @@ const COLUMNS = `
       error text
     `;
 
-/** One index for the rows of a key; most tables are nearly empty, and the primary key finds the rest. */
+/** The rows of a key, in order, and those that have failed. New rows are found by the primary key. */
 const indexesOf = (table: string) => [
   `create index on ${table} (key, id) where key is not null`,
+  `create index on ${table} (next_at) where next_at is not null`,
   `alter table ${table} set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000)`,
 ];

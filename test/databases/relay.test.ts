@@ -37,6 +37,17 @@ async function commit(key: string, n: number): Promise<void> {
   client.release();
 }
 
+/** Commits rows as `send` would, only faster. */
+const insert = (count: number, target: string, key: string) =>
+  db.query(
+    `insert into leveret_outbox (message_id, contract, key, body, envelope)
+     select gen_random_uuid()::text, $2, ${key}, convert_to(json_build_object('key', 'a', 'n', n)::text, 'UTF8'),
+       json_build_object('exchange', '', 'routingKey', $3::text, 'mandatory', true,
+         'contentType', 'application/json', 'timestamp', 1)::text
+     from generate_series(1, $1::int) n`,
+    [count, `queue:${target}`, target],
+  );
+
 /** Ends every connection of a database but the one that asks, as an administrator or a restart does. */
 const terminateAll = () =>
   db.query(
@@ -236,5 +247,52 @@ describe('a relay', () => {
     expect(await relay.discard(second?.id ?? '')).toBe(false);
     expect(await relay.discard(listed[0]?.id ?? '')).toBe(true);
     await expect.poll(waiting, poll).toBe(0);
+  });
+
+  it('reads few rows for each that it sends, however many wait', async () => {
+    await using broker = await Broker.connect('memory:');
+    await db.query('select pg_stat_reset()');
+    await insert(2_000, 'numbers', "'k'");
+    let got = 0;
+    broker.consumer(numbers, () => got++);
+    const relay = broker.relay(outbox, { db: db.pool, pollMs: 50 });
+    await expect.poll(() => relay.stats.sent, { timeout: 60_000 }).toBe(2_000);
+    await relay.close();
+    const read = async () => {
+      const [row] = await db.query<{ rows: string; removed: string }>(
+        `select seq_tup_read + idx_tup_fetch as rows, n_tup_del as removed from pg_stat_user_tables
+         where relname = 'leveret_outbox'`,
+      );
+      return Number(row?.removed) >= 2_000 ? Number(row?.rows) : undefined;
+    };
+    await expect.poll(read, poll).toBeLessThan(2_000 * 100);
+  }, 90_000);
+
+  it.each([1, 8])('does not let rows that fail keep back the others, in batches of %i', async (batch) => {
+    await using broker = await Broker.connect('memory:');
+    const missing = queue('missing', z.object({ n: z.number() }), { declare: false });
+    const both = postgresOutbox([numbers, missing]);
+    broker.on('outbox-stuck', () => {});
+    await insert(2_000, 'missing', 'null');
+    await db.query("update leveret_outbox set attempts = 20, next_at = clock_timestamp() - interval '1 s'");
+    await insert(10, 'numbers', 'null');
+    const got = new Set<number>();
+    broker.consumer(numbers, ({ body }) => got.add(body.n));
+    const relay = broker.relay(both, { db: db.pool, pollMs: 50, batch });
+    await expect.poll(() => got.size, poll).toBe(10);
+    const tried = async () => (await db.query('select 1 from leveret_outbox where attempts > 20')).length;
+    expect(await tried()).toBeLessThan(200);
+    // Nor the other way round.
+    await expect.poll(tried, poll).toBeGreaterThan(20);
+    await relay.close();
+  });
+
+  it('sends a row again although the clock of the database was put back', async () => {
+    await using broker = await Broker.connect('memory:');
+    await insert(1, 'numbers', "'k'");
+    await db.query("update leveret_outbox set attempts = 1, next_at = clock_timestamp() + interval '1 hour'");
+    broker.consumer(numbers, () => {});
+    const relay = broker.relay(outbox, { db: db.pool, pollMs: 50 });
+    await expect.poll(() => relay.stats.sent, poll).toBe(1);
   });
 });
