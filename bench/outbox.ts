@@ -3,6 +3,7 @@
  * `npm run bench:outbox`, with `RABBITMQ_URL` and `DATABASE_URL` where they are to run. `POSTGRES_FSYNC=on` lets a private
  * PostgreSQL write to the disk at each commit, as real ones do.
  */
+import { randomUUID } from 'node:crypto';
 import { Broker, queue } from 'leveret';
 import { postgresOutbox } from 'leveret/postgres';
 import pg from 'pg';
@@ -12,9 +13,11 @@ import { createVhost } from '../test/helpers/server/index.js';
 import { acquireServer } from '../test/helpers/server/shared-server.js';
 
 const CLIENTS = 12;
-const ROUND_MS = 3_000;
+const ROUND_MS = 2_000;
 const ROUNDS = 5;
 const ROWS = 20_000;
+/** Branches, as pgbench's `-s`: fewer than clients would measure the wait for a row. */
+const SCALE = 24;
 
 const events = queue('events', z.object({ n: z.number(), text: z.string() }));
 const outbox = postgresOutbox([events]);
@@ -23,29 +26,54 @@ const text = 'x'.repeat(200);
 
 const middle = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
 
-/** What a writer's transaction has besides rows of its own. */
-const writers = {
-  'a row of its own': (client: pg.PoolClient, n: number) =>
+type More = (client: pg.PoolClient, n: number) => Promise<unknown>;
+
+/** What a writer's transaction has besides statements of its own. */
+const additions: Readonly<Record<string, More>> = {
+  'a row of its own': (client, n) =>
     client.query('insert into events_by_hand (body) values ($1)', [JSON.stringify({ n, text })]),
-  'a message': (client: pg.PoolClient, n: number) =>
-    outbox.send(client, events, { n, text }, { key: `${n % 100}` }),
-  'a message, prepared': (client: pg.PoolClient, n: number) =>
-    prepared.send(client, events, { n, text }, { key: `${n % 100}` }),
+  'an outbox row by hand': (client, n) =>
+    client.query('insert into outbox_by_hand (id, topic, key, payload) values ($1, $2, $3, $4)', [
+      randomUUID(),
+      'events',
+      `${n % 100}`,
+      JSON.stringify({ n, text }),
+    ]),
+  'a message': (client, n) => outbox.send(client, events, { n, text }, { key: `${n % 100}` }),
+  'a message, prepared': (client, n) => prepared.send(client, events, { n, text }, { key: `${n % 100}` }),
 };
 
+/** The least that a transaction does: nearly all of its time is spent on the way to PostgreSQL and back. */
+async function twoCheapStatements(client: pg.PoolClient, n: number): Promise<void> {
+  await client.query('insert into orders (customer, total) values ($1, $2)', ['ada', 12.5]);
+  await client.query('update stock set pieces = pieces - 1 where id = $1', [n % 1_000]);
+}
+
+const upTo = (max: number) => 1 + Math.floor(Math.random() * max);
+
+/** The transaction of pgbench, at a scale that gives each client a branch: three updates, a select, an insert. */
+async function tpcB(client: pg.PoolClient): Promise<void> {
+  const [account, teller, branch] = [upTo(100_000 * SCALE), upTo(10 * SCALE), upTo(SCALE)];
+  const delta = upTo(10_000) - 5_000;
+  await client.query('update accounts set balance = balance + $1 where id = $2', [delta, account]);
+  await client.query('select balance from accounts where id = $1', [account]);
+  await client.query('update tellers set balance = balance + $1 where id = $2', [delta, teller]);
+  await client.query('update branches set balance = balance + $1 where id = $2', [delta, branch]);
+  await client.query(
+    'insert into history (teller, branch, account, delta, at) values ($1, $2, $3, $4, current_timestamp)',
+    [teller, branch, account, delta],
+  );
+}
+
 /** Transactions a second. */
-async function writeRound(
-  pool: pg.Pool,
-  more?: (client: pg.PoolClient, n: number) => Promise<unknown>,
-): Promise<number> {
+async function writeRound(pool: pg.Pool, own: More, more?: More): Promise<number> {
   const until = performance.now() + ROUND_MS;
   let commits = 0;
   const write = async () => {
     const client = await pool.connect();
     while (performance.now() < until) {
       await client.query('begin');
-      await client.query('insert into orders (customer, total) values ($1, $2)', ['ada', 12.5]);
-      await client.query('update stock set pieces = pieces - 1 where id = $1', [commits % 1_000]);
+      await own(client, commits);
       await more?.(client, commits);
       await client.query('commit');
       commits++;
@@ -56,20 +84,22 @@ async function writeRound(
   return commits / (ROUND_MS / 1_000);
 }
 
-/** Each kind of writer beside one that writes nothing more, in the same round. */
-async function writerCost(pool: pg.Pool): Promise<void> {
+/** Each addition beside a writer that writes nothing more, in the same round. */
+async function writerCost(pool: pg.Pool, name: string, own: More): Promise<void> {
   const ratios = new Map<string, number[]>();
   const without: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const bare = await writeRound(pool);
+    const bare = await writeRound(pool, own);
     without.push(bare);
-    for (const [name, more] of Object.entries(writers))
-      ratios.set(name, [...(ratios.get(name) ?? []), (await writeRound(pool, more)) / bare]);
+    for (const [addition, more] of Object.entries(additions))
+      ratios.set(addition, [...(ratios.get(addition) ?? []), (await writeRound(pool, own, more)) / bare]);
+    // No relay runs here, and a table that grows costs more from round to round.
+    await pool.query('truncate leveret_outbox, events_by_hand, outbox_by_hand, orders, history');
   }
-  console.log(`writers: ${middle(without).toFixed(0)} transactions/s of two statements`);
-  for (const [name, all] of ratios) {
+  console.log(`writers: ${middle(without).toFixed(0)} transactions/s, ${name}`);
+  for (const [addition, all] of ratios) {
     const range = `${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)}`;
-    console.log(`  with ${name}: ${middle(all).toFixed(2)} of them (${range})`);
+    console.log(`  with ${addition}: ${middle(all).toFixed(2)} of them (${range})`);
   }
 }
 
@@ -130,11 +160,25 @@ try {
   for (const statement of outbox.migrations()) await pool.query(statement);
   await pool.query('create table orders (id bigserial primary key, customer text, total numeric)');
   await pool.query('create table events_by_hand (id bigserial primary key, body text)');
+  await pool.query(
+    'create table outbox_by_hand (id uuid primary key, topic text not null, key text, payload jsonb not null, created_at timestamptz not null default now())',
+  );
   await pool.query('create table stock (id integer primary key, pieces integer)');
   await pool.query('insert into stock select n, 1000000 from generate_series(0, 999) n');
+  for (const [table, perBranch] of Object.entries({ branches: 1, tellers: 10, accounts: 100_000 }))
+    await pool.query(
+      `create table ${table} as select n as id, 0::bigint as balance, repeat(' ', 84) as filler
+       from generate_series(1, ${perBranch * SCALE}) n;
+       alter table ${table} add primary key (id)`,
+    );
+  await pool.query(
+    'create table history (teller integer, branch integer, account integer, delta integer, at timestamp)',
+  );
+  await pool.query('vacuum analyze');
   await using vhost = await createVhost(server);
   await using broker = await Broker.connect(vhost.url);
-  await writerCost(pool);
+  await writerCost(pool, 'two cheap statements', twoCheapStatements);
+  await writerCost(pool, "pgbench's TPC-B (sort of)", tpcB);
   await throughput(pool, broker);
   await latency(pool, broker);
 } finally {
