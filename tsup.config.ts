@@ -1,5 +1,19 @@
 import { defineConfig, type Options } from 'tsup';
 
+/**
+ * esbuild gives a class that names itself another name inside: `var Broker = class _Broker`. Errors, inspected objects and
+ * NestJS print that name, so this brings the first one back.
+ */
+const classNames = {
+  name: 'class-names',
+  renderChunk: (code: string) => ({
+    code: [...code.matchAll(/var (\w+)=class _\1\b/g)].reduce(
+      (text, [, name]) => text.replaceAll(new RegExp(`\\b_${name}\\b`, 'g'), `${name}`),
+      code,
+    ),
+  }),
+};
+
 const shared = {
   entry: {
     index: 'src/index.ts',
@@ -14,6 +28,7 @@ const shared = {
   platform: 'node',
   target: 'node20',
   splitting: true,
+  plugins: [classNames],
   // Every name is kept and no line is long, so that a stack trace can be read without a source map: maps would make the package
   // more than twice as large.
   esbuildOptions(options) {
@@ -33,7 +48,8 @@ export default defineConfig([
   {
     ...shared,
     format: 'cjs',
-    dts: true,
+    // By rollup: what tsup does otherwise takes the names from classes, and rewrites optional chains.
+    treeshake: true,
     // p-retry and what it imports exist as ES modules only: bundled, so that require() works on every Node and under jest.
     noExternal: ['p-retry', 'is-network-error'],
     banner: { js: '/*! Includes p-retry and is-network-error: MIT License, Copyright (c) Sindre Sorhus */' },

@@ -22,6 +22,10 @@ function run(command, args, cwd = folder) {
 const module = `
   const isClass = (value) => typeof value === 'function' && /^class\\b/.test(String(value));
   if (!isClass(leveret.Broker)) throw new Error('leveret exports no class Broker');
+  for (const [name, value] of [leveret, testing].flatMap(Object.entries)) {
+    // Node prints it with an error, and NestJS with what it cannot inject.
+    if (typeof value === 'function' && value.name !== name) throw new Error(\`\${name} is called \${value.name}\`);
+  }
   for (const name of ['queue', 'exchange']) {
     if (typeof leveret[name] !== 'function') throw new Error(\`leveret exports no function \${name}\`);
   }`;
@@ -158,7 +162,7 @@ try {
   );
   run('npm', ['install', ...options, ...companions, 'jest@30']);
 
-  const imports = { leveret: 'leveret', asyncapi: 'leveret/asyncapi' };
+  const imports = { leveret: 'leveret', asyncapi: 'leveret/asyncapi', testing: 'leveret/testing' };
   const schema =
     'const schema = { "~standard": { version: 1, vendor: "x", validate: (value) => ({ value }) } };';
   const program = `${schema}${module}${subpaths}`;
