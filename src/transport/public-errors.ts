@@ -20,6 +20,9 @@ const TOPOLOGY_CODES: Readonly<Partial<Record<Failure, TopologyErrorCode>>> = {
   'transient-denied': 'MISMATCH',
 };
 
+/** The advice for what no option of a contract declares. */
+export const PASSIVE = "declare: 'passive'";
+
 /** A difference that may not have been looked up in the contract. */
 type FoundDifference =
   | TopologyDifference
@@ -66,16 +69,25 @@ export function mismatch(
     const option = it.option === undefined || it.option === it.argument ? '' : ` (option '${it.option}')`;
     return `'${it.argument}'${option}: this program declares ${it.declared}, the server has ${it.existing}`;
   });
-  const advice = [...new Set(known.map((it) => it.advice))].join(', ');
-  const write = advice === '' ? 'Change the contract' : `Write in the contract: ${advice}`;
   const loses = subject.startsWith('The exchange') ? 'its bindings' : 'its messages';
   return new TopologyError(
     'MISMATCH',
     name,
-    `${subject} exists with another ${named.join('; ')}. ${write}; or use it as it is, with declare: 'passive'. ` +
+    `${subject} exists with another ${named.join('; ')}. ${remedyOf(known)}. ` +
       `Deleting it on the server, so that it is declared anew, loses ${loses}`,
     { cause, argument, declared, existing, differences: known },
   );
+}
+
+function remedyOf(differences: readonly TopologyDifference[]): string {
+  const advice = new Set(differences.map((it) => it.advice));
+  const isPassive = advice.delete(PASSIVE);
+  // Where the type differs, what no contract says may be the default of the other type.
+  if (isPassive && !differences.some(({ option }) => option === 'type'))
+    return `Use it as it is, with ${PASSIVE}`;
+  const write =
+    advice.size === 0 ? 'Change the contract' : `Write in the contract: ${[...advice].join(', ')}`;
+  return `${write}; or use it as it is, with ${PASSIVE}`;
 }
 
 /**

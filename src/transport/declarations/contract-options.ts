@@ -1,4 +1,5 @@
 import type { TopologyStep } from '../../contracts/topology.js';
+import { PASSIVE } from '../public-errors.js';
 import { serverValue } from './server-values.js';
 
 /** What can differ from what exists. */
@@ -29,11 +30,11 @@ const OPTIONS: ReadonlyMap<string, string> = new Map([
 /** What is set by a contract that does not name it: leaving it out changes nothing. */
 const SET_BY_DEFAULT: ReadonlyMap<string, string> = new Map([
   ['x-queue-type', "type: 'classic'"],
-  ['x-delivery-limit', "declare: 'passive'"],
-  ['x-overflow', "declare: 'passive'"],
+  ['x-delivery-limit', PASSIVE],
+  ['x-overflow', PASSIVE],
   ['x-dead-letter-exchange', 'deadLetter: false'],
   ['x-dead-letter-routing-key', 'deadLetter: false'],
-  ['x-dead-letter-strategy', "declare: 'passive'"],
+  ['x-dead-letter-strategy', PASSIVE],
 ]);
 
 /** The option of the contract that an argument comes from. */
@@ -55,7 +56,7 @@ export function adviceFor(
 ): string {
   const option = optionOf(step, argument);
   const value = serverValue(existing.get(argument) ?? '');
-  if (!value) return "declare: 'passive'";
+  if (!value) return PASSIVE;
   if (option === 'deadLetter') return deadLetterAdvice(existing);
   if (value.is === undefined) {
     // Without dead letters of its own, a queue has no overflow that it does not name.
@@ -71,7 +72,7 @@ function deadLetterAdvice(existing: ReadonlyMap<string, string>): string {
   const exchange = existing.get('x-dead-letter-exchange');
   if (exchange === 'none') return 'deadLetter: false';
   // Of an exchange that is not the default one, only the server knows which queue it leads to.
-  if (exchange !== undefined && serverValue(exchange)?.is !== '') return "declare: 'passive'";
+  if (exchange !== undefined && serverValue(exchange)?.is !== '') return PASSIVE;
   const key = serverValue(existing.get('x-dead-letter-routing-key') ?? '')?.is;
-  return key === undefined ? "declare: 'passive'" : `deadLetter: '${String(key)}'`;
+  return key === undefined ? PASSIVE : `deadLetter: '${String(key)}'`;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { channelsExhausted, TransportError } from '../../../src/transport/port.js';
-import { toMessageError, toPublicError } from '../../../src/transport/public-errors.js';
+import { mismatch, toMessageError, toPublicError } from '../../../src/transport/public-errors.js';
 
 const refusal = (replyCode: number, words: string) =>
   new TransportError(`Channel closed by server: ${replyCode} (NAME) with message "${words}"`, { replyCode });
@@ -37,6 +37,41 @@ describe('an error for users', () => {
     const error = new Error('a bug');
 
     expect(toPublicError(error, 'emails')).toBe(error);
+  });
+});
+
+describe('the error for a queue that exists otherwise', () => {
+  const difference = (argument: string, option: string, advice: string) => ({
+    argument,
+    option,
+    declared: "'a'",
+    existing: "'b'",
+    advice,
+  });
+  const type = difference('x-queue-type', 'type', "type: 'quorum'");
+  const limit = difference('x-delivery-limit', 'deliveryLimit', "declare: 'passive'");
+  const length = difference('x-max-length', 'maxLength', 'no maxLength');
+
+  it.each([
+    [
+      'what to write',
+      [length],
+      "Write in the contract: no maxLength; or use it as it is, with declare: 'passive'.",
+    ],
+    [
+      'to use it as it is where no contract declares it so',
+      [limit, length],
+      "Use it as it is, with declare: 'passive'.",
+    ],
+    [
+      'what to write for another type, from which the rest may follow',
+      [limit, type],
+      "Write in the contract: type: 'quorum'; or use it as it is, with declare: 'passive'.",
+    ],
+  ] as const)('says %s', (_, [first, ...others], advice) => {
+    const { message } = mismatch('emails', "The queue 'emails'", [first, ...others], undefined);
+
+    expect(message).toContain(`the server has 'b'. ${advice} Deleting it`);
   });
 });
 
