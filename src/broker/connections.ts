@@ -4,6 +4,7 @@ import type { Events } from '../events.js';
 import { Connection } from '../transport/connection/connection.js';
 import type { ConnectionEvent, ConnectionState } from '../transport/connection/connection-state.js';
 import { serialiseDeclarations } from '../transport/declarations/declarer.js';
+import { ChannelAllowance } from '../transport/declarations/declaring-channels.js';
 import { QueueDeclarationLock } from '../transport/declarations/queue-lock.js';
 import type { Link, Role, Transport } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
@@ -27,6 +28,7 @@ export class Connections {
   readonly consume: Connection;
   readonly #settings: ConnectionsSettings;
   readonly #turns: QueueDeclarationLock;
+  readonly #allowance = new ChannelAllowance();
   readonly #hasBeenOpen: Record<Role, boolean> = { publish: false, consume: false };
   #wasDown = false;
   #isClosing = false;
@@ -102,7 +104,7 @@ export class Connections {
       this.#hasBeenOpen[role] = true;
       const link = this[role].current;
       if (link) {
-        serialiseDeclarations(link, this.#turns);
+        serialiseDeclarations(link, this.#turns, this.#allowance);
         delaysOf(link).onLanding = this.#settings.onLanding;
       }
     }

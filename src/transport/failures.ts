@@ -152,6 +152,12 @@ export function differenceOf(
   return { argument, declared, existing };
 }
 
+/** The argument of a queue that is named like the feature of an `unsupported`; undefined where the server names none. */
+export function unsupportedArgumentOf(error: Error): string | undefined {
+  const feature = /Feature `(\w+)`/.exec(serverWords(error))?.[1];
+  return feature && `x-${feature.replaceAll('_', '-')}`;
+}
+
 /** The sizes in a `too-large`. */
 export function sizesOf({ message }: Error): { readonly sizeBytes: number; readonly limitBytes: number } {
   const [, size, limit] = TOO_LARGE.exec(message) ?? [];

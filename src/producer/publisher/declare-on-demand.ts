@@ -83,7 +83,7 @@ export class DeclareOnDemand {
    * Declares the contract. Rejects with a `TopologyError` when that is refused, and with a `TransportError` when it may work
    * later.
    *
-   * @param openChannel - opens the caller's own channel for it; absent: on the declarer's, which others wait for
+   * @param openChannel - opens the caller's own channel for it; absent: on one of the declarer's
    */
   async declare(link: Link, openChannel?: () => Promise<Channel>): Promise<void> {
     const { contract, onRestored } = this.#settings;

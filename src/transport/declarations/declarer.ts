@@ -1,11 +1,11 @@
 import { type TopologyStep, topologyOf } from '../../contracts/topology.js';
 import type { Contract } from '../../contracts/types.js';
 import { type TopologyDifference, TopologyError } from '../../errors.js';
-import { realTimers } from '../../util/timers.js';
-import { classify, replyCodeOf } from '../failures.js';
+import { classify, replyCodeOf, unsupportedArgumentOf } from '../failures.js';
 import { type Channel, type Link, TransportError } from '../port.js';
 import { mismatch, toTopologyError } from '../public-errors.js';
 import type { DeclaringStep } from './contract-options.js';
+import { type ChannelAllowance, DeclaringChannels } from './declaring-channels.js';
 import { findDifferences } from './differences.js';
 import type { QueueDeclarationLock } from './queue-lock.js';
 
@@ -14,8 +14,8 @@ export interface DeclareOptions {
   /** Also if it was declared before, because something is known to be missing. */
   readonly again?: boolean;
   /**
-   * The caller's own channel, opened again after a refusal has closed it. Independent declarations then run side by side,
-   * where on the declarer's own channel each would wait for the answer to the one before.
+   * The caller's own channel, opened again after a refusal has closed it. However many callers declare, each does so without
+   * waiting for one of the declarer's channels.
    */
   readonly openChannel?: (() => Promise<Channel>) | undefined;
 }
@@ -28,22 +28,21 @@ interface Declared {
 
 /**
  * Declares topology on one link, each contract once. The server closes the channel of a refused declaration, so declarations
- * use a channel of their own, which is closed when nothing is left to declare.
+ * use channels of their own, which are closed when nothing is left to declare.
  */
 export class Declarer {
   readonly link: Link;
   readonly #turns: QueueDeclarationLock | undefined;
+  readonly #channels: DeclaringChannels;
   readonly #declared = new Map<string, Declared>();
-  #channel: Channel | undefined;
-  #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
   #forgotten = 0;
   /** What differs, for each step that was refused: a program that tries again and again does not search again. */
   readonly #differences = new Map<string, readonly TopologyDifference[]>();
 
-  constructor(link: Link, turns?: QueueDeclarationLock) {
+  constructor(link: Link, turns?: QueueDeclarationLock, allowance?: ChannelAllowance) {
     this.link = link;
     this.#turns = turns;
+    this.#channels = new DeclaringChannels(link, allowance);
   }
 
   /**
@@ -61,12 +60,9 @@ export class Declarer {
     for (const step of steps) await this.#once(step, options);
   }
 
-  /** Runs one operation on the declarer's own channel, after those that are waiting. */
+  /** Runs one operation on a channel of the declarer, side by side with others. */
   run<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
-    this.#waiting++;
-    const result = this.#last.then(() => this.#runNow(operation));
-    this.#last = result.catch(() => {}).finally(() => this.#settled());
-    return result;
+    return this.#channels.run((channel) => this.#explaining(operation(channel)));
   }
 
   /** Forgets what was declared, because something was deleted. */
@@ -86,11 +82,8 @@ export class Declarer {
     const before = this.#declared.get(key);
     // A running declaration is not repeated beside it, whatever the caller.
     if (before && (!again || before.isPending)) return before.done;
-    const operation = (channel: Channel) => perform(channel, step);
-    const declare = () =>
-      openChannel
-        ? openChannel().then((channel) => this.#explaining(operation(channel)))
-        : this.run(operation);
+    const perform = (channel: Channel) => this.#explaining(performStep(channel, step), step);
+    const declare = () => (openChannel ? openChannel().then(perform) : this.#channels.run(perform));
     const declared =
       step.kind === 'queue' && this.#turns ? this.#turns.run(step.queue.name, declare) : declare();
     const done = declared.catch((error: unknown) => this.#refused(error, step));
@@ -132,36 +125,22 @@ export class Declarer {
     return first ? mismatch(refusal.target, subjectOf(step), [first, ...others], error) : refusal;
   }
 
-  async #runNow<T>(operation: (channel: Channel) => Promise<T>): Promise<T> {
-    if (!this.#channel?.isOpen)
-      this.#channel = await this.link.openChannel({ confirms: false, onClosed: () => {} });
-    return this.#explaining(operation(this.#channel));
-  }
-
-  async #explaining<T>(answer: Promise<T>): Promise<T> {
+  async #explaining<T>(answer: Promise<T>, step?: TopologyStep): Promise<T> {
     try {
       return await answer;
     } catch (error) {
-      throw await this.#explained(error);
+      throw await this.#explained(error, step);
     }
   }
 
-  /** If the server refuses by closing the whole connection, only the connection receives the reason. */
-  async #explained(error: unknown): Promise<unknown> {
+  /**
+   * If the server refuses by closing the whole connection, only the connection receives the reason. What else was under way may be
+   * done on the next one.
+   */
+  async #explained(error: unknown, step: TopologyStep | undefined): Promise<unknown> {
     if (this.link.isOpen || classify(error) !== 'lost') return error;
-    return refusalOf(await this.link.closed) ?? error;
-  }
-
-  #settled(): void {
-    this.#waiting--;
-    // What a caller declares next, now that it has this answer, is declared on the same channel.
-    if (this.#waiting === 0) realTimers.setImmediate(() => this.#closeIfIdle());
-  }
-
-  #closeIfIdle(): void {
-    if (this.#waiting > 0 || !this.#channel) return;
-    this.#last = this.#channel.close();
-    this.#channel = undefined;
+    const refusal = refusalOf(await this.link.closed);
+    return refusal && (!step || canBeAbout(refusal, step)) ? refusal : error;
   }
 }
 
@@ -170,6 +149,14 @@ function refusalOf(reason: Error): TransportError | undefined {
   const failure = classify(reason);
   if (failure !== 'unsupported' && failure !== 'transient-denied') return undefined;
   return new TransportError(reason.message, { replyCode: replyCodeOf(reason), cause: reason });
+}
+
+/** Whether a step that was under way can be the one that the connection was closed over. */
+function canBeAbout(refusal: TransportError, step: TopologyStep): boolean {
+  if (classify(refusal) === 'transient-denied')
+    return step.kind === 'queue' && !step.queue.durable && !step.queue.exclusive;
+  const argument = unsupportedArgumentOf(refusal);
+  return argument !== undefined && step.kind === 'queue' && argument in step.queue.arguments;
 }
 
 const declarers = new WeakMap<Link, Declarer>();
@@ -185,8 +172,12 @@ export function declarerOf(link: Link): Declarer {
 }
 
 /** From now on the link declares in turn with the other links that share this lock. Call it before the link's first use. */
-export function serialiseDeclarations(link: Link, turns: QueueDeclarationLock): void {
-  declarers.set(link, new Declarer(link, turns));
+export function serialiseDeclarations(
+  link: Link,
+  turns: QueueDeclarationLock,
+  allowance: ChannelAllowance,
+): void {
+  declarers.set(link, new Declarer(link, turns, allowance));
 }
 
 /** Without a place for dead letters, a message that fails permanently could only be retried again and again. */
@@ -228,7 +219,7 @@ function topologyError(error: unknown, step: TopologyStep): unknown {
   }
 }
 
-async function perform(channel: Channel, step: TopologyStep): Promise<void> {
+async function performStep(channel: Channel, step: TopologyStep): Promise<void> {
   switch (step.kind) {
     case 'queue':
       return channel.declareQueue(step.queue);

@@ -5,8 +5,8 @@ interface Opened {
 }
 
 /**
- * Opens a channel for a caller that declares on it before it uses it. Many callers then declare side by side, where on the
- * declarer's own channel each would wait for the answers to those before. A refusal closes the channel: the next declaration
+ * Opens a channel for a caller that declares on it before it uses it. Many callers then declare side by side, where
+ * they would wait for one of the declarer's few channels. A refusal closes the channel: the next declaration
  * opens another one.
  *
  * @param open - opens a channel; called again after each refusal

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { exchange } from '../../../../src/contracts/exchange.js';
 import { queue } from '../../../../src/contracts/queue.js';
 import { TopologyError } from '../../../../src/errors.js';
 import { declarerOf } from '../../../../src/transport/declarations/declarer.js';
@@ -108,7 +109,7 @@ describe('a declarer', () => {
     expect(declarations()).toEqual(['declare queue orders.dead', 'check queue orders.dead']);
   });
 
-  it('runs one operation after the other', async () => {
+  it('runs operations side by side', async () => {
     const log: string[] = [];
     let letGo = () => {};
     const first = declarerOf(link).run(async () => {
@@ -116,16 +117,15 @@ describe('a declarer', () => {
       await new Promise<void>((resolve) => (letGo = resolve));
       log.push('first ends');
     });
-    const second = declarerOf(link).run(async () => {
+    const second = await declarerOf(link).run(async () => {
       log.push('second');
       return 7;
     });
-    await turn();
     letGo();
     await first;
 
-    expect(await second).toBe(7);
-    expect(log).toEqual(['first begins', 'first ends', 'second']);
+    expect(second).toBe(7);
+    expect(log).toEqual(['first begins', 'second', 'first ends']);
   });
 
   it('takes a dead-letter queue as it is when it exists with other arguments', async () => {
@@ -137,6 +137,53 @@ describe('a declarer', () => {
 
     expect(declarations()).toEqual(['declare queue orders.dead', 'declare queue orders']);
   });
+
+  it.each([
+    [
+      'a feature',
+      '541 (INTERNAL-ERROR) with message "INTERNAL_ERROR - Feature `queue_master_locator` is deprecated."',
+      541,
+      'located',
+    ],
+    [
+      'a queue that is not durable',
+      '541 (INTERNAL-ERROR) with message "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated."',
+      541,
+      'transient',
+    ],
+  ])(
+    'blames one of several declarations when the server closes the connection over %s',
+    async (_, words, replyCode, guilty) => {
+      const contracts = {
+        located: queue('located', z.any(), {
+          deadLetter: false,
+          type: 'classic',
+          arguments: { 'x-queue-master-locator': 'min-masters' },
+        }),
+        transient: queue('transient', z.any(), {
+          deadLetter: false,
+          retry: false,
+          type: 'classic',
+          durable: false,
+        }),
+        emails,
+        events: exchange('events', z.any(), { type: 'topic' }),
+      };
+      link.onRequest = (request) => (request.startsWith('declare') ? new Promise(() => {}) : undefined);
+      const outcomes = Object.fromEntries(
+        Object.entries(contracts).map(([name, contract]) => [
+          name,
+          track(declarerOf(link).declare(contract)),
+        ]),
+      );
+      await turn();
+      link.die(new TransportError(`Connection closed: ${words}`, { replyCode }));
+      await turn();
+
+      const refused = Object.entries(outcomes).filter(([, { error }]) => error instanceof TopologyError);
+      expect(refused.map(([name]) => name)).toEqual([guilty]);
+    },
+  );
 
   it('rejects when its link is lost', async () => {
     link.onRequest = (request) => (request.startsWith('declare') ? new Promise(() => {}) : undefined);

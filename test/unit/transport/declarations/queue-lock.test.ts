@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { queue } from '../../../../src/contracts/queue.js';
 import { declarerOf, serialiseDeclarations } from '../../../../src/transport/declarations/declarer.js';
+import { ChannelAllowance } from '../../../../src/transport/declarations/declaring-channels.js';
 import { QueueDeclarationLock } from '../../../../src/transport/declarations/queue-lock.js';
 import { TransportError } from '../../../../src/transport/port.js';
 import { FakeClock, turn } from '../../support/fake-clock.js';
@@ -24,7 +25,7 @@ beforeEach(() => {
   answers = [];
   [publish, consume] = [new FakeLink(), new FakeLink()];
   const turns = new QueueDeclarationLock(clock);
-  for (const link of [publish, consume]) serialiseDeclarations(link, turns);
+  for (const link of [publish, consume]) serialiseDeclarations(link, turns, new ChannelAllowance());
   publish.onRequest = (request) => {
     if (!request.startsWith('declare')) return;
     log.push(`publish: ${request}`);
