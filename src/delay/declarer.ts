@@ -5,7 +5,7 @@ import { declarerOf } from '../transport/declarations/declarer.js';
 import { classify } from '../transport/failures.js';
 import { type Link, TransportError } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
-import { type DelayQueue, digitAt, LEVELS, levelCountOf } from './levels.js';
+import { LEVELS, levelCountOf } from './levels.js';
 import {
   commonSteps,
   type DelayTarget,
@@ -18,10 +18,13 @@ import {
 } from './topology.js';
 
 /**
- * After this time a target is bound again: it may have been deleted and declared again by another program, without its
- * binding.
+ * After this time a target is bound again before a message is delayed for it: it may have been deleted and declared again by another
+ * program, without its binding.
  */
 const BIND_AGAIN_AFTER_MS = 10_000;
+
+/** After this time it is bound again while messages go on, so that those of a target in steady use never wait. */
+const RENEW_AFTER_MS = 5_000;
 
 /** What a delayed message needs on the server. */
 export interface DelayNeeds {
@@ -31,14 +34,18 @@ export interface DelayNeeds {
   readonly priorities: PriorityClass;
 }
 
-/** Declares what delayed messages need on one link: only the levels that are used, each once. */
+/**
+ * Declares what delayed messages need on one link: only the levels that are used, each once. All queues of a level together: what is left
+ * of a delay when everything is declared, and the next delay, have other digits.
+ */
 class DelayDeclarer {
   readonly #link: Link;
   #forgotten: number;
-  /** How many levels have their exchange. */
-  #levelCount = 0;
-  readonly #rests = new Set<string>();
+  /** How many levels have their queues. */
+  readonly #levelCounts: Record<PriorityClass, number> = { low: 0, high: 0 };
   readonly #boundAt = new Map<string, number>();
+  /** The targets that are being bound again while messages go on. */
+  readonly #renewed = new Set<string>();
   /** Told of each target that has a landing now. */
   onLanding: ((target: DelayTarget) => void) | undefined;
 
@@ -52,7 +59,7 @@ class DelayDeclarer {
     this.#forgetWithLink();
     const boundAt = this.#boundAt.get(keyOf(target));
     if (boundAt === undefined || now - boundAt >= BIND_AGAIN_AFTER_MS) return false;
-    return levelCountOf(units) <= this.#levelCount && this.#missingRests(units, priorities).length === 0;
+    return levelCountOf(units) <= this.#levelCounts[priorities];
   }
 
   /**
@@ -61,52 +68,45 @@ class DelayDeclarer {
    */
   async prepare({ target, units, priorities }: DelayNeeds, now: number): Promise<void> {
     this.#forgetWithLink();
-    await this.#declareCommon(levelCountOf(units));
-    for (const [at, rest] of this.#missingRests(units, priorities))
-      await this.#declareRest(at, rest, priorities);
+    await this.#declareLevels(levelCountOf(units), priorities);
     await this.#unlessForgotten(this.#open(target), () => this.#boundAt.set(keyOf(target), now));
+  }
+
+  /** Binds a target again before messages have to wait for that. Settles when that is done, and never rejects. */
+  async renew(target: DelayTarget, now: number): Promise<void> {
+    const key = keyOf(target);
+    const boundAt = this.#boundAt.get(key);
+    if (boundAt === undefined || now - boundAt < RENEW_AFTER_MS || this.#renewed.has(key)) return;
+    this.#renewed.add(key);
+    try {
+      await this.#unlessForgotten(this.#open(target), () => this.#boundAt.set(key, now));
+    } catch {
+      // The next message waits for the declaration, and fails with it.
+      this.#boundAt.delete(key);
+    }
+    this.#renewed.delete(key);
   }
 
   /** Declares where the messages are held that a target has refused. Rejects as {@link prepare} does. */
   async prepareToHold(target: DelayTarget): Promise<void> {
-    await this.#declareCommon(1);
-    await this.#declareAll(heldSteps(target));
+    await this.#declareAll([...commonSteps(1), ...heldSteps(target)]);
   }
 
   /** Declares every level. */
   async declareLevels(): Promise<void> {
     this.#forgetWithLink();
-    await this.#declareCommon(LEVELS.length);
-    for (const priorities of ['low', 'high'] as const) {
-      for (const [at, { rests }] of LEVELS.entries()) {
-        for (const rest of rests) await this.#declareRest(at, rest, priorities);
-      }
-    }
+    await this.#declareLevels(LEVELS.length, 'low');
+    await this.#declareLevels(LEVELS.length, 'high');
   }
 
-  #missingRests(
-    units: number,
-    priorities: PriorityClass,
-  ): readonly (readonly [at: number, rest: DelayQueue])[] {
-    const missing: [number, DelayQueue][] = [];
-    for (let at = levelCountOf(units) - 1; at >= 0; at--) {
-      const rest = LEVELS[at]?.rests[digitAt(units, at) - 1];
-      if (rest && !this.#rests.has(priorities + rest.label)) missing.push([at, rest]);
-    }
-    return missing;
-  }
-
-  async #declareCommon(levelCount: number): Promise<void> {
-    if (levelCount <= this.#levelCount) return;
-    const declared = this.#declareAll(commonSteps(levelCount));
-    await this.#unlessForgotten(declared, () => {
-      this.#levelCount = Math.max(levelCount, this.#levelCount);
+  async #declareLevels(levelCount: number, priorities: PriorityClass): Promise<void> {
+    if (levelCount <= this.#levelCounts[priorities]) return;
+    const rests = LEVELS.slice(0, levelCount).flatMap((level, at) =>
+      level.rests.flatMap((rest) => delayQueueSteps(at, rest, priorities)),
+    );
+    await this.#unlessForgotten(this.#declareAll([...commonSteps(levelCount), ...rests]), () => {
+      this.#levelCounts[priorities] = Math.max(levelCount, this.#levelCounts[priorities]);
     });
-  }
-
-  #declareRest(at: number, rest: DelayQueue, priorities: PriorityClass): Promise<void> {
-    const declared = this.#declareAll(delayQueueSteps(at, rest, priorities));
-    return this.#unlessForgotten(declared, () => this.#rests.add(priorities + rest.label));
   }
 
   async #unlessForgotten(declared: Promise<void>, remember: () => void): Promise<void> {
@@ -121,13 +121,16 @@ class DelayDeclarer {
     const { forgotten } = declarerOf(this.#link);
     if (forgotten === this.#forgotten) return;
     this.#forgotten = forgotten;
-    this.#levelCount = 0;
-    this.#rests.clear();
+    this.#levelCounts.low = 0;
+    this.#levelCounts.high = 0;
     this.#boundAt.clear();
   }
 
+  /** Declares side by side: first queues and exchanges, then what binds them. */
   async #declareAll(steps: readonly TopologyStep[]): Promise<void> {
-    for (const step of steps) await this.#declare(step);
+    const isBinding = ({ kind }: TopologyStep) => kind === 'binding';
+    await Promise.all(steps.filter((step) => !isBinding(step)).map((step) => this.#declare(step)));
+    await Promise.all(steps.filter(isBinding).map((step) => this.#declare(step)));
   }
 
   async #declare(step: TopologyStep, options?: { readonly again: boolean }): Promise<void> {
