@@ -1,5 +1,5 @@
 import { isDelays, isExchange, isProcedure, isQueue } from '../contracts/guards.js';
-import { consumedTopologyOf, topologyOf } from '../contracts/topology.js';
+import { consumedTopologyOf, referencesOf, topologyOf } from '../contracts/topology.js';
 import type { Contract, DelaysContract, ProcedureContract, QueueContract } from '../contracts/types.js';
 import { declareDelays } from '../delay/declarer.js';
 import type { Landings } from '../delay/landings.js';
@@ -14,6 +14,9 @@ import type { Connections } from './connections.js';
 
 /** The time limit of one operation, reconnects included. */
 const TIMEOUT_MS = 30_000;
+
+/** How many contracts are declared side by side. */
+const SIDE_BY_SIDE = 16;
 
 /** Declares, counts, purges and deletes for a broker. All operations are idempotent. */
 export class Administration {
@@ -33,19 +36,31 @@ export class Administration {
     this.#isClosed = true;
   }
 
+  /** Declares side by side, each contract after those before it that it names. */
   async declare(given: readonly (Contract | ProcedureContract | DelaysContract)[]): Promise<void> {
-    const contracts = given.map((contract) => (isProcedure(contract) ? contract.queue : contract));
-    for (const contract of contracts) if (!isDelays(contract)) checkContract('declare', contract);
-    for (const contract of contracts) {
-      if (isDelays(contract)) {
-        await this.declare(contract.contracts);
-        await this.#perform('the delays', (declarer) => declareDelays(declarer.link, contract, this.#clock));
-      } else {
-        const isAdopted = contract.kind === 'queue' && contract.declare !== true;
-        const steps = isAdopted ? consumedTopologyOf(contract) : topologyOf(contract);
-        await this.#perform(contract, (declarer) => declarer.declareAll(steps, { again: true }));
+    const contracts = given
+      .flatMap((it): readonly (Contract | ProcedureContract)[] => (isDelays(it) ? it.contracts : [it]))
+      .map((it) => (isProcedure(it) ? it.queue : it));
+    for (const contract of contracts) checkContract('declare', contract);
+    const byName = new Map<string, Promise<void>>();
+    const all: Promise<void>[] = [];
+    const rest = contracts.values();
+    let hasFailed = false;
+    const work = async () => {
+      for (const contract of rest) {
+        const before = [...referencesOf(contract)].map((name) => byName.get(name));
+        const declaring = Promise.all(before).then(() => this.#declare(contract));
+        byName.set(contract.name, declaring);
+        all.push(declaring);
+        await declaring.catch(() => (hasFailed = true));
+        if (hasFailed) return;
       }
-    }
+    };
+    await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
+    // Of several failures, the first in the order of the contracts.
+    for (const declaring of all) await declaring;
+    for (const contract of given.filter(isDelays))
+      await this.#perform('the delays', (declarer) => declareDelays(declarer.link, contract, this.#clock));
   }
 
   async stats(
@@ -78,6 +93,12 @@ export class Administration {
       await deleteLandings(declarer, contract);
     });
     for (const link of this.#connections.links()) declarerOf(link).forget();
+  }
+
+  async #declare(contract: Contract): Promise<void> {
+    const isAdopted = contract.kind === 'queue' && contract.declare !== true;
+    const steps = isAdopted ? consumedTopologyOf(contract) : topologyOf(contract);
+    await this.#perform(contract, (declarer) => declarer.declareAll(steps, { again: true }));
   }
 
   /** Performs an operation on an open connection, and once more on the next one if the connection is lost meanwhile. */

@@ -44,6 +44,13 @@ export function sourcesOf({ bindings }: Contract, found: Set<string> = new Set()
   return found;
 }
 
+/** The names of what has to exist before the contract is declared, itself included: two contracts of one name take turns. */
+export function referencesOf(contract: Contract): ReadonlySet<string> {
+  const names = new Set([contract.name, ...sourcesOf(contract)]);
+  if (contract.kind === 'queue' && contract.deadLetter !== undefined) names.add(contract.deadLetter);
+  return names;
+}
+
 /** The steps that give the contract's dead letters a place. */
 export function deadLetterTopologyOf(contract: QueueContract): TopologyStep[] {
   const { name, declare, deadLetter, deadLetterContract } = contract;
