@@ -4,6 +4,7 @@ import { delayed, targetOf } from '../../delay/routing-headers.js';
 import { classOf } from '../../delay/topology.js';
 import { TopologyError, UnroutableError } from '../../errors.js';
 import { declarerOf } from '../../transport/declarations/declarer.js';
+import { serverWords } from '../../transport/failures.js';
 import type { Link, OutgoingMessage } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';
 import type { DeclareOnDemand } from './declare-on-demand.js';
@@ -26,9 +27,13 @@ export class DelayedPublish {
     return { target: targetOf(message), units, priorities: classOf(message.properties.priority) };
   }
 
-  /** True when nothing is left to declare on this link. */
+  /** True when nothing is left to declare on this link. What will be too old soon is declared again meanwhile. */
   isReady(link: Link, needs: DelayNeeds): boolean {
-    return delaysOf(link).isReady(needs, this.#clock.now());
+    const now = this.#clock.now();
+    const delays = delaysOf(link);
+    if (!delays.isReady(needs, now)) return false;
+    void delays.renew(needs.target, now);
+    return true;
   }
 
   /** Declares what is missing. Rejects with the error that the message fails with, or with one that may pass. */
@@ -38,10 +43,11 @@ export class DelayedPublish {
       await prepare();
     } catch (error) {
       if (!isMissing(error)) throw error;
-      // Deleted since it was declared, or never declared at all.
-      declarerOf(link).forget();
+      // Deleted since it was declared, or never declared at all: the target, or else what all delays need.
+      const isTarget = missingNameOf(error) === needs.target.name;
+      if (!isTarget) declarerOf(link).forget();
       const { contract } = this.#demand;
-      if (contract?.declare === true) await declarerOf(link).declare(contract);
+      if (contract?.declare === true) await declarerOf(link).declare(contract, { again: true });
       await prepare().catch((again: unknown) => {
         throw isMissing(again) ? notFound(again, needs) : again;
       });
@@ -59,6 +65,11 @@ export function hasDelayTo(needs: DelayNeeds, { message, dueAt }: PendingSend): 
   if (dueAt === undefined) return false;
   const { kind, name } = targetOf(message);
   return kind === needs.target.kind && name === needs.target.name;
+}
+
+/** What the server says is missing. */
+function missingNameOf({ cause }: TopologyError): string | undefined {
+  return cause instanceof Error ? /'([^']*)'/.exec(serverWords(cause))?.[1] : undefined;
 }
 
 function isMissing(error: unknown): error is TopologyError {

@@ -3,9 +3,13 @@ import type { Clock } from '../../util/clock.js';
 import { Condition } from '../../util/condition.js';
 import { Deadlines } from '../../util/deadlines.js';
 import { PendingList, type PendingSend } from './pending-send.js';
+import type { Preparing } from './publish-preparation.js';
 
 /** The most bytes that may wait to be sent. */
 const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
+
+/** What sends are set aside for: the name of a queue that refuses them, or what is being declared for them. */
+type WaitedFor = string | Preparing;
 
 /** Every send that is not settled: the waiting ones, in order, and how each one ends. */
 export class PendingSends {
@@ -13,8 +17,8 @@ export class PendingSends {
   readonly #deadlines: Deadlines<PendingSend>;
   readonly #clock: Clock;
   readonly #onIdle: () => void;
-  /** Sends whose queue refuses them for the moment, by queue. */
-  readonly #held = new Map<string, PendingList>();
+  /** Sends that are set aside, by what they wait for. */
+  readonly #held = new Map<WaitedFor, PendingList>();
   #count = 0;
   #added = 0;
   readonly #drained = new Condition();
@@ -70,10 +74,10 @@ export class PendingSends {
     }
   }
 
-  /** Sets these sends aside, together with others for the same queue, until the queue is released. */
-  hold(queue: string, pendings: readonly PendingSend[]): void {
-    const held = this.#held.get(queue) ?? new PendingList();
-    this.#held.set(queue, held);
+  /** Sets these sends aside, together with others that wait for the same, until they are released. */
+  hold(waitedFor: WaitedFor, pendings: readonly PendingSend[]): void {
+    const held = this.#held.get(waitedFor) ?? new PendingList();
+    this.#held.set(waitedFor, held);
     for (const pending of pendings) {
       pending.list?.remove(pending);
       pending.phase = 'waiting';
@@ -83,9 +87,9 @@ export class PendingSends {
   }
 
   /** Releases the sends that were set aside, ahead of all others and in the order in which they were added. Returns them. */
-  release(queue: string): readonly PendingSend[] {
-    const held = (this.#held.get(queue)?.drain() ?? []).sort((a, b) => a.order - b.order);
-    this.#held.delete(queue);
+  release(waitedFor: WaitedFor): readonly PendingSend[] {
+    const held = (this.#held.get(waitedFor)?.drain() ?? []).sort((a, b) => a.order - b.order);
+    this.#held.delete(waitedFor);
     this.waitAgain(held);
     return held;
   }

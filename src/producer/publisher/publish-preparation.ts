@@ -1,3 +1,5 @@
+import type { DelayNeeds } from '../../delay/declarer.js';
+import { targetOf } from '../../delay/routing-headers.js';
 import { TopologyError, UnroutableError } from '../../errors.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import type { Link } from '../../transport/port.js';
@@ -18,38 +20,67 @@ export interface PublishPreparationSettings {
   readonly signal: AbortSignal;
   /** The matching sends cannot succeed. */
   readonly onRefused: (error: Error, matches: (pending: PendingSend) => boolean) => void;
+  /** What the sends waited for has been declared, or has failed. */
+  readonly onOver: (waitedFor: Preparing | undefined) => void;
 }
 
-/** Makes sure that what a message needs on the server exists when the message is published. One declaration at a time. */
+/** What is being declared: a value of its own for each declaration. */
+export type Preparing = DelayNeeds;
+
+/**
+ * Makes sure that what a message needs on the server exists when the message is published. Only messages for the same target wait
+ * for its delays, delayed or not: they keep their order.
+ */
 export class PublishPreparation {
   readonly #settings: PublishPreparationSettings;
+  /** The contract is being declared again. */
   #isBusy = false;
+  readonly #preparing = new Map<string, Preparing>();
 
   constructor(settings: PublishPreparationSettings) {
     this.#settings = settings;
   }
 
-  /** True while a declaration is running: nothing is published meanwhile. */
+  /** True while the contract is being declared again: nothing is published meanwhile. */
   get isBusy(): boolean {
     return this.#isBusy;
   }
 
-  /** Declares what is missing for the message. The promise resolves when that is done, and never rejects. */
-  prepare(pending: PendingSend): 'ready' | Promise<void> {
+  /** Begins to declare what is missing for the message. */
+  prepare(pending: PendingSend): 'ready' | 'busy' | Preparing {
     const { connection, demand, delays } = this.#settings;
-    if (demand.isStale)
-      return this.#run(
-        (link) => demand.declare(link),
-        () => true,
-      );
+    if (demand.isStale) {
+      this.#isBusy = true;
+      void this.#declareAgain();
+      return 'busy';
+    }
+    const before = this.#preparing.size > 0 && this.#preparing.get(keyOf(pending));
+    if (before) return before;
     const needs = delays.needsOf(pending);
     pending.delay = needs;
     const link = connection.current;
     if (!needs || (link && delays.isReady(link, needs))) return 'ready';
-    return this.#run(
-      (it) => delays.declare(it, needs),
+    this.#preparing.set(keyOf(pending), needs);
+    void this.#prepare(keyOf(pending), needs);
+    return needs;
+  }
+
+  async #declareAgain(): Promise<void> {
+    await this.#run(
+      (link) => this.#settings.demand.declare(link),
+      () => true,
+    );
+    this.#isBusy = false;
+    this.#settings.onOver(undefined);
+  }
+
+  async #prepare(key: string, needs: DelayNeeds): Promise<void> {
+    await this.#run(
+      (link) => this.#settings.delays.declare(link, needs),
       (other) => hasDelayTo(needs, other),
     );
+    this.#preparing.delete(key);
+    this.#settings.onOver(needs);
   }
 
   async #run(
@@ -57,7 +88,6 @@ export class PublishPreparation {
     matches: (pending: PendingSend) => boolean,
   ): Promise<void> {
     const { connection, clock, signal, onRefused } = this.#settings;
-    this.#isBusy = true;
     let link: Link | undefined;
     try {
       link = await connection.link();
@@ -67,6 +97,10 @@ export class PublishPreparation {
       // The channel reports a lost connection, too.
       else if (link?.isOpen) await sleep(clock, TRY_AGAIN_MS, signal);
     }
-    this.#isBusy = false;
   }
+}
+
+function keyOf({ message }: PendingSend): string {
+  const { kind, name } = targetOf(message);
+  return `${kind} ${name}`;
 }

@@ -16,7 +16,7 @@ import { DeclareOnDemand } from './declare-on-demand.js';
 import { DelayedPublish } from './delayed-publish.js';
 import { type AddOptions, PendingSend, type Receipt } from './pending-send.js';
 import { PendingSends } from './pending-sends.js';
-import { PublishPreparation } from './publish-preparation.js';
+import { type Preparing, PublishPreparation } from './publish-preparation.js';
 import type { PublisherSettings } from './publisher-settings.js';
 import type { PublishingChannel } from './publishing-channel.js';
 import { RefusalPause } from './refusal-pause.js';
@@ -84,7 +84,19 @@ export class Publisher implements SlotHolder {
     this.#delays = delays;
     const onRefused = (error: Error, matches: (pending: PendingSend) => boolean) =>
       this.#sends.failWaiting(() => error, matches);
-    this.#preparation = new PublishPreparation({ connection, clock, demand, delays, signal, onRefused });
+    const onOver = (waitedFor: Preparing | undefined) => {
+      if (waitedFor) this.#sends.release(waitedFor);
+      this.flush();
+    };
+    this.#preparation = new PublishPreparation({
+      connection,
+      clock,
+      demand,
+      delays,
+      signal,
+      onRefused,
+      onOver,
+    });
     this.#refusals = new RefusalPause({
       contract,
       connection,
@@ -214,10 +226,11 @@ export class Publisher implements SlotHolder {
   #pump(state: OpenState): void {
     for (let pending = this.#sends.next; pending; pending = this.#sends.next) {
       if (!this.#canPublish(pending, state)) return;
-      const ready = this.#preparation.prepare(pending);
-      if (ready !== 'ready') {
-        void ready.then(() => this.flush());
-        return;
+      const preparation = this.#preparation.prepare(pending);
+      if (preparation === 'busy') return;
+      if (preparation !== 'ready') {
+        this.#sends.hold(preparation, [pending]);
+        continue;
       }
       const queue = this.#refusals.heldFor(pending);
       if (queue !== undefined) {

@@ -83,7 +83,7 @@ export class PublisherBench {
   }
 
   /** Sends to a queue of this name, whatever the contract. */
-  sendTo(queue: string, id: string): Tracked<Receipt> {
+  sendTo(queue: string, id: string, { delayMs }: { readonly delayMs?: number } = {}): Tracked<Receipt> {
     const message: OutgoingMessage = {
       exchange: '',
       routingKey: queue,
@@ -91,7 +91,8 @@ export class PublisherBench {
       properties: { messageId: id },
       content: Buffer.alloc(2),
     };
-    const options = { timeoutMs: 30_000, signal: undefined, hasOwnId: false };
+    const dueAt = delayMs === undefined ? undefined : this.clock.now() + delayMs;
+    const options = { timeoutMs: 30_000, signal: undefined, hasOwnId: false, dueAt };
     return track(this.publisher.add(message, { messageId: id }, options));
   }
 

@@ -110,3 +110,102 @@ describe('a delayed send', () => {
     expect((sends.a.error as Error).message).toMatch(/broker\.declare\(delays\(…\)\)/);
   });
 });
+
+describe('delayed sends to several targets', () => {
+  /** Binds of targets that the server does not answer, until the test lets it. */
+  const withhold = (bench: PublisherBench, queue: string) => {
+    const answers: (() => void)[] = [];
+    bench.link.onRequest = (request) =>
+      request === `bind ${queue} to leveret.delay.landed`
+        ? new Promise<void>((resolve) => answers.push(resolve))
+        : undefined;
+    return () => {
+      for (const answer of answers.splice(0)) answer();
+    };
+  };
+  const binds = (bench: PublisherBench, queue: string) =>
+    bench.link.requests.filter((it) => it === `bind ${queue} to leveret.delay.landed`).length;
+
+  it('wait for the declaration of their own target only, whatever else is sent to it', async () => {
+    const bench = PublisherBench.connected({ contract: undefined });
+    const answer = withhold(bench, 'slow');
+    bench.sendTo('slow', 'slow, delayed', { delayMs: 1_000 });
+    bench.sendTo('slow', 'slow');
+    bench.sendTo('fast', 'fast, delayed', { delayMs: 1_000 });
+    bench.sendTo('other', 'other');
+    await settle();
+    const before = [...bench.channel.ids];
+    answer();
+    await settle();
+
+    expect({ before: before.toSorted(), after: bench.channel.ids.slice(before.length) }).toEqual({
+      before: ['fast, delayed', 'other'],
+      after: ['slow, delayed', 'slow'],
+    });
+  });
+
+  it('settle by their deadline while their target is being declared', async () => {
+    const bench = PublisherBench.connected({ contract: undefined });
+    withhold(bench, 'slow');
+    const sends = { a: bench.sendTo('slow', 'a', { delayMs: 60_000 }), b: bench.sendTo('slow', 'b') };
+    await settle();
+    await bench.clock.pass(31_000);
+
+    expect(states(sends)).toEqual({ a: 'TIMEOUT', b: 'TIMEOUT' });
+  });
+
+  it('go on while their target, bound a while ago, is bound again', async () => {
+    const bench = PublisherBench.connected({ contract: undefined });
+    bench.sendTo('q', 'a', { delayMs: 60_000 });
+    await settle();
+    const answer = withhold(bench, 'q');
+    await bench.clock.pass(6_000);
+    bench.sendTo('q', 'b', { delayMs: 60_000 });
+    bench.sendTo('q', 'c', { delayMs: 60_000 });
+    await settle();
+    const meanwhile = { ids: [...bench.channel.ids], binds: binds(bench, 'q') };
+    answer();
+    await settle();
+    await bench.clock.pass(4_000);
+    bench.sendTo('q', 'd', { delayMs: 60_000 });
+    await settle();
+
+    expect(meanwhile).toEqual({ ids: ['a', 'b', 'c'], binds: 2 });
+    expect({ ids: bench.channel.ids, binds: binds(bench, 'q') }).toEqual({
+      ids: ['a', 'b', 'c', 'd'],
+      binds: 2,
+    });
+  });
+
+  it('wait where their target was bound too long ago: it may have been declared anew without its binding', async () => {
+    const bench = PublisherBench.connected({ contract: undefined });
+    bench.sendTo('q', 'a', { delayMs: 60_000 });
+    await settle();
+    const answer = withhold(bench, 'q');
+    await bench.clock.pass(10_000);
+    bench.sendTo('q', 'b', { delayMs: 60_000 });
+    await settle();
+    const before = [...bench.channel.ids];
+    answer();
+    await settle();
+
+    expect({ before, after: bench.channel.ids }).toEqual({ before: ['a'], after: ['a', 'b'] });
+  });
+
+  it('fail with what a renewal has found, once the message after it has asked again', async () => {
+    const bench = PublisherBench.connected({ contract: undefined });
+    bench.sendTo('q', 'a', { delayMs: 60_000 });
+    await settle();
+    await bench.clock.pass(6_000);
+    bench.link.onRequest = (request) => {
+      if (request.startsWith('bind q'))
+        throw new TransportError("NOT_FOUND - no queue 'q'", { replyCode: 404 });
+    };
+    bench.sendTo('q', 'b', { delayMs: 60_000 });
+    await settle();
+    const sends = { c: bench.sendTo('q', 'c', { delayMs: 60_000 }) };
+    await settle();
+
+    expect({ ids: bench.channel.ids, ...states(sends) }).toEqual({ ids: ['a', 'b'], c: 'UNROUTABLE' });
+  });
+});
