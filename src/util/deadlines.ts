@@ -24,6 +24,11 @@ export class Deadlines<T extends Deadlined> {
   readonly #clock: Clock;
   readonly #onExpired: (item: T) => void;
   readonly #buckets = new Map<number, Bucket>();
+  /**
+   * The bucket that was made last. It stays when it is empty: the table would otherwise be filled and emptied for each item,
+   * and V8 makes a new one every few times, whose old ones live until the next full collection.
+   */
+  #latest: Bucket | undefined;
   #timer: Timer | undefined;
   #timerTick = Number.POSITIVE_INFINITY;
 
@@ -36,12 +41,8 @@ export class Deadlines<T extends Deadlined> {
   add(item: T, at: number): void {
     if (at === Number.POSITIVE_INFINITY) return;
     const tick = Math.ceil(at / TICK_MS);
-    let bucket = this.#buckets.get(tick);
-    if (!bucket) {
-      bucket = { tick, items: [] };
-      this.#buckets.set(tick, bucket);
-      if (tick < this.#timerTick) this.#arm(tick);
-    }
+    const bucket = this.#latest?.tick === tick ? this.#latest : this.#bucketOf(tick);
+    if (tick < this.#timerTick) this.#arm(tick);
     item.bucket = bucket;
     item.slot = bucket.items.push(item) - 1;
   }
@@ -55,15 +56,33 @@ export class Deadlines<T extends Deadlined> {
     if (last !== item) {
       bucket.items[slot] = last;
       last.slot = slot;
-    } else if (bucket.items.length === 0 && this.#buckets.get(bucket.tick) === bucket) {
-      this.#buckets.delete(bucket.tick);
+    } else if (bucket !== this.#latest) {
+      this.#dropEmpty(bucket);
     }
   }
 
   /** Removes all items and disarms the timer. */
   clear(): void {
     this.#buckets.clear();
+    this.#latest = undefined;
     this.#disarm();
+  }
+
+  #bucketOf(tick: number): Bucket {
+    const known = this.#buckets.get(tick);
+    if (known) return known;
+    const bucket: Bucket = { tick, items: [] };
+    this.#buckets.set(tick, bucket);
+    const before = this.#latest;
+    this.#latest = bucket;
+    if (before) this.#dropEmpty(before);
+    return bucket;
+  }
+
+  #dropEmpty(bucket: Bucket): void {
+    // After a `clear`, another bucket may have its tick.
+    if (bucket.items.length === 0 && this.#buckets.get(bucket.tick) === bucket)
+      this.#buckets.delete(bucket.tick);
   }
 
   #arm(tick: number): void {
@@ -87,8 +106,12 @@ export class Deadlines<T extends Deadlined> {
     let next = Number.POSITIVE_INFINITY;
     for (const bucket of this.#buckets.values()) {
       if (bucket.tick * TICK_MS > now) {
-        if (bucket.tick < next) next = bucket.tick;
+        if (bucket.tick < next && bucket.items.length > 0) next = bucket.tick;
         continue;
+      }
+      if (bucket === this.#latest) {
+        this.#latest = undefined;
+        this.#dropEmpty(bucket);
       }
       for (let item = bucket.items.at(-1); item; item = bucket.items.at(-1)) {
         this.remove(item as T);

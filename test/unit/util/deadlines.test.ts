@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Deadlined, Deadlines } from '../../../src/util/deadlines.js';
 import { FakeClock } from '../support/fake-clock.js';
 
@@ -135,6 +135,25 @@ describe('deadlines', () => {
     clock.advance(40);
 
     expect(clock.armed).toBe(0);
+  });
+
+  it('of which only one is kept at a time fill and empty no table for each', () => {
+    const deletes = vi.spyOn(Map.prototype, 'delete');
+    for (let index = 0; index < 1_000; index++) deadlines.remove(add(String(index), 1_000));
+    const { length } = deletes.mock.calls;
+    deletes.mockRestore();
+
+    expect(length).toBe(0);
+  });
+
+  it('pass also when their tick was emptied before', () => {
+    deadlines.remove(add('removed', 100));
+    clock.advance(50);
+    add('kept', 50);
+
+    clock.advance(100);
+
+    expect(names()).toEqual(['kept']);
   });
 
   it('are all forgotten, with their timer, when they are cleared', () => {
