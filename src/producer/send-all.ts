@@ -106,33 +106,59 @@ export async function sendAll<Body>(
       callbackFailed(error);
     }
   };
-  const sendOne = async (body: Body, index: number) => {
-    underWay++;
-    try {
-      const own = typeof each === 'function' ? each(body, index) : each;
-      await send(body, signal ? { signal, ...own } : own);
-      sent++;
-    } catch (error) {
-      failed.push({ index, body, error });
-      if (error instanceof ClosedError) isClosed = true;
-    }
+  const ended = () => {
     underWay--;
     room.notify();
     report(false);
   };
+  const sendFailed = (body: Body, index: number, error: unknown) => {
+    failed.push({ index, body, error });
+    if (error instanceof ClosedError) isClosed = true;
+    ended();
+  };
+  let index = 0;
+  const begin = (body: Body) => {
+    const at = index++;
+    underWay++;
+    try {
+      const own = typeof each === 'function' ? each(body, at) : each;
+      send(body, signal ? { signal, ...own } : own).then(
+        () => {
+          sent++;
+          ended();
+        },
+        (error: unknown) => sendFailed(body, at, error),
+      );
+    } catch (error) {
+      sendFailed(body, at, error);
+    }
+  };
   const underWayAtMost = async (limit: number) => {
     while (underWay > limit) await room.wait();
   };
+  /** A promise only where there is something to wait for. */
+  const untilNext = (): Promise<void> | undefined => {
+    // Sends that fail at once give the event loop no turn: the program could not abort, and nothing could be confirmed.
+    if (index % TURN_EVERY === 0) return underWayAtMost(maxUnderWay - 1).then(nextTurn);
+    return underWay < maxUnderWay ? undefined : underWayAtMost(maxUnderWay - 1);
+  };
+  // A list is accounted for in full. A source without an end would fail forever.
+  const isOver = () => signal?.aborted || (isClosed && total === undefined);
 
   try {
-    let index = 0;
-    for await (const body of untilAborted(bodies, signal)) {
-      void sendOne(body, index++);
-      await underWayAtMost(maxUnderWay - 1);
-      // Sends that fail at once give the event loop no turn: the program could not abort, and nothing could be confirmed.
-      if (index % TURN_EVERY === 0) await nextTurn();
-      // A list is accounted for in full. A source without an end would fail forever.
-      if (isClosed && total === undefined) break;
+    if (isAsync(bodies)) {
+      for await (const body of signal ? untilAborted(bodies, signal) : bodies) {
+        begin(body);
+        await untilNext();
+        if (isOver()) break;
+      }
+    } else if (!isOver()) {
+      for (const body of bodies) {
+        begin(isThenable(body) ? ((await body) as Body) : body);
+        const next = untilNext();
+        if (next) await next;
+        if (isOver()) break;
+      }
     }
   } finally {
     await underWayAtMost(0);
@@ -145,15 +171,8 @@ export async function sendAll<Body>(
 }
 
 /** The items of the source until the signal aborts, even while the source is being awaited. */
-async function* untilAborted<Body>(
-  bodies: Iterable<Body> | AsyncIterable<Body>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Body> {
-  if (!signal) {
-    yield* bodies;
-    return;
-  }
-  const source = isAsync(bodies) ? bodies[Symbol.asyncIterator]() : bodies[Symbol.iterator]();
+async function* untilAborted<Body>(bodies: AsyncIterable<Body>, signal: AbortSignal): AsyncGenerator<Body> {
+  const source = bodies[Symbol.asyncIterator]();
   let wake: (() => void) | undefined;
   const unsubscribe = onAbort(signal, () => wake?.());
   let isOver = false;
