@@ -1,4 +1,4 @@
-import { crc32 } from 'node:zlib';
+import { createHash } from 'node:crypto';
 import type { Clock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 
@@ -66,5 +66,6 @@ export class GivenUpMessages {
 }
 
 function keyOf({ id, delivery, timestamp }: ReceivedMessage): string {
-  return `${crc32(delivery.content).toString(36)}:${timestamp?.getTime() ?? ''}:${id ?? ''}`;
+  const print = createHash('sha256').update(delivery.content).digest('base64');
+  return `${print}:${timestamp?.getTime() ?? ''}:${id ?? ''}`;
 }
