@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.js';
 import type { Events } from '../events.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { Clock } from '../util/clock.js';
@@ -34,6 +35,20 @@ export class RelayFactory {
       onStuck: (table, { id, messageId, contract }, attempts, error) =>
         events.emit('outbox-stuck', { table, id, messageId, contract, attempts, error }),
       onRelayClosed: (closed) => registry.removeRelay(closed),
+      onFailed: (table, error) => {
+        const text = `Leveret: the relay of the outbox '${table}' has ended, and its rows are not sent: ${messageOf(error)}`;
+        events.warn('LEVERET_RELAY_FAILED', table, `${text}. To handle this, await its 'ready' or 'closed'`);
+      },
+      onDatabase: (table, error) => {
+        const what = `the relay of the outbox '${table}'`;
+        if (error === undefined) events.log('info', { table }, `${what} reaches its database again`);
+        else
+          events.warn(
+            'LEVERET_DATABASE',
+            table,
+            `Leveret: ${what} cannot reach its database, and keeps trying: ${messageOf(error)}`,
+          );
+      },
     });
     registry.addRelay(relay);
     onRelay?.(relay);

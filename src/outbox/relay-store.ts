@@ -75,7 +75,7 @@ export interface StuckRow {
 
 /**
  * The table of an outbox. A rejection with a `ConfigurationError` is permanent; with any other error, the database is
- * unreachable now.
+ * unreachable now. An aborted signal abandons the call.
  */
 export interface RelayStore {
   /** The name of the table. */
@@ -83,14 +83,14 @@ export interface RelayStore {
   /** The shortest interval between two reads of its counters, in milliseconds. */
   readonly statsEveryMs: number;
   /** Checks that the table exists, has the right version, and may be used. */
-  check(): Promise<void>;
+  check(signal: AbortSignal): Promise<void>;
   /**
    * Takes due rows, in order, so that no other relay has a row of the same key at the same time. The outcomes that `work`
    * resolves with are stored; if it rejects, or the signal aborts, the rows stay unchanged. Resolves with the number of rows
    * taken.
    */
   batch(request: BatchRequest, work: BatchWork): Promise<number>;
-  stats(contracts: readonly string[]): Promise<StoreStats>;
+  stats(contracts: readonly string[], signal: AbortSignal): Promise<StoreStats>;
   /** Oldest first. */
   stuck(contracts: readonly string[], limit: number): Promise<StuckRow[]>;
   /** Removes a row that {@link stuck} would list. */

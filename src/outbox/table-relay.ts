@@ -17,6 +17,10 @@ export interface RelayHost {
   /** A row could not be sent, and will not be in the present state of things. */
   onStuck(table: string, row: StoredRow, attempts: number, error: Error): void;
   onRelayClosed(relay: TableRelay): void;
+  /** The relay ended with an error, which the program does not ask for. */
+  onFailed(table: string, error: Error): void;
+  /** The database has been unreachable for a while, or is reachable again. */
+  onDatabase(table: string, error: unknown): void;
 }
 
 /** A sender that belongs to the relay. */
@@ -31,6 +35,12 @@ export interface RelaySender extends MessageSender {
 /** The longest pause between two attempts to reach the database. */
 const MAX_PAUSE_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
+
+/** How long the database must be unreachable before the relay tells of it: a restart takes less. */
+const TELL_AFTER_MS = 5_000;
+
+/** Counters that are older mean that the database does not answer, although no statement has failed. */
+const STALE_MS = 10_000;
 
 /** How often it checks whether a resource alarm is over. */
 const LOOK_EVERY_MS = 100;
@@ -49,8 +59,6 @@ const ROLLBACK_MS = 2_000;
  * | closing  |             |             |               |               |         | closed     |
  */
 export class TableRelay implements Relay {
-  readonly ready: Promise<void>;
-  readonly closed: Promise<Error | undefined>;
   readonly #options: ResolvedRelayOptions;
   readonly #host: RelayHost;
   readonly #store: RelayStore;
@@ -67,6 +75,8 @@ export class TableRelay implements Relay {
   readonly #ignoreCommits: () => void;
   readonly #loop: Promise<void>;
   readonly #startedAt: number;
+  /** Whether the program asks how the relay ends. */
+  #isWatched = false;
   #state: RelayStatus = 'starting';
   #error: string | undefined;
   #sent = 0;
@@ -79,8 +89,6 @@ export class TableRelay implements Relay {
     this.#options = options;
     this.#host = host;
     this.#store = options.store;
-    this.ready = this.#ready.promise;
-    this.closed = this.#closed.promise;
     const { engine } = options;
     this.#contracts = [...engine.contracts.keys()];
     this.#rows = new RowSender({
@@ -96,12 +104,28 @@ export class TableRelay implements Relay {
     this.#loop = this.#run();
   }
 
+  get ready(): Promise<void> {
+    this.#isWatched = true;
+    return this.#ready.promise;
+  }
+
+  get closed(): Promise<Error | undefined> {
+    this.#isWatched = true;
+    return this.#closed.promise;
+  }
+
   get stats(): RelayStats {
     return { sent: this.#sent, ...this.#counters };
   }
 
   get health(): RelayHealth {
-    return { table: this.#store.table, state: this.#state, error: this.#error, ...this.stats };
+    const { table, statsEveryMs } = this.#store;
+    const sinceMs = realTimers.now() - this.#countedAt;
+    const isStale = this.#state === 'running' && statsEveryMs > 0 && sinceMs > STALE_MS;
+    const error = isStale
+      ? `The database has not answered for ${Math.round(sinceMs / 1_000)} s`
+      : this.#error;
+    return { table, state: isStale ? 'waiting' : this.#state, error, ...this.stats };
   }
 
   async stuck(options: { readonly limit?: number | undefined } = {}): Promise<StuckRow[]> {
@@ -137,7 +161,7 @@ export class TableRelay implements Relay {
    * kit.
    */
   async caughtUp(): Promise<number> {
-    await Promise.race([this.ready.catch(() => {}), this.closed]);
+    await Promise.race([this.#ready.promise.catch(() => {}), this.#closed.promise]);
     let all = 0;
     while (this.#state === 'running' && this.#host.sender.isUsable) {
       const taken = await this.#wakeup.nextRound();
@@ -149,9 +173,10 @@ export class TableRelay implements Relay {
 
   async #run(): Promise<void> {
     try {
-      await this.#untilReachable(() => this.#store.check());
+      await this.#untilReachable(() => this.#store.check(this.#aborting.signal));
       if (this.#ending.signal.aborted) return;
       this.#state = 'running';
+      this.#countedAt = realTimers.now();
       this.#ready.resolve();
       const counting = this.#countRegularly();
       while (!this.#ending.signal.aborted) await this.#round();
@@ -201,17 +226,26 @@ export class TableRelay implements Relay {
 
   /** Retries with growing pauses until it succeeds or the relay ends. A permanent error is thrown. */
   async #untilReachable<T>(attempt: () => Promise<T>): Promise<T | 0> {
+    const { table } = this.#store;
+    let failedAt: number | undefined;
+    let isTold = false;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs)) {
       try {
         const result = await attempt();
         if (this.#state === 'waiting') this.#state = 'running';
         this.#error = undefined;
+        if (isTold) this.#host.onDatabase(table, undefined);
         return result;
       } catch (error) {
         if (error instanceof ConfigurationError && this.#state === 'starting') throw error;
         if (this.#ending.signal.aborted) return 0;
         if (this.#state === 'running') this.#state = 'waiting';
         this.#error = messageOf(error);
+        failedAt ??= realTimers.now();
+        if (!isTold && realTimers.now() - failedAt >= TELL_AFTER_MS) {
+          isTold = true;
+          this.#host.onDatabase(table, error);
+        }
         await this.#wakeup.pauseAnyway(pauseMs);
         if (this.#ending.signal.aborted) return 0;
       }
@@ -231,7 +265,7 @@ export class TableRelay implements Relay {
     if (!always && realTimers.now() - this.#countedAt < this.#store.statsEveryMs / 2)
       return Promise.resolve();
     this.#counting ??= this.#store
-      .stats(this.#contracts)
+      .stats(this.#contracts, this.#aborting.signal)
       .then(
         (counters) => {
           this.#counters = counters;
@@ -260,6 +294,7 @@ export class TableRelay implements Relay {
     this.#closing ??= Promise.resolve({ clean: true });
     this.#ready.reject(error);
     this.#closed.resolve(error);
+    if (!this.#isWatched) this.#host.onFailed(this.#store.table, error);
     void this.#host.sender.close();
   }
 

@@ -1,6 +1,8 @@
 import { ConfigurationError } from '../errors.js';
 import { show } from '../util/checks.js';
+import { systemClock, withDeadline } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
+import { deferred } from '../util/promises.js';
 import { protectPool } from './pool-guard.js';
 import {
   call,
@@ -37,6 +39,12 @@ export interface Database<Tx> {
   transaction<T>(work: (open: OpenTransaction<Tx>) => Promise<T>, options?: TransactionOptions): Promise<T>;
 }
 
+/**
+ * How long PostgreSQL may take to answer a statement of ours. After that its connection counts as lost: when a network drops
+ * packets silently, or a server vanishes without a word, no error ever comes.
+ */
+const ANSWER_MS = 60_000;
+
 /** The shape of a library's own `transaction`, once its object is known. */
 type Transact = (work: (tx: object) => Promise<void>) => Promise<unknown>;
 
@@ -46,7 +54,7 @@ type Transact = (work: (tx: object) => Promise<void>) => Promise<unknown>;
  * @param where - the name of the called function, for messages
  * @throws ConfigurationError for an unknown shape, and for an object that already is a transaction
  */
-export function databaseOf<Tx>(where: string, db: unknown): Database<Tx> {
+export function databaseOf<Tx>(where: string, db: unknown, answerMs: number = ANSWER_MS): Database<Tx> {
   const refuse = (got: string) =>
     new ConfigurationError(
       'db',
@@ -54,13 +62,13 @@ export function databaseOf<Tx>(where: string, db: unknown): Database<Tx> {
         `a typeorm DataSource or { transaction(work) }, got ${got}`,
     );
   if (!isShape(db)) throw refuse(show(db));
-  if (isPgPool(db)) return new PgDatabase(db) as unknown as Database<Tx>;
+  if (isPgPool(db)) return new PgDatabase(db, answerMs) as unknown as Database<Tx>;
   if (isPrisma(db))
     throw refuse('a prisma client: write { transaction: (work) => prisma.$transaction(work) }');
   if (isTransaction(db)) throw refuse('a transaction');
   const transact = transactOf(db);
   if (!transact) throw refuse(show(db));
-  return new LibraryDatabase<Tx>(transact);
+  return new LibraryDatabase<Tx>(transact, answerMs);
 }
 
 /**
@@ -97,8 +105,10 @@ interface PgClient {
 /** For a pg Pool: we own the client here, so it can be withdrawn from work that does not end. */
 class PgDatabase implements Database<PgClient> {
   readonly #pool: { connect(): Promise<PgClient> };
+  readonly #answerMs: number;
 
-  constructor(pool: Shape) {
+  constructor(pool: Shape, answerMs: number) {
+    this.#answerMs = answerMs;
     this.#pool = pool as unknown as { connect(): Promise<PgClient> };
     protectPool(pool);
   }
@@ -114,22 +124,26 @@ class PgDatabase implements Database<PgClient> {
       isReleased = true;
       client.release(destroy);
     };
+    const ask = (text: string) => answered(client.query(text), this.#answerMs);
     // Once its connection is closed, the client cannot write any more, whatever still holds it.
     const callOff = signal && onAbort(signal, () => release(true));
     try {
       signal?.throwIfAborted();
-      await client.query(readCommitted ? 'begin isolation level read committed' : 'begin');
-      const result = await orGivenUp(work({ tx: client, run: sqlRunnerOf(client) }), signal);
-      const { command } = await client.query('commit');
+      await ask(readCommitted ? 'begin isolation level read committed' : 'begin');
+      const run = answering(sqlRunnerOf(client), this.#answerMs);
+      const result = await orGivenUp(work({ tx: client, run }), signal);
+      const { command } = await ask('commit');
       if (command === 'ROLLBACK') throw new RolledBackError();
       release(false);
       return result;
     } catch (error) {
       if (!isReleased) {
-        const isGone = await client.query('rollback').then(
-          () => false,
-          () => true,
-        );
+        const isGone =
+          error instanceof NoAnswerError ||
+          (await ask('rollback').then(
+            () => false,
+            () => true,
+          ));
         release(isGone);
       }
       throw error;
@@ -156,9 +170,11 @@ class PgDatabase implements Database<PgClient> {
 /** For a library that begins, commits and rolls back by itself. */
 class LibraryDatabase<Tx> implements Database<Tx> {
   readonly #transact: Transact;
+  readonly #answerMs: number;
 
-  constructor(transact: Transact) {
+  constructor(transact: Transact, answerMs: number) {
     this.#transact = transact;
+    this.#answerMs = answerMs;
   }
 
   async transaction<T>(
@@ -166,9 +182,11 @@ class LibraryDatabase<Tx> implements Database<Tx> {
     { readCommitted = false, signal }: TransactionOptions = {},
   ): Promise<T> {
     let result: { readonly value: T } | undefined;
+    // The library would wait for the answer to its ROLLBACK.
+    const lost = deferred<never>();
     const transacted = this.#transact(async (tx) => {
       signal?.throwIfAborted();
-      const run = sqlRunnerOf(tx);
+      const run = answering(sqlRunnerOf(tx), this.#answerMs, lost.reject);
       if (readCommitted) await run('set transaction isolation level read committed', []);
       const value = await orGivenUp(work({ tx: tx as Tx, run }), signal);
       // This fails if an earlier statement failed and the work continued: COMMIT would roll back, and not every library
@@ -176,7 +194,7 @@ class LibraryDatabase<Tx> implements Database<Tx> {
       await run('select 1 as ok', []);
       result = { value };
     });
-    await transacted;
+    await Promise.race([transacted, lost.promise]);
     if (!result) throw new RolledBackError();
     return result.value;
   }
@@ -188,6 +206,26 @@ class RolledBackError extends Error {
     super('The transaction was rolled back: a statement in it had failed');
     this.name = 'RolledBackError';
   }
+}
+
+class NoAnswerError extends Error {
+  constructor(answerMs: number) {
+    super(`PostgreSQL did not answer within ${answerMs / 1_000} s`);
+    this.name = 'NoAnswerError';
+  }
+}
+
+function answered<T>(answer: Promise<T>, answerMs: number): Promise<T> {
+  return withDeadline(systemClock, answer, answerMs, () => new NoAnswerError(answerMs));
+}
+
+/** Runs SQL with a limit on the time until the answer. */
+function answering(run: RunSql, answerMs: number, onLost?: (error: NoAnswerError) => void): RunSql {
+  return (...statement) =>
+    answered(run(...statement), answerMs).catch((error: unknown) => {
+      if (error instanceof NoAnswerError) onLost?.(error);
+      throw error;
+    });
 }
 
 /** Settles as the promise does, or rejects when the signal aborts. */

@@ -53,8 +53,8 @@ export class OutboxTable implements RelayStore {
     this.#sql = statementsOf(table.sql);
   }
 
-  check(): Promise<void> {
-    return this.#query((run) => checkTable(run, this.#table, ['SELECT', 'UPDATE', 'DELETE']));
+  check(signal: AbortSignal): Promise<void> {
+    return this.#query((run) => checkTable(run, this.#table, ['SELECT', 'UPDATE', 'DELETE']), signal);
   }
 
   batch(request: BatchRequest, work: BatchWork): Promise<number> {
@@ -81,12 +81,12 @@ export class OutboxTable implements RelayStore {
     );
   }
 
-  stats(contracts: readonly string[]): Promise<StoreStats> {
+  stats(contracts: readonly string[], signal: AbortSignal): Promise<StoreStats> {
     return this.#query(async (run) => {
       const [row] = await run(this.#sql.stats, [arrayOf(contracts), `${MAX_COUNTED}`]);
       const number = (value: unknown) => Math.max(0, Math.round(Number(value ?? 0)));
       return { waiting: number(row?.waiting), oldestMs: number(row?.oldest), stuck: number(row?.stuck) };
-    });
+    }, signal);
   }
 
   stuck(contracts: readonly string[], limit: number): Promise<StuckRow[]> {
@@ -127,8 +127,8 @@ export class OutboxTable implements RelayStore {
     ]);
   }
 
-  #query<T>(ask: (run: RunSql) => Promise<T>): Promise<T> {
-    return this.#aside.take(() => this.#db.transaction(({ run }) => ask(run)));
+  #query<T>(ask: (run: RunSql) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#aside.take(() => this.#db.transaction(({ run }) => ask(run), { signal }));
   }
 }
 

@@ -4,9 +4,11 @@ import { postgresOutbox } from 'leveret/postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { databaseOf } from '../../src/postgres/database.js';
 import { createDatabase, type TestDatabase } from '../helpers/databases/index.js';
 import { createVhost } from '../helpers/server/index.js';
 import { TcpProxy } from '../helpers/tcp-proxy.js';
+import { clients } from './clients.js';
 
 const numbers = queue('numbers', z.object({ key: z.string(), n: z.number() }));
 const outbox = postgresOutbox([numbers]);
@@ -294,5 +296,74 @@ describe('a relay', () => {
     broker.consumer(numbers, () => {});
     const relay = broker.relay(outbox, { db: db.pool, pollMs: 50 });
     await expect.poll(() => relay.stats.sent, poll).toBe(1);
+  });
+
+  it('tells that its database does not answer, and goes on when it does', async () => {
+    await using proxy = await TcpProxy.listen(db.url);
+    await using broker = await Broker.connect('memory:');
+    const pool = new pg.Pool({ connectionString: proxy.via(db.url), max: 2 });
+    broker.consumer(numbers, () => {});
+    const relay = broker.relay(outbox, { db: pool, pollMs: 50 });
+    await relay.ready;
+    proxy.blackhole(true);
+    const relays = () => broker.health().relays;
+    await expect
+      .poll(relays, poll)
+      .toMatchObject([{ state: 'waiting', error: expect.stringMatching(/has not answered for \d+ s/) }]);
+    expect(broker.health().status).toBe('degraded');
+    proxy.blackhole(false);
+    await commit('a', 1);
+    await expect.poll(() => relay.stats.sent, poll).toBe(1);
+    await expect.poll(relays, poll).toMatchObject([{ state: 'running', error: undefined }]);
+    await relay.close();
+    await pool.end();
+  }, 40_000);
+
+  it('holds no connection after its close, also to a database that does not answer', async () => {
+    await using proxy = await TcpProxy.listen(db.url);
+    await using broker = await Broker.connect('memory:');
+    const pool = new pg.Pool({ connectionString: proxy.via(db.url), max: 2 });
+    await Promise.all([1, 2].map(() => pool.query('select pg_sleep(0.1)')));
+    const relay = broker.relay(outbox, { db: pool, pollMs: 50 });
+    await relay.ready;
+    proxy.blackhole(true);
+    // Until both of its loops wait for an answer.
+    await expect.poll(() => pool.totalCount - pool.idleCount, poll).toBe(2);
+    expect(await relay.close({ timeoutMs: 100 })).toEqual({ clean: false });
+    expect(pool.totalCount).toBe(0);
+    await pool.end();
+  });
+
+  it.each(['pg', 'postgres.js'])('gives up a connection of %s that does not answer', async (name) => {
+    await using proxy = await TcpProxy.listen(db.url);
+    const client = await clients[name]?.(proxy.via(db.url));
+    const database = databaseOf('test', client?.db, 200);
+    await database.transaction(({ run }) => run('select 1 as one', []));
+    const waiting = database.transaction(async ({ run }) => {
+      proxy.freeze();
+      await run('select 2 as two', []);
+    });
+    await expect(waiting).rejects.toThrow('PostgreSQL did not answer within 0.2 s');
+    proxy.cutAll();
+    await expect.poll(() => database.transaction(async () => 'again').catch(() => {}), poll).toBe('again');
+    await client?.close();
+  });
+
+  it('warns of a relay that has ended, and of a database that is away', async () => {
+    const codes: unknown[] = [];
+    const listener = (warning: Error & { code?: string }) => codes.push(warning.code);
+    process.on('warning', listener);
+    await using proxy = await TcpProxy.listen(db.url);
+    await using broker = await Broker.connect('memory:');
+    broker.relay(postgresOutbox([numbers], { table: 'missing' }), { db: db.pool });
+    const pool = new pg.Pool({ connectionString: proxy.via(db.url), max: 2 });
+    const relay = broker.relay(outbox, { db: pool, pollMs: 50 });
+    await relay.ready;
+    await proxy.refuse(true);
+    proxy.cutAll();
+    await expect.poll(() => codes.toSorted(), poll).toEqual(['LEVERET_DATABASE', 'LEVERET_RELAY_FAILED']);
+    process.off('warning', listener);
+    await relay.close();
+    await pool.end();
   });
 });
