@@ -133,6 +133,34 @@ describe('closing a broker', () => {
     stuck.open();
   });
 
+  it('while the copy of a failed message waits for its confirm, at the deadline, and without losing the message', async () => {
+    await using vhost = await createVhost();
+    await using proxy = await TcpProxy.listen(vhost.url);
+    const failing = queue('failing', z.string(), { retry: { attempts: 3, initialDelayMs: 100 } });
+    const broker = await Broker.connect(proxy.via(vhost.url));
+    const runs: string[] = [];
+    const consumer = broker.consumer(failing, ({ body }) => {
+      runs.push(body);
+      if (body === 'last') proxy.freeze();
+      throw new Error('failed');
+    });
+    await consumer.ready;
+    await using other = await Broker.connect(vhost.url);
+    const producer = other.producer(failing);
+    // From here on its delay is declared.
+    await producer.send('first');
+    await expect.poll(() => runs.length, { timeout: 20_000 }).toBe(3);
+    await producer.send('last');
+    await expect.poll(() => consumer.stats.retried).toBe(3);
+
+    const { result, afterMs } = await timed(broker.close({ timeoutMs: 300 }));
+    expect(result).toEqual({ clean: false });
+    expect(afterMs).toBeLessThan(inTimeMs);
+    proxy.thaw();
+    await using _successor = other.consumer(failing, ({ body }) => void runs.push(`successor: ${body}`));
+    await expect.poll(() => runs, { timeout: 20_000 }).toContain('successor: last');
+  });
+
   it('in the middle of a reconnect', async () => {
     await using vhost = await createVhost();
     await using proxy = await TcpProxy.listen(vhost.url);
