@@ -1,4 +1,4 @@
-import { type Broker, exchange, type QueueContract, queue } from 'leveret';
+import { type Broker, exchange, type HeaderValue, type QueueContract, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { gate, Seen } from './helpers.js';
@@ -63,6 +63,52 @@ suite('an exchange', {
     await producer.send('one', { headers: { format: 'pdf', pages: 3 } });
     await producer.send('none', { headers: { format: 'png' } });
     expect(await contents(broker, all, any)).toEqual(['both', 'both one']);
+  },
+
+  'compares headers by their values, whatever their types, and within arrays and tables by both': async (
+    bench,
+  ) => {
+    const broker = await bench.connect();
+    const files = exchange('files', z.string(), { type: 'headers' });
+    const values: Readonly<Record<string, HeaderValue>> = {
+      one: 1,
+      half: 0.5,
+      text: '1',
+      bytes: Buffer.from('1'),
+      yes: true,
+      textYes: 'true',
+      zero: 0,
+      minusZero: -0,
+      // Integers that only a double holds.
+      double: 2 ** 63,
+      negative: -(2 ** 63),
+      huge: 1e300,
+      textHuge: '1e+300',
+      ones: [1],
+      doubles: [2 ** 63],
+      texts: ['1'],
+      table: { a: 1, b: 2 },
+      reversed: { b: 2, a: 1 },
+      emptyText: '',
+      emptyArray: [],
+      emptyTable: {},
+    };
+    const names = Object.keys(values);
+    const queues = names.map((name) => files.queue(name, { 'x-match': 'all', value: values[name] }, light));
+    await broker.declare(...queues);
+    for (const [name, value] of Object.entries(values))
+      await broker.producer(files).send(name, { headers: { value } });
+    const got = await contents(broker, ...queues);
+    const others = names.map((name, at) => [name, got[at]?.split(' ').filter((it) => it !== name)] as const);
+    expect(got.every((contents, at) => contents.split(' ').includes(names[at] ?? ''))).toBe(true);
+    expect(Object.fromEntries(others.filter(([, it]) => it && it.length > 0))).toEqual({
+      text: ['bytes'],
+      bytes: ['text'],
+      zero: ['minusZero'],
+      minusZero: ['zero'],
+      emptyArray: ['emptyTable'],
+      emptyTable: ['emptyArray'],
+    });
   },
 
   'hands on to the exchanges that are bound to it': async (bench) => {
