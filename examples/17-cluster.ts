@@ -41,6 +41,7 @@ const confirmed: number[] = [];
 for (let payment = 1; payment <= TOTAL; payment++) {
   await producer.send({ payment });
   confirmed.push(payment);
+  if (cluster && payment === 20) console.log('Payments are under way: stop a node now.');
   await new Promise((resolve) => setTimeout(resolve, pauseMs));
 }
 console.log(`${confirmed.length} payments are confirmed.`);
