@@ -68,6 +68,7 @@ export function assemble(
     connection: publish,
     clock,
     contract: undefined,
+    hasManyTargets: true,
     maxInFlight: 1_000,
     maxBuffered: 10_000,
   });

@@ -43,7 +43,7 @@ export interface PendingContent {
  *
  * | phase     | where it is                                                          | next                                                             |
  * |-----------|----------------------------------------------------------------------|------------------------------------------------------------------|
- * | waiting   | in the list of those that wait, or set aside: its queue refuses, or its delay is being declared | in-flight (published), settled (deadline, abort, close, refusal) |
+ * | waiting   | in the list of those that wait, or set aside for what it waits for     | in-flight (published), settled (deadline, abort, close, refusal) |
  * | in-flight | in the confirm window                                                | waiting (channel lost or replaced, queue declared again, refused for a moment), settled (any outcome) |
  * | settled   | nowhere, or still in the window until the server has answered for it | none                                                             |
  */

@@ -8,8 +8,13 @@ import type { Preparing } from './publish-preparation.js';
 /** The most bytes that may wait to be sent. */
 const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
 
-/** What sends are set aside for: the name of a queue that refuses them, or what is being declared for them. */
-type WaitedFor = string | Preparing;
+/** A message id that a caller chose, while a message with it is in flight. */
+export interface OwnId {
+  readonly messageId: string;
+}
+
+/** What sends are set aside for: the name of a queue that refuses them, what is being declared for them, or their id. */
+type WaitedFor = string | Preparing | OwnId;
 
 /** Every send that is not settled: the waiting ones, in order, and how each one ends. */
 export class PendingSends {

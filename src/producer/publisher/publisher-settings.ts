@@ -23,4 +23,6 @@ export interface PublisherSettings {
   readonly onRestored?: ((contract: Contract) => Promise<void>) | undefined;
   /** Called when the publisher gets something to send, and when it has neither that nor a channel any more. */
   readonly onActive?: ((isActive: boolean) => void) | undefined;
+  /** The messages go to many queues, and need no order beyond that of each target. */
+  readonly hasManyTargets?: boolean;
 }

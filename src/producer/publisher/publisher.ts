@@ -15,7 +15,7 @@ import type { Slot, SlotHolder } from './channel-slots.js';
 import { DeclareOnDemand } from './declare-on-demand.js';
 import { DelayedPublish } from './delayed-publish.js';
 import { type AddOptions, PendingSend, type Receipt } from './pending-send.js';
-import { PendingSends } from './pending-sends.js';
+import { type OwnId, PendingSends } from './pending-sends.js';
 import { type Preparing, PublishPreparation } from './publish-preparation.js';
 import type { PublisherSettings } from './publisher-settings.js';
 import type { PublishingChannel } from './publishing-channel.js';
@@ -58,7 +58,7 @@ export class Publisher implements SlotHolder {
   /** Aborted by `abort`, which stops all waiting. */
   readonly #aborting = new AbortController();
   /** Caller-chosen ids that are in flight: two messages with the same id could not be told apart when one is returned. */
-  readonly #ownIds = new Set<string>();
+  readonly #ownIds = new Map<string, OwnId>();
   #state: PublisherState = { status: 'idle' };
   #isClosed = false;
   /** How many confirms have arrived, which shows whether the server responds at all. */
@@ -219,13 +219,19 @@ export class Publisher implements SlotHolder {
     if (pending.pendingContent || this.#preparation.isBusy) return false;
     if (!channel.isOpen || this.#settings.connection.current?.blocked !== undefined) return false;
     if (window.size >= this.#settings.maxInFlight) return false;
-    if (window.size > 0 && window.sizeBytes + pending.sizeBytes > MAX_IN_FLIGHT_BYTES) return false;
-    return !(pending.hasOwnId && this.#ownIds.has(pending.receipt.messageId));
+    return window.size === 0 || window.sizeBytes + pending.sizeBytes <= MAX_IN_FLIGHT_BYTES;
   }
 
   #pump(state: OpenState): void {
     for (let pending = this.#sends.next; pending; pending = this.#sends.next) {
       if (!this.#canPublish(pending, state)) return;
+      const sameId = pending.hasOwnId && this.#ownIds.get(pending.receipt.messageId);
+      if (sameId) {
+        // Those for one target keep their order.
+        if (!this.#settings.hasManyTargets) return;
+        this.#sends.hold(sameId, [pending]);
+        continue;
+      }
       const preparation = this.#preparation.prepare(pending);
       if (preparation === 'busy') return;
       if (preparation !== 'ready') {
@@ -247,7 +253,8 @@ export class Publisher implements SlotHolder {
       }
       this.#sends.published(pending);
       pending.publishedAfter = this.#confirms;
-      if (pending.hasOwnId) this.#ownIds.add(pending.receipt.messageId);
+      const { messageId } = pending.receipt;
+      if (pending.hasOwnId) this.#ownIds.set(messageId, { messageId });
       state.window.push(pending);
     }
   }
@@ -330,8 +337,15 @@ export class Publisher implements SlotHolder {
   }
 
   #takeBack(window: ConfirmWindow<PendingSend>): readonly PendingSend[] {
-    this.#ownIds.clear();
+    for (const messageId of [...this.#ownIds.keys()]) this.#releaseId(messageId);
     return this.#sends.takeBack(window);
+  }
+
+  /** No message with this id is in flight any more. */
+  #releaseId(messageId: string): void {
+    const ownId = this.#ownIds.get(messageId);
+    this.#ownIds.delete(messageId);
+    if (ownId) this.#sends.release(ownId);
   }
 
   /** Fails the messages that made the server close the channel: sent again, they would close it again. */
@@ -350,7 +364,7 @@ export class Publisher implements SlotHolder {
     const unroutable: PendingSend[] = [];
     window.take(tag, multiple, (pending) => {
       this.#confirms++;
-      if (pending.hasOwnId) this.#ownIds.delete(pending.receipt.messageId);
+      if (pending.hasOwnId) this.#releaseId(pending.receipt.messageId);
       if (accepted && pending.returned === undefined) this.#refusals.accepted(pending);
       if (pending.phase === 'settled') return;
       if (!accepted) this.#refused(pending);

@@ -43,6 +43,7 @@ export class PublisherBench {
       connection: this.connection.asConnection,
       clock: this.clock,
       contract: this.#contract,
+      hasManyTargets: this.#contract === undefined,
       maxInFlight: options.maxInFlight ?? 1_000,
       maxBuffered: options.maxBuffered ?? 10_000,
     });
@@ -83,7 +84,11 @@ export class PublisherBench {
   }
 
   /** Sends to a queue of this name, whatever the contract. */
-  sendTo(queue: string, id: string, { delayMs }: { readonly delayMs?: number } = {}): Tracked<Receipt> {
+  sendTo(
+    queue: string,
+    id: string,
+    { delayMs, hasOwnId = false }: Pick<SendOptions, 'delayMs' | 'hasOwnId'> = {},
+  ): Tracked<Receipt> {
     const message: OutgoingMessage = {
       exchange: '',
       routingKey: queue,
@@ -92,7 +97,7 @@ export class PublisherBench {
       content: Buffer.alloc(2),
     };
     const dueAt = delayMs === undefined ? undefined : this.clock.now() + delayMs;
-    const options = { timeoutMs: 30_000, signal: undefined, hasOwnId: false, dueAt };
+    const options = { timeoutMs: 30_000, signal: undefined, hasOwnId, dueAt };
     return track(this.publisher.add(message, { messageId: id }, options));
   }
 

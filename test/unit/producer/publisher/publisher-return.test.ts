@@ -234,3 +234,47 @@ describe('while a queue is declared again', () => {
     expect({ state: a?.state, ids: bench.channel.ids }).toEqual({ state: 'resolved', ids: ['a'] });
   });
 });
+
+describe('two messages with one id that their callers chose', () => {
+  it('wait for one another, and no other message with them, where the messages go to many queues', async () => {
+    const bench = PublisherBench.connected({ contract: undefined });
+    const sends = {
+      first: bench.sendTo('stalled', 'x', { hasOwnId: true }),
+      second: bench.sendTo('stalled', 'x', { hasOwnId: true }),
+      other: bench.sendTo('other', 'y', { hasOwnId: true }),
+    };
+    await turn();
+    const before = [...bench.channel.ids];
+    bench.channel.confirm(2);
+    bench.channel.confirm(1);
+    await turn();
+    const after = [...bench.channel.ids];
+    bench.channel.confirm(3);
+    await turn();
+
+    expect({ before, after, ...states(sends) }).toEqual({
+      before: ['x', 'y'],
+      after: ['x', 'y', 'x'],
+      first: 'resolved',
+      second: 'resolved',
+      other: 'resolved',
+    });
+  });
+
+  it('are both sent again on the next channel', async () => {
+    const bench = PublisherBench.connected({ contract: undefined });
+    bench.sendTo('stalled', 'x', { hasOwnId: true });
+    bench.sendTo('stalled', 'x', { hasOwnId: true });
+    bench.sendTo('other', 'y', { hasOwnId: true });
+    await turn();
+    bench.connection.lose();
+    bench.connection.open();
+    await turn();
+    await turn();
+    const before = [...bench.channel.ids];
+    bench.channel.confirm(1);
+    await turn();
+
+    expect({ before, after: bench.channel.ids }).toEqual({ before: ['x', 'y'], after: ['x', 'y', 'x'] });
+  });
+});
