@@ -1,6 +1,8 @@
 import { Broker, exchange, queue } from 'leveret';
 import { postgresInbox, postgresOutbox, postgresStore } from 'leveret/postgres';
 import { testStore } from 'leveret/testing';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createDatabase, type TestDatabase } from '../helpers/databases/index.js';
@@ -176,6 +178,85 @@ describe.each(Object.keys(clients))('with %s', (name) => {
     expect(await store.done(`key of ${name}`, claim.token, 60_000)).toBe(true);
     expect(await store.claim(`key of ${name}`, 60_000)).toBe('done');
     await client.close();
+  });
+});
+
+describe('a transaction', () => {
+  it('may be a pg client, and not one that is idle', async () => {
+    const client = new pg.Client(db.url);
+    await client.connect();
+    const idle = { code: 'INVALID_OPTION', option: 'tx', message: expect.stringMatching(/no transaction/) };
+    await expect(outbox.send(client, emails, { to: 'a' })).rejects.toMatchObject(idle);
+    await client.query('begin');
+    await outbox.send(client, emails, { to: 'a' }, { messageId: 'kept' });
+    await client.query('commit');
+    await expect(outbox.sendAll(client, emails, [{ to: 'a' }])).rejects.toMatchObject(idle);
+    expect((await rows()).map((row) => row.message_id)).toEqual(['kept']);
+    await db.query('delete from leveret_outbox');
+    await client.end();
+  });
+
+  it('may be a QueryRunner of typeorm, and not one without a transaction', async () => {
+    const source = await new DataSource({ type: 'postgres', url: db.url, poolSize: 1 }).initialize();
+    const runner = source.createQueryRunner();
+    await expect(outbox.send(runner, emails, { to: 'a' })).rejects.toMatchObject({ option: 'tx' });
+    await runner.startTransaction();
+    await outbox.send(runner, emails, { to: 'a' }, { messageId: 'kept' });
+    await outbox.send(runner.manager, emails, { to: 'a' }, { messageId: 'kept, too' });
+    await runner.commitTransaction();
+    expect((await rows()).map((row) => row.message_id)).toEqual(['kept', 'kept, too']);
+    await db.query('delete from leveret_outbox');
+    await runner.release();
+    await source.destroy();
+  });
+});
+
+describe('the tables', () => {
+  it('have the columns that users may read, and their versions', async () => {
+    const columns = await db.query<{ name: string; columns: string }>(
+      `select table_name as name, string_agg(column_name || ' ' || data_type || case is_nullable
+         when 'YES' then ' null' else '' end, ', ' order by ordinal_position) as columns
+       from information_schema.columns
+       where table_name like 'leveret%' and column_name not in ('body', 'envelope', 'due_at')
+       group by table_name order by table_name`,
+    );
+    expect(columns).toEqual([
+      {
+        name: 'leveret_idempotency',
+        columns: 'key text, token text, state text, until timestamp with time zone',
+      },
+      { name: 'leveret_inbox', columns: 'queue text, id text, at timestamp with time zone' },
+      {
+        name: 'leveret_outbox',
+        columns:
+          'id bigint, message_id text, contract text, key text null, created_at timestamp with time zone, ' +
+          'attempts integer, next_at timestamp with time zone null, stuck boolean, error text null',
+      },
+    ]);
+    const versions = await db.query<{ version: string }>(
+      `select obj_description(oid, 'pg_class') as version from pg_class
+       where relname in ('leveret_idempotency', 'leveret_inbox', 'leveret_outbox') order by relname`,
+    );
+    expect(versions.map(({ version }) => version)).toEqual([
+      'leveret idempotency 1',
+      'leveret inbox 1',
+      'leveret outbox 1',
+    ]);
+  });
+
+  it('are made while the others write to them, and lose nothing when they are made again', async () => {
+    const client = await db.pool.connect();
+    await client.query('begin');
+    await outbox.send(client, emails, { to: 'a' }, { messageId: 'before' });
+    await db.migrate(
+      outbox.migrations(),
+      postgresInbox(db.pool).migrations(),
+      postgresStore(db.pool).migrations(),
+    );
+    await client.query('commit');
+    client.release();
+    expect((await rows()).map((row) => row.message_id)).toEqual(['before']);
+    await db.query('delete from leveret_outbox');
   });
 });
 

@@ -166,6 +166,138 @@ describe('an inbox', () => {
     await expect.poll(effects, poll).toEqual(['attempt 2']);
   });
 
+  it('retries a run whose commit fails, with nothing of it left', async () => {
+    await using broker = await Broker.connect('memory:');
+    const errors: unknown[] = [];
+    broker.on('handler-error', ({ error }) => errors.push(error));
+    await db.query('create table accounts (id integer primary key)');
+    await db.query(
+      'create table entries (account integer references accounts deferrable initially deferred)',
+    );
+    const consumer = broker.consumer(
+      mails,
+      async ({ attempt }, client) => {
+        await client.query('insert into effects values ($1)', [`attempt ${attempt}`]);
+        if (attempt === 1) await client.query('insert into entries values (1)');
+      },
+      { inbox: postgresInbox(db.pool) },
+    );
+    await broker.producer(mails).send({ to: 'ada' });
+    await expect.poll(() => consumer.stats, poll).toMatchObject({ acked: 1, retried: 1 });
+    expect(await effects()).toEqual(['attempt 2']);
+    expect(errors).toMatchObject([{ code: '23503' }]);
+  });
+
+  it.each(['serializable', 'repeatable read'])(
+    'handles each message once where %s is the default',
+    async (level) => {
+      await using broker = await Broker.connect('memory:');
+      const pool = new pg.Pool({
+        connectionString: db.url,
+        max: 4,
+        options: `-c default_transaction_isolation=${level.replace(' ', '\\ ')}`,
+      });
+      broker.on('handler-error', () => {});
+      const consumer = broker.consumer(
+        mails,
+        async ({ body }, client) => {
+          const { rows } = await client.query('select count(*)::int as n from effects');
+          await client.query('insert into effects values ($1)', [`${body.to} ${rows[0].n < 0}`]);
+        },
+        { inbox: postgresInbox(pool), concurrency: 4 },
+      );
+      await consumer.ready;
+      const producer = broker.producer(mails);
+      const ids = Array.from({ length: 10 }, (_, n) => `mail ${n}`);
+      await Promise.all([...ids, ...ids].map((to) => producer.send({ to }, { messageId: to })));
+      await expect
+        .poll(() => consumer.stats, { timeout: 30_000 })
+        .toMatchObject({ duplicates: 10, inFlight: 0, waiting: 0 });
+      expect(await effects()).toEqual(ids.map((to) => `${to} false`));
+      await consumer.close();
+      await pool.end();
+    },
+    40_000,
+  );
+
+  it('does with one connection for more messages than that', async () => {
+    await using broker = await Broker.connect('memory:');
+    const pool = new pg.Pool({ connectionString: db.url, max: 1 });
+    const consumer = broker.consumer(
+      mails,
+      ({ body }, client) => client.query('insert into effects values ($1)', [body.to]),
+      { inbox: postgresInbox(pool, { retentionMs: 1_000 }), concurrency: 10 },
+    );
+    const producer = broker.producer(mails);
+    await producer.sendAll(Array.from({ length: 50 }, (_, n) => ({ to: `${n}` })));
+    await expect.poll(() => consumer.stats.acked, poll).toBe(50);
+    expect(await effects()).toHaveLength(50);
+    await consumer.close();
+    await pool.end();
+  });
+
+  it('keeps messages in hand while its table is gone', async () => {
+    await using broker = await Broker.connect('memory:');
+    const attempts: number[] = [];
+    const consumer = broker.consumer(mails, ({ attempt }) => attempts.push(attempt), {
+      inbox: postgresInbox(db.pool),
+    });
+    await consumer.ready;
+    await db.query('alter table leveret_inbox rename to gone');
+    await broker.producer(mails).send({ to: 'ada' });
+    await expect
+      .poll(() => broker.health(), poll)
+      .toMatchObject({
+        status: 'degraded',
+        consumers: [{ error: expect.stringContaining('does not exist') }],
+      });
+    await db.query('alter table gone rename to leveret_inbox');
+    await expect.poll(() => consumer.stats.acked, poll).toBe(1);
+    expect(attempts).toEqual([1]);
+  });
+
+  it('keeps ids of every kind apart', async () => {
+    await using broker = await Broker.connect('memory:');
+    const keys = [
+      "o'hara",
+      '"',
+      '\\',
+      '$1',
+      '%',
+      '{a,b}',
+      'NULL',
+      ' ',
+      'ä',
+      'a\u0308',
+      '💚'.repeat(250),
+      'x'.repeat(1_000),
+    ];
+    const consumer = broker.consumer(
+      mails,
+      ({ body }, client) => client.query('insert into effects values ($1)', [body.to]),
+      { inbox: postgresInbox(db.pool), idempotencyKey: ({ body }) => body.to },
+    );
+    for (const to of [...keys, ...keys]) await broker.producer(mails).send({ to });
+    await expect.poll(() => consumer.stats, poll).toMatchObject({ duplicates: keys.length, inFlight: 0 });
+    expect((await effects()).toSorted()).toEqual(keys.toSorted());
+  });
+
+  it('treats a failing idempotencyKey as a failing handler', async () => {
+    await using broker = await Broker.connect('memory:');
+    const errors: unknown[] = [];
+    broker.on('handler-error', ({ error }) => errors.push(error));
+    const consumer = broker.consumer(mails, () => {}, {
+      inbox: postgresInbox(db.pool),
+      idempotencyKey: ({ body, attempt }) => {
+        if (attempt === 1) throw new Error('no key');
+        return body.to;
+      },
+    });
+    await broker.producer(mails).send({ to: 'ada' });
+    await expect.poll(() => consumer.stats, poll).toMatchObject({ acked: 1, retried: 1 });
+    expect(errors).toMatchObject([{ message: 'no key' }]);
+  });
+
   it('does not let a consumer start without its table', async () => {
     await using broker = await Broker.connect('memory:');
     const consumer = broker.consumer(mails, () => {}, {

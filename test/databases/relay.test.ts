@@ -366,4 +366,122 @@ describe('a relay', () => {
     await relay.close();
     await pool.end();
   });
+
+  it('sends what a producer would have sent', async () => {
+    await using vhost = await createVhost();
+    await using broker = await Broker.connect(vhost.url);
+    const got: object[] = [];
+    await broker.consumer(numbers, ({ id, body, headers, correlationId, timestamp }) => {
+      const ageMs = Date.now() - (timestamp?.getTime() ?? 0);
+      got.push({ id, body, headers: { ...headers }, correlationId, isNew: ageMs < 60_000 });
+    }).ready;
+    const body = { key: 'a', n: 1 };
+    const options = {
+      messageId: 'one',
+      correlationId: 'c',
+      priority: 3,
+      ttlMs: 60_000,
+      headers: { text: 'ü', list: [1, true, null], bytes: new Uint8Array([0, 255]), table: { a: 1.5 } },
+    };
+    await broker.producer(numbers).send(body, options);
+    broker.relay(outbox, { db: db.pool, pollMs: 50 });
+    const client = await db.pool.connect();
+    await client.query('begin');
+    await outbox.send(client, numbers, body, options);
+    await client.query('commit');
+    client.release();
+    await expect.poll(() => got, poll).toHaveLength(2);
+    expect(got[1]).toEqual(got[0]);
+    expect(got[0]).toMatchObject({ id: 'one', correlationId: 'c', isNew: true });
+  });
+
+  it('counts a delay from the call of send', async () => {
+    await using vhost = await createVhost();
+    await using broker = await Broker.connect(vhost.url);
+    const got: { n: number; afterMs: number }[] = [];
+    let sentAt = 0;
+    await broker.consumer(numbers, ({ body }) => got.push({ n: body.n, afterMs: performance.now() - sentAt }))
+      .ready;
+    const client = await db.pool.connect();
+    await client.query('begin');
+    sentAt = performance.now();
+    await outbox.send(client, numbers, { key: 'a', n: 1 }, { delayMs: 200 });
+    await outbox.send(client, numbers, { key: 'a', n: 2 }, { deliverAt: new Date(Date.now() + 3_000) });
+    await client.query('commit');
+    client.release();
+    // The relay comes when the first is due already.
+    await expect.poll(() => performance.now() - sentAt).toBeGreaterThan(300);
+    broker.relay(outbox, { db: db.pool, pollMs: 50 });
+    await expect.poll(() => got, poll).toHaveLength(2);
+    expect(got.map(({ n }) => n)).toEqual([1, 2]);
+    expect(got[0]?.afterMs).toBeLessThan(2_900);
+    expect(got[1]?.afterMs).toBeGreaterThan(2_900);
+    expect(got[1]?.afterMs).toBeLessThan(6_000);
+  });
+
+  it('waits for its database to start', async () => {
+    await using proxy = await TcpProxy.listen(db.url);
+    await proxy.refuse(true);
+    await using broker = await Broker.connect('memory:');
+    const pool = new pg.Pool({ connectionString: proxy.via(db.url), max: 2 });
+    const relay = broker.relay(outbox, { db: pool, pollMs: 50 });
+    await expect
+      .poll(() => broker.health().relays)
+      .toMatchObject([{ state: 'starting', error: expect.stringContaining('ECONNREFUSED') }]);
+    await proxy.refuse(false);
+    await relay.ready;
+    expect(broker.health().relays).toMatchObject([{ state: 'running', error: undefined }]);
+    await relay.close();
+    await pool.end();
+  });
+
+  it('is degraded while a row waits for a minute, and while one is stuck', async () => {
+    await using broker = await Broker.connect('memory:');
+    const others = queue('others', z.object({ n: z.number() }));
+    await insert(1, 'others', 'null');
+    await db.query("update leveret_outbox set created_at = clock_timestamp() - interval '61 s'");
+    const relay = broker.relay(outbox, { db: db.pool, pollMs: 50 });
+    await expect
+      .poll(() => broker.health(), poll)
+      .toMatchObject({ status: 'degraded', relays: [{ waiting: 1, stuck: 1 }] });
+    expect(relay.stats.oldestMs).toBeGreaterThan(60_000);
+    expect(await relay.stuck()).toMatchObject([{ error: { code: 'UNKNOWN_CONTRACT' }, attempts: 0 }]);
+    // As in a rolling deploy: the next version of the program knows it.
+    broker.consumer(others, () => {});
+    broker.relay(postgresOutbox([numbers, others]), { db: db.pool, pollMs: 50 });
+    await expect.poll(waiting, poll).toBe(0);
+    await expect.poll(() => broker.health().status, poll).toBe('up');
+    expect(await relay.stuck()).toEqual([]);
+  });
+
+  it('sends a row that was stuck when its queue is there, and lists it no more', async () => {
+    await using vhost = await createVhost();
+    await using broker = await Broker.connect(vhost.url);
+    const late = queue('late', z.object({ n: z.number() }), { declare: false });
+    broker.on('outbox-stuck', () => {});
+    const relay = broker.relay(postgresOutbox([late]), { db: db.pool, pollMs: 50 });
+    await insert(3, 'late', "'k'");
+    await expect.poll(() => relay.stuck(), poll).toMatchObject([{ error: { code: 'UNROUTABLE' } }]);
+    await broker.declare(queue('late', z.object({ n: z.number() })));
+    await expect.poll(() => relay.stats.sent, poll).toBe(3);
+    expect(await relay.stuck()).toEqual([]);
+    await expect.poll(waiting, poll).toBe(0);
+  });
+
+  it('does not let a full queue keep back the others', async () => {
+    await using vhost = await createVhost();
+    await using broker = await Broker.connect(vhost.url);
+    const full = queue('full', z.object({ n: z.number() }), { maxLength: 5, overflow: 'reject-publish' });
+    const relay = broker.relay(postgresOutbox([numbers, full]), { db: db.pool, pollMs: 50, batch: 20 });
+    await insert(200, 'full', "'full'");
+    await insert(200, 'full', 'null');
+    await insert(100, 'numbers', '(n % 5)::text');
+    const got: number[] = [];
+    await broker.consumer(numbers, ({ body }) => got.push(body.n)).ready;
+    await expect.poll(() => new Set(got).size, poll).toBe(100);
+    expect(await waiting()).toBeGreaterThan(300);
+    broker.consumer(full, () => {});
+    await expect.poll(waiting, { timeout: 60_000 }).toBe(0);
+    await relay.close();
+  }, 90_000);
 });

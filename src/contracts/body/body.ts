@@ -43,7 +43,7 @@ export function encodeBody(
     if ('issue' in encoded) throw new ValidationError(target, [encoded.issue]);
     const { content } = encoded;
     if (content.length > maxBodyBytes) {
-      const message = `The body for ${target} is ${content.length} bytes; the limit is ${maxBodyBytes} (the broker's 'maxBodyBytes'). Store large data elsewhere and send a reference`;
+      const message = `The body for ${target} is ${content.length} bytes; the limit is ${maxBodyBytes} ('maxBodyBytes'). Store large data elsewhere and send a reference`;
       throw new MessageTooLargeError(message, content.length, maxBodyBytes);
     }
     return encoded.exact ? content : checkAsDecoded(content);
