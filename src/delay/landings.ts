@@ -111,12 +111,25 @@ export class Landings {
     const { connection } = this.#settings;
     this.serve(target);
     try {
-      const link = await raceAbort(connection.link(), this.#stopping.signal);
-      await declarerOf(link).run((channel) => channel.checkQueue(heldOf(target)));
-      this.#held.add(target.name);
+      let link: Link;
+      do {
+        link = await raceAbort(connection.link(), this.#stopping.signal);
+      } while (!(await this.#isHeld(link, target)));
       await this.#shift?.landings.get(target.name)?.openHeld();
     } catch {
       // Nothing is held, or this user may not look.
+    }
+  }
+
+  /** Looks for what is held. Resolves with false when the connection was lost meanwhile. */
+  async #isHeld(link: Link, target: DelayTarget): Promise<boolean> {
+    try {
+      await declarerOf(link).run((channel) => channel.checkQueue(heldOf(target)));
+      this.#held.add(target.name);
+      return true;
+    } catch (error) {
+      if (link.isOpen) throw error;
+      return false;
     }
   }
 
