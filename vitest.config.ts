@@ -108,7 +108,7 @@ export default defineConfig({
         test: {
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
-          exclude: ['test/faults/cluster.test.ts'],
+          exclude: ['test/faults/cluster*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 240_000,
         },
@@ -117,7 +117,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'cluster',
-          include: ['test/faults/cluster.test.ts'],
+          include: ['test/faults/cluster*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 240_000,
         },

@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Broker, type QueueContract, queue } from 'leveret';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { type PrivateServer, startPrivateCluster } from '../helpers/server/index.js';
 import { TcpProxy } from '../helpers/tcp-proxy.js';
@@ -158,31 +155,6 @@ async function traffic(contract: QueueContract<typeof body>) {
 }
 
 const tasks = () => queue(`tasks-${round}`, body);
-
-describe('the example of a cluster', { timeout: 120_000 }, () => {
-  it('misses no payment while the node of its queue is gone', async () => {
-    const example = fileURLToPath(new URL('../../examples/17-cluster.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--import', 'tsx', example], {
-      env: { ...process.env, RABBITMQ_URLS: urls.join() },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-    const exit = once(child, 'exit');
-    onTestFinished(() => void child.kill('SIGKILL'));
-    await expect.poll(() => output, { timeout: 60_000 }).toContain('stop a node now');
-    const leader = await leaderOf('example.payments');
-    await node(leader).kill();
-    await hide(leader);
-    expect(await exit, output).toEqual([0, null]);
-    expect(output.trim().split('\n').slice(-2)).toEqual([
-      '300 payments are confirmed.',
-      '300 payments are handled, 0 are missing.',
-    ]);
-  });
-});
 
 describe('the leader of a quorum queue that', { timeout: 240_000 }, () => {
   it.for<[string, (n: number) => Promise<void>, (n: number) => Promise<void>]>([
