@@ -44,8 +44,8 @@ export function rootOf(shape: Shape): string | undefined {
     if (can(shape, 'isCompleted') && call(shape, 'isCompleted') === true)
       return 'a knex transaction that is over';
   }
-  if (isPrisma(shape) && can(shape, '$transaction') && !(PRISMA_TRANSACTION in shape))
-    return 'the root object of prisma';
+  // Since Prisma 7 a transaction has `$transaction`, too: for a savepoint.
+  if (isPrisma(shape) && can(shape, '$connect')) return 'the root object of prisma';
   if (isKysely(shape) && shape.isTransaction !== true) return 'the root object of kysely';
   if (isDrizzle(shape) && !can(shape, 'rollback')) return 'the root object of drizzle';
   return typeormRootOf(shape) ?? pgRootOf(shape);
@@ -122,8 +122,6 @@ export function isDrizzle(shape: Shape): boolean {
 export function isTypeormDataSource(shape: Shape): boolean {
   return can(shape, 'createQueryRunner') && can(shape, 'transaction') && isShape(shape.manager);
 }
-
-const PRISMA_TRANSACTION = Symbol.for('prisma.client.transaction.id');
 
 /** `query` would refuse a statement without a result, and `execute` returns no rows. */
 async function runPrisma(shape: Shape, text: string, values: readonly (string | null)[]) {

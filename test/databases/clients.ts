@@ -142,6 +142,7 @@ export const clients: Readonly<Record<string, (url: string) => Promise<Client>>>
       db: { transaction: (work: (tx: object) => Promise<void>) => prisma.$transaction(work) },
       roots: [prisma],
       transaction: (work) => prisma.$transaction(work),
+      savepoint: (tx, work) => (tx as typeof prisma).$transaction(work),
       run: (tx, text) => (tx as typeof prisma).$executeRawUnsafe(text),
       close,
     };

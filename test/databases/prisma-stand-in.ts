@@ -1,18 +1,29 @@
 import pg from 'pg';
 
-/** What code finds of a prisma client that runs raw SQL; prisma itself brings an engine that is downloaded. */
+/** What code finds of a prisma transaction that runs raw SQL; prisma itself brings an engine that is downloaded. */
 interface PrismaLike {
+  /** Begins a savepoint, since Prisma 7. */
+  $transaction<T>(work: (tx: PrismaLike) => Promise<T>): Promise<T>;
   $executeRawUnsafe(text: string, ...values: unknown[]): Promise<number>;
   $queryRawUnsafe(text: string, ...values: unknown[]): Promise<unknown[]>;
 }
 
 interface PrismaRoot extends PrismaLike {
-  $transaction<T>(work: (tx: PrismaLike) => Promise<T>): Promise<T>;
+  $connect(): Promise<void>;
 }
 
 export function prismaStandIn(url: string): { prisma: PrismaRoot; close: () => Promise<void> } {
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   const over = (client: pg.Pool | pg.PoolClient): PrismaLike => ({
+    async $transaction(work) {
+      await client.query('savepoint one');
+      try {
+        return await work(over(client));
+      } catch (error) {
+        await client.query('rollback to savepoint one');
+        throw error;
+      }
+    },
     $executeRawUnsafe: async (text, ...values) => (await client.query(text, values)).rowCount ?? 0,
     $queryRawUnsafe: async (text, ...values) => (await client.query(text, values)).rows,
   });
@@ -30,5 +41,5 @@ export function prismaStandIn(url: string): { prisma: PrismaRoot; close: () => P
       client.release();
     }
   };
-  return { prisma: { ...over(pool), $transaction }, close: () => pool.end() };
+  return { prisma: { ...over(pool), $transaction, $connect: async () => {} }, close: () => pool.end() };
 }
