@@ -292,3 +292,19 @@ function warnOf<E extends BrokerEvent>(warnings: Warnings, event: E, details: Br
 
 const ADVICE = (event: BrokerEvent) =>
   `Further failures are not reported: listen with broker.on('${event}'), or pass a 'logger'`;
+
+/** Tells that a part cannot reach its database for a while, or, without a reason, that it can again. */
+export function tellOfDatabase(
+  events: Events,
+  part: string,
+  database: string,
+  reason: string | undefined,
+): void {
+  if (reason === undefined) events.log('info', { part }, `${part} reaches ${database} again`);
+  else
+    events.warn(
+      'LEVERET_DATABASE',
+      part,
+      `Leveret: ${part} cannot reach ${database}, and keeps trying: ${reason}`,
+    );
+}

@@ -1,10 +1,11 @@
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { HeldVerdict } from '../consumer/settlement/held-verdict.js';
 import type { HandlerGuard } from '../consumer/workers/handler-guard.js';
-import { ClosedError, messageOf, TimeoutError, ValidationError } from '../errors.js';
-import type { Events } from '../events.js';
+import { ClosedError, TimeoutError, ValidationError } from '../errors.js';
+import { type Events, tellOfDatabase } from '../events.js';
 import { type IdempotencyKey, keyOf } from '../inbox/message-key.js';
 import { sleep, systemClock } from '../util/clock.js';
+import { Obstacle } from '../util/obstacle.js';
 import { Claims } from './claims.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
@@ -32,11 +33,15 @@ export class IdempotencyGuard implements HandlerGuard {
   /** How long each delivery waits the next time that its key is busy. */
   readonly #busyMs = new WeakMap<ReceivedMessage['delivery'], number>();
   #duplicates = 0;
-  #obstacle: string | undefined;
+  readonly #obstacle: Obstacle;
   #hasTold = false;
 
   constructor(settings: IdempotencyGuardSettings) {
     this.#settings = settings;
+    const part = `the consumer of the queue '${settings.queue}'`;
+    this.#obstacle = new Obstacle((reason) =>
+      tellOfDatabase(settings.events, part, 'its idempotency store', reason),
+    );
     this.#claims = new Claims(settings.store);
   }
 
@@ -45,7 +50,7 @@ export class IdempotencyGuard implements HandlerGuard {
   }
 
   get obstacle(): string | undefined {
-    return this.#obstacle;
+    return this.#obstacle.reason;
   }
 
   async start(): Promise<void> {}
@@ -86,11 +91,11 @@ export class IdempotencyGuard implements HandlerGuard {
     while (!signal.aborted) {
       try {
         const claim = await this.#claims.claim(key, this.#settings.leaseMs);
-        this.#obstacle = undefined;
+        this.#obstacle.passed();
         if (!signal.aborted) return claim;
         if (typeof claim === 'object') void this.#claims.release(key, claim.token);
       } catch (error) {
-        this.#obstacle = messageOf(error);
+        this.#obstacle.met(error);
         await sleep(systemClock, pauseMs, signal);
         pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs);
       }

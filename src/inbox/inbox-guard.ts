@@ -1,9 +1,10 @@
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { HeldVerdict } from '../consumer/settlement/held-verdict.js';
 import type { HandlerGuard } from '../consumer/workers/handler-guard.js';
-import { ConfigurationError, messageOf, TimeoutError, ValidationError } from '../errors.js';
-import type { Events } from '../events.js';
+import { ConfigurationError, TimeoutError, ValidationError } from '../errors.js';
+import { type Events, tellOfDatabase } from '../events.js';
 import { sleep, systemClock } from '../util/clock.js';
+import { Obstacle } from '../util/obstacle.js';
 import { onAbort } from '../util/on-abort.js';
 import type { InboxEngine, InboxEntry } from './inbox.js';
 import { type IdempotencyKey, keyOf } from './message-key.js';
@@ -31,13 +32,17 @@ export class InboxGuard<Tx> implements HandlerGuard {
   readonly #settings: InboxGuardSettings<Tx>;
   readonly #stopping = new AbortController();
   #duplicates = 0;
-  #obstacle: string | undefined;
+  readonly #obstacle: Obstacle;
   #hasTold = false;
   #stopCleaning: (() => void) | undefined;
   #started: Promise<void> | undefined;
 
   constructor(settings: InboxGuardSettings<Tx>) {
     this.#settings = settings;
+    const part = `the consumer of the queue '${settings.queue}'`;
+    this.#obstacle = new Obstacle((reason) =>
+      tellOfDatabase(settings.events, part, 'the database of its inbox', reason),
+    );
   }
 
   get duplicates(): number {
@@ -45,7 +50,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
   }
 
   get obstacle(): string | undefined {
-    return this.#obstacle;
+    return this.#obstacle.reason;
   }
 
   start(): Promise<void> {
@@ -89,12 +94,12 @@ export class InboxGuard<Tx> implements HandlerGuard {
     for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs)) {
       try {
         await engine.check();
-        this.#obstacle = undefined;
+        this.#obstacle.passed();
         if (!signal.aborted) this.#stopCleaning = engine.keepClean();
         return;
       } catch (error) {
         if (error instanceof ConfigurationError) throw error;
-        this.#obstacle = messageOf(error);
+        this.#obstacle.met(error);
         await sleep(systemClock, pauseMs, signal);
       }
     }
@@ -112,7 +117,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
     while (!signal.aborted) {
       try {
         const result = await this.#run(message, held, entry);
-        this.#obstacle = undefined;
+        this.#obstacle.passed();
         if (result === 'busy') continue;
         if (result === 'duplicate') this.#isDuplicate(message);
         return;
@@ -123,7 +128,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
           throw error;
         }
         if (signal.aborted) return;
-        this.#obstacle = messageOf(error);
+        this.#obstacle.met(error);
         await sleep(systemClock, pauseMs, signal);
         pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs);
       }
@@ -139,7 +144,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
     });
     const work = async (tx: Tx) => {
       held.begin();
-      this.#obstacle = undefined;
+      this.#obstacle.passed();
       await handler(message, tx);
       if (held.verdict) throw new Error('rolled back: the handler gave the message another verdict');
     };

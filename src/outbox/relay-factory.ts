@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.js';
-import type { Events } from '../events.js';
+import { type Events, tellOfDatabase } from '../events.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { Clock } from '../util/clock.js';
 import { BrokerSender } from './broker-sender.js';
@@ -39,16 +39,8 @@ export class RelayFactory {
         const text = `Leveret: the relay of the outbox '${table}' has ended, and its rows are not sent: ${messageOf(error)}`;
         events.warn('LEVERET_RELAY_FAILED', table, `${text}. To handle this, await its 'ready' or 'closed'`);
       },
-      onDatabase: (table, error) => {
-        const what = `the relay of the outbox '${table}'`;
-        if (error === undefined) events.log('info', { table }, `${what} reaches its database again`);
-        else
-          events.warn(
-            'LEVERET_DATABASE',
-            table,
-            `Leveret: ${what} cannot reach its database, and keeps trying: ${messageOf(error)}`,
-          );
-      },
+      onDatabase: (table, reason) =>
+        tellOfDatabase(events, `the relay of the outbox '${table}'`, 'its database', reason),
     });
     registry.addRelay(relay);
     onRelay?.(relay);

@@ -1,6 +1,7 @@
 import { ClosedError, ConfigurationError, messageOf, TimeoutError } from '../errors.js';
 import { checkOptions, expectDuration, expectInteger, expectString } from '../util/checks.js';
 import { type Clock, systemClock, withDeadline } from '../util/clock.js';
+import { Obstacle } from '../util/obstacle.js';
 import { deferred } from '../util/promises.js';
 import { realTimers } from '../util/timers.js';
 import type { Relay, RelayHealth, RelayStats, RelayStatus } from './relay.js';
@@ -20,7 +21,7 @@ export interface RelayHost {
   /** The relay ended with an error, which the program does not ask for. */
   onFailed(table: string, error: Error): void;
   /** The database has been unreachable for a while, or is reachable again. */
-  onDatabase(table: string, error: unknown): void;
+  onDatabase(table: string, reason: string | undefined): void;
 }
 
 /** A sender that belongs to the relay. */
@@ -35,9 +36,6 @@ export interface RelaySender extends MessageSender {
 /** The longest pause between two attempts to reach the database. */
 const MAX_PAUSE_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
-
-/** How long the database must be unreachable before the relay tells of it: a restart takes less. */
-const TELL_AFTER_MS = 5_000;
 
 /** Counters that are older mean that the database does not answer, although no statement has failed. */
 const STALE_MS = 10_000;
@@ -78,7 +76,9 @@ export class TableRelay implements Relay {
   /** Whether the program asks how the relay ends. */
   #isWatched = false;
   #state: RelayStatus = 'starting';
+  /** Why it has failed. */
   #error: string | undefined;
+  readonly #obstacle: Obstacle;
   #sent = 0;
   #counters: StoreStats = { waiting: 0, oldestMs: 0, stuck: 0 };
   #countedAt = Number.NEGATIVE_INFINITY;
@@ -89,6 +89,7 @@ export class TableRelay implements Relay {
     this.#options = options;
     this.#host = host;
     this.#store = options.store;
+    this.#obstacle = new Obstacle((reason) => host.onDatabase(this.#store.table, reason));
     const { engine } = options;
     this.#contracts = [...engine.contracts.keys()];
     this.#rows = new RowSender({
@@ -124,7 +125,7 @@ export class TableRelay implements Relay {
     const isStale = this.#state === 'running' && statsEveryMs > 0 && sinceMs > STALE_MS;
     const error = isStale
       ? `The database has not answered for ${Math.round(sinceMs / 1_000)} s`
-      : this.#error;
+      : (this.#error ?? this.#obstacle.reason);
     return { table, state: isStale ? 'waiting' : this.#state, error, ...this.stats };
   }
 
@@ -226,26 +227,17 @@ export class TableRelay implements Relay {
 
   /** Retries with growing pauses until it succeeds or the relay ends. A permanent error is thrown. */
   async #untilReachable<T>(attempt: () => Promise<T>): Promise<T | 0> {
-    const { table } = this.#store;
-    let failedAt: number | undefined;
-    let isTold = false;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs)) {
       try {
         const result = await attempt();
         if (this.#state === 'waiting') this.#state = 'running';
-        this.#error = undefined;
-        if (isTold) this.#host.onDatabase(table, undefined);
+        this.#obstacle.passed();
         return result;
       } catch (error) {
         if (error instanceof ConfigurationError && this.#state === 'starting') throw error;
         if (this.#ending.signal.aborted) return 0;
         if (this.#state === 'running') this.#state = 'waiting';
-        this.#error = messageOf(error);
-        failedAt ??= realTimers.now();
-        if (!isTold && realTimers.now() - failedAt >= TELL_AFTER_MS) {
-          isTold = true;
-          this.#host.onDatabase(table, error);
-        }
+        this.#obstacle.met(error);
         await this.#wakeup.pauseAnyway(pauseMs);
         if (this.#ending.signal.aborted) return 0;
       }

@@ -149,6 +149,24 @@ describe('an inbox', () => {
     await pool.end();
   });
 
+  it('logs that the database is away for long, and that it is back', async () => {
+    await using proxy = await TcpProxy.listen(db.url);
+    await proxy.refuse(true);
+    const logged: string[] = [];
+    const log = (_details: object, text: string) => logged.push(text);
+    const logger = { debug() {}, info: log, warn: log, error: log };
+    await using broker = await Broker.connect('memory:', { logger });
+    const pool = new pg.Pool({ connectionString: proxy.via(db.url), max: 2 });
+    const consumer = broker.consumer(mails, () => {}, { inbox: postgresInbox(pool) });
+    const about = () => logged.filter((text) => text.includes('database of its inbox'));
+    await expect.poll(about, poll).toEqual([expect.stringMatching(/cannot reach.*ECONNREFUSED/)]);
+    await proxy.refuse(false);
+    await consumer.ready;
+    expect(about()[1]).toContain('reaches the database of its inbox again');
+    await consumer.close();
+    await pool.end();
+  }, 40_000);
+
   it('survives that its connection is ended in the middle of a run', async () => {
     await using broker = await Broker.connect('memory:');
     broker.consumer(

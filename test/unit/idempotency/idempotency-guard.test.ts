@@ -123,4 +123,15 @@ describe('a consumer with an idempotency store', () => {
     await expect.poll(() => broker.advance('5s').then(() => consumer.stats.acked), poll).toBe(1);
     expect(consumer.stats).toMatchObject({ retried: 0, duplicates: 0 });
   });
+
+  it('warns of a store that is away for long', async () => {
+    const codes: unknown[] = [];
+    const listener = (warning: Error & { code?: string }) => codes.push(warning.code);
+    process.on('warning', listener);
+    await using broker = await TestBroker.start();
+    broker.consumer(emails, () => {}, { idempotency: { store: storeWith(() => ({ claim: failing })) } });
+    await broker.producer(emails).send({ to: 'ada' });
+    await expect.poll(() => codes, { timeout: 15_000 }).toEqual(['LEVERET_DATABASE']);
+    process.off('warning', listener);
+  }, 20_000);
 });
