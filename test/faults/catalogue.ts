@@ -422,7 +422,7 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
       id: 'far-away',
       fault: 'The server is 100 ms away',
       promise:
-        '50 bound consumers are set up, and the first sends of 50 producers confirmed, within 2 s, at the start and after a reconnect',
+        '50 bound consumers are set up, and the first sends of 50 producers confirmed, within 2 s, at the start and after a reconnect; so are 50 queues declared, and the first delayed messages for 20 queues sent',
       heldBy: [
         rabbitmq(
           'misuse/far-away',
@@ -431,6 +431,37 @@ export const catalogue: Readonly<Record<string, readonly Row[]>> = {
         rabbitmq(
           'misuse/far-away',
           'the first sends of fifty producers are confirmed within 2 s over a round trip of 100 ms, at the start and after a reconnect',
+        ),
+        rabbitmq('misuse/far-away', 'fifty queues are declared within 2 s over a round trip of 100 ms'),
+        rabbitmq(
+          'misuse/far-away',
+          'the first delayed messages for twenty queues are confirmed within 2 s over a round trip of 100 ms',
+        ),
+      ],
+    },
+    {
+      id: 'slow-copies',
+      fault: 'The delay of one queue is declared slowly, or a copy for it is not confirmed',
+      promise: 'Retries and dead letters of other queues do not wait',
+      heldBy: [
+        [
+          'test/unit/producer/publisher/publisher-delay.test.ts',
+          'wait for the declaration of their own target only, whatever else is sent to it',
+        ],
+        [
+          'test/unit/producer/publisher/publisher-return.test.ts',
+          'wait for one another, and no other message with them, where the messages go to many queues',
+        ],
+      ],
+    },
+    {
+      id: 'closed-with-copy',
+      fault: 'The broker is closed while the copy of a failed message waits for its confirm',
+      promise: '`close` ends at its deadline and says so; the message is delivered again',
+      heldBy: [
+        rabbitmq(
+          'broker/close-unreachable',
+          'while the copy of a failed message waits for its confirm, at the deadline, and without losing the message',
         ),
       ],
     },
