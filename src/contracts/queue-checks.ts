@@ -195,7 +195,8 @@ function checkCombination(where: string, type: QueueType, options: AnyQueueOptio
 
 const ADVICE = "RabbitMQ refuses it: leave it out, or choose another 'type'.";
 
-const OWNED_ARGUMENTS: ReadonlyMap<string, string> = new Map([
+/** The options of a contract that set an argument of the queue. */
+export const OWNED_ARGUMENTS: ReadonlyMap<string, string> = new Map([
   ['x-queue-type', 'type'],
   ['x-message-ttl', 'messageTtlMs'],
   ['x-expires', 'expiresMs'],

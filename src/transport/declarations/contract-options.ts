@@ -1,3 +1,4 @@
+import { OWNED_ARGUMENTS } from '../../contracts/queue-checks.js';
 import type { TopologyStep } from '../../contracts/topology.js';
 import { PASSIVE } from '../public-errors.js';
 import { serverValue } from './server-values.js';
@@ -7,21 +8,13 @@ export type DeclaringStep = Extract<TopologyStep, { readonly kind: 'queue' | 'ex
 
 /** The options of a contract, by what they are in a declaration. */
 const OPTIONS: ReadonlyMap<string, string> = new Map([
+  ...OWNED_ARGUMENTS,
   ['durable', 'durable'],
   ['auto_delete', 'autoDelete'],
   ['exclusive', 'exclusive'],
   ['internal', 'internal'],
   ['type', 'type'],
   ['alternate-exchange', 'alternateExchange'],
-  ['x-queue-type', 'type'],
-  ['x-message-ttl', 'messageTtlMs'],
-  ['x-expires', 'expiresMs'],
-  ['x-max-length', 'maxLength'],
-  ['x-max-length-bytes', 'maxLengthBytes'],
-  ['x-overflow', 'overflow'],
-  ['x-max-priority', 'maxPriority'],
-  ['x-single-active-consumer', 'singleActiveConsumer'],
-  ['x-delivery-limit', 'deliveryLimit'],
   ['x-dead-letter-exchange', 'deadLetter'],
   ['x-dead-letter-routing-key', 'deadLetter'],
   ['x-dead-letter-strategy', 'deadLetter'],
