@@ -110,6 +110,34 @@ suite('queues', {
   },
 });
 
+suite('many contracts', {
+  'are declared together, each after what it names, and fail with the first of them that is refused': async (
+    bench,
+  ) => {
+    const broker = await bench.connect();
+    const events = exchange('events', z.string(), { type: 'fanout' });
+    const classic = { type: 'classic', deadLetter: false } as const;
+    const letters = queue('letters', z.string(), classic);
+    const bound = Array.from({ length: 30 }, (_, at) =>
+      queue(`bound${at}`, z.string(), {
+        type: 'classic',
+        deadLetter: 'letters',
+        bindings: [{ exchange: 'events' }],
+      }),
+    );
+    await broker.declare(events, letters, ...bound);
+    await broker.producer(events).send('a', { mandatory: true });
+    const counts = await Promise.all(bound.map(async (contract) => (await broker.stats(contract)).messages));
+    expect(counts).toEqual(Array(30).fill(1));
+
+    const refused = [3, 7].map((at) => queue(`bound${at}`, z.string(), { ...classic, maxLength: 1 }));
+    await expect(broker.declare(...bound.slice(10), ...refused)).rejects.toMatchObject({
+      code: 'MISMATCH',
+      target: 'bound3',
+    });
+  },
+});
+
 suite('a queue that exists otherwise', {
   'is refused with all that differs, and with what to write in the contract': async (bench) => {
     const broker = await bench.connect();
