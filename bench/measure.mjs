@@ -50,6 +50,35 @@ const workloads = {
   },
   consume: (it) => consumed((handle) => it.consume(handle, prefetch)),
   loop: (it) => consumed((handle) => it.loop(handle, prefetch)),
+  /** The queue is empty once the first ones are handled, and is then filled again. */
+  async refilled(it) {
+    const { handle, reached } = counter();
+    const [warm, first, done] = [warmUp, warmUp + 1, warmUp + count].map(reached);
+    await it.consume(handle, prefetch);
+    await warm;
+    process.send({ event: 'empty' });
+    await first;
+    const start = { at: performance.now(), cpu: process.cpuUsage() };
+    process.send({ event: 'begin' });
+    await done;
+    return since(start);
+  },
+  /** Other processes take from the same queue. It ends when no more comes. */
+  async shared(it) {
+    process.send({ event: 'begin' });
+    const cpu = process.cpuUsage();
+    let [handled, from, to] = [0, 0, 0];
+    await it.consume(() => {
+      to = Date.now();
+      if (handled++ === 0) from = to;
+    }, prefetch);
+    for (let before = -1; before !== handled || handled === 0; ) {
+      before = handled;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    const { user, system } = process.cpuUsage(cpu);
+    return { handled, from, to, ms: to - from, cpuUs: user + system };
+  },
   async latency(it) {
     const send = await it.sender();
     let arrived = () => {};

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { acquireRedis } from '../test/helpers/databases/redis.js';
 import { acquireServer, createVhost } from '../test/helpers/server/index.js';
+import { TcpProxy } from '../test/helpers/tcp-proxy.js';
 import { plotOf } from './plot.js';
 import { columnsOf, type Key, type Measured, middlesOf, type Result, tableOf } from './results.js';
 import { pidOf, serverCpuUs } from './server-cpu.js';
@@ -93,52 +94,83 @@ async function runProgram(
   if (code !== 0) throw new Error(`${file} ended with ${code}: ${JSON.stringify(settings)}`);
 }
 
+/** What measure.mjs has measured. */
+interface Report {
+  readonly ms: number;
+  readonly cpuUs: number;
+  readonly maxRssKiB: number;
+  readonly p50?: number;
+  readonly p99?: number;
+  /** Where several processes share a queue: how many messages this one had, and when. */
+  readonly handled?: number;
+  readonly from?: number;
+  readonly to?: number;
+}
+
 async function measure(workload: Workload, client: ClientName): Promise<Measured> {
+  const { program, type, prefetch, window = 1_000, bodyBytes = 0, processes = 1, bytesPerSecond } = workload;
+  await using proxy = bytesPerSecond === undefined ? undefined : await TcpProxy.listen(vhost.url);
+  proxy?.throttle(bytesPerSecond);
   const queue = `bench-${randomUUID()}`;
-  const url = client === 'bullmq' ? (redis?.url ?? '') : vhost.url;
+  const url = client === 'bullmq' ? (redis?.url ?? '') : (proxy?.via(vhost.url) ?? vhost.url);
   const count = Math.max(1, Math.round(messages * workload.share));
   const warmUp = Math.min(workload.warmUp, Math.round(messages / 5));
   const settings = {
     client,
-    workload: workload.program,
+    workload: program,
     url,
     queue,
-    type: workload.type,
-    prefetch: workload.prefetch,
+    type,
+    prefetch,
     count,
     warmUp,
-    window: workload.window ?? 1_000,
-    bodyBytes: workload.bodyBytes ?? 0,
+    window,
+    bodyBytes,
   };
-  if (workload.program === 'consume' || workload.program === 'loop') {
+  const fill = (toFill: number) => {
     const filler = client === 'bullmq' ? 'bullmq' : 'amqplib';
-    await runProgram('fill.mjs', { ...settings, client: filler, count: count + warmUp });
-  }
-  let before: Promise<number | undefined> | undefined;
-  let result: Record<string, number> | undefined;
+    return runProgram('fill.mjs', { ...settings, client: filler, count: toFill });
+  };
+  if (program === 'consume' || program === 'loop' || program === 'shared') await fill(count + warmUp);
+  if (program === 'refilled') await fill(warmUp);
+
   const pid = client === 'bullmq' ? undefined : rabbitPid;
+  let before: Promise<number | undefined> | undefined;
   let after: Promise<number | undefined> | undefined;
-  await runProgram('measure.mjs', settings, (message, child) => {
-    if (message.event === 'begin') {
-      before = serverCpuUs(pid);
+  let refill: Promise<void> | undefined;
+  const reports: Report[] = [];
+  const listen = (message: Record<string, unknown>, child: ChildProcess) => {
+    if (message.event === 'empty') {
+      refill = fill(count);
+    } else if (message.event === 'begin') {
+      before ??= serverCpuUs(pid);
       void before.then(() => child.send('go'));
     } else {
       after = serverCpuUs(pid);
-      result = message as Record<string, number>;
+      reports.push(message as unknown as Report);
     }
-  });
-  if (!result) throw new Error(`${client} has measured nothing`);
+  };
+  await Promise.all(Array.from({ length: processes }, () => runProgram('measure.mjs', settings, listen)));
+  await refill;
   if (client !== 'bullmq') await vhost.management.deleteQueue(queue).catch(() => {});
-  const { ms = 0, cpuUs = 0, maxRssKiB = 0, p50, p99 } = result;
+  const [report] = reports;
+  if (!report) throw new Error(`${client} has measured nothing`);
+  const total = (of: (it: Report) => number) => reports.reduce((sum, it) => sum + of(it), 0);
+  const busy = reports.filter(({ handled }) => handled !== 0);
+  const ms =
+    processes === 1
+      ? report.ms
+      : Math.max(...busy.map(({ to = 0 }) => to)) - Math.min(...busy.map(({ from = 0 }) => from));
   const [from, to] = [await before, await after];
+  const { p50, p99 } = report;
   return {
     perSecond: (count / ms) * 1_000,
-    cpuUs: cpuUs / count,
+    cpuUs: total(({ cpuUs }) => cpuUs) / count,
     serverCpuUs: from === undefined || to === undefined ? undefined : (to - from) / count,
-    memoryMiB: maxRssKiB / 1_024,
+    memoryMiB: Math.max(...reports.map(({ maxRssKiB }) => maxRssKiB)) / 1_024,
     ...(p50 === undefined ? {} : { p50Ms: p50 }),
     ...(p99 === undefined ? {} : { p99Ms: p99 }),
-    ...(workload.program === 'start' ? { startMs: ms } : {}),
+    ...(program === 'start' ? { startMs: report.ms } : {}),
   };
 }
 

@@ -9,7 +9,8 @@ export type ClientName =
   | 'amqp-connection-manager'
   | 'cloudamqp'
   | 'rascal'
-  | 'bullmq';
+  | 'bullmq'
+  | 'bound';
 
 /** Packages, as the tables name them. */
 export const titles: Readonly<Record<ClientName, string>> = {
@@ -22,6 +23,7 @@ export const titles: Readonly<Record<ClientName, string>> = {
   cloudamqp: '@cloudamqp/amqp-client',
   rascal: 'rascal',
   bullmq: 'BullMQ (Redis)',
+  bound: 'bound: ready frames, no acknowledgements',
 };
 
 export interface Workload {
@@ -29,7 +31,16 @@ export interface Workload {
   readonly name: string;
   readonly title: string;
   /** The function of measure.mjs. */
-  readonly program: 'publish' | 'sendAll' | 'consume' | 'loop' | 'latency' | 'request' | 'start';
+  readonly program:
+    | 'publish'
+    | 'sendAll'
+    | 'consume'
+    | 'refilled'
+    | 'shared'
+    | 'loop'
+    | 'latency'
+    | 'request'
+    | 'start';
   readonly type: 'classic' | 'quorum';
   readonly clients: readonly ClientName[];
   /** How many messages are measured, as a share of what was asked for. */
@@ -40,6 +51,10 @@ export interface Workload {
   /** Undefined: what the client has by default, and 256 where that is no limit at all. */
   readonly prefetch?: number;
   readonly bodyBytes?: number;
+  /** How many processes share the work. */
+  readonly processes?: number;
+  /** The most bytes that a connection passes on in a second, each way. */
+  readonly bytesPerSecond?: number;
 }
 
 const peers: readonly ClientName[] = [
@@ -57,7 +72,7 @@ const throughput = (type: 'classic' | 'quorum'): Workload[] => [
     title: `Confirmed publish, 1 000 in flight, ${type} queue`,
     program: 'publish',
     type,
-    clients: type === 'classic' ? [...all, 'bullmq'] : all,
+    clients: type === 'classic' ? [...all, 'bullmq', 'bound'] : all,
     share: 1,
     warmUp: 20_000,
     window: 1_000,
@@ -67,7 +82,7 @@ const throughput = (type: 'classic' | 'quorum'): Workload[] => [
     title: `Consume, validate, acknowledge: default options, ${type} queue`,
     program: 'consume',
     type,
-    clients: type === 'classic' ? ['leveret', ...peers, 'bullmq'] : ['leveret', ...peers],
+    clients: type === 'classic' ? ['leveret', ...peers, 'bullmq', 'bound'] : ['leveret', ...peers],
     share: 1,
     warmUp: 20_000,
   },
@@ -92,6 +107,42 @@ const throughput = (type: 'classic' | 'quorum'): Workload[] => [
   },
 ];
 
+const bodies = (name: string, bodyBytes: number, share: number): Workload => ({
+  name: `publish-${name}`,
+  title: `Confirmed publish of bodies of ${name}, classic queue`,
+  program: 'publish',
+  type: 'classic',
+  clients: ['leveret', 'amqplib', 'cloudamqp'],
+  share,
+  warmUp: Math.min(20_000, 100_000 * share),
+  window: 500,
+  bodyBytes,
+});
+
+/** What a message costs must not depend on how many there are. */
+const growth = (share: number): Workload[] =>
+  (['publish', 'consume'] as const).map((program) => ({
+    name: `growth-${program}-${share}`,
+    title: `${program === 'publish' ? 'Confirmed publish' : 'Consume'}, ${share} times as many messages, classic queue`,
+    program,
+    type: 'classic',
+    clients: ['leveret'],
+    share,
+    warmUp: 20_000,
+    window: 1_000,
+  }));
+
+const shared = (processes: number): Workload => ({
+  name: `workers-${processes}`,
+  title: `Consume in ${processes} ${processes === 1 ? 'process' : 'processes'} at once, default options, classic queue`,
+  program: 'shared',
+  type: 'classic',
+  clients: ['leveret', 'amqplib', 'cloudamqp'],
+  share: 2,
+  warmUp: 0,
+  processes,
+});
+
 export const workloads: readonly Workload[] = [
   ...throughput('classic'),
   ...throughput('quorum'),
@@ -105,16 +156,31 @@ export const workloads: readonly Workload[] = [
     warmUp: 20_000,
   },
   {
-    name: 'publish-16k',
-    title: 'Confirmed publish of bodies of 16 KiB, classic queue',
+    name: 'refilled',
+    title: 'Consume, validate, acknowledge: default options, a classic queue that is filled meanwhile',
+    program: 'refilled',
+    type: 'classic',
+    clients: ['leveret', 'amqplib', 'cloudamqp'],
+    share: 1,
+    warmUp: 20_000,
+  },
+  bodies('1 KiB', 1_024, 1),
+  bodies('16 KiB', 16 * 1_024, 0.2),
+  bodies('128 KiB', 128 * 1_024, 0.02),
+  {
+    name: 'slow-server',
+    title: 'Confirmed publish of bodies of 16 KiB, 1 000 in flight, to a server that takes 8 MB a second',
     program: 'publish',
     type: 'classic',
     clients: ['leveret', 'amqplib', 'cloudamqp'],
-    share: 0.2,
-    warmUp: 2_000,
-    window: 500,
-    bodyBytes: 16 * 1024,
+    share: 0.02,
+    warmUp: 500,
+    window: 1_000,
+    bodyBytes: 16 * 1_024,
+    bytesPerSecond: 8_000_000,
   },
+  ...[1, 2, 4].map(shared),
+  ...[0.1, 1, 10].flatMap(growth),
   {
     name: 'observed-publish',
     title: 'Confirmed publish, with and without subscribers of the diagnostics channels',
