@@ -24,7 +24,10 @@ interface RetryIf<Body> {
 
 /** How failed messages are retried. */
 export interface RetryOptions<Body = unknown> {
-  /** How many times the handler runs in all before the message goes to the dead-letter queue. 1 to 10 000. @defaultValue 5 */
+  /**
+   * How many times the handler runs in all before the message goes to the dead-letter queue. 1 to 10 000. Runs that end the
+   * process count too once the message was retried; before that, the queue's `deliveryLimit` bounds them. @defaultValue 5
+   */
   readonly attempts?: number | undefined;
   /** The delay before the second attempt, in milliseconds, up to 60 days; rounded up by 63 ms at most. @defaultValue 1000 */
   readonly initialDelayMs?: number | undefined;
@@ -116,7 +119,10 @@ export interface QuorumQueueOptions<C extends CodecName = 'json', Body = unknown
    * letter is confirmed (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering). @defaultValue 'reject-publish'
    */
   readonly overflow?: 'reject-publish' | 'drop-head' | undefined;
-  /** How often a message may be redelivered before the server itself dead-letters it, 0 to 1 000 000. @defaultValue 20 */
+  /**
+   * How often a message may be redelivered, 0 to 1 000 000. The server itself dead-letters it when it comes back once more.
+   * @defaultValue 20
+   */
   readonly deliveryLimit?: number | undefined;
   readonly maxPriority?: never | undefined;
 }

@@ -31,7 +31,8 @@ export interface Message<Body = unknown> {
   readonly id: string | undefined;
   /**
    * Which run of the handler this is: 1 on the first, 2 after a first redelivery. Counts failed runs and redeliveries as far
-   * as the server reports them: RabbitMQ before 4.3 also counts messages that were requeued unseen.
+   * as the server reports them: RabbitMQ before 4.3 also counts messages that were requeued unseen. May exceed `attempts` for a
+   * message that was returned before its first failure.
    */
   readonly attempt: number;
   /** The server has delivered the message before, to this consumer or another. */
