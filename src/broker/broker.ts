@@ -41,7 +41,8 @@ const SLOW_START_MS = 2_000;
 
 /**
  * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never
- * stops acknowledgements. Each opens on first use and then reconnects indefinitely.
+ * stops acknowledgements. Each opens on first use, and reconnects indefinitely once the broker was connected. The first
+ * connection is tried for `startupTimeoutMs`: then the consumers that wait for it close with its error.
  *
  * @example
  * ```ts

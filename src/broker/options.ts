@@ -43,7 +43,8 @@ export interface BrokerOptions {
    */
   readonly heartbeatSeconds?: number | undefined;
   /**
-   * The time limit for the first connection, in milliseconds, 1 or more, or `Infinity`. Later ones are tried indefinitely.
+   * The time limit for the first connection, in milliseconds, 1 or more, or `Infinity`. After it, what waits for the connection
+   * fails: `connect` and sends reject, and consumers close with the error. Later connections are tried indefinitely.
    * @defaultValue 30000
    */
   readonly startupTimeoutMs?: number | undefined;
