@@ -6,7 +6,8 @@ import { until } from './support/until.js';
 
 const url = process.env.RABBITMQ_URL ?? 'memory://examples';
 
-// A classic queue keeps as many priorities apart as it is told. Quorum queues know two kinds from RabbitMQ 4.0 on.
+// A classic queue keeps as many priorities apart as it is told. A quorum queue needs no option: it knows two classes from
+// RabbitMQ 4.0 on, and 32 priorities from 4.3 on.
 const calls = queue('example.calls', z.object({ from: z.string() }), { type: 'classic', maxPriority: 5 });
 
 await using _queues = await freshQueues(url, calls);

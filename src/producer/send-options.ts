@@ -23,7 +23,10 @@ export interface SendOptions {
   readonly correlationId?: string | undefined;
   /** Headers of the message: at most 60 KiB together. */
   readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
-  /** 0 to 255; on a queue with priorities, higher ones are delivered first. */
+  /**
+   * 0 to 255; higher ones are delivered first. A classic queue with `maxPriority` keeps as many apart. Quorum queues need no
+   * option: from RabbitMQ 4.0 on they know two classes (0 to 4, and above), from 4.3 on 32 priorities.
+   */
   readonly priority?: number | undefined;
   /** How long the message may wait in the queue, in milliseconds, 0 to 4 294 967 295; then it is dead-lettered. */
   readonly ttlMs?: number | undefined;

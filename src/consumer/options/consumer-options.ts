@@ -19,9 +19,10 @@ import { checkStreamOptions, expectStreamOffset, type StreamOffset } from './str
 /** The options of `broker.consumer(…)`. */
 export interface ConsumerOptions {
   /**
-   * How many handlers run at once, 1 to 10 000. With 1 the messages are handled in order. A message that was redelivered
-   * three times or more by its quorum queue runs alone: if it ends the process, no other running message is requeued, and
-   * counted, with it.
+   * How many handlers run at once, 1 to 10 000. With 1 the messages are handled in order, except that a retried message comes
+   * back behind the others: see `orderBy`. A message that was redelivered three times or more by its quorum queue runs alone:
+   * if it ends the process, no other running message is requeued, and counted, with it. At most 20 on a queue with
+   * `singleActiveConsumer`.
    * @defaultValue 1
    */
   readonly concurrency?: number | undefined;
@@ -34,13 +35,14 @@ export interface ConsumerOptions {
    * show more than one for a quick consumer. When a handler becomes so slow that more than two seconds of work are waiting,
    * the waiting messages are requeued. For an exclusive consumer and for a stream, `'auto'` is 50, or twice the concurrency
    * if that is more; on a queue with `singleActiveConsumer` it is 20, which is also the maximum there.
-   * `consumer.stats.prefetch` is the current value. @defaultValue 'auto'
+   * `consumer.stats.prefetch` is the current value. Set a number for jobs of more than ten minutes and for priorities (as many
+   * as `concurrency`), and for `orderBy` when one key may fill the prefetch (more). @defaultValue 'auto'
    */
   readonly prefetch?: number | 'auto' | undefined;
   /**
    * A handler counts as failed after this many milliseconds, 1 or more: its signal aborts, and the retry policy decides. The
    * server's own limit is 30 minutes. From RabbitMQ 4.3 on, the consumer of a quorum queue asks the server for as much as it
-   * needs; for older servers and other queues, raise the server's limit too. `Infinity` leaves it to the server.
+   * needs, and other queues have no limit; for older servers, raise the server's limit too. `Infinity` leaves it to the server.
    * @defaultValue 1200000 (20 minutes)
    */
   readonly handlerTimeoutMs?: number | undefined;
