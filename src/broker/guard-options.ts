@@ -22,7 +22,7 @@ export interface InboxConsumerOptions<S extends Schema, Tx>
    * The queue has to outlive the consumer. Cannot be combined with `idempotency`.
    */
   readonly inbox: Inbox<Tx>;
-  /** The id that identifies a message: 1 to 1 000 bytes of UTF-8. @defaultValue the message's own id */
+  /** The id that identifies a message: 1 to 1 000 bytes of UTF-8, without U+0000. @defaultValue the message's own id */
   readonly idempotencyKey?: ((message: Message<OutputOf<S>>) => string) | undefined;
   readonly idempotency?: never;
   readonly noAck?: false | undefined;
@@ -39,7 +39,7 @@ export interface IdempotentConsumerOptions<S extends Schema>
    * The queue has to outlive the consumer. Cannot be combined with `inbox`.
    */
   readonly idempotency: IdempotencyOptions;
-  /** The id that identifies a message: 1 to 1 000 bytes of UTF-8. @defaultValue the message's own id */
+  /** The id that identifies a message: 1 to 1 000 bytes of UTF-8, without U+0000. @defaultValue the message's own id */
   readonly idempotencyKey?: ((message: Message<OutputOf<S>>) => string) | undefined;
   readonly inbox?: never;
   readonly noAck?: false | undefined;
