@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { catalogue, type Row, type TestReference } from './catalogue.js';
 import type { Report } from './harness/report.js';
-import { rules } from './harness/rules.js';
+import { RECOVERY_LIMIT_MS, rules } from './harness/rules.js';
 
 interface TestResult {
   readonly file: string;
@@ -57,7 +57,7 @@ export function render(results: Results, soaks: readonly Report[]): string {
   const lines = [
     '# Reliability',
     '',
-    'Faults, what Leveret promises for each, and what a run has measured, on each version of RabbitMQ. Generated from the results',
+    `Faults, what Leveret promises for each, and what a run has measured, on RabbitMQ ${versions.join(' and ')}. Generated from the results`,
     'of `npm run test:faults` and `npm run soak` by `test/faults/document.ts`; the tests that hold each row are named in',
     '`test/faults/catalogue.ts`. The figures are from one machine that was also doing other work.',
     '',
@@ -74,7 +74,7 @@ export function render(results: Results, soaks: readonly Report[]): string {
   lines.push(
     '## Rules of a soak',
     '',
-    'Producers and consumers are processes of their own; a proxy between them and the server reads what passes.',
+    `Producers and consumers are processes of their own; a proxy between them and the server reads what passes. "Soon" is within ${RECOVERY_LIMIT_MS / 1_000} s.`,
     '',
   );
   lines.push(...Object.keys(rules).map((rule) => `- ${rule}`), '');

@@ -11,7 +11,7 @@ const SLACK_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 25_000;
 const ASK_TIMEOUT_MS = 30_000;
 /** Promised is one second. */
-const RECOVERY_LIMIT_MS = 5_000;
+export const RECOVERY_LIMIT_MS = 5_000;
 const MAX_HEAP_BYTES = 150 * 1024 * 1024;
 const MAX_RSS_BYTES = 500 * 1024 * 1024;
 const MAX_GROWTH_BYTES = 25 * 1024 * 1024;
