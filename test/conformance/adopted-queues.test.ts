@@ -51,6 +51,23 @@ for (const type of ['quorum', 'classic'] as const) {
   }
 }
 
+suite('a classic queue of another program, whose contract does not name the type', {
+  'is consumed, and its messages run as often as the contract says': async (bench) => {
+    const broker = await bench.connect();
+    await broker.declare(queue('invoices', Invoice, { type: 'classic', deadLetter: false, retry: false }));
+    const adopted = queue('invoices', Invoice, { declare: 'passive', retry });
+    const attempts: number[] = [];
+    const consumer = broker.consumer(adopted, ({ attempt }) => {
+      attempts.push(attempt);
+      throw new Error('out of paper');
+    });
+    await consumer.ready;
+    await broker.producer(adopted).send({ number: 17 });
+    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
+    expect(attempts).toEqual([1, 2]);
+  },
+});
+
 suite('a message that is out of attempts, whose dead-letter queue is gone', {
   'is kept and never handled again, which is told, and placed as soon as there is a queue': async (bench) => {
     const broker = await bench.connect();

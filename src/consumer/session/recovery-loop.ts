@@ -6,7 +6,7 @@ import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import { declarerOf } from '../../transport/declarations/declarer.js';
 import { classify } from '../../transport/failures.js';
-import type { Delivery, Link } from '../../transport/port.js';
+import { type Delivery, type Link, TransportError } from '../../transport/port.js';
 import { toTopologyError } from '../../transport/public-errors.js';
 import { type Clock, raceAbort, sleep } from '../../util/clock.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
@@ -44,6 +44,8 @@ export class RecoveryLoop {
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
   #wasOpen: boolean;
+  /** Whether the server is asked for time. The queue of another program can be of another type than the contract says. */
+  #asksForTime = true;
 
   /** @param wasOpen - the queue existed before, so a missing one is not a mistake of the program */
   constructor(settings: RecoveryLoopSettings, wasOpen: boolean) {
@@ -68,6 +70,10 @@ export class RecoveryLoop {
         await sleep(this.#settings.clock, delayMs, signal);
       } catch (cause) {
         if (signal.aborted) return;
+        if (this.#asksForTime && isAbout(CONSUMER_TIMEOUT, cause)) {
+          this.#asksForTime = false;
+          continue;
+        }
         const error = this.#refusal(cause);
         if (error) {
           this.#settings.onFailed(error);
@@ -101,7 +107,11 @@ export class RecoveryLoop {
         consume: {
           noAck,
           exclusive,
-          arguments: argumentsOf(contract, priority, options.handlerTimeoutMs),
+          arguments: argumentsOf(
+            contract,
+            priority,
+            this.#asksForTime ? options.handlerTimeoutMs : undefined,
+          ),
           isReplicated: contract.type === 'quorum' && !isSingleActive(contract),
         },
         declare: async (openChannel) => {
@@ -174,11 +184,12 @@ export class RecoveryLoop {
 function argumentsOf(
   { type, declare, arguments: args }: QueueContract,
   priority: number | undefined,
-  handlerTimeoutMs: number,
+  handlerTimeoutMs: number | undefined,
 ): Record<string, unknown> {
   return {
     ...(type === 'classic' && declare === true && { 'x-cancel-on-ha-failover': true }),
     ...(type === 'quorum' &&
+      handlerTimeoutMs !== undefined &&
       args[CONSUMER_TIMEOUT] === undefined && {
         [CONSUMER_TIMEOUT]: Math.min(MAX_CONSUMER_TIMEOUT_MS, 2 * handlerTimeoutMs + MAX_HOLD_MS + SLACK_MS),
       }),
@@ -197,3 +208,10 @@ const MAX_CONSUMER_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Beside the run of the message itself, that of the one before it, in whose time it waits in the prefetch buffer, and a rest. */
 const SLACK_MS = 10 * 60_000;
+
+/** Whether the server refuses a consumer for this argument. */
+function isAbout(argument: string, cause: unknown): boolean {
+  return (
+    cause instanceof TransportError && cause.replyCode === 406 && cause.message.includes(`'${argument}'`)
+  );
+}

@@ -74,6 +74,14 @@ export class ChannelConsumers {
     const queue = this.#server.queue(name, this.#link);
     const { noAck, exclusive, arguments: args } = options;
     if (queue instanceof MemoryStream) queue.checkConsumer({ noAck, arguments: args }, this.prefetch);
+    const type = queue instanceof MemoryStream ? 'stream' : queue.type;
+    const { refusesConsumerTimeout } = this.#server.behaviour;
+    if (args['x-consumer-timeout'] !== undefined && refusesConsumerTimeout && type !== 'quorum') {
+      throw new ServerRefusalError(
+        406,
+        `invalid arg 'x-consumer-timeout' for queue '${name}' in vhost '/' of queue type rabbit_${type}_queue`,
+      );
+    }
     const priority = args['x-priority'] ?? 0;
     if (!Number.isInteger(priority)) {
       const wrong = `"expected integer, got ${amqpType(priority)}"`;

@@ -29,6 +29,8 @@ export interface Behaviour {
   readonly returnsReplies: boolean;
   /** The active consumer of a quorum queue gives way to one of a higher priority. */
   readonly activeConsumerYields: boolean;
+  /** Consumers of classic queues and streams are refused a consumer timeout; before, the argument means nothing. */
+  readonly refusesConsumerTimeout: boolean;
   /** How many `#` a binding key of a topic exchange may have. */
   readonly maxHashes: number;
 }
@@ -48,6 +50,7 @@ const V40: Behaviour = {
   unknownTypeIsSoft: true,
   returnsReplies: true,
   activeConsumerYields: true,
+  refusesConsumerTimeout: false,
   maxHashes: Number.POSITIVE_INFINITY,
 };
 
@@ -80,6 +83,7 @@ export const BEHAVIOURS: Readonly<Record<ServerVersion, Behaviour>> = {
     quorumPriorities: 'strict',
     countsPropertyBytes: true,
     returnsReplies: false,
+    refusesConsumerTimeout: true,
     maxHashes: 2,
   },
 };

@@ -91,6 +91,17 @@ describe('a subscription', () => {
     expect(log).toEqual(['opened']);
   });
 
+  it('asks for no time where the server refuses that: the queue is of another type than it seemed', async () => {
+    const link = connection.open();
+    const text = "PRECONDITION_FAILED - invalid arg 'x-consumer-timeout' for queue 'emails' in vhost '/'";
+    refuse(link, 'consume', new TransportError(text, { replyCode: 406 }), 1);
+    subscribe();
+    await clock.pass(1_000);
+
+    expect(log).toEqual(['opened']);
+    expect(link.channel.consumeOptions).toMatchObject({ arguments: { 'x-priority': 3 } });
+  });
+
   it('does not consume while it is paused', async () => {
     paused = true;
     const link = connection.open();
