@@ -183,8 +183,10 @@ describe('leveret dead', { timeout: 120_000 }, () => {
     expect(JSON.parse(raw.stdout)).toMatchObject({ bodyBase64: Buffer.from('not JSON').toString('base64') });
     expect((await leveret(['dead', 'show', 'emails', 'none'], { env })).code).toBe(1);
 
-    const one = await leveret(['dead', 'replay', 'emails', '--id', 'second', '--yes', '--json'], { env });
-    expect(JSON.parse(one.stdout)).toEqual({ replayed: 1, invalid: 0, skipped: 2 });
+    const byId = ['dead', 'replay', 'emails', '--id', 'second', '--contracts', contracts, '--yes', '--json'];
+    const one = await leveret(byId, { env });
+    // Another one does not fit, which was not asked for.
+    expect(one).toMatchObject({ code: 0, stdout: '{"replayed":1,"invalid":1,"skipped":1}\n' });
     const checked = await leveret(['dead', 'replay', 'emails', '--contracts', contracts, '--yes', '--json'], {
       env,
     });

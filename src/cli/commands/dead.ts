@@ -88,29 +88,32 @@ export async function replay(invocation: Invocation): Promise<ExitCode> {
     const what = `up to ${counted(most, 'dead letter')}`;
     if (total > 0)
       await terminal.confirm(`Put ${what} back into '${printable(contract.name)}'?`, yes, signal);
+    const found = new Set<string>();
+    const isAskedFor = ({ id = '' }: DeadLetterEntry) => ids.has(id) && found.add(id).size > 0;
     const result = await letters.replay({
       signal,
       ...(limit === undefined ? {} : { limit }),
       ...(ratePerSecond === undefined ? {} : { ratePerSecond }),
-      ...(ids.size === 0 ? {} : { filter: (letter: DeadLetterEntry) => ids.has(letter.id ?? '') }),
+      ...(ids.size === 0 ? {} : { filter: isAskedFor }),
       onProgress: ({ done, total: all }) => terminal.progress('replaying', done, all),
     });
     const { replayed, invalid, skipped } = result;
+    // What does not fit is of no interest once everything that was asked for is found.
+    const isIncomplete = ids.size > 0 ? found.size < ids.size : invalid > 0;
     if (json) await terminal.print(toJson({ replayed, invalid, skipped }));
     else {
       const { good, warning } = terminal.palette;
       await terminal.print(
         `${good('Put back')} ${counted(replayed, 'message')} into '${printable(contract.name)}'.`,
       );
-      if (invalid > 0) {
+      if (invalid > 0 && isIncomplete) {
         await terminal.print(
           warning(`${counted(invalid, 'letter')} stayed: the body does not fit today's schema.`),
         );
       }
       if (skipped > 0) await terminal.print(`${counted(skipped, 'letter')} stayed: not asked for.`);
     }
-    const isMissing = ids.size > 0 && replayed === 0;
-    return invalid > 0 || isMissing ? EXIT.no : EXIT.done;
+    return isIncomplete ? EXIT.no : EXIT.done;
   });
 }
 
