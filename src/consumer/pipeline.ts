@@ -190,7 +190,7 @@ export class MessagePipeline {
 
   /** The deliveries of the session are stale. */
   sessionLost(session: Session, reason: Error): void {
-    this.#buffer.dropSession(session);
+    this.#settlement.lostUnseen(this.#buffer.dropSession(session));
     this.#settlement.sessionLost(session);
     this.#held?.sessionLost(session);
     this.#parked?.sessionLost(session);

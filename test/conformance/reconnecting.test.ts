@@ -74,6 +74,40 @@ suite('a connection that is lost', {
     expect(await broker.stats(jobs)).toMatchObject({ messages: 0 });
   },
 
+  'takes no last attempt from a message that no handler has seen': async (bench) => {
+    await using way = await bench.target.breakable();
+    const broker = await bench.connect({ reconnect }, way.url);
+    const events = recordEvents(broker);
+    const held = gate();
+    const runs: number[] = [];
+    const twice = queue('twice', z.object({ n: z.number() }), {
+      retry: { attempts: 2, initialDelayMs: 500, jitter: false },
+    });
+    const handler = async ({ body: { n } }: { body: { n: number } }) => {
+      runs.push(n);
+      if (n === 0) await held.opened;
+      else if (runs.filter((it) => it === n).length === 1) throw new Error('try again');
+    };
+    const consumer = broker.consumer(twice, handler, { prefetch: 10 });
+    const producer = broker.producer(twice);
+    for (const n of [1, 2, 3]) await producer.send({ n });
+    await expect.poll(() => runs.length).toBe(3);
+    await producer.send({ n: 0 });
+    // The copies for the last attempt wait behind a handler that runs.
+    await expect
+      .poll(() => ({ runs, waiting: consumer.stats.waiting }))
+      .toEqual({
+        runs: [1, 2, 3, 0],
+        waiting: 3,
+      });
+    way.cut();
+    await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
+    held.open();
+
+    await expect.poll(() => runs.filter((n) => n > 0).length + consumer.stats.deadLettered).toBe(6);
+    expect(runs.filter((n) => n > 0).toSorted()).toEqual([1, 1, 2, 2, 3, 3]);
+  },
+
   'is not seen inside a loop': async (bench) => {
     await using way = await bench.target.breakable();
     const broker = await bench.connect({ reconnect }, way.url);

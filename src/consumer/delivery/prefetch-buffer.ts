@@ -38,9 +38,11 @@ export class PrefetchBuffer {
     return this.#isHeld ? undefined : this.#messages.shift();
   }
 
-  /** Discards the messages of a session that is lost: the server redelivers them. */
-  dropSession(session: Session): void {
-    this.#messages = new Fifo([...this.#messages].filter((message) => message.session !== session));
+  /** Discards the messages of a session that is lost, and returns them: the server redelivers them. */
+  dropSession(session: Session): readonly ReceivedMessage[] {
+    const all = [...this.#messages];
+    this.#messages = new Fifo(all.filter((message) => message.session !== session));
+    return all.filter((message) => message.session === session);
   }
 
   /** Requeues every message except this many of the oldest. */

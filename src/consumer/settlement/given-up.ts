@@ -65,7 +65,8 @@ export class GivenUpMessages {
   }
 }
 
-function keyOf({ id, delivery, timestamp }: ReceivedMessage): string {
+/** Tells messages apart across their redeliveries. */
+export function keyOf({ id, delivery, timestamp }: ReceivedMessage): string {
   const print = createHash('sha256').update(delivery.content).digest('base64');
   return `${print}:${timestamp?.getTime() ?? ''}:${id ?? ''}`;
 }

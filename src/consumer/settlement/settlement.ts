@@ -1,5 +1,6 @@
 import type { QueueContract } from '../../contracts/types.js';
 import type { ConsumerTracer } from '../../diagnostics/consume.js';
+import { messageOf } from '../../errors.js';
 import type { Events } from '../../events.js';
 import { isPastLastAttempt } from '../../messages/attempt.js';
 import type { Republisher } from '../../producer/republisher.js';
@@ -9,6 +10,7 @@ import type { ReceivedMessage, Settler } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 import { DeadLetterPlacement } from './dead-letter-placement.js';
 import type { Outcome, OutcomeListener } from './outcome.js';
+import { UnseenMessages } from './unseen-messages.js';
 import type { Verdict } from './verdict.js';
 import { planOf, type TracedPlan, tracedVerdict, type VerdictPlan } from './verdict-plan.js';
 import { VerdictsInProgress } from './verdicts-in-progress.js';
@@ -56,6 +58,7 @@ export class Settlement implements Settler {
   readonly #settings: SettlementSettings;
   readonly #inProgress: VerdictsInProgress;
   readonly #deadLetters: DeadLetterPlacement;
+  readonly #unseen = new UnseenMessages();
 
   constructor(settings: SettlementSettings) {
     this.#settings = settings;
@@ -83,10 +86,17 @@ export class Settlement implements Settler {
     return known !== undefined && message.settle({ kind: 'dead-letter', error: known.error });
   }
 
+  /** Messages were lost with their channel before a handler saw them: they have not had the attempt that they were delivered for. */
+  lostUnseen(messages: readonly ReceivedMessage[]): void {
+    const { attempts } = this.#settings.contract.retry;
+    for (const message of messages) if (message.attempt >= attempts) this.#unseen.add(message);
+  }
+
   /** Gives up a message that came back after its last attempt, from this process or another one. Returns false for any other. */
   settleOutOfAttempts(message: ReceivedMessage): boolean {
     const { name, type, retry } = this.#settings.contract;
     if (!isPastLastAttempt(message.delivery, name, type, retry.attempts)) return false;
+    if (this.#unseen.take(message)) return false;
     const error = new Error(`The message came back after the last of its ${retry.attempts} attempts`);
     return message.settle({ kind: 'dead-letter', error });
   }
@@ -225,7 +235,23 @@ export class Settlement implements Settler {
     const { contract, republisher } = this.#settings;
     // Not remembered as done: the copy has the same id and body, and would be taken for a redelivery of the original.
     const then = () => void this.#acknowledge(message, false);
-    this.#whenPublished(message, republisher.retry(message, contract, dueAt), then, dueAt);
+    const published = republisher.retry(message, contract, dueAt);
+    if (dueAt === undefined) this.#whenPublished(message, published, then);
+    else this.#inProgress.published(published, then, (error) => this.#restInstead(message, error, dueAt));
+  }
+
+  /**
+   * A copy cannot be delayed on the server, perhaps because this user may not use the delays: the message rests here, and its
+   * copy is not delayed. Requeued, it would lose the count of its attempts on a queue that does not count itself.
+   */
+  #restInstead(message: ReceivedMessage, error: unknown, dueAt: number): void {
+    const { contract, clock, events } = this.#settings;
+    if (message.session.isLive) {
+      const text = `Leveret: a retry of the queue '${contract.name}' cannot be delayed on the server, and waits in this process`;
+      events.warn('LEVERET_RETRY_DELAY', contract.name, `${text}: ${messageOf(error)}`);
+    }
+    const restMs = Math.max(SETBACK_MS, dueAt - clock.now());
+    this.#inProgress.rest(message, restMs, () => this.#publishRetry(message, undefined));
   }
 
   #deadLetter(message: ReceivedMessage, error: unknown): void {
@@ -277,17 +303,11 @@ export class Settlement implements Settler {
     else then();
   }
 
-  /** A message that cannot be published is requeued when its time comes, and not at once. */
-  #whenPublished(
-    message: ReceivedMessage,
-    published: Promise<void>,
-    then: () => void,
-    dueAt = Number.NEGATIVE_INFINITY,
-  ): void {
+  /** A message whose copy cannot be published is requeued after a pause, and not at once. */
+  #whenPublished(message: ReceivedMessage, published: Promise<void>, then: () => void): void {
     this.#inProgress.published(published, then, (error) => {
       message.verdictTrace?.fail(error);
-      const restMs = Math.max(SETBACK_MS, dueAt - this.#settings.clock.now());
-      this.#inProgress.rest(message, restMs, () => this.#giveBack(message));
+      this.#inProgress.rest(message, SETBACK_MS, () => this.#giveBack(message));
     });
   }
 

@@ -195,10 +195,29 @@ describe('a message that failed', () => {
     ['its delay is over, when that is longer than a second', 5_000, 5_000],
     ['a second, when its delay is shorter: it must not spin', 100, 1_000],
     ['20 minutes, when its delay is longer than a server waits', 10 * 3_600_000, 20 * 60_000],
-  ])('goes back after %s, when its copy could not be published', async (_, delayMs, restMs) => {
-    message(settlementOf()).retry({ delayMs });
+  ])(
+    'rests in the process for %s, and is then copied, when the server cannot delay it',
+    async (_, delayMs, restMs) => {
+      message(settlementOf()).retry({ delayMs });
+      copies[0]?.done.reject(new Error('not allowed'));
+      await clock.pass(restMs - 1);
+      const before = copies.length;
+      await clock.pass(1);
+      copies[1]?.done.resolve();
+      await turn();
+
+      expect({ before, dueAt: copies[1]?.dueAt, log: session.log }).toEqual({
+        before: 1,
+        dueAt: undefined,
+        log: ['ack 1'],
+      });
+    },
+  );
+
+  it('goes back after a second when no copy can be published', async () => {
+    message(settlementOf()).retry({ delayMs: 0 });
     copies[0]?.done.reject(new Error('no connection'));
-    await clock.pass(restMs - 1);
+    await clock.pass(999);
     const before = [...session.log];
     await clock.pass(1);
 
