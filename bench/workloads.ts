@@ -23,7 +23,7 @@ export const titles: Readonly<Record<ClientName, string>> = {
   cloudamqp: '@cloudamqp/amqp-client',
   rascal: 'rascal',
   bullmq: 'BullMQ (Redis)',
-  bound: 'bound: ready frames, no acknowledgements',
+  bound: 'bound: ready frames',
 };
 
 export interface Workload {
