@@ -1,6 +1,6 @@
 import type { QueueContract } from '../../contracts/types.js';
 import type { ConsumerTracer } from '../../diagnostics/consume.js';
-import { messageOf } from '../../errors.js';
+import { TopologyError } from '../../errors.js';
 import type { Events } from '../../events.js';
 import { isPastLastAttempt } from '../../messages/attempt.js';
 import type { Republisher } from '../../producer/republisher.js';
@@ -236,21 +236,17 @@ export class Settlement implements Settler {
     // Not remembered as done: the copy has the same id and body, and would be taken for a redelivery of the original.
     const then = () => void this.#acknowledge(message, false);
     const published = republisher.retry(message, contract, dueAt);
-    if (dueAt === undefined) this.#whenPublished(message, published, then);
-    else this.#inProgress.published(published, then, (error) => this.#restInstead(message, error, dueAt));
+    this.#whenPublished(message, published, then, dueAt);
   }
 
   /**
-   * A copy cannot be delayed on the server, perhaps because this user may not use the delays: the message rests here, and its
+   * Tells that the server refuses to delay the copy, mostly because this user may not use the delays. The message rests here, and its
    * copy is not delayed. Requeued, it would lose the count of its attempts on a queue that does not count itself.
    */
-  #restInstead(message: ReceivedMessage, error: unknown, dueAt: number): void {
-    const { contract, clock, events } = this.#settings;
-    if (message.session.isLive) {
-      const text = `Leveret: a retry of the queue '${contract.name}' cannot be delayed on the server, and waits in this process`;
-      events.warn('LEVERET_RETRY_DELAY', contract.name, `${text}: ${messageOf(error)}`);
-    }
-    const restMs = Math.max(SETBACK_MS, dueAt - clock.now());
+  #delayRefused(message: ReceivedMessage, error: TopologyError, restMs: number): void {
+    const { contract, events } = this.#settings;
+    const text = `Leveret: a retry of the queue '${contract.name}' cannot be delayed on the server, and waits in this process`;
+    events.warn('LEVERET_RETRY_DELAY', contract.name, `${text}: ${error.message}`);
     this.#inProgress.rest(message, restMs, () => this.#publishRetry(message, undefined));
   }
 
@@ -303,11 +299,21 @@ export class Settlement implements Settler {
     else then();
   }
 
-  /** A message whose copy cannot be published is requeued after a pause, and not at once. */
-  #whenPublished(message: ReceivedMessage, published: Promise<void>, then: () => void): void {
+  /** A message whose copy cannot be published is requeued when its time comes, and not at once. */
+  #whenPublished(
+    message: ReceivedMessage,
+    published: Promise<void>,
+    then: () => void,
+    dueAt = Number.NEGATIVE_INFINITY,
+  ): void {
     this.#inProgress.published(published, then, (error) => {
+      const restMs = Math.max(SETBACK_MS, dueAt - this.#settings.clock.now());
+      if (error instanceof TopologyError && Number.isFinite(dueAt)) {
+        this.#delayRefused(message, error, restMs);
+        return;
+      }
       message.verdictTrace?.fail(error);
-      this.#inProgress.rest(message, SETBACK_MS, () => this.#giveBack(message));
+      this.#inProgress.rest(message, restMs, () => this.#giveBack(message));
     });
   }
 

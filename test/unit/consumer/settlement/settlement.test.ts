@@ -5,6 +5,7 @@ import type { ReceivedMessage } from '../../../../src/consumer/delivery/message.
 import { DeadLetter } from '../../../../src/consumer/settlement/retry-decision.js';
 import { Settlement } from '../../../../src/consumer/settlement/settlement.js';
 import { queue } from '../../../../src/contracts/queue.js';
+import { TopologyError } from '../../../../src/errors.js';
 import { type BrokerEvents, Events, silentLogger } from '../../../../src/events.js';
 import type { Republisher } from '../../../../src/producer/republisher.js';
 import { type Deferred, deferred } from '../../../../src/util/promises.js';
@@ -191,37 +192,36 @@ describe('a message that failed', () => {
     expect(memory.recognises({ ...one.delivery, redelivered: true })).toBe(false);
   });
 
-  it.each([
+  const rests: [string, number, number][] = [
     ['its delay is over, when that is longer than a second', 5_000, 5_000],
     ['a second, when its delay is shorter: it must not spin', 100, 1_000],
     ['20 minutes, when its delay is longer than a server waits', 10 * 3_600_000, 20 * 60_000],
-  ])(
-    'rests in the process for %s, and is then copied, when the server cannot delay it',
-    async (_, delayMs, restMs) => {
-      message(settlementOf()).retry({ delayMs });
-      copies[0]?.done.reject(new Error('not allowed'));
-      await clock.pass(restMs - 1);
-      const before = copies.length;
-      await clock.pass(1);
-      copies[1]?.done.resolve();
-      await turn();
+  ];
 
-      expect({ before, dueAt: copies[1]?.dueAt, log: session.log }).toEqual({
-        before: 1,
-        dueAt: undefined,
-        log: ['ack 1'],
-      });
-    },
-  );
-
-  it('goes back after a second when no copy can be published', async () => {
-    message(settlementOf()).retry({ delayMs: 0 });
+  it.each(rests)('goes back after %s, when its copy could not be published', async (_, delayMs, restMs) => {
+    message(settlementOf()).retry({ delayMs });
     copies[0]?.done.reject(new Error('no connection'));
-    await clock.pass(999);
+    await clock.pass(restMs - 1);
     const before = [...session.log];
     await clock.pass(1);
 
     expect({ before, log: session.log }).toEqual({ before: [], log: ['failed 1'] });
+  });
+
+  it.each(rests)('is copied after %s, when the server refuses to delay it', async (_, delayMs, restMs) => {
+    message(settlementOf()).retry({ delayMs });
+    copies[0]?.done.reject(new TopologyError('ACCESS_REFUSED', 'leveret.delay', 'not allowed'));
+    await clock.pass(restMs - 1);
+    const before = copies.length;
+    await clock.pass(1);
+    copies[1]?.done.resolve();
+    await turn();
+
+    expect({ before, dueAt: copies[1]?.dueAt, log: session.log }).toEqual({
+      before: 1,
+      dueAt: undefined,
+      log: ['ack 1'],
+    });
   });
 
   it('rests in the process, and is then copied, in a queue that belongs to one connection', async () => {
