@@ -1,8 +1,8 @@
 // amqplib made to keep what Leveret promises of a send: validated, mandatory, with an id and a timestamp, settled in time, counted
 // as lost when it comes back. Its consumer is that of bare amqplib.
 import { randomUUID } from 'node:crypto';
-import { connect } from 'amqplib';
 import { open as openBare } from './amqplib.mjs';
+import { connectionsTo } from './amqplib-connections.mjs';
 import { argumentsOf, Order } from './common.mjs';
 
 const TIMEOUT_MS = 30_000;
@@ -10,13 +10,11 @@ const TIMEOUT_MS = 30_000;
 export async function open(options) {
   const { url, queue, type } = options;
   const bare = await openBare(options);
-  const connections = [];
+  const connections = connectionsTo(url);
   return {
     ...bare,
     async sender() {
-      const connection = await connect(url, { noDelay: true });
-      connections.push(connection);
-      const channel = await connection.createConfirmChannel();
+      const channel = await (await connections.open()).createConfirmChannel();
       await channel.assertQueue(queue, { durable: true, arguments: argumentsOf(type) });
       const returned = new Set();
       channel.on('return', ({ properties }) => returned.add(properties.messageId));
@@ -40,6 +38,6 @@ export async function open(options) {
           });
         });
     },
-    close: () => Promise.all([bare.close(), ...connections.map((it) => it.close())]),
+    close: () => Promise.all([bare.close(), connections.close()]),
   };
 }

@@ -1,18 +1,13 @@
 // amqplib's promise API, and nothing more than the work asks for: persistent, confirmed, validated on receive.
 import { randomUUID } from 'node:crypto';
-import { connect } from 'amqplib';
+import { connectionsTo } from './amqplib-connections.mjs';
 import { argumentsOf, Order } from './common.mjs';
 
 export async function open({ url, queue, type }) {
-  const connections = [];
-  const connection = async () => {
-    const it = await connect(url, { noDelay: true });
-    connections.push(it);
-    return it;
-  };
+  const connections = connectionsTo(url);
   return {
     async sender() {
-      const channel = await (await connection()).createConfirmChannel();
+      const channel = await (await connections.open()).createConfirmChannel();
       await channel.assertQueue(queue, { durable: true, arguments: argumentsOf(type) });
       const options = { persistent: true, contentType: 'application/json' };
       return (body) =>
@@ -23,7 +18,7 @@ export async function open({ url, queue, type }) {
         });
     },
     async consume(handle, prefetch) {
-      const channel = await (await connection()).createChannel();
+      const channel = await (await connections.open()).createChannel();
       await channel.assertQueue(queue, { durable: true, arguments: argumentsOf(type) });
       await channel.prefetch(prefetch ?? 256);
       await channel.consume(queue, (message) => {
@@ -32,7 +27,7 @@ export async function open({ url, queue, type }) {
       });
     },
     async requester() {
-      const [asking, answering] = [await connection(), await connection()];
+      const [asking, answering] = [await connections.open(), await connections.open()];
       const responder = await answering.createChannel();
       await responder.assertQueue(queue, { durable: true, arguments: argumentsOf('classic') });
       await responder.prefetch(50);
@@ -63,6 +58,6 @@ export async function open({ url, queue, type }) {
           });
         });
     },
-    close: () => Promise.all(connections.map((it) => it.close())),
+    close: connections.close,
   };
 }

@@ -1,6 +1,6 @@
 // No client, but a bound for all: frames that were encoded before the measurement, and no acknowledgements. What a client costs
 // more than this is its own work; what this costs is the socket's.
-import { connect } from 'amqplib';
+import { connectionsTo } from './amqplib-connections.mjs';
 import { argumentsOf, bodyOf } from './common.mjs';
 
 const BODY = Buffer.from(JSON.stringify(bodyOf(123_456)));
@@ -10,15 +10,10 @@ const METHOD_FRAME = 1;
 const BODY_FRAME = 3;
 
 export async function open({ url, queue, type }) {
-  const connections = [];
-  const connection = async () => {
-    const it = await connect(url, { noDelay: true });
-    connections.push(it);
-    return it;
-  };
+  const connections = connectionsTo(url);
   return {
     async sender() {
-      const link = await connection();
+      const link = await connections.open();
       const channel = await link.createConfirmChannel();
       await channel.assertQueue(queue, { durable: true, arguments: argumentsOf(type) });
       const socket = link.connection.stream;
@@ -50,7 +45,7 @@ export async function open({ url, queue, type }) {
         });
     },
     async consume(handle) {
-      const link = await connection();
+      const link = await connections.open();
       const channel = await link.createChannel();
       await channel.assertQueue(queue, { durable: true, arguments: argumentsOf(type) });
       // The first ones can come together with the answer, to amqplib.
@@ -58,10 +53,7 @@ export async function open({ url, queue, type }) {
       // By their bodies: amqplib may have read the beginning of a message.
       readFrames(link.connection, BODY_FRAME, handle);
     },
-    // Not in order: amqplib does not hear the server any more.
-    close: async () => {
-      for (const { connection } of connections) connection.stream.destroy();
-    },
+    close: async () => connections.drop(),
   };
 }
 
