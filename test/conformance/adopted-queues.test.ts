@@ -1,4 +1,4 @@
-import { queue } from 'leveret';
+import { type Broker, type QueueContract, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
@@ -9,6 +9,19 @@ import { suite } from './suite.js';
 const Invoice = z.object({ number: z.int() });
 const retry = { attempts: 2, initialDelayMs: 63, jitter: false };
 
+/** The attempts of a message whose handler fails until it is a dead letter. */
+async function runsOf(broker: Broker, contract: QueueContract<typeof Invoice>): Promise<number[]> {
+  const attempts: number[] = [];
+  const consumer = broker.consumer(contract, ({ attempt }) => {
+    attempts.push(attempt);
+    throw new Error('out of paper');
+  });
+  await consumer.ready;
+  await broker.producer(contract).send({ number: 17 });
+  await expect.poll(() => consumer.stats.deadLettered).toBe(1);
+  return attempts;
+}
+
 for (const type of ['quorum', 'classic'] as const) {
   const owned = queue('invoices', Invoice, { type, deadLetter: false, retry: false });
 
@@ -18,15 +31,7 @@ for (const type of ['quorum', 'classic'] as const) {
         const broker = await bench.connect();
         await broker.declare(owned);
         const adopted = queue('invoices', Invoice, { type, declare, retry });
-        const attempts: number[] = [];
-        const consumer = broker.consumer(adopted, ({ attempt }) => {
-          attempts.push(attempt);
-          throw new Error('out of paper');
-        });
-        await consumer.ready;
-        await broker.producer(adopted).send({ number: 17 });
-        await expect.poll(() => consumer.stats.deadLettered).toBe(1);
-        expect(attempts).toEqual([1, 2]);
+        expect(await runsOf(broker, adopted)).toEqual([1, 2]);
         expect(await broker.stats('invoices.dead')).toMatchObject({ messages: 1 });
         expect(await broker.deadLetters(adopted).list()).toMatchObject([
           { body: { number: 17 }, attempt: 2 },
@@ -56,15 +61,7 @@ suite('a classic queue of another program, whose contract does not name the type
     const broker = await bench.connect();
     await broker.declare(queue('invoices', Invoice, { type: 'classic', deadLetter: false, retry: false }));
     const adopted = queue('invoices', Invoice, { declare: 'passive', retry });
-    const attempts: number[] = [];
-    const consumer = broker.consumer(adopted, ({ attempt }) => {
-      attempts.push(attempt);
-      throw new Error('out of paper');
-    });
-    await consumer.ready;
-    await broker.producer(adopted).send({ number: 17 });
-    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
-    expect(attempts).toEqual([1, 2]);
+    expect(await runsOf(broker, adopted)).toEqual([1, 2]);
   },
 });
 
