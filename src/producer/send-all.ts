@@ -154,6 +154,7 @@ export async function sendAll<Body>(
       }
     } else if (!isOver()) {
       for (const body of bodies) {
+        // Of an iterable of promises, as `for await` would.
         begin(isThenable(body) ? ((await body) as Body) : body);
         const next = untilNext();
         if (next) await next;

@@ -152,6 +152,11 @@ export function differenceOf(
   return { argument, declared, existing };
 }
 
+/** The argument that the server takes for no queue, or no consumer, of this kind; undefined where it names none. */
+export function invalidArgumentOf(error: Error): string | undefined {
+  return /invalid arg '([^']+)'/.exec(serverWords(error))?.[1];
+}
+
 /** The argument of a queue that is named like the feature of an `unsupported`; undefined where the server names none. */
 export function unsupportedArgumentOf(error: Error): string | undefined {
   const feature = /Feature `(\w+)`/.exec(serverWords(error))?.[1];

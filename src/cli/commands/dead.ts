@@ -89,7 +89,10 @@ export async function replay(invocation: Invocation): Promise<ExitCode> {
     if (total > 0)
       await terminal.confirm(`Put ${what} back into '${printable(contract.name)}'?`, yes, signal);
     const found = new Set<string>();
-    const isAskedFor = ({ id = '' }: DeadLetterEntry) => ids.has(id) && found.add(id).size > 0;
+    const isAskedFor = ({ id = '' }: DeadLetterEntry) => {
+      if (ids.has(id)) found.add(id);
+      return ids.has(id);
+    };
     const result = await letters.replay({
       signal,
       ...(limit === undefined ? {} : { limit }),

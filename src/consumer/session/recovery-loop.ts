@@ -5,8 +5,8 @@ import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import { declarerOf } from '../../transport/declarations/declarer.js';
-import { classify } from '../../transport/failures.js';
-import { type Delivery, type Link, TransportError } from '../../transport/port.js';
+import { classify, invalidArgumentOf } from '../../transport/failures.js';
+import type { Delivery, Link } from '../../transport/port.js';
 import { toTopologyError } from '../../transport/public-errors.js';
 import { type Clock, raceAbort, sleep } from '../../util/clock.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
@@ -70,7 +70,7 @@ export class RecoveryLoop {
         await sleep(this.#settings.clock, delayMs, signal);
       } catch (cause) {
         if (signal.aborted) return;
-        if (this.#asksForTime && isAbout(CONSUMER_TIMEOUT, cause)) {
+        if (this.#asksForTime && invalidArgumentOf(cause as Error) === CONSUMER_TIMEOUT) {
           this.#asksForTime = false;
           continue;
         }
@@ -208,10 +208,3 @@ const MAX_CONSUMER_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Beside the run of the message itself, that of the one before it, in whose time it waits in the prefetch buffer, and a rest. */
 const SLACK_MS = 10 * 60_000;
-
-/** Whether the server refuses a consumer for this argument. */
-function isAbout(argument: string, cause: unknown): boolean {
-  return (
-    cause instanceof TransportError && cause.replyCode === 406 && cause.message.includes(`'${argument}'`)
-  );
-}

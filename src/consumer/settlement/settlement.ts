@@ -235,8 +235,7 @@ export class Settlement implements Settler {
     const { contract, republisher } = this.#settings;
     // Not remembered as done: the copy has the same id and body, and would be taken for a redelivery of the original.
     const then = () => void this.#acknowledge(message, false);
-    const published = republisher.retry(message, contract, dueAt);
-    this.#whenPublished(message, published, then, dueAt);
+    this.#whenPublished(message, republisher.retry(message, contract, dueAt), then, dueAt);
   }
 
   /**
