@@ -7,6 +7,7 @@ import { suite } from './suite.js';
 
 const jobs = queue('jobs', z.object({ n: z.number() }));
 const news = exchange('news', z.object({ n: z.number() }), { type: 'fanout' });
+const atOnce = queue('at-once', z.object({ n: z.number() }), { retry: { attempts: 2, initialDelayMs: 0 } });
 const reconnect = { initialDelayMs: 20 };
 
 suite('a connection that is lost', {
@@ -74,6 +75,49 @@ suite('a connection that is lost', {
     expect(await broker.stats(jobs)).toMatchObject({ messages: 0 });
   },
 
+  'runs no last attempt again whose acknowledgement is lost': async (bench) => {
+    await using way = await bench.target.breakable();
+    const broker = await bench.connect({ reconnect }, way.url);
+    const events = recordEvents(broker);
+    const producer = broker.producer(atOnce);
+    const runs: { n: number; attempt: number }[] = [];
+    const consumer = broker.consumer(atOnce, async (message) => {
+      const { body, attempt } = message;
+      runs.push({ ...body, attempt });
+      if (body.n > 1) return;
+      if (attempt === 1) throw new Error('try again');
+      // Its confirm comes after that of the copy.
+      await producer.send({ n: 2 });
+      message.ack();
+      way.cut();
+    });
+    await producer.send({ n: 1 });
+    await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
+    await expect.poll(() => consumer.stats.recognised).toBeGreaterThan(0);
+    await expect.poll(() => runs.some(({ n }) => n === 2)).toBe(true);
+    await expect.poll(() => broker.stats(atOnce)).toMatchObject({ messages: 0 });
+    expect(runs.filter(({ n }) => n === 1).map(({ attempt }) => attempt)).toEqual([1, 2]);
+    expect(consumer.stats.deadLettered).toBe(0);
+  },
+
+  'makes one dead letter of a message whose acknowledgement is lost': async (bench) => {
+    await using way = await bench.target.breakable();
+    const broker = await bench.connect({ reconnect }, way.url);
+    const events = recordEvents(broker);
+    const consumer = broker.consumer(atOnce, () => {
+      throw new Error('for good');
+    });
+    // At this moment the dead letter is confirmed, and the message not yet acknowledged.
+    broker.on('dead-lettered', () => {
+      if (events.of('dead-lettered').length === 1) way.cut();
+    });
+    await broker.producer(atOnce).send({ n: 1 });
+    await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
+    await expect.poll(() => consumer.stats.recognised + consumer.stats.deadLettered).toBeGreaterThan(1);
+    await expect.poll(() => broker.stats(atOnce)).toMatchObject({ messages: 0 });
+    expect((await broker.deadLetters(atOnce).list()).length).toBe(1);
+  },
+
   'takes no last attempt from a message that no handler has seen': async (bench) => {
     await using way = await bench.target.breakable();
     const broker = await bench.connect({ reconnect }, way.url);
@@ -104,8 +148,12 @@ suite('a connection that is lost', {
     await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
     held.open();
 
-    await expect.poll(() => runs.filter((n) => n > 0).length + consumer.stats.deadLettered).toBe(6);
-    expect(runs.filter((n) => n > 0).toSorted()).toEqual([1, 1, 2, 2, 3, 3]);
+    // What was moved on while the connection broke can be there twice.
+    await expect
+      .poll(() => [1, 2, 3].map((n) => runs.filter((it) => it === n).length >= 2))
+      .toEqual([true, true, true]);
+    await expect.poll(() => broker.stats(twice)).toMatchObject({ messages: 0 });
+    expect(consumer.stats.deadLettered).toBe(0);
   },
 
   'is not seen inside a loop': async (bench) => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { ownHeaders } from '../../messages/headers.js';
+import { ATTEMPT_HEADER, ownHeaders } from '../../messages/headers.js';
+import { headerIn } from '../../messages/properties.js';
 import type { Delivery } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';
 
@@ -9,17 +10,17 @@ const REMEMBER_MS = 10 * 60_000;
 /** The most lost sessions that are remembered. */
 const MAX_BATCHES = 16;
 
-/** How many of the most recent ids are known, to detect an id that several messages carry. */
-const MAX_IDS = 512;
+/** How many of the most recent keys are known, to detect one that several messages have. */
+const MAX_KEYS = 512;
 
 /** The most bytes of bodies that are kept in memory. */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 
 /** The handled messages of one lost session. */
 interface Batch {
-  /** A fingerprint of each message, by its id. */
+  /** A fingerprint of each message, by its key. */
   readonly handled: Map<string, string>;
-  /** Ids that more than one message carried. */
+  /** Keys that more than one message had. */
   readonly ambiguous: ReadonlySet<string>;
   expiresAt: number;
 }
@@ -37,8 +38,8 @@ export interface DuplicateFilterSettings {
  * server delivers no more than the prefetch beyond those it has seen, and a lost connection is noticed within three heartbeats: so
  * the last ones that were sent are all that can come back. When one does, it is acknowledged again without another run.
  *
- * A message is recognised by its id, body, headers and timestamp, and only when its id came on no other message: one that merely
- * looks the same was perhaps handled by no one, and must run. While nothing is lost, nothing is compared or hashed.
+ * A message is recognised by its id, attempt, body, headers and timestamp, and only when these came on no other message: one that
+ * merely looks the same was perhaps handled by no one, and must run. While nothing is lost, nothing is compared or hashed.
  */
 export class DuplicateFilter {
   readonly #settings: DuplicateFilterSettings;
@@ -47,8 +48,8 @@ export class DuplicateFilter {
   #next = 0;
   #oldest = 0;
   #keptBytes = 0;
-  readonly #ids = new Array<string | undefined>(MAX_IDS).fill(undefined);
-  #nextId = 0;
+  readonly #keys = new Array<string | undefined>(MAX_KEYS).fill(undefined);
+  #nextKey = 0;
   #batches: Batch[] = [];
 
   constructor(settings: DuplicateFilterSettings) {
@@ -59,7 +60,7 @@ export class DuplicateFilter {
 
   /** Records an acknowledgement on the open channel. */
   acked(delivery: Delivery): void {
-    if (idOf(delivery) === undefined) return;
+    if (keyOf(delivery) === undefined) return;
     const at = this.#next;
     this.#keptBytes += delivery.content.length - (this.#acked[at]?.content.length ?? 0);
     this.#acked[at] = delivery;
@@ -71,10 +72,10 @@ export class DuplicateFilter {
 
   /** Records a success that could not be acknowledged, because its channel was gone. */
   stale(delivery: Delivery): void {
-    const id = idOf(delivery);
-    if (id === undefined) return;
+    const key = keyOf(delivery);
+    if (key === undefined) return;
     const batch = this.#batches.at(-1) ?? this.#newBatch([]);
-    if (!batch.ambiguous.has(id)) batch.handled.set(id, printOf(delivery));
+    if (!batch.ambiguous.has(key)) batch.handled.set(key, printOf(delivery));
   }
 
   /** The channel is lost: messages that were acknowledged last may be redelivered, and unacknowledged ones will be. */
@@ -85,8 +86,8 @@ export class DuplicateFilter {
     const acked = recent as readonly Delivery[];
     const batch = this.#newBatch([...acked, ...unsettled]);
     for (const delivery of acked) {
-      const id = idOf(delivery) as string;
-      if (!batch.ambiguous.has(id)) batch.handled.set(id, printOf(delivery));
+      const key = keyOf(delivery) as string;
+      if (!batch.ambiguous.has(key)) batch.handled.set(key, printOf(delivery));
     }
     this.#acked.fill(undefined);
     this.#next = 0;
@@ -103,25 +104,25 @@ export class DuplicateFilter {
 
   /** Checks a delivery. Returns true, once, for a message that was already handled. */
   recognises(delivery: Delivery): boolean {
-    const id = idOf(delivery);
-    if (id === undefined) return false;
-    const isKnown = delivery.redelivered && this.#ids.includes(id);
-    if (!isKnown) this.#note(id);
+    const key = keyOf(delivery);
+    if (key === undefined) return false;
+    const isKnown = delivery.redelivered && this.#keys.includes(key);
+    if (!isKnown) this.#note(key);
     if (this.#batches.length === 0) return false;
     this.#expire();
-    const batch = this.#batches.find(({ handled }) => handled.has(id));
+    const batch = this.#batches.find(({ handled }) => handled.has(key));
     if (!batch) return false;
     if (!delivery.redelivered) {
       // The message differs from those that were handled, which cannot be told apart from more of its kind.
-      for (const { handled } of this.#batches) handled.delete(id);
+      for (const { handled } of this.#batches) handled.delete(key);
       return false;
     }
-    return batch.handled.get(id) === printOf(delivery) && batch.handled.delete(id);
+    return batch.handled.get(key) === printOf(delivery) && batch.handled.delete(key);
   }
 
-  #note(id: string): void {
-    this.#ids[this.#nextId] = id;
-    this.#nextId = (this.#nextId + 1) % MAX_IDS;
+  #note(key: string): void {
+    this.#keys[this.#nextKey] = key;
+    this.#nextKey = (this.#nextKey + 1) % MAX_KEYS;
   }
 
   #after(at: number): number {
@@ -142,8 +143,8 @@ export class DuplicateFilter {
 
   /** @param concerned - the messages that were acknowledged last, and those that were not */
   #newBatch(concerned: readonly Delivery[]): Batch {
-    const ids = concerned.map(idOf);
-    const ambiguous = new Set([...repeated(ids), ...repeated(this.#ids)]);
+    const keys = concerned.map(keyOf);
+    const ambiguous = new Set([...repeated(keys), ...repeated(this.#keys)]);
     const batch: Batch = { handled: new Map(), ambiguous, expiresAt: Number.POSITIVE_INFINITY };
     this.#batches.push(batch);
     if (this.#batches.length > MAX_BATCHES) this.#batches.shift();
@@ -151,17 +152,22 @@ export class DuplicateFilter {
   }
 }
 
-function idOf({ properties }: Delivery): string | undefined {
-  const { messageId } = properties;
-  return typeof messageId === 'string' && messageId !== '' ? messageId : undefined;
+/** The id, and for the copy of another attempt its number: the copy has the id of its original. Undefined without an id. */
+function keyOf({ properties }: Delivery): string | undefined {
+  const { messageId, headers } = properties;
+  if (typeof messageId !== 'string' || messageId === '') return undefined;
+  const attempt = headers
+    ? headerIn(headers as Readonly<Record<string, unknown>>, ATTEMPT_HEADER)
+    : undefined;
+  return typeof attempt === 'number' ? `${attempt}\0${messageId}` : messageId;
 }
 
-function repeated(ids: readonly (string | undefined)[]): string[] {
+function repeated(keys: readonly (string | undefined)[]): string[] {
   const seen = new Set<string>();
-  return ids.filter((id): id is string => {
-    if (id === undefined) return false;
-    const isRepeated = seen.has(id);
-    seen.add(id);
+  return keys.filter((key): key is string => {
+    if (key === undefined) return false;
+    const isRepeated = seen.has(key);
+    seen.add(key);
     return isRepeated;
   });
 }

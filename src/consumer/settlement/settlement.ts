@@ -181,25 +181,24 @@ export class Settlement implements Settler {
   }
 
   #ack(message: ReceivedMessage): boolean {
-    const isDone = this.#acknowledge(message, !this.#settings.noAck);
+    const isDone = this.#acknowledge(message);
     if (isDone) this.counts.acked++;
     return isDone;
   }
 
   /**
-   * Acknowledges, unless the delivery is stale: then returns false.
-   *
-   * @param isRemembered - if the acknowledgement is lost, a redelivery of the message is not handled again
+   * Acknowledges, unless the delivery is stale: then returns false. The message is remembered: if the acknowledgement is lost, its
+   * redelivery is not handled again.
    */
-  #acknowledge(message: ReceivedMessage, isRemembered: boolean): boolean {
-    const { memory } = this.#settings;
+  #acknowledge(message: ReceivedMessage): boolean {
+    const { memory, noAck } = this.#settings;
     const { delivery, session, verdictTrace } = message;
     if (session.ack(delivery.deliveryTag)) {
-      if (isRemembered) memory.acked(delivery);
+      if (!noAck) memory.acked(delivery);
       if (verdictTrace) session.traceAck(verdictTrace);
       return true;
     }
-    if (isRemembered) memory.stale(delivery);
+    if (!noAck) memory.stale(delivery);
     done(message, false);
     return this.#stale();
   }
@@ -233,8 +232,8 @@ export class Settlement implements Settler {
 
   #publishRetry(message: ReceivedMessage, dueAt: number | undefined): void {
     const { contract, republisher } = this.#settings;
-    // Not remembered as done: the copy has the same id and body, and would be taken for a redelivery of the original.
-    const then = () => void this.#acknowledge(message, false);
+    // Remembered as done: if the acknowledgement is lost, only the copy is left to be handled.
+    const then = () => void this.#acknowledge(message);
     this.#whenPublished(message, republisher.retry(message, contract, dueAt), then, dueAt);
   }
 
@@ -268,7 +267,7 @@ export class Settlement implements Settler {
   #placed(message: ReceivedMessage, error: unknown): void {
     this.#deadLettered(message, error);
     // Remembered as done: if the acknowledgement is lost, nothing is left to do for the message.
-    this.#acknowledge(message, !this.#settings.noAck);
+    this.#acknowledge(message);
   }
 
   #deadLettered({ id, attempt }: ReceivedMessage, error: unknown): void {

@@ -79,6 +79,15 @@ describe('the memory of acknowledgements', () => {
     );
   });
 
+  it('tells the copy for another attempt from its original, which has the same id', () => {
+    const copy = { headers: { 'leveret-attempt': 2 } };
+    memory.recognises(message('a'));
+    handle('a', copy);
+    reconnect();
+
+    expect({ original: comesBack('a'), copy: comesBack('a', copy) }).toEqual({ original: false, copy: true });
+  });
+
   it('does not take another id with the same body for the same message', () => {
     handle('a');
     reconnect();
