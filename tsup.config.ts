@@ -29,6 +29,9 @@ const shared = {
   target: 'node20',
   splitting: true,
   plugins: [classNames],
+  // p-retry and what it imports exist as ES modules only: bundled, so that require() works on every Node and under jest, and so that
+  // no start of a process looks for them.
+  noExternal: ['p-retry', 'is-network-error'],
   // Every name is kept and no line is long, so that a stack trace can be read without a source map: maps would make the package
   // more than twice as large.
   esbuildOptions(options) {
@@ -50,8 +53,6 @@ export default defineConfig([
     format: 'cjs',
     // By rollup: what tsup does otherwise takes the names from classes, and rewrites optional chains.
     treeshake: true,
-    // p-retry and what it imports exist as ES modules only: bundled, so that require() works on every Node and under jest.
-    noExternal: ['p-retry', 'is-network-error'],
     banner: { js: '/*! Includes p-retry and is-network-error: MIT License, Copyright (c) Sindre Sorhus */' },
   },
 ]);
