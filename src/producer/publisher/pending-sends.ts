@@ -2,16 +2,12 @@ import type { ConfirmWindow } from '../../transport/confirm-window.js';
 import type { Clock } from '../../util/clock.js';
 import { Condition } from '../../util/condition.js';
 import { Deadlines } from '../../util/deadlines.js';
+import type { OwnId } from './ids-in-flight.js';
 import { PendingList, type PendingSend } from './pending-send.js';
 import type { Preparing } from './publish-preparation.js';
 
 /** The most bytes that may wait to be sent. */
 const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
-
-/** A message id that a caller chose, while a message with it is in flight. */
-export interface OwnId {
-  readonly messageId: string;
-}
 
 /** What sends are set aside for: the name of a queue that refuses them, what is being declared for them, or their id. */
 type WaitedFor = string | Preparing | OwnId;

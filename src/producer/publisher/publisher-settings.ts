@@ -16,7 +16,7 @@ export interface PublisherSettings {
   readonly maxInFlight: number;
   readonly maxBuffered: number;
   /** Opens another kind of channel than one with a confirm per message. */
-  readonly openChannel?: (link: Link, options: ChannelOptions) => Promise<PublishingChannel>;
+  readonly openChannel?: ((link: Link, options: ChannelOptions) => Promise<PublishingChannel>) | undefined;
   /** Decides who may have a channel; absent: this publisher always may. */
   readonly slots?: ChannelSlots | undefined;
   /** The contract had disappeared and was declared again. Nothing is published before this resolves. */

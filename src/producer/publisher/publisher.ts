@@ -1,55 +1,28 @@
-import { ClosedError, ConfigurationError, ConnectionError, TopologyError } from '../../errors.js';
-import { ConfirmWindow } from '../../transport/confirm-window.js';
-import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
-import { openDeclared } from '../../transport/declarations/declaring-channel.js';
+import { ConfigurationError } from '../../errors.js';
 import { classify } from '../../transport/failures.js';
-import {
-  type ChannelOptions,
-  type Link,
-  type OutgoingMessage,
-  type Returned,
-  TransportError,
-} from '../../transport/port.js';
-import { sleep } from '../../util/clock.js';
-import type { Slot, SlotHolder } from './channel-slots.js';
+import type { OutgoingMessage, Returned, TransportError } from '../../transport/port.js';
+import type { SlotHolder } from './channel-slots.js';
 import { DeclareOnDemand } from './declare-on-demand.js';
 import { DelayedPublish } from './delayed-publish.js';
+import { IdsInFlight } from './ids-in-flight.js';
 import { type AddOptions, PendingSend, type Receipt } from './pending-send.js';
-import { type OwnId, PendingSends } from './pending-sends.js';
+import { PendingSends } from './pending-sends.js';
 import { type Preparing, PublishPreparation } from './publish-preparation.js';
+import { type OpenChannel, PublisherChannel, type PublishWindow } from './publisher-channel.js';
 import type { PublisherSettings } from './publisher-settings.js';
-import type { PublishingChannel } from './publishing-channel.js';
 import { RefusalPause } from './refusal-pause.js';
 import { SendErrors } from './send-errors.js';
-import { StallTimeout } from './stall-timeout.js';
 
 /** The most bytes that may be published but not confirmed: amqplib buffers without a bound when the socket stalls. */
 const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
-type PublisherState = { readonly status: 'idle' } | { readonly status: 'opening' } | OpenState;
-
-interface OpenState {
-  readonly status: 'open';
-  readonly channel: PublishingChannel;
-  readonly window: ConfirmWindow<PendingSend>;
-  readonly openedAt: number;
-  readonly slot: Slot | undefined;
-}
-
 /**
  * Sends on their way to the server: a bounded list of those that wait, a bounded window of those that are published, a deadline
  * for each. When its channel is lost, what was not confirmed goes back to the head of the list and out again with the same id.
- *
- * | state   | add, flush                  | opened | refused for good                 | failed                 | channel closed, replaced | close, abort                  |
- * |---------|-----------------------------|--------|----------------------------------|------------------------|--------------------------|-------------------------------|
- * | idle    | opening, if something waits |        |                                  |                        |                          | idle                          |
- * | opening |                             | open   | idle, and what waits is rejected | opening, after a delay |                          | idle, when nothing waits      |
- * | open    | publishes                   |        |                                  |                        | idle, then as on flush   | idle, when nothing is pending |
  */
 export class Publisher implements SlotHolder {
   readonly #settings: PublisherSettings;
   readonly #sends: PendingSends;
-  readonly #backoff: Backoff;
   readonly #errors: SendErrors;
   readonly #demand: DeclareOnDemand;
   readonly #delays: DelayedPublish;
@@ -57,13 +30,11 @@ export class Publisher implements SlotHolder {
   readonly #refusals: RefusalPause;
   /** Aborted by `abort`, which stops all waiting. */
   readonly #aborting = new AbortController();
-  /** Caller-chosen ids that are in flight: two messages with the same id could not be told apart when one is returned. */
-  readonly #ownIds = new Map<string, OwnId>();
-  #state: PublisherState = { status: 'idle' };
+  readonly #ownIds: IdsInFlight;
+  readonly #channel: PublisherChannel;
   #isClosed = false;
   /** How many confirms have arrived, which shows whether the server responds at all. */
   #confirms = 0;
-  readonly #stallTimeout = new StallTimeout();
   /** Since when nothing is pending. */
   #idleSince: number | undefined;
 
@@ -74,7 +45,7 @@ export class Publisher implements SlotHolder {
       (pending) => this.#expire(pending),
       () => this.#idle(),
     );
-    this.#backoff = new Backoff(channelBackoff, settings.clock.random);
+    this.#ownIds = new IdsInFlight((ownId) => this.#sends.release(ownId));
     this.#errors = new SendErrors(settings.target, settings.connection);
     const { connection, clock, contract, onRestored } = settings;
     const { signal } = this.#aborting;
@@ -105,6 +76,24 @@ export class Publisher implements SlotHolder {
       onOver: (queue) => this.#releaseHeld(queue),
       onFull: (queue) => this.#rejectHeld(queue),
     });
+    const { slots, openChannel } = settings;
+    this.#channel = new PublisherChannel({
+      connection,
+      clock,
+      slots,
+      openChannel,
+      demand,
+      errors: this.#errors,
+      holder: this,
+      signal,
+      isNeeded: () => this.#hasWork,
+      onOpened: () => this.#opened(),
+      onLost: (window, error) => this.#lost(window, error),
+      onRefused: (error) => this.#sends.failWaiting((pending) => this.#errors.noChannel(pending, error)),
+      onIdle: () => this.#restIfDone(),
+      onConfirm: (window, tag, multiple, accepted) => this.#confirmed(window, tag, multiple, accepted),
+      onReturn: (window, returned) => this.#returned(window, returned),
+    });
   }
 
   /** Sends that are not settled. */
@@ -114,7 +103,7 @@ export class Publisher implements SlotHolder {
 
   /** Messages that are published but not confirmed. */
   get inFlight(): number {
-    return this.#state.status === 'open' ? this.#state.window.size : 0;
+    return this.#channel.current?.window.size ?? 0;
   }
 
   get idleSince(): number | undefined {
@@ -145,25 +134,28 @@ export class Publisher implements SlotHolder {
       if (this.#idleSince !== undefined || this.#sends.count === 1) this.#active();
       if (signal) pending.abortWith(signal, () => this.#giveUp(pending, signal.reason));
       if (pendingContent) void this.#complete(pending, pendingContent.content);
-      if (this.#state.status === 'open') this.#pump(this.#state);
+      const open = this.#channel.current;
+      if (open) this.#pump(open);
       if (this.#sends.next) this.flush();
     });
   }
 
   /** Closes the channel, unless something is pending. The next send opens another one. */
   async giveBack(): Promise<void> {
-    if (this.#sends.count === 0) await this.#closeChannel();
+    if (this.#sends.count === 0) await this.#channel.close();
   }
 
   /** Publishes what can be published now; opens the channel if there is none and something waits. */
   flush(): void {
-    const state = this.#state;
-    if (state.status === 'idle' && this.#hasWork) void this.#open(0);
-    if (state.status !== 'open') return;
-    const before = state.window.size;
-    this.#pump(state);
+    const open = this.#channel.current;
+    if (!open) {
+      if (this.#hasWork) this.#channel.open();
+      return;
+    }
+    const before = open.window.size;
+    this.#pump(open);
     // Sends that waited for this flush, or for room, must not also wait for a batch.
-    if (this.#isClosed || this.#sends.next || state.window.size > before) state.channel.flush?.();
+    if (this.#isClosed || this.#sends.next || open.window.size > before) open.channel.flush?.();
   }
 
   /** Accepts no more messages, waits until everything is settled, and closes the channel. */
@@ -171,16 +163,17 @@ export class Publisher implements SlotHolder {
     this.#isClosed = true;
     this.flush();
     await this.#sends.drained();
-    await this.#closeChannel();
+    await this.#channel.close();
   }
 
   /** Accepts no more messages and settles the remaining ones with a `ClosedError`. */
   abort(): void {
     this.#isClosed = true;
     this.#aborting.abort();
-    if (this.#state.status === 'open') this.#takeBack(this.#state.window);
+    const open = this.#channel.current;
+    if (open) this.#takeBack(open.window);
     this.#sends.failWaiting((pending) => this.#errors.closed(pending.handedOver));
-    void this.#closeChannel();
+    void this.#channel.close();
   }
 
   /** Adds the content that the message has waited for. */
@@ -201,12 +194,12 @@ export class Publisher implements SlotHolder {
 
   #idle(): void {
     this.#idleSince = this.#settings.clock.now();
-    if (this.#state.status === 'open') this.#settings.slots?.idle(this);
+    if (this.#channel.current) this.#settings.slots?.idle(this);
     this.#restIfDone();
   }
 
   #restIfDone(): void {
-    if (this.#state.status === 'idle' && this.#sends.count === 0) this.#settings.onActive?.(false);
+    if (this.#channel.isIdle && this.#sends.count === 0) this.#settings.onActive?.(false);
   }
 
   /** True when something can be published as soon as there is a channel. */
@@ -215,17 +208,17 @@ export class Publisher implements SlotHolder {
     return next !== undefined && next.pendingContent === undefined;
   }
 
-  #canPublish(pending: PendingSend, { channel, window }: OpenState): boolean {
+  #canPublish(pending: PendingSend, { channel, window }: OpenChannel): boolean {
     if (pending.pendingContent || this.#preparation.isBusy) return false;
     if (!channel.isOpen || this.#settings.connection.current?.blocked !== undefined) return false;
     if (window.size >= this.#settings.maxInFlight) return false;
     return window.size === 0 || window.sizeBytes + pending.sizeBytes <= MAX_IN_FLIGHT_BYTES;
   }
 
-  #pump(state: OpenState): void {
+  #pump(open: OpenChannel): void {
     for (let pending = this.#sends.next; pending; pending = this.#sends.next) {
-      if (!this.#canPublish(pending, state)) return;
-      const sameId = pending.hasOwnId && this.#ownIds.get(pending.receipt.messageId);
+      if (!this.#canPublish(pending, open)) return;
+      const sameId = this.#ownIds.blocking(pending);
       if (sameId) {
         // Those for one target keep their order.
         if (!this.#settings.hasManyTargets) return;
@@ -244,108 +237,35 @@ export class Publisher implements SlotHolder {
         continue;
       }
       try {
-        state.channel.publish(this.#delays.wrap(pending));
+        open.channel.publish(this.#delays.wrap(pending));
       } catch (error) {
-        if (!state.channel.isOpen) return;
+        if (!open.channel.isOpen) return;
         const reason = `${this.#settings.target}: the message cannot be encoded: ${(error as Error).message}`;
         this.#sends.fail(pending, new ConfigurationError('headers', reason, { cause: error }));
         continue;
       }
       this.#sends.published(pending);
       pending.publishedAfter = this.#confirms;
-      const { messageId } = pending.receipt;
-      if (pending.hasOwnId) this.#ownIds.set(messageId, { messageId });
-      state.window.push(pending);
+      this.#ownIds.published(pending);
+      open.window.push(pending);
     }
   }
 
-  async #open(delayMs: number): Promise<void> {
-    this.#state = { status: 'opening' };
-    const { clock, connection, slots } = this.#settings;
-    let link: Link | undefined;
-    let slot: Slot | undefined;
-    try {
-      if (delayMs > 0) await sleep(clock, delayMs, this.#aborting.signal);
-      link = await connection.link();
-      slot = await slots?.acquire(this, link.channelMax);
-      const { channel, window } = await this.#openChannel(link);
-      this.#state = { status: 'open', channel, window, openedAt: clock.now(), slot };
-      this.#errors.obstacle = undefined;
-      this.#refusals.reset();
-      if (!channel.isOpen) this.#channelClosed(window, new TransportError('the channel was closed at once'));
-      else if (this.#isClosed && this.#sends.count === 0) await this.#closeChannel();
-      else if (this.#sends.count === 0) slots?.idle(this);
-      else this.flush();
-    } catch (error) {
-      slot?.release();
-      if (classify(error) === 'no-channel') slots?.exhausted();
-      this.#openFailed(error, link);
-    }
+  #opened(): void {
+    this.#refusals.reset();
+    if (this.#sends.count > 0) this.flush();
+    else if (this.#isClosed) void this.#channel.close();
+    else this.#settings.slots?.idle(this);
   }
 
-  async #openChannel(
-    link: Link,
-  ): Promise<{ readonly channel: PublishingChannel; readonly window: ConfirmWindow<PendingSend> }> {
-    const { openChannel } = this.#settings;
-    let window = new ConfirmWindow<PendingSend>();
-    const nextOptions = (): ChannelOptions => {
-      const its = new ConfirmWindow<PendingSend>();
-      window = its;
-      return {
-        confirms: true,
-        onClosed: (error) => this.#channelClosed(its, error),
-        onConfirm: (tag, multiple, accepted) => this.#confirmed(its, tag, multiple, accepted),
-        onReturn: (returned) => this.#returned(its, returned),
-      };
-    };
-    if (openChannel) await this.#demand.declare(link);
-    const channel = openChannel
-      ? await openChannel(link, nextOptions())
-      : await openDeclared(
-          () => link.openChannel(nextOptions()),
-          (declaring) => this.#demand.declare(link, declaring),
-        );
-    return { channel, window };
+  #lost(window: PublishWindow, error: TransportError | undefined): void {
+    const unconfirmed = this.#takeBack(window);
+    if (error) this.#refuse(unconfirmed, error);
   }
 
-  #openFailed(error: unknown, link: Link | undefined): void {
-    this.#state = { status: 'idle' };
-    if (error instanceof TopologyError) {
-      this.#sends.failWaiting(() => error);
-    } else if (error instanceof ConnectionError || error instanceof ClosedError) {
-      this.#sends.failWaiting((pending) => this.#errors.closed(pending.handedOver, error));
-    } else if (this.#hasWork) {
-      this.#errors.obstacle = error as Error;
-      const isLost = link?.isOpen === false;
-      void this.#open(isLost ? 0 : Math.max(1, this.#backoff.afterFailure({ reachedServer: true })));
-    }
-    this.#restIfDone();
-  }
-
-  #channelClosed(window: ConfirmWindow<PendingSend>, error: TransportError): void {
-    const state = this.#state;
-    if (state.status !== 'open' || state.window !== window) return;
-    this.#state = { status: 'idle' };
-    state.slot?.release();
-    this.#refuse(this.#takeBack(window), error);
-    // If the whole connection is lost, it has its own delay.
-    const delayMs = this.#settings.connection.current
-      ? this.#backoff.afterLoss(this.#settings.clock.now() - state.openedAt)
-      : 0;
-    if (this.#hasWork) void this.#open(delayMs);
-    else this.#restIfDone();
-  }
-
-  #takeBack(window: ConfirmWindow<PendingSend>): readonly PendingSend[] {
-    for (const messageId of [...this.#ownIds.keys()]) this.#releaseId(messageId);
+  #takeBack(window: PublishWindow): readonly PendingSend[] {
+    this.#ownIds.clear();
     return this.#sends.takeBack(window);
-  }
-
-  /** No message with this id is in flight any more. */
-  #releaseId(messageId: string): void {
-    const ownId = this.#ownIds.get(messageId);
-    this.#ownIds.delete(messageId);
-    if (ownId) this.#sends.release(ownId);
   }
 
   /** Fails the messages that made the server close the channel: sent again, they would close it again. */
@@ -358,13 +278,12 @@ export class Publisher implements SlotHolder {
     }
   }
 
-  #confirmed(window: ConfirmWindow<PendingSend>, tag: number, multiple: boolean, accepted: boolean): void {
+  #confirmed(window: PublishWindow, tag: number, multiple: boolean, accepted: boolean): void {
     this.#demand.recordConfirm();
-    if (accepted) this.#stallTimeout.restore();
     const unroutable: PendingSend[] = [];
     window.take(tag, multiple, (pending) => {
       this.#confirms++;
-      if (pending.hasOwnId) this.#releaseId(pending.receipt.messageId);
+      this.#ownIds.confirmed(pending);
       if (accepted && pending.returned === undefined) this.#refusals.accepted(pending);
       if (pending.phase === 'settled') return;
       if (!accepted) this.#refused(pending);
@@ -390,7 +309,7 @@ export class Publisher implements SlotHolder {
   #releaseHeld(queue: string): void {
     const held = this.#sends.release(queue);
     // A channel that was opened while a queue had no leader can keep refusing after the queue has one.
-    if (held.length > 0 && this.#state.status === 'open') this.#replaceChannel(this.#state);
+    if (held.length > 0) this.#channel.replace();
     this.flush();
   }
 
@@ -400,7 +319,7 @@ export class Publisher implements SlotHolder {
     this.flush();
   }
 
-  #returned(window: ConfirmWindow<PendingSend>, { messageId, replyText }: Returned): void {
+  #returned(window: PublishWindow, { messageId, replyText }: Returned): void {
     const pending = window.find((it) => it.returned === undefined && it.receipt.messageId === messageId);
     if (pending) pending.returned = replyText;
   }
@@ -409,31 +328,11 @@ export class Publisher implements SlotHolder {
     const { phase, publishedAfter } = pending;
     this.#giveUp(pending, this.#errors.timeout(pending));
     // No confirm has arrived since the message was published, so this channel may never give another one. A new one may.
-    if (phase === 'in-flight' && this.#confirms === publishedAfter && this.#state.status === 'open')
-      this.#replaceChannel(this.#state);
-  }
-
-  #replaceChannel({ channel, window, openedAt, slot }: OpenState): void {
-    if (this.#settings.connection.current?.blocked !== undefined) return;
-    if (!this.#stallTimeout.isOver(this.#settings.clock.now() - openedAt)) return;
-    this.#state = { status: 'idle' };
-    this.#takeBack(window);
-    void channel.close();
-    slot?.release();
-    this.flush();
+    if (phase === 'in-flight' && this.#confirms === publishedAfter) this.#channel.replace();
   }
 
   #giveUp(pending: PendingSend, error: unknown): void {
     this.#sends.fail(pending, error);
     this.flush();
-  }
-
-  async #closeChannel(): Promise<void> {
-    if (this.#state.status !== 'open') return;
-    const { channel, slot } = this.#state;
-    this.#state = { status: 'idle' };
-    await channel.close();
-    slot?.release();
-    this.#restIfDone();
   }
 }

@@ -1,4 +1,11 @@
-import { BufferFullError, ClosedError, RejectedError, TimeoutError, UnroutableError } from '../../errors.js';
+import {
+  BufferFullError,
+  ClosedError,
+  RejectedError,
+  TimeoutError,
+  TopologyError,
+  UnroutableError,
+} from '../../errors.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import type { TransportError } from '../../transport/port.js';
 import { toMessageError } from '../../transport/public-errors.js';
@@ -32,6 +39,11 @@ export class SendErrors {
     const options = cause ? { maybeDelivered, cause } : { maybeDelivered };
     const what = maybeDelivered ? 'was not confirmed' : 'was not sent';
     return new ClosedError(`The message for ${this.#target} ${what}: ${reason}`, options);
+  }
+
+  /** There will be no channel for the message. */
+  noChannel({ handedOver }: PendingSend, error: Error): Error {
+    return error instanceof TopologyError ? error : this.closed(handedOver, error);
   }
 
   full(maxBuffered: number): BufferFullError {
