@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { codecs } from '../../contracts/body/codec.js';
 import type { ProcedureContract } from '../../contracts/types.js';
 import { copyHeaders } from '../../messages/headers.js';
 import { type OutgoingMessage, REPLY_TO } from '../../transport/port.js';
+import { uuid } from '../../util/uuid.js';
 import type { RequestOptions } from './request-options.js';
 
 /** A request in the form in which it travels, except its expiration: the time left is only known when it is published. */
@@ -11,7 +11,7 @@ export function requestMessage(
   content: Buffer,
   options: RequestOptions | undefined,
   wallNow: number,
-  messageId: string = randomUUID(),
+  messageId: string = uuid(),
 ): OutgoingMessage {
   return {
     exchange: '',
