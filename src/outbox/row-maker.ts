@@ -102,7 +102,8 @@ export class RowMaker {
       priority: own.priority,
       expiration: own.ttlMs?.toString(),
     });
-    const content = await encodeBody(contract, target, body, this.#maxBodyBytes);
+    const encoded = encodeBody(contract, target, body, this.#maxBodyBytes);
+    const content = Buffer.isBuffer(encoded) ? encoded : await encoded.content;
     return {
       messageId,
       contract: labelOf(contract),

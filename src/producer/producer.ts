@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto';
-import { encodeBody } from '../contracts/body/body.js';
+import { encodeBody, type LaterBody } from '../contracts/body/body.js';
 import { codecs } from '../contracts/body/codec.js';
 import type { InputOf } from '../contracts/body/schema.js';
 import type { Contract } from '../contracts/types.js';
@@ -11,7 +10,7 @@ import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import { Condition } from '../util/condition.js';
-import { isThenable } from '../util/promises.js';
+import { uuid } from '../util/uuid.js';
 import type { PendingContent, Receipt, SendOwner } from './publisher/pending-send.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
 import { checkDelay, dueAt } from './send-delay.js';
@@ -115,21 +114,18 @@ export class QueueProducer implements Producer, SendOwner {
       if (this.#isClosed) throw this.#closedError();
       checkSendOptions(contract, target, options);
       if (options) checkDelay(contract, target, options, this.#host.clock);
-      let sizeBytes = 0;
-      const content = encodeBody(contract, target, body, this.#host.maxBodyBytes, (bytes) => {
-        sizeBytes = bytes;
-      });
+      const content = encodeBody(contract, target, body, this.#host.maxBodyBytes);
       const setUp = contract.kind === 'exchange' ? this.#host.setUpOn(contract.name) : undefined;
-      const isLater = setUp !== undefined || isThenable(content);
-      const receipt = { messageId: options?.messageId ?? tracedId ?? randomUUID() };
-      const message = this.#message(isLater ? NO_CONTENT : content, receipt.messageId, options);
+      const isNow = setUp === undefined && Buffer.isBuffer(content);
+      const receipt = { messageId: options?.messageId ?? tracedId ?? uuid() };
+      const message = this.#message(isNow ? content : NO_CONTENT, receipt.messageId, options);
       this.#pending++;
       return publisher.add(message, receipt, {
         dueAt: dueAt(options, this.#host.clock),
         timeoutMs: options?.timeoutMs ?? this.#shared.timeoutMs,
         signal: options?.signal,
         hasOwnId: options?.messageId !== undefined,
-        pendingContent: isLater ? this.#later(content, sizeBytes, setUp) : undefined,
+        pendingContent: isNow ? undefined : this.#later(content, setUp),
         owner: this,
       });
     } catch (error) {
@@ -162,15 +158,12 @@ export class QueueProducer implements Producer, SendOwner {
   }
 
   /** Prepares a send that waits for its schema, or for consumers to be set up. */
-  #later(
-    content: Buffer | Promise<Buffer>,
-    sizeBytes: number,
-    setUp: Promise<void> | undefined,
-  ): PendingContent {
+  #later(body: Buffer | LaterBody, setUp: Promise<void> | undefined): PendingContent {
     let waitsFor = `The consumers that this broker made before on ${this.#shared.target} were not set up`;
-    const encoded = Promise.resolve(content);
+    const isValidating = !Buffer.isBuffer(body);
+    const encoded = isValidating ? body.content : Promise.resolve(body);
     const ready = setUp ? encoded.then((it) => setUp.then(() => it)) : encoded;
-    if (isThenable(content)) {
+    if (isValidating) {
       const validating = `The schema of ${this.#shared.target} did not finish`;
       const setting = waitsFor;
       waitsFor = validating;
@@ -185,7 +178,7 @@ export class QueueProducer implements Producer, SendOwner {
     ready.catch(() => {});
     return {
       content: ready,
-      sizeBytes: isThenable(content) ? sizeBytes : content.length,
+      sizeBytes: isValidating ? body.sizeBytes : body.length,
       waitsFor: () => waitsFor,
     };
   }

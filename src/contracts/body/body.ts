@@ -13,60 +13,74 @@ export interface BodyContract {
   readonly contentTypes?: ContentTypes | undefined;
 }
 
+/** A body whose schema is asynchronous. */
+export interface LaterBody {
+  /** Rejects with a ValidationError or MessageTooLargeError. */
+  readonly content: Promise<Buffer>;
+  /** The memory that is kept meanwhile. */
+  readonly sizeBytes: number;
+}
+
 /**
  * Validates a body and encodes it. The body itself is sent, not the schema's output; the consumer's schema produces the
- * output there. Returns at once unless the schema is asynchronous.
+ * output there. Returns the bytes at once unless the schema is asynchronous.
  *
- * @param onValidating - called, when the schema is asynchronous, with the number of bytes that are kept meanwhile
- * @throws ValidationError or MessageTooLargeError; an asynchronous schema rejects with them
+ * @throws ValidationError or MessageTooLargeError
  */
 export function encodeBody(
   contract: BodyContract,
   target: string,
   body: unknown,
   maxBodyBytes: number,
-  onValidating?: (sizeBytes: number) => void,
-): Buffer | Promise<Buffer> {
+): Buffer | LaterBody {
   const codec = codecs[contract.codec];
   const checked = validate(contract.schema, body);
-  if (!isThenable(checked)) return take(checked, () => codec.encode(body));
+  if (!isThenable(checked)) {
+    checkValid(target, checked);
+    const encoded = contentOf(target, codec.encode(body), maxBodyBytes);
+    return encoded.exact ? encoded.content : checkAsDecoded(contract, target, encoded.content);
+  }
   // The caller may change its object while the schema runs: the body is sent as it was given.
   const given = codec.encode(body);
-  if ('content' in given) onValidating?.(given.content.length);
-  return Promise.resolve(checked).then((result) =>
-    take(result, () => (isStill(given, codec.encode(body)) ? given : { ...given, exact: false })),
-  );
+  const encode = async () => {
+    checkValid(target, await checked);
+    const { content, exact } = contentOf(target, given, maxBodyBytes);
+    if (exact && isStill(given, codec.encode(body))) return content;
+    const result = checkAsDecoded(contract, target, content);
+    return Buffer.isBuffer(result) ? result : result.content;
+  };
+  return { content: encode(), sizeBytes: 'content' in given ? given.content.length : 0 };
+}
 
-  function take(result: Validation<unknown>, encode: () => Encoded): Buffer | Promise<Buffer> {
-    if (!result.ok) throw new ValidationError(target, result.issues);
-    const encoded = encode();
-    if ('issue' in encoded) throw new ValidationError(target, [encoded.issue]);
-    const { content } = encoded;
-    if (content.length > maxBodyBytes) {
-      const message = `The body for ${target} is ${content.length} bytes; the limit is ${maxBodyBytes} ('maxBodyBytes'). Store large data elsewhere and send a reference`;
-      throw new MessageTooLargeError(message, content.length, maxBodyBytes);
-    }
-    return encoded.exact ? content : checkAsDecoded(content);
-  }
+function checkValid(target: string, result: Validation<unknown>): void {
+  if (!result.ok) throw new ValidationError(target, result.issues);
+}
 
-  /**
-   * JSON changed the value (a Date became a string, NaN became null), or the caller changed it later. Would the consumer
-   * still accept it?
-   */
-  function checkAsDecoded(content: Buffer): Buffer | Promise<Buffer> {
-    const result = decodeBody(contract, content, undefined, undefined);
-    if (isThenable(result)) return Promise.resolve(result).then((it) => keep(it));
-    return keep(result);
+function contentOf(target: string, encoded: Encoded, maxBodyBytes: number) {
+  if ('issue' in encoded) throw new ValidationError(target, [encoded.issue]);
+  const { length } = encoded.content;
+  if (length <= maxBodyBytes) return encoded;
+  const message = `The body for ${target} is ${length} bytes; the limit is ${maxBodyBytes} ('maxBodyBytes'). Store large data elsewhere and send a reference`;
+  throw new MessageTooLargeError(message, length, maxBodyBytes);
+}
 
-    function keep(it: Validation<unknown>): Buffer {
-      if (it.ok) return content;
-      const note = {
-        message: 'JSON cannot carry this body unchanged: the received body would not match the schema',
-        path: [],
-      };
-      throw new ValidationError(target, [note, ...it.issues].slice(0, MAX_ISSUES));
-    }
-  }
+/**
+ * JSON changed the value (a Date became a string, NaN became null), or the caller changed it later. Would the consumer still
+ * accept it?
+ */
+function checkAsDecoded(contract: BodyContract, target: string, content: Buffer): Buffer | LaterBody {
+  const keep = (result: Validation<unknown>): Buffer => {
+    if (result.ok) return content;
+    const note = {
+      message: 'JSON cannot carry this body unchanged: the received body would not match the schema',
+      path: [],
+    };
+    throw new ValidationError(target, [note, ...result.issues].slice(0, MAX_ISSUES));
+  };
+  const result = decodeBody(contract, content, undefined, undefined);
+  return isThenable(result)
+    ? { content: Promise.resolve(result).then(keep), sizeBytes: content.length }
+    : keep(result);
 }
 
 /** True when the body still encodes to the same bytes. */

@@ -102,6 +102,12 @@ export class PendingSend implements Deadlined {
     this.sizeBytes = (pendingContent?.sizeBytes ?? message.content.length) + 512;
   }
 
+  /** The send is not even begun. */
+  refuse(reason: unknown): void {
+    this.settled();
+    this.reject(reason);
+  }
+
   /** Calls back once when the signal aborts, unless the send is settled before. */
   abortWith(signal: AbortSignal, abort: () => void): void {
     this.#detach = onAbort(signal, abort);

@@ -117,27 +117,36 @@ export class Publisher implements SlotHolder {
    */
   add(message: OutgoingMessage, receipt: Receipt, options: AddOptions): Promise<Receipt> {
     return new Promise<Receipt>((resolve, reject) => {
-      const { timeoutMs, signal, pendingContent } = options;
-      const refuse = (reason: unknown) => {
-        options.owner?.settled();
-        reject(reason);
-      };
-      if (this.#isClosed) return refuse(this.#errors.closed(false));
-      if (signal?.aborted) return refuse(signal.reason);
+      const { timeoutMs, pendingContent } = options;
       const pending = new PendingSend(message, receipt, timeoutMs, resolve, reject, pendingContent);
       pending.hasOwnId = options.hasOwnId;
       pending.dueAt = options.dueAt;
       pending.owner = options.owner;
-      const { maxBuffered } = this.#settings;
-      if (!this.#sends.hasRoom(pending, maxBuffered)) return refuse(this.#errors.full(maxBuffered));
-      this.#sends.add(pending);
-      if (this.#idleSince !== undefined || this.#sends.count === 1) this.#active();
-      if (signal) pending.abortWith(signal, () => this.#giveUp(pending, signal.reason));
-      if (pendingContent) void this.#complete(pending, pendingContent.content);
-      const open = this.#channel.current;
-      if (open) this.#pump(open);
-      if (this.#sends.next) this.flush();
+      this.#add(pending, options.signal);
     });
+  }
+
+  #add(pending: PendingSend, signal: AbortSignal | undefined): void {
+    const obstacle = this.#obstacleTo(pending, signal);
+    if (obstacle !== undefined) {
+      pending.refuse(obstacle);
+      return;
+    }
+    this.#sends.add(pending);
+    if (this.#idleSince !== undefined || this.#sends.count === 1) this.#active();
+    if (signal) pending.abortWith(signal, () => this.#giveUp(pending, signal.reason));
+    if (pending.pendingContent) void this.#complete(pending, pending.pendingContent.content);
+    const open = this.#channel.current;
+    if (open) this.#pump(open);
+    if (this.#sends.next) this.flush();
+  }
+
+  /** Why the send cannot even wait; undefined if it can. */
+  #obstacleTo(pending: PendingSend, signal: AbortSignal | undefined): unknown {
+    const { maxBuffered } = this.#settings;
+    if (this.#isClosed) return this.#errors.closed(false);
+    if (signal?.aborted) return signal.reason;
+    return this.#sends.hasRoom(pending, maxBuffered) ? undefined : this.#errors.full(maxBuffered);
   }
 
   /** Closes the channel, unless something is pending. The next send opens another one. */

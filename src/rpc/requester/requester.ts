@@ -98,10 +98,11 @@ export class Requester {
       if (this.#isClosed) throw errors.closedError(procedure.name, false);
       const target = errors.targetOf(procedure);
       checkRequestOptions(target, options);
-      const content = encodeBody(procedure.queue, target, body, this.#settings.maxBodyBytes);
+      const encoded = encodeBody(procedure.queue, target, body, this.#settings.maxBodyBytes);
       const timeoutMs = options?.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-      if (isThenable(content)) return this.#addLater(procedure, content, timeoutMs, options, tracedId);
-      return this.#add(procedure, content, timeoutMs, options, tracedId);
+      return Buffer.isBuffer(encoded)
+        ? this.#add(procedure, encoded, timeoutMs, options, tracedId)
+        : this.#addLater(procedure, encoded.content, timeoutMs, options, tracedId);
     } catch (error) {
       return Promise.reject(error as Error);
     }

@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import type { Consumer } from '../../consumer/consumer-api.js';
 import type { Message, ReceivedMessage } from '../../consumer/delivery/message.js';
 import { type ConsumerOptions, consumerChecks } from '../../consumer/options/consumer-options.js';
-import { encodeBody } from '../../contracts/body/body.js';
+import { encodeBody, type LaterBody } from '../../contracts/body/body.js';
 import { codecs } from '../../contracts/body/codec.js';
 import type { ProcedureContract } from '../../contracts/types.js';
 import { ClosedError, isLeveretError, MessageTooLargeError } from '../../errors.js';
@@ -12,6 +11,7 @@ import { isReplyAddress } from '../../transport/port.js';
 import type { Check } from '../../util/checks.js';
 import type { Clock } from '../../util/clock.js';
 import { isThenable } from '../../util/promises.js';
+import { uuid } from '../../util/uuid.js';
 import { targetOf } from '../requester/request-errors.js';
 import { type Answer, failureAnswer, replyTo } from './reply.js';
 
@@ -84,17 +84,17 @@ export class ResponderWork {
     if (message.hasVerdict && !message.isAcknowledged) return undefined;
     const { procedure, maxBodyBytes } = this.#settings;
     const { response: schema, codec } = procedure;
-    let content: Buffer | Promise<Buffer>;
+    let encoded: Buffer | LaterBody;
     try {
-      content = encodeBody({ schema, codec }, this.#target, body, maxBodyBytes);
+      encoded = encodeBody({ schema, codec }, this.#target, body, maxBodyBytes);
     } catch (error) {
       return this.#fail(message, error);
     }
-    if (!isThenable(content)) {
-      this.#give(message, content);
+    if (Buffer.isBuffer(encoded)) {
+      this.#give(message, encoded);
       return undefined;
     }
-    return Promise.resolve(content).then(
+    return encoded.content.then(
       (it) => this.#give(message, it),
       (error: unknown) => this.#fail(message, error),
     );
@@ -120,7 +120,7 @@ export class ResponderWork {
    */
   #publish(message: ReceivedMessage, answer: Answer): Promise<void> | undefined {
     const { answers, directAnswers, clock } = this.#settings;
-    const messageId = randomUUID();
+    const messageId = uuid();
     const timestamp = Math.floor(clock.wallNow() / 1_000);
     const reply = replyTo(message.delivery, answer, { messageId, timestamp });
     if (!reply) return undefined;

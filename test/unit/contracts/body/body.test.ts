@@ -9,7 +9,8 @@ import { rejectionOf, thrownBy } from '../../support/track.js';
 const json = (schema: Schema): BodyContract => ({ schema, codec: 'json' });
 
 function encode(schema: Schema, body: unknown, maxBytes = 1_000) {
-  return encodeBody(json(schema), "the queue 'emails'", body, maxBytes);
+  const encoded = encodeBody(json(schema), "the queue 'emails'", body, maxBytes);
+  return Buffer.isBuffer(encoded) ? encoded : encoded.content;
 }
 
 function refusal(schema: Schema, body: unknown): ValidationError {

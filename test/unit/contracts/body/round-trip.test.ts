@@ -14,7 +14,8 @@ const MAX_BYTES = 10_000_000;
 /** What a producer sends, or undefined when it refuses the body. */
 async function sent(contract: BodyContract, body: unknown): Promise<Buffer | undefined> {
   try {
-    return await encodeBody(contract, 'the queue', body, MAX_BYTES);
+    const encoded = encodeBody(contract, 'the queue', body, MAX_BYTES);
+    return Buffer.isBuffer(encoded) ? encoded : await encoded.content;
   } catch (error) {
     expect(error).toBeInstanceOf(ValidationError);
     return undefined;
