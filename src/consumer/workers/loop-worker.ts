@@ -68,17 +68,22 @@ export class LoopWorker implements Worker {
       if (isLast) this.#allLeft.notify();
       this.#checkIdle();
     };
+    const wait = async (): Promise<IteratorResult<Message>> => {
+      const message = await this.#wait(loop);
+      if (message) return { done: false, value: message };
+      const { error } = this.#end ?? {};
+      await leave();
+      if (error) throw error;
+      return { done: true, value: undefined };
+    };
     const iterator: AsyncIterableIterator<Message> = {
-      next: async () => {
-        if (isDone) return { done: true, value: undefined };
+      // Not an async function: mostly a message is here, and costs one promise.
+      next: () => {
+        if (isDone) return Promise.resolve({ done: true, value: undefined });
         if (!this.#end && !this.#loops.has(loop)) this.#begin(loop);
         this.#settle(loop);
-        const message = await this.#take(loop);
-        if (message) return { done: false, value: message };
-        const { error } = this.#end ?? {};
-        await leave();
-        if (error) throw error;
-        return { done: true, value: undefined };
+        const message = this.#takeReady(loop);
+        return message ? Promise.resolve({ done: false, value: message }) : wait();
       },
       return: async (value?: unknown) => {
         await leave();
@@ -154,7 +159,23 @@ export class LoopWorker implements Worker {
     if (this.#idle.isAwaited && this.inFlight === 0) this.#idle.notify();
   }
 
-  async #take(loop: Loop): Promise<ReceivedMessage | undefined> {
+  /** The next message, if one is here, its schema answers at once, and no other loop has waited longer. */
+  #takeReady(loop: Loop): ReceivedMessage | undefined {
+    const { buffer, admit } = this.#settings;
+    while (!this.#end && this.#waiting.length === 0 && this.#admitting.size === 0) {
+      const message = buffer.take();
+      if (!message) return undefined;
+      const admitted = admit(message);
+      if (admitted === true) {
+        this.#handTo(loop, message);
+        return message;
+      }
+      if (admitted !== false) this.#admitLater(message, admitted);
+    }
+    return undefined;
+  }
+
+  async #wait(loop: Loop): Promise<ReceivedMessage | undefined> {
     if (this.#end) return undefined;
     const result = deferred<ReceivedMessage | undefined>();
     this.#waiting.push({ loop, result });
@@ -164,11 +185,11 @@ export class LoopWorker implements Worker {
 
   #offer(message: ReceivedMessage): void {
     const admitted = this.#settings.admit(message);
-    if (admitted === true) {
-      this.#hand(message);
-      return;
-    }
-    if (admitted === false) return;
+    if (admitted === true) this.#hand(message);
+    else if (admitted !== false) this.#admitLater(message, admitted);
+  }
+
+  #admitLater(message: ReceivedMessage, admitted: Promise<boolean>): void {
     this.#admitting.add(message);
     void admitted.then((isValid) => {
       // If its session was lost meanwhile, the message is redelivered.
@@ -185,13 +206,17 @@ export class LoopWorker implements Worker {
       message.session.requeueUnseen(message.delivery.deliveryTag);
       return;
     }
-    next.loop.inHand.push(message);
+    this.#handTo(next.loop, message);
+    next.result.resolve(message);
+  }
+
+  #handTo(loop: Loop, message: ReceivedMessage): void {
+    loop.inHand.push(message);
     const run = this.#settings.tracer?.run(message, true);
     message.loopRun = run;
     // The body of the loop is not called from here, so no context can be bound to it.
     run?.run(() => {});
     this.#settings.meter?.begun(message);
-    next.result.resolve(message);
   }
 }
 

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { deferred } from '../../../../src/util/promises.js';
 import { turn } from '../../support/fake-clock.js';
 import { tagOf } from '../../support/handler-bench.js';
 import { LoopBench, next } from '../../support/loop-bench.js';
@@ -63,6 +64,23 @@ describe('a loop', () => {
 
     expect({ first: await next(loop), second: await next(loop) }).toEqual({ first: 1, second: 3 });
     expect(bench.settler.short).toEqual(['ack 1']);
+  });
+
+  it('lets no message overtake one whose schema is still running for a loop that was left', async () => {
+    const admitted = deferred<boolean>();
+    bench = new LoopBench((message) => (tagOf(message) === 1 ? admitted.promise : true));
+    bench.deliver(1);
+    const left = bench.worker.iterate();
+    void left.next();
+    await left.return?.();
+    bench.deliver(2);
+    const waiting = track(next(bench.worker.iterate()));
+    await turn();
+    const before = waiting.state;
+    admitted.resolve(true);
+    await turn();
+
+    expect({ before, value: waiting.value }).toEqual({ before: 'pending', value: 1 });
   });
 
   it('works with for await', async () => {
