@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Broker, queue } from 'leveret';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { itWithOwnFrames } from '../helpers/own-frames.js';
 import { recordEvents } from '../helpers/recorded-events.js';
 import { createVhost, type PrivateServer, queueDepth, startPrivateServer } from '../helpers/server/index.js';
 import { TcpProxy } from '../helpers/tcp-proxy.js';
@@ -176,32 +177,36 @@ describe('a message from a broken peer', () => {
     });
   }
 
-  it('is a dead letter when its headers cannot be read, and costs no connection', {
-    timeout: 60_000,
-  }, async () => {
-    await using vhost = await createVhost(server);
-    await using proxy = await TcpProxy.listen(vhost.url);
-    await using direct = await Broker.connect(vhost.url);
-    await direct.declare(numbers);
-    const producer = direct.producer(numbers);
-    await producer.send({ n: 1 }, { headers: { poison: 'ABCDEF' } });
-    await producer.send({ n: 2 });
-    // No type of field has this tag.
-    poison(
-      proxy,
-      () => true,
-      (chunk, at) => chunk.writeUInt8(0x5a, at + 'poison'.length),
-    );
-    await using broker = await Broker.connect(proxy.via(vhost.url));
-    const events = recordEvents(broker);
-    const handled: number[] = [];
-    broker.consumer(numbers, ({ body }) => void handled.push(body.n));
-    await expect.poll(() => handled, { timeout: 30_000 }).toEqual([2]);
-    await expect.poll(() => events.of('dead-lettered').length).toBe(1);
-    expect(events.of('disconnected')).toEqual([]);
-    const [letter] = await direct.deadLetters(numbers).list();
-    expect(letter).toMatchObject({ body: { n: 1 }, error: { code: 'INVALID_BODY' } });
-  });
+  itWithOwnFrames(
+    'is a dead letter when its headers cannot be read, and costs no connection',
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      await using vhost = await createVhost(server);
+      await using proxy = await TcpProxy.listen(vhost.url);
+      await using direct = await Broker.connect(vhost.url);
+      await direct.declare(numbers);
+      const producer = direct.producer(numbers);
+      await producer.send({ n: 1 }, { headers: { poison: 'ABCDEF' } });
+      await producer.send({ n: 2 });
+      // No type of field has this tag.
+      poison(
+        proxy,
+        () => true,
+        (chunk, at) => chunk.writeUInt8(0x5a, at + 'poison'.length),
+      );
+      await using broker = await Broker.connect(proxy.via(vhost.url));
+      const events = recordEvents(broker);
+      const handled: number[] = [];
+      broker.consumer(numbers, ({ body }) => void handled.push(body.n));
+      await expect.poll(() => handled, { timeout: 30_000 }).toEqual([2]);
+      await expect.poll(() => events.of('dead-lettered').length).toBe(1);
+      expect(events.of('disconnected')).toEqual([]);
+      const [letter] = await direct.deadLetters(numbers).list();
+      expect(letter).toMatchObject({ body: { n: 1 }, error: { code: 'INVALID_BODY' } });
+    },
+  );
 
   it('costs a connection each time when its frame cannot be read, at a pace that slows down', {
     timeout: 90_000,

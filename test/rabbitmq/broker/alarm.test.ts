@@ -25,6 +25,10 @@ describe('while the server has run out of memory', () => {
   const raiseAlarm = async () => {
     isRaised = true;
     await server.ctl('set_vm_memory_high_watermark', '0');
+    // The server looks at its memory a moment later. A message that comes before that is confirmed.
+    await expect
+      .poll(() => server.ctl('eval', 'rabbit_alarm:get_alarms().'), { timeout: 20_000 })
+      .toContain('memory');
   };
   const clearAlarm = async () => {
     if (isRaised) await server.ctl('set_vm_memory_high_watermark', '0.6');
