@@ -10,17 +10,17 @@ const REMEMBER_MS = 10 * 60_000;
 /** The most lost sessions that are remembered. */
 const MAX_BATCHES = 16;
 
-/** How many of the most recent keys are known, to detect one that several messages have. */
-const MAX_KEYS = 512;
+/** How many of the most recent messages are known, to detect an id that several carry. */
+const MAX_KNOWN = 512;
 
 /** The most bytes of bodies that are kept in memory. */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 
 /** The handled messages of one lost session. */
 interface Batch {
-  /** A fingerprint of each message, by its key. */
-  readonly handled: Map<string, string>;
-  /** Keys that more than one message had. */
+  /** A fingerprint of each message, by its id and its attempt. */
+  readonly handled: Map<string, Map<number, string>>;
+  /** Ids that more than one message carried, and so do their copies. */
   readonly ambiguous: ReadonlySet<string>;
   expiresAt: number;
 }
@@ -38,8 +38,8 @@ export interface DuplicateFilterSettings {
  * server delivers no more than the prefetch beyond those it has seen, and a lost connection is noticed within three heartbeats: so
  * the last ones that were sent are all that can come back. When one does, it is acknowledged again without another run.
  *
- * A message is recognised by its id, attempt, body, headers and timestamp, and only when these came on no other message: one that
- * merely looks the same was perhaps handled by no one, and must run. While nothing is lost, nothing is compared or hashed.
+ * A message is recognised by its id, attempt, body, headers and timestamp, and only when its id came on no other message but its own
+ * copies for other attempts: one that merely looks the same was perhaps handled by no one, and must run. While nothing is lost, nothing is compared or hashed.
  */
 export class DuplicateFilter {
   readonly #settings: DuplicateFilterSettings;
@@ -48,8 +48,9 @@ export class DuplicateFilter {
   #next = 0;
   #oldest = 0;
   #keptBytes = 0;
-  readonly #keys = new Array<string | undefined>(MAX_KEYS).fill(undefined);
-  #nextKey = 0;
+  readonly #ids = new Array<string | undefined>(MAX_KNOWN).fill(undefined);
+  readonly #attempts = new Float64Array(MAX_KNOWN);
+  #nextId = 0;
   #batches: Batch[] = [];
 
   constructor(settings: DuplicateFilterSettings) {
@@ -60,7 +61,7 @@ export class DuplicateFilter {
 
   /** Records an acknowledgement on the open channel. */
   acked(delivery: Delivery): void {
-    if (keyOf(delivery) === undefined) return;
+    if (idOf(delivery) === undefined) return;
     const at = this.#next;
     this.#keptBytes += delivery.content.length - (this.#acked[at]?.content.length ?? 0);
     this.#acked[at] = delivery;
@@ -72,10 +73,8 @@ export class DuplicateFilter {
 
   /** Records a success that could not be acknowledged, because its channel was gone. */
   stale(delivery: Delivery): void {
-    const key = keyOf(delivery);
-    if (key === undefined) return;
-    const batch = this.#batches.at(-1) ?? this.#newBatch([]);
-    if (!batch.ambiguous.has(key)) batch.handled.set(key, printOf(delivery));
+    if (idOf(delivery) === undefined) return;
+    remember(this.#batches.at(-1) ?? this.#newBatch([]), delivery);
   }
 
   /** The channel is lost: messages that were acknowledged last may be redelivered, and unacknowledged ones will be. */
@@ -85,10 +84,7 @@ export class DuplicateFilter {
     const recent = this.#acked.filter((it, at) => it && (this.#ackedAt[at] as number) >= since);
     const acked = recent as readonly Delivery[];
     const batch = this.#newBatch([...acked, ...unsettled]);
-    for (const delivery of acked) {
-      const key = keyOf(delivery) as string;
-      if (!batch.ambiguous.has(key)) batch.handled.set(key, printOf(delivery));
-    }
+    for (const delivery of acked) remember(batch, delivery);
     this.#acked.fill(undefined);
     this.#next = 0;
     this.#oldest = 0;
@@ -104,25 +100,41 @@ export class DuplicateFilter {
 
   /** Checks a delivery. Returns true, once, for a message that was already handled. */
   recognises(delivery: Delivery): boolean {
-    const key = keyOf(delivery);
-    if (key === undefined) return false;
-    const isKnown = delivery.redelivered && this.#keys.includes(key);
-    if (!isKnown) this.#note(key);
+    const id = idOf(delivery);
+    if (id === undefined) return false;
+    const attempt = carriedAttempt(delivery);
+    if (!delivery.redelivered || !this.#isKnown(id, attempt)) this.#note(id, attempt);
     if (this.#batches.length === 0) return false;
     this.#expire();
-    const batch = this.#batches.find(({ handled }) => handled.has(key));
-    if (!batch) return false;
     if (!delivery.redelivered) {
-      // The message differs from those that were handled, which cannot be told apart from more of its kind.
-      for (const { handled } of this.#batches) handled.delete(key);
+      this.#forget(id, attempt);
       return false;
     }
-    return batch.handled.get(key) === printOf(delivery) && batch.handled.delete(key);
+    const known = this.#batches.find(({ handled }) => handled.get(id)?.has(attempt))?.handled.get(id);
+    return known?.get(attempt) === printOf(delivery) && known.delete(attempt);
   }
 
-  #note(key: string): void {
-    this.#keys[this.#nextKey] = key;
-    this.#nextKey = (this.#nextKey + 1) % MAX_KEYS;
+  #isKnown(id: string, attempt: number): boolean {
+    for (let at = this.#ids.indexOf(id); at >= 0; at = this.#ids.indexOf(id, at + 1))
+      if (this.#attempts[at] === attempt) return true;
+    return false;
+  }
+
+  #note(id: string, attempt: number): void {
+    this.#ids[this.#nextId] = id;
+    this.#attempts[this.#nextId] = attempt;
+    this.#nextId = (this.#nextId + 1) % MAX_KNOWN;
+  }
+
+  /**
+   * This message has come for the first time, so it is none of those that were handled. More of its kind cannot be told apart from
+   * them, and its copies for later attempts not from theirs.
+   */
+  #forget(id: string, attempt: number): void {
+    for (const { handled } of this.#batches) {
+      const known = handled.get(id);
+      for (const it of known?.keys() ?? []) if (it >= attempt) known?.delete(it);
+    }
   }
 
   #after(at: number): number {
@@ -143,8 +155,12 @@ export class DuplicateFilter {
 
   /** @param concerned - the messages that were acknowledged last, and those that were not */
   #newBatch(concerned: readonly Delivery[]): Batch {
-    const keys = concerned.map(keyOf);
-    const ambiguous = new Set([...repeated(keys), ...repeated(this.#keys)]);
+    const concernedIds = concerned.map(idOf);
+    const concernedAttempts = concerned.map(carriedAttempt);
+    const ambiguous = new Set([
+      ...repeated(concernedIds, concernedAttempts),
+      ...repeated(this.#ids, this.#attempts),
+    ]);
     const batch: Batch = { handled: new Map(), ambiguous, expiresAt: Number.POSITIVE_INFINITY };
     this.#batches.push(batch);
     if (this.#batches.length > MAX_BATCHES) this.#batches.shift();
@@ -152,23 +168,35 @@ export class DuplicateFilter {
   }
 }
 
-/** The id, and for the copy of another attempt its number: the copy has the id of its original. Undefined without an id. */
-function keyOf({ properties }: Delivery): string | undefined {
-  const { messageId, headers } = properties;
-  if (typeof messageId !== 'string' || messageId === '') return undefined;
-  const attempt = headers
-    ? headerIn(headers as Readonly<Record<string, unknown>>, ATTEMPT_HEADER)
-    : undefined;
-  return typeof attempt === 'number' ? `${attempt}\0${messageId}` : messageId;
+function remember({ ambiguous, handled }: Batch, delivery: Delivery): void {
+  const id = idOf(delivery) as string;
+  if (ambiguous.has(id)) return;
+  const known = handled.get(id) ?? new Map<number, string>();
+  handled.set(id, known.set(carriedAttempt(delivery), printOf(delivery)));
 }
 
-function repeated(keys: readonly (string | undefined)[]): string[] {
-  const seen = new Set<string>();
-  return keys.filter((key): key is string => {
-    if (key === undefined) return false;
-    const isRepeated = seen.has(key);
-    seen.add(key);
-    return isRepeated;
+function idOf({ properties }: Delivery): string | undefined {
+  const { messageId } = properties;
+  return typeof messageId === 'string' && messageId !== '' ? messageId : undefined;
+}
+
+/** The copy for another attempt has the id of its original, and the number of its attempt. 0 for an original. */
+function carriedAttempt({ properties: { headers } }: Delivery): number {
+  const attempt = headers && headerIn(headers as Readonly<Record<string, unknown>>, ATTEMPT_HEADER);
+  return typeof attempt === 'number' && !Number.isNaN(attempt) ? attempt : 0;
+}
+
+/** The ids that came several times for one attempt. */
+function repeated(ids: readonly (string | undefined)[], attempts: ArrayLike<number>): string[] {
+  const seen = new Map<string, Set<number>>();
+  return ids.filter((id, at): id is string => {
+    if (id === undefined) return false;
+    const attempt = attempts[at] as number;
+    const known = seen.get(id);
+    if (!known) seen.set(id, new Set([attempt]));
+    else if (known.has(attempt)) return true;
+    else known.add(attempt);
+    return false;
   });
 }
 

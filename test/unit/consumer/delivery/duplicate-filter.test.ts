@@ -266,4 +266,53 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
 
     expect(comesBack('b')).toBe(true);
   });
+
+  describe('and are retried', () => {
+    const copy = { headers: { 'leveret-attempt': 2 } };
+
+    it('recognises no copy of either: the other one may have been delivered to no one', () => {
+      memory.recognises(message('a'));
+      memory.recognises(message('a'));
+      handle('a', copy);
+      reconnect();
+
+      expect(comesBack('a', copy)).toBe(false);
+    });
+
+    it('recognises no copy when one of them was not acknowledged', () => {
+      memory.recognises(message('a'));
+      handle('a', copy);
+      reconnect(message('a'), message('a'));
+
+      expect(comesBack('a', copy)).toBe(false);
+    });
+
+    it('recognises no late success of a copy', () => {
+      memory.channelLost([message('a'), message('a'), message('a', copy)]);
+      memory.stale(message('a', copy));
+      memory.channelOpened();
+
+      expect(comesBack('a', copy)).toBe(false);
+    });
+
+    it('recognises no copy once another one has come for the first time, such as a dead letter that was replayed', () => {
+      handle('a');
+      handle('a', copy);
+      reconnect();
+      memory.recognises(message('a'));
+
+      expect({ original: comesBack('a'), copy: comesBack('a', copy) }).toEqual({
+        original: false,
+        copy: false,
+      });
+    });
+
+    it('still recognises the original once its copy has come', () => {
+      handle('a');
+      reconnect();
+      memory.recognises(message('a', copy));
+
+      expect(comesBack('a')).toBe(true);
+    });
+  });
 });
