@@ -20,7 +20,9 @@ import {
   MAX_HEADERS_BYTES,
   ORIGIN_HEADERS,
   ownHeaders,
+  REPLAYED_HEADER,
 } from './headers.js';
+import { headerIn } from './properties.js';
 
 /** The longest text of an error, and of issues, in a header. */
 const MAX_TEXT_BYTES = 2_048;
@@ -29,7 +31,12 @@ const MAX_TEXT_BYTES = 2_048;
 const HEADERS_DROPPED = 'leveret-headers-dropped';
 const DROPPED_HEADERS = 'leveret-dropped-headers';
 
-const KEPT_ON_REPLAY: ReadonlySet<string> = new Set([HEADERS_DROPPED, DROPPED_HEADERS, RETURN_ID_HEADER]);
+const KEPT_ON_REPLAY: ReadonlySet<string> = new Set([
+  HEADERS_DROPPED,
+  DROPPED_HEADERS,
+  RETURN_ID_HEADER,
+  REPLAYED_HEADER,
+]);
 
 /** How many of the headers that could not be copied are named. */
 const MAX_NAMED = 20;
@@ -100,13 +107,18 @@ function without(copy: OutgoingMessage, ...names: readonly string[]): OutgoingMe
   return { ...copy, properties: { ...copy.properties, headers } };
 }
 
-/** A dead letter for another first attempt: without the headers of `deadLetterCopy`. */
+/** A dead letter for another first attempt: instead of the headers of `deadLetterCopy` with one that says when it had failed. */
 export function replayCopy(
   delivery: Delivery,
   { name }: QueueContract,
   options: CopyOptions,
 ): OutgoingMessage {
-  const copy = copyTo(name, { delivery }, options, {});
+  const failedAt = headerIn(
+    (delivery.properties.headers ?? {}) as Readonly<Record<string, unknown>>,
+    FAILED_AT_HEADER,
+  );
+  const added = typeof failedAt === 'string' ? { [REPLAYED_HEADER]: cut(failedAt, 255) } : {};
+  const copy = copyTo(name, { delivery }, options, added);
   const { headers, ...properties } = copy.properties;
   const kept = Object.entries(headers ?? {}).filter(
     ([name]) => !name.startsWith('leveret-') || KEPT_ON_REPLAY.has(name),

@@ -32,6 +32,12 @@ export const ATTEMPT_QUEUE_HEADER = 'leveret-attempt-queue';
 /** The header that every dead letter has, and no other message. */
 export const FAILED_AT_HEADER = 'leveret-failed-at';
 
+/**
+ * The header of a dead letter that was put back: when it had failed. It tells the message from the one that it was before, of which
+ * a consumer may remember that nothing is left to do.
+ */
+export const REPLAYED_HEADER = 'leveret-replayed';
+
 /** The header that says why a message is a dead letter, or why an answer is an error: `CODE: message`. */
 export const ERROR_HEADER = 'leveret-error';
 

@@ -100,6 +100,31 @@ suite('a connection that is lost', {
     expect(consumer.stats.deadLettered).toBe(0);
   },
 
+  'runs a dead letter that was replayed, and that another consumer has given back': async (bench) => {
+    await using way = await bench.target.breakable();
+    const broker = await bench.connect({ reconnect }, way.url);
+    const events = recordEvents(broker);
+    const runs: number[] = [];
+    const consumer = broker.consumer(atOnce, ({ body, attempt }) => {
+      runs.push(attempt);
+      if (consumer.stats.deadLettered === 0) throw new Error(`${body.n}`);
+    });
+    await broker.producer(atOnce).send({ n: 1 });
+    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
+    await expect.poll(() => broker.stats(atOnce)).toMatchObject({ messages: 0 });
+    way.cut();
+    await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
+    await consumer.pause();
+    const other = await bench.connect();
+    expect(await other.deadLetters(atOnce).replay()).toMatchObject({ replayed: 1 });
+    const loop = other.consumer(atOnce);
+    for await (const _ of loop) break;
+    await loop.close();
+    await consumer.resume();
+    await expect.poll(() => broker.stats(atOnce)).toMatchObject({ messages: 0 });
+    expect({ runs: runs.length, ...consumer.stats }).toMatchObject({ runs: 3, recognised: 0, acked: 1 });
+  },
+
   'makes one dead letter of a message whose acknowledgement is lost': async (bench) => {
     await using way = await bench.target.breakable();
     const broker = await bench.connect({ reconnect }, way.url);

@@ -7,6 +7,7 @@ import {
   FAILED_AT_HEADER,
   ORIGIN_HEADERS,
   ownHeaders,
+  REPLAYED_HEADER,
 } from '../../messages/headers.js';
 import { text } from '../../messages/properties.js';
 import { type Delivery, RETURN_ID_HEADER } from '../../transport/port.js';
@@ -156,6 +157,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
       if (!Object.hasOwn(this.#headers, FAILED_AT_HEADER)) delete this.#headers[ATTEMPT_HEADER];
       delete this.#headers[ATTEMPT_QUEUE_HEADER];
       delete this.#headers[RETURN_ID_HEADER];
+      delete this.#headers[REPLAYED_HEADER];
       delete this.#headers[ORIGIN_HEADERS.exchange];
       delete this.#headers[ORIGIN_HEADERS.routingKey];
     }

@@ -5,7 +5,7 @@ import { DeadLetter } from '../../../src/consumer/settlement/retry-decision.js';
 import { queue } from '../../../src/contracts/queue.js';
 import { TimeoutError, ValidationError } from '../../../src/errors.js';
 import { attemptOf } from '../../../src/messages/attempt.js';
-import { deadLetterCopy, retryCopy } from '../../../src/messages/copies.js';
+import { deadLetterCopy, replayCopy, retryCopy } from '../../../src/messages/copies.js';
 import { checkHeaders } from '../../../src/messages/headers.js';
 import type { Delivery } from '../../../src/transport/port.js';
 import { delivery, received } from '../support/deliveries.js';
@@ -296,5 +296,25 @@ describe('a copy for another attempt', () => {
     const again = delivery({ properties: { headers: copy.properties.headers } });
 
     expect(attemptOf(again, 'emails', 'quorum')).toBe(2);
+  });
+});
+
+describe('a dead letter that is put back', () => {
+  const options = { withoutHeaders: false };
+  const replayed = (headers: Record<string, unknown>) =>
+    replayCopy(delivery({ properties: { messageId: 'm1', headers } }), emails, options).properties.headers;
+
+  it('differs from the message that it was by when it had failed, and so do its copies', () => {
+    const headers = replayed(headersOf({ headers: { tenant: 'a' } })) as Record<string, unknown>;
+    const copy = retryCopy(received({ properties: { messageId: 'm1', headers } }, {}), emails, options);
+    const replayedAgain = replayed({ ...copy.properties.headers, 'leveret-failed-at': 'later' });
+
+    expect(headers).toEqual({ tenant: 'a', 'leveret-replayed': failedAt.toISOString() });
+    expect(copy.properties.headers).toMatchObject(headers);
+    expect(replayedAgain).toEqual({ tenant: 'a', 'leveret-replayed': 'later' });
+  });
+
+  it('has no such header when the server had dead-lettered it', () => {
+    expect(replayed({ tenant: 'a', 'x-death': [] })).toEqual({ tenant: 'a' });
   });
 });
