@@ -69,7 +69,7 @@ export class LoopWorker implements Worker {
       this.#checkIdle();
     };
     const wait = async (): Promise<IteratorResult<Message>> => {
-      const message = await this.#wait(loop);
+      const message = isDone ? undefined : await this.#wait(loop);
       if (message) return { done: false, value: message };
       const { error } = this.#end ?? {};
       await leave();
@@ -162,7 +162,8 @@ export class LoopWorker implements Worker {
   /** The next message, if one is here, its schema answers at once, and no other loop has waited longer. */
   #takeReady(loop: Loop): ReceivedMessage | undefined {
     const { buffer, admit } = this.#settings;
-    while (!this.#end && this.#waiting.length === 0 && this.#admitting.size === 0) {
+    // A listener can leave the loop while a message is refused.
+    while (this.#loops.has(loop) && !this.#end && this.#waiting.length === 0 && this.#admitting.size === 0) {
       const message = buffer.take();
       if (!message) return undefined;
       const admitted = admit(message);

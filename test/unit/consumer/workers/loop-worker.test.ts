@@ -83,6 +83,22 @@ describe('a loop', () => {
     expect({ before, value: waiting.value }).toEqual({ before: 'pending', value: 1 });
   });
 
+  it('takes no further message when it was left while one was refused', async () => {
+    const loops: AsyncIterator<unknown>[] = [];
+    bench = new LoopBench((message) => {
+      // As a listener of `invalid-message` can.
+      if (tagOf(message) === 1) void loops[0]?.return?.();
+      return tagOf(message) !== 1;
+    });
+    loops.push(bench.worker.iterate());
+    bench.deliver(1, 2);
+
+    expect({ first: await next(loops[0] as AsyncIterator<unknown>), buffered: bench.buffer.length }).toEqual({
+      first: undefined,
+      buffered: 1,
+    });
+  });
+
   it('works with for await', async () => {
     bench.deliver(1, 2, 3);
     const seen: number[] = [];
