@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { exchange, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
@@ -8,6 +9,8 @@ import { suite } from './suite.js';
 const jobs = queue('jobs', z.object({ n: z.number() }));
 const news = exchange('news', z.object({ n: z.number() }), { type: 'fanout' });
 const atOnce = queue('at-once', z.object({ n: z.number() }), { retry: { attempts: 2, initialDelayMs: 0 } });
+/** Every acknowledgement so far is on the server: none waits for others as long as this. */
+const acknowledgementsSent = () => setTimeout(100);
 const reconnect = { initialDelayMs: 20 };
 
 suite('a connection that is lost', {
@@ -79,25 +82,22 @@ suite('a connection that is lost', {
     await using way = await bench.target.breakable();
     const broker = await bench.connect({ reconnect }, way.url);
     const events = recordEvents(broker);
-    const producer = broker.producer(atOnce);
-    const runs: { n: number; attempt: number }[] = [];
+    const attempts: number[] = [];
     const consumer = broker.consumer(atOnce, async (message) => {
-      const { body, attempt } = message;
-      runs.push({ ...body, attempt });
-      if (body.n > 1) return;
-      if (attempt === 1) throw new Error('try again');
-      // Its confirm comes after that of the copy.
-      await producer.send({ n: 2 });
+      attempts.push(message.attempt);
+      if (message.attempt === 1) throw new Error('try again');
+      await acknowledgementsSent();
       message.ack();
       way.cut();
     });
-    await producer.send({ n: 1 });
+    await broker.producer(atOnce).send({ n: 1 });
     await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
-    await expect.poll(() => consumer.stats.recognised).toBeGreaterThan(0);
-    await expect.poll(() => runs.some(({ n }) => n === 2)).toBe(true);
+    await expect.poll(() => consumer.stats.recognised).toBe(1);
     await expect.poll(() => broker.stats(atOnce)).toMatchObject({ messages: 0 });
-    expect(runs.filter(({ n }) => n === 1).map(({ attempt }) => attempt)).toEqual([1, 2]);
-    expect(consumer.stats.deadLettered).toBe(0);
+    expect({ attempts, deadLettered: consumer.stats.deadLettered }).toEqual({
+      attempts: [1, 2],
+      deadLettered: 0,
+    });
   },
 
   'runs a dead letter that was replayed, and that another consumer has given back': async (bench) => {
@@ -111,7 +111,7 @@ suite('a connection that is lost', {
     });
     await broker.producer(atOnce).send({ n: 1 });
     await expect.poll(() => consumer.stats.deadLettered).toBe(1);
-    await expect.poll(() => broker.stats(atOnce)).toMatchObject({ messages: 0 });
+    await acknowledgementsSent();
     way.cut();
     await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
     await consumer.pause();
@@ -129,7 +129,8 @@ suite('a connection that is lost', {
     await using way = await bench.target.breakable();
     const broker = await bench.connect({ reconnect }, way.url);
     const events = recordEvents(broker);
-    const consumer = broker.consumer(atOnce, () => {
+    const consumer = broker.consumer(atOnce, async ({ attempt }) => {
+      if (attempt === 2) await acknowledgementsSent();
       throw new Error('for good');
     });
     // At this moment the dead letter is confirmed, and the message not yet acknowledged.
@@ -138,7 +139,7 @@ suite('a connection that is lost', {
     });
     await broker.producer(atOnce).send({ n: 1 });
     await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
-    await expect.poll(() => consumer.stats.recognised + consumer.stats.deadLettered).toBeGreaterThan(1);
+    await expect.poll(() => ({ ...consumer.stats })).toMatchObject({ deadLettered: 1, recognised: 1 });
     await expect.poll(() => broker.stats(atOnce)).toMatchObject({ messages: 0 });
     expect((await broker.deadLetters(atOnce).list()).length).toBe(1);
   },

@@ -181,24 +181,25 @@ export class Settlement implements Settler {
   }
 
   #ack(message: ReceivedMessage): boolean {
-    const isDone = this.#acknowledge(message);
+    const isDone = this.#acknowledge(message, true);
     if (isDone) this.counts.acked++;
     return isDone;
   }
 
   /**
-   * Acknowledges, unless the delivery is stale: then returns false. The message is remembered: if the acknowledgement is lost, its
-   * redelivery is not handled again.
+   * Acknowledges, unless the delivery is stale: then returns false.
+   *
+   * @param isDone - nothing is left to do for the message: if the acknowledgement is lost, its redelivery is not handled again
    */
-  #acknowledge(message: ReceivedMessage): boolean {
+  #acknowledge(message: ReceivedMessage, isDone: boolean): boolean {
     const { memory, noAck } = this.#settings;
     const { delivery, session, verdictTrace } = message;
     if (session.ack(delivery.deliveryTag)) {
-      if (!noAck) memory.acked(delivery);
+      if (isDone && !noAck) memory.acked(delivery);
       if (verdictTrace) session.traceAck(verdictTrace);
       return true;
     }
-    if (!noAck) memory.stale(delivery);
+    if (isDone && !noAck) memory.stale(delivery);
     done(message, false);
     return this.#stale();
   }
@@ -232,8 +233,8 @@ export class Settlement implements Settler {
 
   #publishRetry(message: ReceivedMessage, dueAt: number | undefined): void {
     const { contract, republisher } = this.#settings;
-    // Remembered as done: if the acknowledgement is lost, only the copy is left to be handled.
-    const then = () => void this.#acknowledge(message);
+    // Not remembered as done: what another process gives back can look the same, and no handler has finished with it.
+    const then = () => void this.#acknowledge(message, false);
     this.#whenPublished(message, republisher.retry(message, contract, dueAt), then, dueAt);
   }
 
@@ -267,7 +268,7 @@ export class Settlement implements Settler {
   #placed(message: ReceivedMessage, error: unknown): void {
     this.#deadLettered(message, error);
     // Remembered as done: if the acknowledgement is lost, nothing is left to do for the message.
-    this.#acknowledge(message);
+    this.#acknowledge(message, true);
   }
 
   #deadLettered({ id, attempt }: ReceivedMessage, error: unknown): void {
