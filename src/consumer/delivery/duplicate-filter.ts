@@ -39,7 +39,8 @@ export interface DuplicateFilterSettings {
  * the last ones that were sent are all that can come back. When one does, it is acknowledged again without another run.
  *
  * A message is recognised by its id, attempt, body, headers and timestamp, and only when its id came on no other message but its own
- * copies for other attempts: one that merely looks the same was perhaps handled by no one, and must run. While nothing is lost, nothing is compared or hashed.
+ * copies for other attempts: one that merely looks the same was perhaps handled by no one, and must run. While nothing is lost,
+ * nothing is compared or hashed.
  */
 export class DuplicateFilter {
   readonly #settings: DuplicateFilterSettings;

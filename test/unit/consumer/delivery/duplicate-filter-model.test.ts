@@ -77,7 +77,7 @@ class World {
     }
   }
 
-  /** Every message is handled in the end, by somebody. */
+  /** Every message is handled in the end, by one consumer or another. */
   finish(): void {
     while (this.#dead.length > 0) this.perform('replay', 0);
     for (const [at, { running }] of this.#consumers.entries())
