@@ -83,7 +83,9 @@ describe('a verdict', () => {
       messageId,
       headers: { 'leveret-error': expect.stringMatching(/the customer has left/), 'leveret-attempt': 1 },
     });
-    expect(events.of('dead-lettered')).toMatchObject([{ queue: 'tasks', messageId, attempt: 1 }]);
+    await expect
+      .poll(() => events.of('dead-lettered'))
+      .toMatchObject([{ queue: 'tasks', messageId, attempt: 1 }]);
     expect(events.of('handler-error')).toEqual([]);
   });
 
