@@ -74,15 +74,17 @@ describe.each(kinds)('a handler that fails on a %s queue', (type) => {
     // Versions before 4 add a count of their own, of the dead-letter queue.
     const { 'x-delivery-count': _count, ...headers } = dead.properties.headers ?? {};
     expect(Object.keys(headers).filter((name) => name.startsWith('x-'))).toEqual([]);
-    expect(events.of('dead-lettered')).toEqual([
-      {
-        queue: 'tasks',
-        deadLetterQueue: 'tasks.dead',
-        messageId,
-        attempt: 3,
-        error: new TypeError('it never works'),
-      },
-    ]);
+    await expect
+      .poll(() => events.of('dead-lettered'))
+      .toEqual([
+        {
+          queue: 'tasks',
+          deadLetterQueue: 'tasks.dead',
+          messageId,
+          attempt: 3,
+          error: new TypeError('it never works'),
+        },
+      ]);
     await expect.poll(() => broker.stats(tasks)).toEqual({ messages: 0, consumers: 1 });
     expect(runs).toBe(3);
   });

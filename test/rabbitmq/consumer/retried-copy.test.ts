@@ -42,7 +42,6 @@ describe('the statistics of a consumer', () => {
     });
     await broker.producer(tasks).sendAll(['hopeless', 'fails once']);
 
-    await expect.poll(() => consumer.stats.deadLettered).toBe(1);
-    expect(consumer.stats).toMatchObject({ acked: 1, retried: 5, deadLettered: 1 });
+    await expect.poll(() => consumer.stats).toMatchObject({ acked: 1, retried: 5, deadLettered: 1 });
   });
 });
