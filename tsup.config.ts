@@ -1,4 +1,5 @@
 import { defineConfig, type Options } from 'tsup';
+import { LICENSES } from './tsup.licenses.js';
 
 /**
  * esbuild gives a class that names itself another name inside: `var Broker = class _Broker`. Errors, inspected objects and
@@ -53,6 +54,6 @@ export default defineConfig([
     format: 'cjs',
     // By rollup: what tsup does otherwise takes the names from classes, and rewrites optional chains.
     treeshake: true,
-    banner: { js: '/*! Includes p-retry and is-network-error: MIT License, Copyright (c) Sindre Sorhus */' },
+    banner: { js: LICENSES },
   },
 ]);

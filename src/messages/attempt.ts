@@ -22,7 +22,7 @@ export function attemptOf(
   queueType: QueueType,
 ): number {
   const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
-  const carried = isOfAnotherQueue(headers, queue) ? 0 : (countIn(headers, ATTEMPT_HEADER) ?? 0);
+  const carried = isOfAnotherQueue(headers, queue) ? 0 : carriedAttempt(headers);
   return Math.max(1, carried) + (redelivered ? failedRuns(headers, queueType) : 0);
 }
 
@@ -38,8 +38,13 @@ export function isPastLastAttempt(
 ): boolean {
   if (!delivery.redelivered) return false;
   const headers = (delivery.properties.headers ?? {}) as Readonly<Record<string, unknown>>;
-  const carried = isOfAnotherQueue(headers, queue) ? 0 : (countIn(headers, ATTEMPT_HEADER) ?? 0);
+  const carried = isOfAnotherQueue(headers, queue) ? 0 : carriedAttempt(headers);
   return carried > 1 && attemptOf(delivery, queue, queueType) > attempts;
+}
+
+/** The attempt that a republished copy is for, whatever queue counted it; 0 for an original. */
+export function carriedAttempt(headers: Readonly<Record<string, unknown>>): number {
+  return countIn(headers, ATTEMPT_HEADER) ?? 0;
 }
 
 /**

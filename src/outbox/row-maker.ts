@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { encodeBody } from '../contracts/body/body.js';
 import { codecs } from '../contracts/body/codec.js';
 import { isExchange, isQueue } from '../contracts/guards.js';
@@ -9,6 +8,7 @@ import { checkDelay } from '../producer/send-delay.js';
 import { checkSendOptions } from '../producer/send-options.js';
 import { type Check, checkOptions, isWellFormed, show } from '../util/checks.js';
 import { systemClock } from '../util/clock.js';
+import { uuid } from '../util/uuid.js';
 import { encodeEnvelope } from './envelope.js';
 import { labelOf, type OutboxSendOptions } from './outbox.js';
 import type { NewRow } from './relay-store.js';
@@ -89,7 +89,7 @@ export class RowMaker {
     const { delayMs = 0, deliverAt } = own;
     const now = clock.wallNow();
     const dueInMs = deliverAt === undefined ? delayMs : deliverAt.getTime() - now;
-    const messageId = own.messageId ?? randomUUID();
+    const messageId = own.messageId ?? uuid();
     const isToQueue = contract.kind === 'queue';
     const envelope = encodeEnvelope({
       exchange: isToQueue ? '' : contract.name,

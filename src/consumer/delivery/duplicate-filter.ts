@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { ATTEMPT_HEADER, ownHeaders } from '../../messages/headers.js';
-import { headerIn } from '../../messages/properties.js';
+import { carriedAttempt } from '../../messages/attempt.js';
+import { ownHeaders } from '../../messages/headers.js';
 import type { Delivery } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';
 
@@ -103,7 +103,7 @@ export class DuplicateFilter {
   recognises(delivery: Delivery): boolean {
     const id = idOf(delivery);
     if (id === undefined) return false;
-    const attempt = carriedAttempt(delivery);
+    const attempt = attemptOf(delivery);
     if (!delivery.redelivered || !this.#isKnown(id, attempt)) this.#note(id, attempt);
     if (this.#batches.length === 0) return false;
     this.#expire();
@@ -157,7 +157,7 @@ export class DuplicateFilter {
   /** @param concerned - the messages that were acknowledged last, and those that were not */
   #newBatch(concerned: readonly Delivery[]): Batch {
     const concernedIds = concerned.map(idOf);
-    const concernedAttempts = concerned.map(carriedAttempt);
+    const concernedAttempts = concerned.map(attemptOf);
     const ambiguous = new Set([
       ...repeated(concernedIds, concernedAttempts),
       ...repeated(this.#ids, this.#attempts),
@@ -173,7 +173,7 @@ function remember({ ambiguous, handled }: Batch, delivery: Delivery): void {
   const id = idOf(delivery) as string;
   if (ambiguous.has(id)) return;
   const known = handled.get(id) ?? new Map<number, string>();
-  handled.set(id, known.set(carriedAttempt(delivery), printOf(delivery)));
+  handled.set(id, known.set(attemptOf(delivery), printOf(delivery)));
 }
 
 function idOf({ properties }: Delivery): string | undefined {
@@ -181,10 +181,9 @@ function idOf({ properties }: Delivery): string | undefined {
   return typeof messageId === 'string' && messageId !== '' ? messageId : undefined;
 }
 
-/** The copy for another attempt has the id of its original, and the number of its attempt. 0 for an original. */
-function carriedAttempt({ properties: { headers } }: Delivery): number {
-  const attempt = headers && headerIn(headers as Readonly<Record<string, unknown>>, ATTEMPT_HEADER);
-  return typeof attempt === 'number' && !Number.isNaN(attempt) ? attempt : 0;
+/** The copy for another attempt has the id of its original, and the number of its attempt. */
+function attemptOf({ properties: { headers } }: Delivery): number {
+  return headers ? carriedAttempt(headers as Readonly<Record<string, unknown>>) : 0;
 }
 
 /** The ids that came several times for one attempt. */

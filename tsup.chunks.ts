@@ -4,8 +4,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { rollup } from 'rollup';
-
-const LICENSES = '/*! Includes p-retry and is-network-error: MIT License, Copyright (c) Sindre Sorhus */';
+import { LICENSES } from './tsup.licenses.js';
 
 const dist = resolve('dist');
 const files = readdirSync(dist).filter((name) => name.endsWith('.js'));
@@ -18,12 +17,10 @@ const bundle = await rollup({
   treeshake: false,
 });
 
-/** @type {Map<string, readonly string[]>} */
-const imports = new Map(bundle.cache.modules.map(({ id, dependencies }) => [id, dependencies]));
-/** @type {Set<string>} */
-const core = new Set();
-/** @param {string} id */
-function addToCore(id) {
+const modules = bundle.cache?.modules ?? [];
+const imports = new Map(modules.map(({ id, dependencies }) => [id, dependencies]));
+const core = new Set<string>();
+function addToCore(id: string): void {
   if (core.has(id) || !imports.has(id)) return;
   core.add(id);
   for (const dependency of imports.get(id) ?? []) addToCore(dependency);
