@@ -83,7 +83,7 @@ export default defineConfig({
         extends: true,
         test: {
           // Without frames of our own, as where amqplib has changed. `LEVERET_AMQPLIB_FRAMES=1` runs every other test that way too,
-          // but two that say so.
+          // but for two cases that only frames of our own can pass.
           name: 'public-api',
           include: [
             'test/conformance/port/{deliveries,publishing,requeueing}.test.ts',

@@ -1,16 +1,19 @@
-import { setTimeout } from 'node:timers/promises';
-import { exchange, queue } from 'leveret';
+import { type Broker, exchange, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../helpers/recorded-events.js';
+import { SettledVerdicts } from '../helpers/settled-verdicts.js';
 import { gate, Seen } from './helpers.js';
 import { suite } from './suite.js';
 
 const jobs = queue('jobs', z.object({ n: z.number() }));
 const news = exchange('news', z.object({ n: z.number() }), { type: 'fanout' });
 const atOnce = queue('at-once', z.object({ n: z.number() }), { retry: { attempts: 2, initialDelayMs: 0 } });
-/** Every acknowledgement so far is on the server: none waits for others as long as this. */
-const acknowledgementsSent = () => setTimeout(100);
+/** The acknowledgement of a message with this verdict has reached the server: a round trip on its connection came after it. */
+async function isOnServer(broker: Broker, settled: SettledVerdicts, verdict: 'retry' | 'dead-letter') {
+  await settled.until(verdict);
+  await broker.stats(atOnce);
+}
 const reconnect = { initialDelayMs: 20 };
 
 suite('a connection that is lost', {
@@ -80,13 +83,14 @@ suite('a connection that is lost', {
 
   'runs no last attempt again whose acknowledgement is lost': async (bench) => {
     await using way = await bench.target.breakable();
+    using settled = new SettledVerdicts(atOnce.name);
     const broker = await bench.connect({ reconnect }, way.url);
     const events = recordEvents(broker);
     const attempts: number[] = [];
     const consumer = broker.consumer(atOnce, async (message) => {
       attempts.push(message.attempt);
       if (message.attempt === 1) throw new Error('try again');
-      await acknowledgementsSent();
+      await isOnServer(broker, settled, 'retry');
       message.ack();
       way.cut();
     });
@@ -102,6 +106,7 @@ suite('a connection that is lost', {
 
   'runs a dead letter that was replayed, and that another consumer has given back': async (bench) => {
     await using way = await bench.target.breakable();
+    using settled = new SettledVerdicts(atOnce.name);
     const broker = await bench.connect({ reconnect }, way.url);
     const events = recordEvents(broker);
     const runs: number[] = [];
@@ -111,7 +116,7 @@ suite('a connection that is lost', {
     });
     await broker.producer(atOnce).send({ n: 1 });
     await expect.poll(() => consumer.stats.deadLettered).toBe(1);
-    await acknowledgementsSent();
+    await isOnServer(broker, settled, 'dead-letter');
     way.cut();
     await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
     await consumer.pause();
@@ -127,10 +132,11 @@ suite('a connection that is lost', {
 
   'makes one dead letter of a message whose acknowledgement is lost': async (bench) => {
     await using way = await bench.target.breakable();
+    using settled = new SettledVerdicts(atOnce.name);
     const broker = await bench.connect({ reconnect }, way.url);
     const events = recordEvents(broker);
     const consumer = broker.consumer(atOnce, async ({ attempt }) => {
-      if (attempt === 2) await acknowledgementsSent();
+      if (attempt === 2) await isOnServer(broker, settled, 'retry');
       throw new Error('for good');
     });
     // At this moment the dead letter is confirmed, and the message not yet acknowledged.

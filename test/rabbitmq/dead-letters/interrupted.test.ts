@@ -1,8 +1,8 @@
 import { Broker, queue } from 'leveret';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { gate } from '../../helpers/gate.js';
 import { otherClient } from '../../helpers/other-client.js';
+import { recordEvents } from '../../helpers/recorded-events.js';
 import { createVhost, queueDepth, type TestVhost } from '../../helpers/server/index.js';
 import { TcpProxy } from '../../helpers/tcp-proxy.js';
 
@@ -24,17 +24,16 @@ describe('a replay whose connections are lost', () => {
     await using proxy = await TcpProxy.listen(vhost.url);
     await using broker = await Broker.connect(proxy.via(vhost.url), { reconnect: { initialDelayMs: 20 } });
     const letters = broker.deadLetters(jobs);
-    using held = gate();
+    const events = recordEvents(broker);
     const replaying = letters.replay({
       filter: async ({ body }) => {
         if (body.n === 10) {
           proxy.cutAll();
-          await held.opened;
+          await expect.poll(() => events.of('disconnected').length).toBe(1);
         }
         return true;
       },
     });
-    setTimeout(() => held.open(), 200);
     await expect(replaying).rejects.toMatchObject({
       code: 'CONNECTION_FAILED',
       retryable: true,

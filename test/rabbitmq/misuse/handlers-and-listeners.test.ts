@@ -1,9 +1,9 @@
-import { setTimeout } from 'node:timers/promises';
 import { Broker, type BrokerEvent, type Message, queue } from 'leveret';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { recordEvents } from '../../helpers/recorded-events.js';
 import { createVhost, queueCounts, queueDepth } from '../../helpers/server/index.js';
+import { SettledVerdicts } from '../../helpers/settled-verdicts.js';
 import { TcpProxy } from '../../helpers/tcp-proxy.js';
 
 const numbers = queue('numbers', z.object({ n: z.number() }), { retry: { attempts: 2, initialDelayMs: 0 } });
@@ -67,6 +67,7 @@ describe('listeners that throw, reject, and close the broker', () => {
       broker.on(name, (async () => Promise.reject(new Error(`the async listener of ${name}`))) as () => void);
     }
     const events = recordEvents(broker);
+    using settled = new SettledVerdicts(numbers.name);
     let runs = 0;
     await broker.consumer(numbers, () => {
       runs++;
@@ -74,8 +75,9 @@ describe('listeners that throw, reject, and close the broker', () => {
     }).ready;
     await broker.producer(numbers).send({ n: 1 });
     await expect.poll(() => events.of('dead-lettered').length).toBe(1);
-    // The message itself is acknowledged a moment later. Without that it would run once more.
-    await setTimeout(100);
+    // The message itself is acknowledged after its event. Without that it would come again.
+    await settled.until('dead-letter');
+    await broker.stats(numbers);
     proxy.cutAll();
     await expect.poll(() => events.of('consumer-recovered').length, { timeout: 10_000 }).toBe(1);
     await broker.producer(numbers).send({ n: 2 });

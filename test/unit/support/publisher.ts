@@ -34,6 +34,8 @@ export class PublisherBench {
   readonly clock = new FakeClock();
   readonly connection = new FakeConnection();
   readonly publisher: Publisher;
+  /** Whether it said that it has something to send, or a channel. */
+  isActive = false;
   readonly #contract: Contract | undefined;
 
   constructor(options: OutboxOptions = {}) {
@@ -46,6 +48,9 @@ export class PublisherBench {
       hasManyTargets: this.#contract === undefined,
       maxInFlight: options.maxInFlight ?? 1_000,
       maxBuffered: options.maxBuffered ?? 10_000,
+      onActive: (isActive) => {
+        this.isActive = isActive;
+      },
     });
   }
 

@@ -152,6 +152,22 @@ describe('a channel that does not confirm', () => {
     expect(states(sends)).toEqual({ a: 'TIMEOUT', b: 'resolved' });
   });
 
+  it('is closed when nothing waits any more, and the publisher rests', async () => {
+    const bench = PublisherBench.connected();
+    const a = bench.send('a', { timeoutMs: 1_000 });
+    await turn();
+    const silent = bench.channel;
+    const before = bench.isActive;
+    await bench.clock.pass(2_000);
+
+    expect({ before, after: bench.isActive, isOpen: silent.isOpen, ...states({ a }) }).toEqual({
+      before: true,
+      after: false,
+      isOpen: false,
+      a: 'TIMEOUT',
+    });
+  });
+
   it('is not replaced again before the next one has had its time, so that no message is sent again and again', async () => {
     const bench = PublisherBench.connected();
     for (let n = 0; n < 100; n++) bench.send(`m${n}`, { timeoutMs: 1_000 + 10 * n });
