@@ -4,7 +4,7 @@ import type { QueueConsumer } from './consumers.js';
 import { amqpType } from './equivalence.js';
 import type { AnyQueue } from './exchange.js';
 import { copyTable, type Entry, type StoredMessage, type Table } from './message.js';
-import { MemoryQueue, type Return } from './queue.js';
+import { type Delivered, MemoryQueue, type Return } from './queue.js';
 import type { MemoryServer, ServerLink } from './server.js';
 import { queueInUse, ServerRefusalError } from './server-refusal.js';
 import { MemoryStream } from './stream.js';
@@ -26,8 +26,7 @@ interface Consumer extends QueueConsumer, ChannelConsumer {
   unacked: number;
 }
 
-interface Kept {
-  readonly entry: Entry;
+interface Kept extends Delivered {
   readonly consumer: Consumer;
 }
 
@@ -91,7 +90,8 @@ export class ChannelConsumers {
       );
     }
     if (queue instanceof MemoryQueue) checkExclusive(queue, exclusive);
-    const { prefetch } = this;
+    const noLimit = noAck || this.prefetch === 0;
+    let room = this.prefetch;
     const consumer: Consumer = {
       tag,
       queue,
@@ -101,8 +101,11 @@ export class ChannelConsumers {
       arguments: args,
       unacked: 0,
       onDelivery,
-      hasRoom: () => noAck || prefetch === 0 || consumer.unacked < prefetch,
+      hasRoom: () => noLimit || consumer.unacked < room,
       deliver: (entry) => this.#deliver(consumer, entry),
+      gainRoom: () => {
+        room++;
+      },
       cancelled: () => {
         this.#consumers.delete(tag);
         arrive(() => onDelivery(undefined));
@@ -214,8 +217,8 @@ export class ChannelConsumers {
 /** Requeues in the order of delivery, each message to its queue. */
 function requeueAll(kept: readonly Kept[], how: Return): void {
   for (const queue of new Set(kept.map(({ consumer }) => consumer.queue))) {
-    const entries = kept.filter(({ consumer }) => consumer.queue === queue).map(({ entry }) => entry);
-    queue.requeue(entries, how);
+    const ofQueue = kept.filter(({ consumer }) => consumer.queue === queue);
+    queue.requeue(ofQueue, how);
   }
 }
 

@@ -10,6 +10,8 @@ export interface QueueConsumer {
   /** Whether it takes another message now. */
   hasRoom(): boolean;
   deliver(entry: Entry): void;
+  /** Takes one message more at a time from now on. */
+  gainRoom(): void;
   /** The server takes the queue away from it. */
   cancelled(): void;
 }

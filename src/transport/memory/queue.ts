@@ -26,6 +26,12 @@ export interface QueueHost {
 /** How a delivered message is requeued: with `basic.nack`, with `basic.reject`, or because its channel is gone. */
 export type Return = 'nack' | 'reject' | 'lost';
 
+/** A message that a consumer has, or had. */
+export interface Delivered {
+  readonly entry: Entry;
+  readonly consumer: QueueConsumer;
+}
+
 /** One queue: its messages, its consumers, and the effects of its arguments on both. */
 export class MemoryQueue {
   readonly declaration: QueueDeclaration;
@@ -173,14 +179,16 @@ export class MemoryQueue {
   }
 
   /** Requeues messages, in this order. */
-  requeue(entries: readonly Entry[], how: Return): void {
-    for (const entry of entries) {
+  requeue(delivered: readonly Delivered[], how: Return): void {
+    const { nackCounts, roomForTwo } = this.#host.behaviour;
+    for (const { entry, consumer } of delivered) {
       if (!this.#settle(entry)) continue;
       entry.acquired++;
-      if (how !== 'nack' || this.#host.behaviour.nackCounts) entry.failed++;
+      if (how !== 'nack' || nackCounts) entry.failed++;
       const { deliveryLimit } = this.#limits;
       if (deliveryLimit !== undefined && entry.failed > deliveryLimit) {
         this.#die(entry, 'delivery_limit');
+        if (roomForTwo) consumer.gainRoom();
         continue;
       }
       this.#ready.putBack(entry, how === 'lost');

@@ -151,7 +151,7 @@ export class MemoryStream {
     this.#refuseReturn();
   }
 
-  requeue(_entries: readonly Entry[], how: Return): void {
+  requeue(_delivered: unknown, how: Return): void {
     if (how !== 'lost') this.#refuseReturn();
   }
 

@@ -17,6 +17,8 @@ export interface Behaviour {
   readonly quorumPriorities: 'none' | 'two' | 'strict';
   /** Quorum queues without a delivery limit put what a consumer gives back at their end. */
   readonly requeueAtEnd: boolean;
+  /** A quorum queue makes room for two when a message that is given back has reached its delivery limit. */
+  readonly roomForTwo: boolean;
   /** Quorum queues count the encoded properties into their length in bytes. */
   readonly countsPropertyBytes: boolean;
   /** Deaths are kept beside the message; before, in headers that clients can forge. */
@@ -44,6 +46,7 @@ const V40: Behaviour = {
   acquiredCount: false,
   quorumPriorities: 'two',
   requeueAtEnd: false,
+  roomForTwo: false,
   countsPropertyBytes: false,
   ownDeaths: true,
   typeIsFilledIn: true,
@@ -69,6 +72,7 @@ export const BEHAVIOURS: Readonly<Record<ServerVersion, Behaviour>> = {
     negativeLimitIsNone: false,
     quorumPriorities: 'none',
     requeueAtEnd: true,
+    roomForTwo: true,
     ownDeaths: false,
     typeIsFilledIn: false,
     unknownTypeIsSoft: false,

@@ -89,6 +89,23 @@ suite('requeueing', {
     expect(again.received.map(counts)).toEqual([family === '4.3' ? 'r11' : 'r1-']);
   },
 
+  'beyond the delivery limit makes room for two on 3.x': async (peer, { family }) => {
+    const probe = await peer.channel();
+    await probe.queue('q', { ...quorum, 'x-delivery-limit': 0 });
+    for (let at = 1; at <= 9; at++) await probe.publish('q', `${at}`);
+    const consumer = await probe.consume('q', 2);
+    await expect.poll(() => consumer.received.length).toBe(2);
+    for (const [tag, room] of [
+      [2, 2],
+      [1, 4],
+    ] as const) {
+      probe.channel.reject(tag, { requeue: true });
+      const delivered = 2 + (family === '3.13' ? room : room / 2);
+      await expect.poll(async () => await probe.ready('q')).toBe(9 - delivered);
+      expect(consumer.received.length).toBe(delivered);
+    }
+  },
+
   'does not happen to a queue that goes with its last consumer': async (peer) => {
     const [probe, other] = [await peer.channel(), await peer.channel()];
     await probe.queue('dead');
