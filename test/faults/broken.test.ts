@@ -78,14 +78,8 @@ describe.concurrent('the harness', { timeout: 180_000 }, () => {
   it('finds out a client that takes what is written for sent', async () => {
     const broken = await complaints('without-confirms', {
       clients: { producer: 'without-confirms' },
-      faults: [
-        'nothing arrives',
-        cut,
-        'a reset after some bytes',
-        cut,
-        'nothing comes back, then a reset',
-        cut,
-      ],
+      // What is written meanwhile never arrives.
+      faults: ['nothing arrives, then a reset', 'nothing arrives, then a reset'],
       rate: 500,
     });
     expect(broken).toHaveProperty('no resolved send is missing');
