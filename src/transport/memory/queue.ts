@@ -149,7 +149,8 @@ export class MemoryQueue {
   dispatch(): void {
     while (this.#ready.length > 0) {
       const head = this.#ready.peek() as Entry;
-      if (this.#isExpired(head)) {
+      const isQuorum = this.type === 'quorum';
+      if (isQuorum && this.#isExpired(head)) {
         this.#expire();
         continue;
       }
@@ -163,6 +164,8 @@ export class MemoryQueue {
       }
       consumer.deliver(head);
       head.wasDelivered = true;
+      // A classic queue looks at its new head only now (rabbit_amqqueue_process:fetch).
+      if (!isQuorum) this.#expire();
     }
     if (this.#ready.length === 0) this.#expiry.clear();
   }

@@ -38,3 +38,36 @@ suite('a quorum queue whose messages expire', {
     expect(await probe.ready('q')).toBe(0);
   },
 });
+
+suite('a message without any time in a classic queue', {
+  'stays behind others until a delivery makes it the head': async (peer) => {
+    const probe = await peer.channel();
+    await probe.queue('expired');
+    await probe.queue('q', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'expired' });
+    await probe.publish('q', '1');
+    await probe.publish('q', '2', { properties: { expiration: '0' } });
+    await probe.publish('q', '3');
+    expect([await probe.ready('q'), await probe.ready('expired')]).toEqual([3, 0]);
+    const { received } = await probe.consume('q', 1);
+    await expect.poll(async () => await probe.ready('expired')).toBe(1);
+    expect(await probe.ready('q')).toBe(1);
+    expect(texts(received)).toBe('1');
+  },
+
+  'is delivered after all when its priority makes it the head': async (peer) => {
+    const probe = await peer.channel();
+    await probe.queue('expired');
+    await probe.queue('q', {
+      'x-max-priority': 3,
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-routing-key': 'expired',
+    });
+    await probe.publish('q', '1');
+    await probe.publish('q', '2', { properties: { expiration: '0', priority: 1 } });
+    await probe.publish('q', '3');
+    expect([await probe.ready('q'), await probe.ready('expired')]).toEqual([3, 0]);
+    const { received } = await probe.consume('q', 2);
+    await expect.poll(() => texts(received)).toBe('2 1');
+    expect([await probe.ready('q'), await probe.ready('expired')]).toEqual([1, 0]);
+  },
+});
