@@ -32,7 +32,7 @@ for (const type of ['quorum', 'classic'] as const) {
         await broker.declare(owned);
         const adopted = queue('invoices', Invoice, { type, declare, retry });
         expect(await runsOf(broker, adopted)).toEqual([1, 2]);
-        expect(await broker.stats('invoices.dead')).toMatchObject({ messages: 1 });
+        await expect.poll(() => broker.stats('invoices.dead')).toMatchObject({ messages: 1 });
         expect(await broker.deadLetters(adopted).list()).toMatchObject([
           { body: { number: 17 }, attempt: 2 },
         ]);
@@ -95,7 +95,7 @@ suite('a message that is out of attempts, whose dead-letter queue is gone', {
     await expect.poll(() => consumer.stats.deadLettered).toBe(1);
     expect(runs).toBe(2);
     expect(broker.health().status).toBe('up');
-    expect(await broker.stats('graveyard')).toMatchObject({ messages: 1 });
+    await expect.poll(() => broker.stats('graveyard')).toMatchObject({ messages: 1 });
   },
 
   'is not handled again either when its connection is lost meanwhile': async (bench) => {

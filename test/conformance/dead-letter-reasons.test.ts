@@ -77,7 +77,7 @@ for (const type of ['quorum', 'classic'] as const) {
         .sendAll(Array.from({ length: 6 }, (_, n) => ({ n })));
       expect(sent).toBeLessThanOrEqual(4);
       expect(failed.every(({ error }) => (error as { code: string }).code === 'REJECTED')).toBe(true);
-      expect(await broker.stats(jobs)).toMatchObject({ messages: sent });
+      await expect.poll(() => broker.stats(jobs)).toMatchObject({ messages: sent });
       expect(await broker.deadLetters(jobs).list()).toEqual([]);
     },
 

@@ -129,7 +129,7 @@ suite('a delayed send', {
     await expect(
       broker.producer(notes).send({ text: 'a' }, { delayMs: 60 * 86_400_000 }),
     ).resolves.toBeDefined();
-    expect(await broker.stats(notes)).toMatchObject({ messages: 0 });
+    await expect.poll(() => broker.stats(notes)).toMatchObject({ messages: 0 });
   },
 
   'rejects when its queue does not exist': async (bench) => {
@@ -152,7 +152,7 @@ suite('a delayed send', {
     await other.delete(exchange('leveret.delay.63ms', z.any(), { declare: false }));
     await producer.send({ text: 'c' }, { delayMs: 63 });
     await expect.poll(async () => (await broker.stats(notes)).messages).toBe(3);
-    expect(await broker.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
+    await expect.poll(() => broker.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
   },
 });
 
@@ -172,7 +172,7 @@ suite('a queue that is full', {
     const sent = Array.from({ length: 10 }, (_, at) => toNotes.send({ text: `${at}` }, { delayMs: 500 }));
     await Promise.all(sent);
     await expect.poll(() => seen.messages.length).toBe(10);
-    expect(await broker.stats('leveret.delay.500ms')).toMatchObject({ messages: 0 });
+    await expect.poll(() => broker.stats('leveret.delay.500ms')).toMatchObject({ messages: 0 });
   },
 
   'gets its delayed messages as soon as it has room': async (bench) => {
@@ -258,8 +258,8 @@ suite('a delayed event', {
     );
     await broker.producer(notes).send({ text: 'a' }, { delayMs: 190 });
     await expect.poll(async () => (await broker.stats(notes)).messages).toBe(1);
-    expect(await broker.stats('leveret.delay.sink')).toMatchObject({ messages: 0 });
-    expect(await broker.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
+    await expect.poll(() => broker.stats('leveret.delay.sink')).toMatchObject({ messages: 0 });
+    await expect.poll(() => broker.stats('leveret.delay.undelivered')).toMatchObject({ messages: 0 });
   },
 });
 
@@ -324,7 +324,7 @@ for (const type of ['quorum', 'classic'] as const) {
       await broker.producer(orders).send({ n: 1 }, { routingKey: 'eu.de' });
       await expect.poll(() => consumer.stats.retried).toBe(1);
       expect(await consumer.close()).toEqual({ clean: true });
-      expect(await broker.stats(jobs)).toMatchObject({ messages: 0 });
+      await expect.poll(() => broker.stats(jobs)).toMatchObject({ messages: 0 });
     },
 
     'goes to the dead letters with its origin and without what the delay left': async (bench) => {
@@ -375,7 +375,7 @@ suite('delays', {
     await broker.declare(delays(notes, events));
     await broker.declare(notes, delays(notes, events), events);
     for (const name of ['63ms', '3s', '4194304s', 'high.1s', 'undelivered', 'sink'])
-      expect(await broker.stats(`leveret.delay.${name}`)).toEqual({ messages: 0, consumers: 0 });
+      await expect.poll(() => broker.stats(`leveret.delay.${name}`)).toEqual({ messages: 0, consumers: 0 });
     await broker.producer(notes).send({ text: 'a' }, { delayMs: 63 });
     await expect.poll(async () => (await broker.stats(notes)).messages).toBe(1);
   },

@@ -70,7 +70,7 @@ for (const type of ['classic', 'quorum'] as const) {
       await consumer.pause();
       await producer.sendAll(bodies(10));
       await expect.poll(async () => (await broker.stats(jobs)).messages).toBe(10);
-      expect(await broker.stats(jobs)).toEqual({ messages: 10, consumers: 0 });
+      await expect.poll(() => broker.stats(jobs)).toEqual({ messages: 10, consumers: 0 });
       expect(consumer.stats.prefetch).toBe(2);
       await consumer.resume();
       await expect.poll(() => handled.length).toBe(1_010);

@@ -166,7 +166,7 @@ suite('a queue that exists otherwise', {
     ])
       expect(error.message).toContain(text);
     // Looking changes nothing.
-    expect(await other.stats('jobs')).toMatchObject({ messages: 1 });
+    await expect.poll(() => other.stats('jobs')).toMatchObject({ messages: 1 });
     const written = { maxLength: 100, messageTtlMs: 5_000, deadLetter: 'jobs.dead' };
     await other.declare(queue('jobs', body, written));
   },

@@ -257,6 +257,6 @@ suite('a queue bound to an exchange', {
     two.consumer(billing, seen.handler);
     await expect.poll(() => seen.messages.length).toBe(1);
     expect(ids(seen)).toEqual([1]);
-    expect(await two.stats(billing)).toMatchObject({ messages: 0 });
+    await expect.poll(() => two.stats(billing)).toMatchObject({ messages: 0 });
   },
 });

@@ -23,7 +23,7 @@ suite('a request', {
     expect(answer).toEqual({ price: 5, at: new Date(at) });
     expect(await asking.request(quote, { sku: 'A1', count: 3 })).toMatchObject({ price: 15 });
     await expect.poll(() => responder.stats.acked).toBe(2);
-    expect(await asking.stats(quote)).toEqual({ messages: 0, consumers: 1 });
+    await expect.poll(() => asking.stats(quote)).toEqual({ messages: 0, consumers: 1 });
   },
 
   'carries headers and a correlation id of the caller': async (bench) => {
@@ -44,7 +44,7 @@ suite('a request', {
     // @ts-expect-error: no sku
     const asked = broker.request(quote, { count: 1 });
     await expect(asked).rejects.toMatchObject({ code: 'INVALID_BODY', issues: [{ path: ['sku'] }] });
-    expect(await broker.stats(quote)).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats(quote)).toEqual({ messages: 0, consumers: 0 });
   },
 
   'is not sent where its body is too large': async (bench) => {
@@ -208,7 +208,7 @@ suite('a request', {
     await broker.declare(echo);
     const plain = queue('echo', z.object({ n: z.number() }), { declare: false });
     await broker.producer(plain).send({ n: 1 });
-    expect(await broker.stats(echo)).toEqual({ messages: 1, consumers: 0 });
+    await expect.poll(() => broker.stats(echo)).toEqual({ messages: 1, consumers: 0 });
     expect(await broker.purge(echo)).toBe(1);
     await broker.delete(echo);
     await expect(broker.stats(echo)).rejects.toMatchObject({ code: 'NOT_FOUND' });

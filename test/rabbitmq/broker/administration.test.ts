@@ -32,7 +32,7 @@ describe('the administration of a broker', () => {
     await broker.declare(numbers);
     await vhost.management.deleteQueue('numbers');
     await broker.declare(numbers);
-    expect(await broker.stats(numbers)).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats(numbers)).toEqual({ messages: 0, consumers: 0 });
   });
 
   it('counts the messages that are ready for delivery, and the consumers', async () => {

@@ -72,7 +72,7 @@ describe('a handler', () => {
     await expect.poll(() => wire.of('basic.ack', 'to-server').length).toBe(1);
     expect(consumer.stats).toMatchObject({ inFlight: 0, acked: 1 });
     expect(await consumer.close()).toEqual({ clean: true });
-    expect(await broker.stats(numbers)).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats(numbers)).toEqual({ messages: 0, consumers: 0 });
   });
 
   it.each([numbers, classic])(
@@ -128,7 +128,7 @@ describe('a handler', () => {
     await expect.poll(() => consumer.stats.acked, { timeout: 10_000 }).toBe(3_000);
     expect(sum).toBe((2_999 * 3_000) / 2);
     await consumer.close();
-    expect(await broker.stats(classic)).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats(classic)).toEqual({ messages: 0, consumers: 0 });
   });
 });
 

@@ -205,7 +205,7 @@ describe('a message that is invalid', () => {
     await other.put('orders', 'hello', json);
     await expect.poll(() => events.of('invalid-message').length).toBe(1);
     await consumer.close();
-    expect(await broker.stats(orders)).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats(orders)).toEqual({ messages: 0, consumers: 0 });
   });
 
   it('is text that is no UTF-8 for the codec text; nothing for the codec bytes', async () => {

@@ -53,7 +53,7 @@ describe('handlerTimeoutMs', () => {
       .toMatchObject({ inFlight: 0, retried: 1, deadLettered: 1, acked: 1 });
     stuck.open();
     await consumer.close();
-    expect(await broker.stats(numbers)).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats(numbers)).toEqual({ messages: 0, consumers: 0 });
   });
 });
 
@@ -164,13 +164,13 @@ describe('noAck', () => {
     );
     // The server has forgotten all of them, whatever the prefetch.
     await expect.poll(() => consumer.stats).toMatchObject({ inFlight: 1, waiting: 9 });
-    expect(await broker.stats(numbers)).toEqual({ messages: 0, consumers: 1 });
+    await expect.poll(() => broker.stats(numbers)).toEqual({ messages: 0, consumers: 1 });
     held.open();
     await expect.poll(() => runs.length).toBe(10);
     expect(events.of('handler-error').length).toBe(1);
     expect(await consumer.close()).toEqual({ clean: true });
-    expect(await broker.stats(numbers)).toEqual({ messages: 0, consumers: 0 });
-    expect(await broker.stats('numbers.dead')).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats(numbers)).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats('numbers.dead')).toEqual({ messages: 0, consumers: 0 });
     expect(runs).toEqual(Array.from({ length: 10 }, (_, n) => n));
   });
 });

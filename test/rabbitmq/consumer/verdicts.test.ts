@@ -37,7 +37,7 @@ describe('a verdict', () => {
     await expect.poll(() => events.of('handler-error').length).toBe(1);
     expect(consumer.stats).toMatchObject({ acked: 1, retried: 0, inFlight: 0 });
     await consumer.close();
-    expect(await broker.stats(tasks)).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats(tasks)).toEqual({ messages: 0, consumers: 0 });
     expect(runs).toBe(1);
   });
 
@@ -135,9 +135,11 @@ describe('a verdict', () => {
           inFlight: 0,
         });
       expect(await consumer.close()).toEqual({ clean: true });
-      expect(await broker.stats(tasks)).toEqual({ messages: 0, consumers: 0 });
+      await expect.poll(() => broker.stats(tasks)).toEqual({ messages: 0, consumers: 0 });
       expect(wire.of('channel.close', 'to-client')).toEqual([]);
-      expect(await broker.stats('tasks.dead')).toMatchObject({ messages: name === 'deadLetter' ? 1 : 0 });
+      await expect
+        .poll(() => broker.stats('tasks.dead'))
+        .toMatchObject({ messages: name === 'deadLetter' ? 1 : 0 });
     },
   );
 
@@ -150,7 +152,7 @@ describe('a verdict', () => {
     await expect.poll(() => consumer.stats.acked).toBe(1);
     for (const [, give] of verdicts) expect(give(kept[0] as Task)).toBe(false);
     await consumer.close();
-    expect(await broker.stats(tasks)).toEqual({ messages: 0, consumers: 0 });
+    await expect.poll(() => broker.stats(tasks)).toEqual({ messages: 0, consumers: 0 });
   });
 
   it('frees no slot before the handler has ended', async () => {

@@ -19,5 +19,5 @@ it('consumes from an exclusive queue that was declared ahead of use', async () =
   await consumer.ready;
   await broker.producer(replies).send('hello');
   await expect.poll(() => handled).toEqual(['hello']);
-  expect(await broker.stats(replies)).toEqual({ messages: 0, consumers: 1 });
+  await expect.poll(() => broker.stats(replies)).toEqual({ messages: 0, consumers: 1 });
 });

@@ -108,7 +108,7 @@ describe('the dead-letter queue', () => {
       await expect.poll(() => consumer.stats.deadLettered).toBe(2);
       expect(await consumer.close()).toEqual({ clean: true });
       expect(runs).toEqual(['one', 'two']);
-      expect(await broker.stats(notes)).toEqual({ messages: 0, consumers: 0 });
+      await expect.poll(() => broker.stats(notes)).toEqual({ messages: 0, consumers: 0 });
       expect((await vhost.management.queues()).map(({ name }) => name)).toEqual(['notes']);
     },
   );

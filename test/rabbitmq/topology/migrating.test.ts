@@ -55,7 +55,7 @@ describe('a queue that amqplib has declared', () => {
     const contract = queue(name, z.object({ n: z.int() }), options);
     await broker.declare(contract);
     await broker.producer(contract).send({ n: 1 });
-    expect(await broker.stats(contract)).toMatchObject({ messages: 1 });
+    await expect.poll(() => broker.stats(contract)).toMatchObject({ messages: 1 });
     await channel.close();
   });
 
@@ -68,7 +68,7 @@ describe('a queue that amqplib has declared', () => {
     const bound = events.queue('bound', 'key.*', { type: 'classic', deadLetter: false });
     await broker.declare(bound);
     await broker.producer(events).send({ n: 1 }, { routingKey: 'key.a', mandatory: true });
-    expect(await broker.stats(bound)).toMatchObject({ messages: 1 });
+    await expect.poll(() => broker.stats(bound)).toMatchObject({ messages: 1 });
     await channel.close();
   });
 });
