@@ -47,6 +47,8 @@ export class MemoryQueue {
   readonly #expiry: AlarmTimer;
   readonly #disuse: AlarmTimer;
   readonly #letters: DeadLetterWorker;
+  /** Messages that have died and are not on their way yet. */
+  readonly #dead: { readonly entry: Entry; readonly reason: DeathReason }[] = [];
   #lastUsedAt: number;
   #sequence = 0;
   #readyBytes = 0;
@@ -67,7 +69,10 @@ export class MemoryQueue {
         : new ClassicReady(this.#limits.maxPriority);
     const yields = this.type === 'quorum' && behaviour.activeConsumerYields;
     this.consumers = new Consumers(args['x-single-active-consumer'] === true, yields);
-    this.#expiry = new AlarmTimer(clock, () => this.#expire());
+    this.#expiry = new AlarmTimer(clock, () => {
+      this.#expire();
+      this.#sendDeadLetters();
+    });
     this.#disuse = new AlarmTimer(clock, () => this.#checkUse());
     this.#letters = new DeadLetterWorker(clock, (entry, reason, taken) =>
       host.deadLetter(this, entry, reason, taken),
@@ -98,6 +103,12 @@ export class MemoryQueue {
 
   /** Accepts a message, or refuses it for lack of room. */
   enqueue(message: StoredMessage): boolean {
+    const isAccepted = this.#accept(message);
+    this.#sendDeadLetters();
+    return isAccepted;
+  }
+
+  #accept(message: StoredMessage): boolean {
     const { properties, headers, content, counts } = message;
     const { acquiredCount, countsPropertyBytes } = this.#host.behaviour;
     const isQuorum = this.type === 'quorum';
@@ -132,7 +143,7 @@ export class MemoryQueue {
     if (ttlMs !== undefined && ttlMs > 0) entry.expiresAt = this.#host.clock.now() + ttlMs;
     this.#ready.push(entry);
     this.#readyBytes += sizeBytes;
-    this.dispatch();
+    this.#deliver();
     // A classic queue does not record that a message was delivered elsewhere until it stores the message.
     if (carried?.wasDelivered) entry.wasDelivered = true;
     // A message with a TTL of zero is only for consumers that are waiting now.
@@ -147,6 +158,11 @@ export class MemoryQueue {
 
   /** Delivers ready messages to consumers with room. */
   dispatch(): void {
+    this.#deliver();
+    this.#sendDeadLetters();
+  }
+
+  #deliver(): void {
     while (this.#ready.length > 0) {
       const head = this.#ready.peek() as Entry;
       const isQuorum = this.type === 'quorum';
@@ -292,8 +308,16 @@ export class MemoryQueue {
   }
 
   #die(entry: Entry, reason: DeathReason): void {
-    if (keepsDeadLetters(this.declaration)) this.#letters.add(entry, reason);
-    else this.#host.deadLetter(this, entry, reason);
+    this.#dead.push({ entry, reason });
+  }
+
+  /** A dead letter leaves when the queue has done everything else: the room that it made is taken by then. */
+  #sendDeadLetters(): void {
+    for (let dead = this.#dead.shift(); dead; dead = this.#dead.shift()) {
+      const { entry, reason } = dead;
+      if (keepsDeadLetters(this.declaration)) this.#letters.add(entry, reason);
+      else this.#host.deadLetter(this, entry, reason);
+    }
   }
 
   #checkUse(): void {

@@ -173,6 +173,20 @@ for (const type of ['classic', 'quorum'] as const) {
       expect(deaths(properties)).toMatchObject([{ 'routing-keys': ['q', 'copy'] }]);
     },
 
+    'to their own queue come after the message that has their room, whatever the priority': async (peer) => {
+      const probe = await peer.channel();
+      const priorities = type === 'classic' ? { 'x-max-priority': 9 } : {};
+      const toItself = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'q' };
+      await probe.queue('q', { ...kind, ...priorities, ...toItself });
+      await probe.publish('q', 'first', { properties: { priority: 9 } });
+      await probe.publish('q', 'second', { properties: { priority: 0 } });
+      const consumer = await probe.consume('q', 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
+      probe.channel.reject(1, { requeue: false });
+      await expect.poll(() => consumer.received.length).toBe(2);
+      expect(consumer.received.map(({ text }) => text)).toEqual(['first', 'second']);
+    },
+
     'whose exchange is missing are dropped': async (peer) => {
       const probe = await peer.channel();
       await probe.queue('q', { ...kind, 'x-dead-letter-exchange': 'nix' });
