@@ -306,7 +306,7 @@ export class Broker implements AsyncDisposable {
 
   /**
    * Counts the messages of a queue that are ready for delivery, without those that are delivered and not acknowledged, and its
-   * consumers: of a quick one with the prefetch `'auto'` more than one. For a stream RabbitMQ reports all stored messages, a
+   * consumers. A consumer with the prefetch `'auto'` may count as several. For a stream RabbitMQ reports all stored messages, a
    * few seconds late, and no consumers.
    *
    * @throws TopologyError NOT_FOUND when there is no such queue; ConnectionError, TimeoutError (30 s), ClosedError

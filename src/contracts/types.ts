@@ -29,11 +29,11 @@ export interface RetryOptions<Body = unknown> {
    * process count too once the message was retried; before that, the queue's `deliveryLimit` bounds them. @defaultValue 5
    */
   readonly attempts?: number | undefined;
-  /** The delay before the second attempt, in milliseconds, up to 60 days; rounded up by 63 ms at most. @defaultValue 1000 */
+  /** The delay before the second attempt, in milliseconds, 0 to 60 days; rounded up by 63 ms at most. @defaultValue 1000 */
   readonly initialDelayMs?: number | undefined;
   /** The factor by which the delay grows with each attempt, 1 to 100. @defaultValue 2 */
   readonly factor?: number | undefined;
-  /** The longest delay, in milliseconds, up to 60 days. @defaultValue 60000 */
+  /** The longest delay, in milliseconds, 0 to 60 days. @defaultValue 60000 */
   readonly maxDelayMs?: number | undefined;
   /**
    * Draws each delay at random between 0 and its full length, so that failed messages do not return in step. @defaultValue
@@ -96,9 +96,9 @@ interface LimitedQueueOptions {
   readonly messageTtlMs?: number | undefined;
   /** The server deletes the queue after this many milliseconds without a consumer or other use, 1 to 4 294 967 295. */
   readonly expiresMs?: number | undefined;
-  /** The most messages that the queue holds; see `overflow`. */
+  /** The most messages that the queue holds, 0 or more; see `overflow`. */
   readonly maxLength?: number | undefined;
-  /** The most bytes of bodies that the queue holds; see `overflow`. */
+  /** The most bytes of bodies that the queue holds, 0 or more; see `overflow`. */
   readonly maxLengthBytes?: number | undefined;
   /** Delivers to one consumer at a time; the others stand by. @defaultValue false */
   readonly singleActiveConsumer?: boolean | undefined;
@@ -116,7 +116,8 @@ export interface QuorumQueueOptions<C extends CodecName = 'json', Body = unknown
    * What happens to a message for a full queue: either the send is refused (`RejectedError`), or the oldest message is moved
    * to the dead-letter queue. With `'drop-head'` the server dead-letters at most once: it loses a message if it fails while
    * moving it, or if the dead-letter queue is unavailable. With `'reject-publish'` it keeps each message until its dead
-   * letter is confirmed (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering). @defaultValue 'reject-publish'
+   * letter is confirmed (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering). @defaultValue 'reject-publish', or
+   * `'drop-head'` with `deadLetter: false`
    */
   readonly overflow?: 'reject-publish' | 'drop-head' | undefined;
   /**

@@ -22,7 +22,7 @@ const checks: Readonly<Record<string, Check>> = {
 };
 
 /**
- * Makes OpenTelemetry spans and metrics of everything that Leveret does in this process: of every broker, made before or after.
+ * Records spans and metrics for every broker in this process, made before or after.
  * It needs no loader hook, and the order of imports does not matter. Pass it to `NodeSDK` or `registerInstrumentations`.
  *
  * @example
