@@ -26,7 +26,6 @@ import { checkOptions, expectDuration, expectSignal } from '../util/checks.js';
 import { raceAbort } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 import type { MaybePromise } from '../util/promises.js';
-import { realTimers } from '../util/timers.js';
 import { checkContract } from './administration.js';
 import { type Assembly, assemble, shutDown } from './assembly.js';
 import type { IdempotentConsumerOptions, InboxConsumerOptions, WithoutGuard } from './guard-options.js';
@@ -35,9 +34,6 @@ import type { BrokerOptions, CloseOptions } from './options.js';
 import type { BrokerState } from './state.js';
 
 const DEFAULT_URL = 'amqp://localhost';
-
-/** A start without a connection is reported after this time. */
-const SLOW_START_MS = 2_000;
 
 /**
  * Owns the connections to RabbitMQ: one that publishes and one that consumes, so that an alarm which blocks publishers never
@@ -103,12 +99,7 @@ export class Broker implements AsyncDisposable {
     const { signal } = this.#parts.options;
     signal?.throwIfAborted();
     if (this.#life !== 'open') throw new ClosedError('The broker is closed');
-    const slow = realTimers.setTimeout(() => this.#tellOfSlowStart(), SLOW_START_MS).unref();
-    try {
-      await raceAbort(this.#parts.connections.publish.link(), signal);
-    } finally {
-      realTimers.clearTimeout(slow);
-    }
+    await raceAbort(this.#parts.connections.publish.link(), signal);
   }
 
   /** What the broker is doing at the moment. */
@@ -347,7 +338,10 @@ export class Broker implements AsyncDisposable {
    * @throws ConfigurationError at once, for an unknown option or a value out of range
    */
   close(options: CloseOptions = {}): Promise<{ readonly clean: boolean }> {
-    checkOptions('broker.close', options, { timeoutMs: expectDuration(0), signal: expectSignal });
+    checkOptions('broker.close', options, {
+      timeoutMs: expectDuration(0, { infinity: true }),
+      signal: expectSignal,
+    });
     this.#closing ??= this.#shutDown(options.timeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS, options.signal);
     return this.#closing;
   }
@@ -355,19 +349,6 @@ export class Broker implements AsyncDisposable {
   /** Calls {@link Broker.close} at the end of an `await using` block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #tellOfSlowStart(): void {
-    const { events, options, connections } = this.#parts;
-    if (!events.isUnheard('connect-failed') || this.#life !== 'open') return;
-    const { startupTimeoutMs } = options;
-    const limit = Number.isFinite(startupTimeoutMs)
-      ? `for ${startupTimeoutMs / 1_000} s in all`
-      : 'without end';
-    const { state } = connections.publish;
-    const why = 'error' in state && state.error ? `: ${state.error.message}` : '';
-    const text = `Leveret: no connection to RabbitMQ after ${SLOW_START_MS / 1_000} s${why}`;
-    events.warn('LEVERET_CONNECTING', 'start', `${text}. It keeps trying ${limit} ('startupTimeoutMs')`);
   }
 
   async #shutDown(timeoutMs: number, signal: AbortSignal | undefined): Promise<{ clean: boolean }> {

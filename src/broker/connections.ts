@@ -9,6 +9,7 @@ import { QueueDeclarationLock } from '../transport/declarations/queue-lock.js';
 import type { Link, Role, Transport } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import type { ResolvedBrokerOptions } from './options.js';
+import { SlowStart } from './slow-start.js';
 import { type BrokerState, isDown, type ObservedConnection, summarise } from './state.js';
 
 export interface ConnectionsSettings {
@@ -30,12 +31,14 @@ export class Connections {
   readonly #turns: QueueDeclarationLock;
   readonly #allowance = new ChannelAllowance();
   readonly #hasBeenOpen: Record<Role, boolean> = { publish: false, consume: false };
+  readonly #slowStart: SlowStart;
   #wasDown = false;
   #isClosing = false;
 
   constructor(settings: ConnectionsSettings) {
     this.#settings = settings;
     this.#turns = new QueueDeclarationLock(settings.clock);
+    this.#slowStart = new SlowStart(settings.events, settings.options.startupTimeoutMs);
     this.publish = this.#make('publish');
     this.consume = this.#make('consume');
   }
@@ -66,6 +69,7 @@ export class Connections {
   /** Closes both connections with a handshake, and dials no more. Bounded in time; never rejects. */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#slowStart.ended();
     await Promise.all([this.publish.close(), this.consume.close()]);
   }
 
@@ -111,7 +115,11 @@ export class Connections {
     const wasDown = this.#wasDown;
     this.#wasDown = this.observe().some(isDown);
     switch (event.type) {
+      case 'dial':
+        if (isFirst) this.#slowStart.dialling();
+        break;
       case 'opened':
+        this.#slowStart.ended();
         if (!this.#wasDown && (wasDown || isFirst)) events.emit('connected', { address: event.address });
         break;
       case 'lost':
@@ -119,6 +127,7 @@ export class Connections {
           events.emit('disconnected', { connection: role, error: event.error, delayMs: event.delayMs });
         break;
       case 'failed': {
+        this.#slowStart.failed(event.error);
         const attempt = state.status === 'waiting' ? state.attempt : 1;
         events.emit('connect-failed', {
           connection: role,
@@ -128,6 +137,9 @@ export class Connections {
         });
         break;
       }
+      case 'gave-up':
+        this.#slowStart.ended();
+        break;
       case 'blocked':
         events.emit('blocked', { reason: event.reason });
         break;

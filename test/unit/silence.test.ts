@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { Broker, type BrokerEvents, type BrokerOptions, queue } from 'leveret';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -124,15 +126,39 @@ describe('a start that takes long', () => {
     expect(codes()).toEqual(['LEVERET_CONNECTING']);
     expect(warnings[0]?.message).toMatch(/after 2 s.+2\.5 s in all/);
   });
+
+  it('is told of without a call of connect, too', async () => {
+    await using broker = new Broker('amqp://127.0.0.1:1', { startupTimeoutMs: Number.POSITIVE_INFINITY });
+    const sending = broker.producer(jobs).send({ id: 1 });
+    sending.catch(() => undefined);
+    await expect.poll(codes, { timeout: 5_000 }).toEqual(['LEVERET_CONNECTING']);
+    expect(warnings[0]?.message).toMatch(/ECONNREFUSED.+without end/);
+  });
+
+  it('reaches a logger, although no attempt has failed yet', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const lines: string[] = [];
+    const line = (_fields: object, text: string) => lines.push(text);
+    const logger = { debug: line, info: line, warn: line, error: line };
+    await using broker = new Broker(`amqp://127.0.0.1:${port}`, { logger });
+    broker.connect().catch(() => undefined);
+    await expect.poll(() => lines, { timeout: 5_000 }).toEqual([expect.stringMatching(/after 2 s/)]);
+    expect(codes()).toEqual([]);
+    silent.close();
+  });
 });
 
 describe('an argument that is undefined', () => {
   it('is no URL of this computer', async () => {
     const url: string | undefined = process.env.NO_SUCH_VARIABLE;
-    await expect(Broker.connect(url)).rejects.toMatchObject({
-      code: 'INVALID_URL',
-      message: expect.stringMatching(/undefined.+environment variable/),
-    });
+    for (const given of [url, [url as never]]) {
+      await expect(Broker.connect(given)).rejects.toMatchObject({
+        code: 'INVALID_URL',
+        message: expect.stringMatching(/undefined.+environment variable/),
+      });
+    }
   });
 
   it('is no handler', async () => {
