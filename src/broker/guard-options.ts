@@ -24,7 +24,7 @@ export interface InboxConsumerOptions<S extends Schema, Tx>
   readonly inbox: Inbox<Tx>;
   /** The id that identifies a message: 1 to 1 000 bytes of UTF-8, without U+0000. @defaultValue the message's own id */
   readonly idempotencyKey?: ((message: Message<OutputOf<S>>) => string) | undefined;
-  readonly idempotency?: never;
+  readonly idempotency?: undefined;
   readonly noAck?: false | undefined;
 }
 
@@ -41,7 +41,7 @@ export interface IdempotentConsumerOptions<S extends Schema>
   readonly idempotency: IdempotencyOptions;
   /** The id that identifies a message: 1 to 1 000 bytes of UTF-8, without U+0000. @defaultValue the message's own id */
   readonly idempotencyKey?: ((message: Message<OutputOf<S>>) => string) | undefined;
-  readonly inbox?: never;
+  readonly inbox?: undefined;
   readonly noAck?: false | undefined;
 }
 

@@ -65,7 +65,7 @@ export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable
    * default
    * @throws ConfigurationError at once, for an unknown option or a value out of range
    */
-  close(options?: { readonly timeoutMs?: number }): Promise<{ readonly clean: boolean }>;
+  close(options?: { readonly timeoutMs?: number | undefined }): Promise<{ readonly clean: boolean }>;
   /**
    * The messages, for a `for await` loop. Several loops share them.
    *

@@ -139,7 +139,7 @@ export class QueueConsumer implements Consumer {
     await this.#pauseControl.reconcile();
   }
 
-  close(options?: { readonly timeoutMs?: number }): Promise<{ readonly clean: boolean }> {
+  close(options?: { readonly timeoutMs?: number | undefined }): Promise<{ readonly clean: boolean }> {
     checkOptions('consumer.close', options, { timeoutMs: expectDuration(0, { infinity: true }) });
     this.#closing ??= this.#shutDown(options?.timeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS);
     return this.#closing;

@@ -50,7 +50,7 @@ export type LeveretModuleAsyncOptions = Pick<ModuleMetadata, 'imports'> & {
         /** Returns the options; receives the providers of `inject`. Called once, when the application is created. */
         readonly useFactory: FactoryProvider<FactoryResult>['useFactory'];
         /** The tokens of the factory's arguments. */
-        readonly inject?: FactoryProvider['inject'];
+        readonly inject?: FactoryProvider['inject'] | undefined;
         readonly useClass?: undefined;
         readonly useExisting?: undefined;
       }

@@ -8,13 +8,15 @@ import { Observer } from './observer.js';
 /** The options of {@link LeveretInstrumentation}. */
 export interface LeveretInstrumentationConfig {
   /** Starts recording at once. @defaultValue true */
-  readonly enabled?: boolean;
+  readonly enabled?: boolean | undefined;
   /**
    * Starts a new trace with each `process` span, linked to the sender's trace. For messages that handlers send again and
    * again, and whose traces would have no end. @defaultValue false
    */
-  readonly useLinksForConsume?: boolean;
+  readonly useLinksForConsume?: boolean | undefined;
 }
+
+type ResolvedConfig = { readonly [K in keyof LeveretInstrumentationConfig]-?: boolean };
 
 const checks: Readonly<Record<string, Check>> = {
   enabled: expectBoolean,
@@ -37,7 +39,7 @@ export class LeveretInstrumentation {
   readonly instrumentationVersion: string = VERSION;
   readonly #metrics = new Metrics();
   readonly #observer: Observer;
-  #config: Required<LeveretInstrumentationConfig>;
+  #config: ResolvedConfig;
   #tracerProvider: TracerProvider | undefined;
   #isEnabled = false;
 
@@ -93,7 +95,7 @@ export class LeveretInstrumentation {
   }
 
   /** The options with their defaults filled in. */
-  getConfig(): Required<LeveretInstrumentationConfig> {
+  getConfig(): ResolvedConfig {
     return this.#config;
   }
 
@@ -129,7 +131,7 @@ function on<Payload extends object>(
   return [channel[event], (payload) => listener(payload as Payload)];
 }
 
-function resolve(config: LeveretInstrumentationConfig): Required<LeveretInstrumentationConfig> {
+function resolve(config: LeveretInstrumentationConfig): ResolvedConfig {
   checkOptions('LeveretInstrumentation', config, checks);
   return { enabled: config.enabled ?? true, useLinksForConsume: config.useLinksForConsume ?? false };
 }

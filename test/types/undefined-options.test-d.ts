@@ -19,8 +19,11 @@ import type {
   SendOptions,
   SubscriptionOptions,
 } from 'leveret';
-import type { TestBrokerOptions } from 'leveret/testing';
+import { type Broker, type Consumer, exchange, type Inbox, memoryStore, procedure, queue } from 'leveret';
+import type { LeveretInstrumentationConfig } from 'leveret/opentelemetry';
+import type { TestBroker, TestBrokerOptions } from 'leveret/testing';
 import { describe, expectTypeOf, it } from 'vitest';
+import { z } from 'zod';
 
 /** The options with every optional one given as undefined, as a program does that passes its own settings on. */
 type GivenAsUndefined<O> = O extends unknown
@@ -54,5 +57,27 @@ describe('an option', () => {
     expectTypeOf<GivenAsUndefined<SendOptions>>().toExtend<SendOptions>();
     expectTypeOf<GivenAsUndefined<SubscriptionOptions>>().toExtend<SubscriptionOptions>();
     expectTypeOf<GivenAsUndefined<TestBrokerOptions>>().toExtend<TestBrokerOptions>();
+    expectTypeOf<GivenAsUndefined<LeveretInstrumentationConfig>>().toExtend<LeveretInstrumentationConfig>();
+  });
+
+  it('takes undefined where it is written down', (_context, broker = {} as Broker, inbox = {} as Inbox<1>) => {
+    const schema = z.object({ n: z.number() });
+    const jobs = queue('jobs', schema, { codec: undefined, type: undefined });
+    exchange('events', schema, { codec: undefined });
+    procedure('add', { request: schema, response: schema, codec: undefined });
+    broker.consumer(jobs, ({ body }) => expectTypeOf(body.n).toEqualTypeOf<number>(), {
+      inbox,
+      idempotency: undefined,
+    });
+    broker.consumer(jobs, () => {}, { idempotency: { store: memoryStore() }, inbox: undefined });
+    broker.consumer(jobs, () => {}, { idempotency: undefined, inbox: undefined, idempotencyKey: undefined });
+    // @ts-expect-error the default codec is JSON
+    queue('times', z.date(), { codec: undefined });
+  });
+
+  it('takes undefined in a call', async (_context, consumer = {} as Consumer, test = {} as TestBroker) => {
+    await consumer.close({ timeoutMs: undefined });
+    await test.close({ timeoutMs: undefined, signal: undefined });
+    await test.disconnect({ for: undefined });
   });
 });

@@ -63,9 +63,12 @@ type Travels<T, C extends CodecName> = 0 extends 1 & T
  * whose properties say why. A schema that is still a type parameter, as in a user's own generic function, passes: its caller
  * is checked.
  */
-export type Travelling<T, C extends CodecName> = [Unfit<T, C>] extends [never]
+export type Travelling<T, C extends CodecName> = [Unfit<T, Given<C>>] extends [never]
   ? unknown
-  : { readonly [K in Complaint<T, C>]: never };
+  : { readonly [K in Complaint<T, Given<C>>]: never };
+
+/** For `codec: undefined` TypeScript infers every codec. It means the default. */
+type Given<C extends CodecName> = [CodecName] extends [C] ? 'json' : C;
 
 /**
  * `never` for what the codec can carry, `any` for what it cannot. While `T` is a type parameter, TypeScript takes the branch
