@@ -3,9 +3,15 @@ import type { RelayHealth } from '../outbox/relay.js';
 import type { ConnectionState } from '../transport/connection/connection-state.js';
 import type { Role } from '../transport/port.js';
 
-/** A snapshot of a broker, for a liveness endpoint. */
+/**
+ * A snapshot of a broker, for a readiness endpoint. Do not use it for a liveness endpoint: restarting the process does not
+ * bring a server back.
+ */
 export interface BrokerHealth {
-  /** `degraded`: something is waiting or recovering, or a consumer has failed. `down`: no connection is open. */
+  /**
+   * `up`: everything that this broker was asked for is at work. `degraded`: something is waiting or recovering, or a consumer
+   * has failed. `down`: no connection is open.
+   */
   readonly status: 'up' | 'degraded' | 'down';
   readonly connections: readonly ConnectionHealth[];
   /**

@@ -156,7 +156,8 @@ export function resolveUrls(url: string | readonly string[] | undefined): readon
   // Detected on dialling, like any other wrong URL.
   if (url === undefined) return [UNDEFINED_URL];
   // A copy, since `every` skips the holes of a list, and a proxy or the caller may change it later.
-  const urls = typeof url === 'string' ? [url] : Array.isArray(url) ? [...url] : [];
-  if (urls.length > 0 && urls.every((it) => typeof it === 'string')) return urls;
+  const urls: unknown[] = typeof url === 'string' ? [url] : Array.isArray(url) ? [...(url as unknown[])] : [];
+  for (const [at, it] of urls.entries()) if (it === undefined) urls[at] = UNDEFINED_URL;
+  if (urls.length > 0 && urls.every((it) => typeof it === 'string')) return urls as string[];
   throw new ConfigurationError('url', `Broker: expected a URL or a list of at least one, got ${show(url)}`);
 }

@@ -101,10 +101,16 @@ describe('the URLs of a broker', () => {
       none: resolveUrls(undefined),
       one: resolveUrls('amqp://a'),
       several: resolveUrls(['amqp://a', 'amqp://b']),
-    }).toEqual({ none: ['undefined'], one: ['amqp://a'], several: ['amqp://a', 'amqp://b'] });
+      unset: resolveUrls(['amqp://a', undefined as never]),
+    }).toEqual({
+      none: ['undefined'],
+      one: ['amqp://a'],
+      several: ['amqp://a', 'amqp://b'],
+      unset: ['amqp://a', 'undefined'],
+    });
   });
 
-  it.each([[[]], [[5]], [['amqp://a', undefined]], [{}], [null], [5]])('are not %o', (urls) => {
+  it.each([[[]], [[5]], [{}], [null], [5]])('are not %o', (urls) => {
     expect(() => resolveUrls(urls as never)).toThrow(ConfigurationError);
   });
 });
