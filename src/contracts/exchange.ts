@@ -18,6 +18,7 @@ import type { InputOf, Schema } from './body/schema.js';
 import { declareOf, makeQueue } from './queue.js';
 import {
   checkBindings,
+  checkMatch,
   checkName,
   checkSchema,
   expectBindingList,
@@ -221,7 +222,9 @@ function bindingsOf(exchange: ExchangeContract, where: string, args: readonly un
         'match',
         `${where}: the headers to match must be ${expected}, got ${show(first)}`,
       );
-    return { bindings: [{ exchange, arguments: first as Record<string, unknown> }], rest: rest as object };
+    const match = first as Record<string, unknown>;
+    checkMatch(where, match);
+    return { bindings: [{ exchange, arguments: match }], rest: rest as object };
   }
   const keys: unknown[] = Array.isArray(first) ? first : [first];
   if (keys.length === 0)

@@ -66,7 +66,7 @@ export function procedure<Request extends Schema, Response extends Schema, C ext
 }
 
 function makeProcedure(name: string, given: unknown): ProcedureContract {
-  checkName('procedure', name);
+  checkName('procedure', name, (given as { readonly declare?: unknown } | null | undefined)?.declare);
   const where = `procedure('${name}')`;
   if (expectRecord(given)) {
     const expected = 'an object with the schemas `request` and `response`';

@@ -83,6 +83,36 @@ const refusedBy: Readonly<Record<QueueType, Readonly<Record<string, readonly unk
   },
 };
 
+/** The arguments that RabbitMQ 3.10 and 4.3 both refuse for a type of queue, with 406. */
+const argumentsRefusedBy: Readonly<Record<QueueType, ReadonlySet<string>>> = {
+  quorum: new Set([
+    'x-queue-mode',
+    'x-queue-version',
+    'x-max-age',
+    'x-stream-max-segment-size-bytes',
+    'x-initial-cluster-size',
+  ]),
+  classic: new Set([
+    'x-dead-letter-strategy',
+    'x-max-age',
+    'x-stream-max-segment-size-bytes',
+    'x-quorum-initial-group-size',
+    'x-max-in-memory-length',
+    'x-max-in-memory-bytes',
+    'x-initial-cluster-size',
+  ]),
+  stream: new Set([
+    'x-dead-letter-exchange',
+    'x-dead-letter-routing-key',
+    'x-dead-letter-strategy',
+    'x-queue-mode',
+    'x-queue-version',
+    'x-quorum-initial-group-size',
+    'x-max-in-memory-length',
+    'x-max-in-memory-bytes',
+  ]),
+};
+
 /** Every option of any queue type, before the combination is checked. */
 export interface AnyQueueOptions {
   type?: QueueType | undefined;
@@ -126,7 +156,19 @@ export function checkBindings(where: string, bindings: readonly Binding[] = []):
     if (binding.exchange === undefined) {
       throw new ConfigurationError('exchange', `${where}: bindings: each needs an 'exchange'`);
     }
+    if (isExchange(binding.exchange) && binding.exchange.type === 'headers')
+      checkMatch(`${where}: bindings`, binding.arguments);
   }
+}
+
+const MATCHES: readonly unknown[] = ['all', 'any', 'all-with-x', 'any-with-x'];
+
+/** @internal Checks how the binding of a headers exchange matches. */
+export function checkMatch(where: string, args: Readonly<Record<string, unknown>> = {}): void {
+  const match = args['x-match'];
+  if (match === undefined || MATCHES.includes(match)) return;
+  const expected = MATCHES.map(show).join(', ');
+  throw new ConfigurationError('match', `${where}: 'x-match' must be one of ${expected}, got ${show(match)}`);
 }
 
 /** @internal */
@@ -184,13 +226,22 @@ function checkCombination(where: string, type: QueueType, options: AnyQueueOptio
       `${where}: 'x-max-age' must be a number and one of the units Y, M, D, h, m, s, such as '7D', got ${show(maxAge)}`,
     );
   }
-  for (const key of Object.keys(options.arguments ?? {})) {
-    if (!OWNED_ARGUMENTS.has(key)) continue;
-    throw new ConfigurationError(
-      'arguments',
-      `${where}: '${key}' has an option of its own: ${OWNED_ARGUMENTS.get(key)}`,
-    );
+  checkArguments(where, type, options);
+}
+
+function checkArguments(where: string, type: QueueType, options: AnyQueueOptions): void {
+  const { arguments: args = {}, deadLetter } = options;
+  const refuse = (text: string): never => {
+    throw new ConfigurationError('arguments', `${where}: ${text}`);
+  };
+  for (const [key, value] of Object.entries(args)) {
+    if (value === undefined) continue;
+    if (OWNED_ARGUMENTS.has(key)) refuse(`'${key}' has an option of its own: ${OWNED_ARGUMENTS.get(key)}`);
+    if (argumentsRefusedBy[type].has(key)) refuse(`a ${type} queue cannot have '${key}'. ${ADVICE}`);
   }
+  const hasNoTarget = deadLetter === false && args['x-dead-letter-exchange'] === undefined;
+  if (hasNoTarget && args['x-dead-letter-routing-key'] !== undefined)
+    refuse(`'x-dead-letter-routing-key' needs 'x-dead-letter-exchange'`);
 }
 
 const ADVICE = "RabbitMQ refuses it: leave it out, or choose another 'type'.";

@@ -57,6 +57,7 @@ describe('a procedure', () => {
 
   it('refuses a bad name, and anything but options', () => {
     expect(() => procedure('amq.quote', schemas)).toThrow(/'amq\.'/);
+    expect(procedure('amq.gen-1', { ...schemas, declare: false }).name).toBe('amq.gen-1');
     expect(() => procedure('p', undefined as never)).toThrow(/expected an object/);
   });
 });

@@ -217,6 +217,24 @@ describe('queue()', () => {
     expect(asked).toThrow(refused('name', /without line ends/));
   });
 
+  it.each([
+    [{ type: 'stream', arguments: { 'x-dead-letter-exchange': 'dead' } }, /a stream queue cannot have/],
+    [{ type: 'classic', arguments: { 'x-dead-letter-strategy': 'at-most-once' } }, /a classic queue cannot/],
+    [{ arguments: { 'x-queue-mode': 'lazy' } }, /a quorum queue cannot have 'x-queue-mode'/],
+    [{ arguments: { 'x-max-age': '7D' } }, /a quorum queue cannot have 'x-max-age'/],
+    [{ deadLetter: false, arguments: { 'x-dead-letter-routing-key': 'dead' } }, /needs 'x-dead-letter-exch/],
+  ])('refuses the arguments of %j', (options, message) => {
+    expect(() => make(options)).toThrow(refused('arguments', message));
+  });
+
+  it('refuses a match that no headers exchange knows', () => {
+    const headers = exchange('e', schema, { type: 'headers' });
+    const match = { 'x-match': 'some', region: 'eu' };
+    expect(() => headers.queue('q', match)).toThrow(refused('match', /'all', 'any'/));
+    expect(() => make({ bindings: [{ exchange: headers, arguments: match }] })).toThrow(refused('match'));
+    expect(headers.queue('q', { ...match, 'x-match': 'any-with-x' }).name).toBe('q');
+  });
+
   it('uses names of the server, and does not declare them', () => {
     for (const declare of [false, 'passive'] as const) {
       expect(make({ declare }, 'amq.gen-1')).toMatchObject({ name: 'amq.gen-1', declare });
