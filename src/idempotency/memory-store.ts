@@ -11,9 +11,12 @@ interface Entry {
 
 const MAX_KEYS = 100_000;
 
+/** The shortest time between two searches for claims whose lease has ended, in milliseconds. */
+const SWEEP_MS = 1_000;
+
 /**
  * A store in the memory of this process: for tests, and for one process alone. Keeps 100 000 keys at most; the oldest done ones
- * go first.
+ * go first. While all of them are claimed it rejects further claims.
  *
  * @example
  * ```ts
@@ -29,13 +32,14 @@ class MemoryStore implements IdempotencyStore {
   readonly #claimed = new Map<string, Entry>();
   /** In the order in which they were done. */
   readonly #done = new Map<string, Entry>();
+  #sweptAt = Number.NEGATIVE_INFINITY;
 
   async claim(key: string, leaseMs: number): Promise<ClaimResult> {
     if (this.#current(this.#done, key)) return 'done';
     if (this.#current(this.#claimed, key)) return 'busy';
+    if (!this.#makeRoom()) throw new Error(`memoryStore: all of its ${MAX_KEYS} keys are claimed`);
     const token = randomUUID();
     this.#claimed.set(key, { token, until: realTimers.now() + leaseMs });
-    this.#makeRoom();
     return { token };
   }
 
@@ -49,7 +53,6 @@ class MemoryStore implements IdempotencyStore {
     if (!this.#isOf(key, token)) return false;
     this.#claimed.delete(key);
     this.#done.set(key, { token: undefined, until: realTimers.now() + ttlMs });
-    this.#makeRoom();
     return true;
   }
 
@@ -70,15 +73,20 @@ class MemoryStore implements IdempotencyStore {
     return undefined;
   }
 
-  #makeRoom(): void {
-    if (this.#claimed.size + this.#done.size <= MAX_KEYS) return;
+  /** Makes room for one key; false when there is none. */
+  #makeRoom(): boolean {
+    if (this.#claimed.size + this.#done.size < MAX_KEYS) return true;
     const [oldest] = this.#done.keys();
-    if (oldest !== undefined) this.#done.delete(oldest);
-    else this.#forgetEnded();
+    if (oldest !== undefined) return this.#done.delete(oldest);
+    this.#forgetEnded();
+    return this.#claimed.size < MAX_KEYS;
   }
 
   /** Only claims are left. Those whose lease has ended are free; each of the others is in use. */
   #forgetEnded(): void {
+    const now = realTimers.now();
+    if (now - this.#sweptAt < SWEEP_MS) return;
+    this.#sweptAt = now;
     for (const key of [...this.#claimed.keys()]) this.#current(this.#claimed, key);
   }
 }

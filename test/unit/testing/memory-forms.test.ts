@@ -259,6 +259,18 @@ describe('a memory inbox', () => {
 describe('an idempotency store', () => {
   it('keeps the contract', async () => {
     await expect(testStore(memoryStore())).resolves.toBeUndefined();
+  });
+
+  it('of idempotency keys refuses what it cannot hold, as long as each key is claimed', async () => {
+    const store = memoryStore();
+    const claims = Array.from({ length: 100_000 }, (_, n) => store.claim(`${n}`, 60_000));
+    const [first] = await Promise.all(claims);
+    for (let n = 0; n < 1_000; n++) await expect(store.claim(`more ${n}`, 60_000)).rejects.toThrow(/100000/);
+    const { token = '' } = first as { readonly token?: string };
+    await store.done('0', token, 60_000);
+    expect(await store.claim('more', 60_000)).toHaveProperty('token');
+    // The key that was done has gone for it.
+    await expect(store.claim('0', 60_000)).rejects.toThrow(/100000/);
   }, 15_000);
 
   it('lets a handled message run no more, and one that failed again', async () => {
