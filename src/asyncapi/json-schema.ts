@@ -32,7 +32,7 @@ export function toDraft07(schema: Schema, convert?: (schema: unknown) => unknown
     () => (isZod ? self.toJSONSchema?.({ io: 'input', target: 'draft-7' }) : undefined),
     () => convert?.(schema),
     // Zod refuses a whole schema for one part that JSON Schema cannot express: it is better to leave that part open.
-    () => (isZod ? self.toJSONSchema?.(LENIENT) : undefined),
+    () => (isZod ? orNothing(self.toJSONSchema?.(LENIENT)) : undefined),
   ];
   for (const converter of converters) {
     const converted = plain(converter);
@@ -46,14 +46,23 @@ const INEXPRESSIBLE = new Set(
   'bigint custom date function map nan promise set symbol transform undefined void'.split(' '),
 );
 
+/** Marks what JSON Schema cannot express. */
+const UNKNOWN = 'x-leveret-schema';
+
 const LENIENT = {
   io: 'input',
   target: 'draft-7',
   unrepresentable: 'any',
   override: ({ zodSchema, jsonSchema }: ConvertedPart) => {
-    if (INEXPRESSIBLE.has(zodSchema._zod.def.type)) jsonSchema['x-leveret-schema'] = 'unknown';
+    if (INEXPRESSIBLE.has(zodSchema._zod.def.type)) jsonSchema[UNKNOWN] = 'unknown';
   },
 };
+
+/** Undefined for a schema that is nothing but a part which JSON Schema cannot express. */
+function orNothing(converted: unknown): unknown {
+  const { $schema: _draft, ...rest } = converted as Json;
+  return Object.keys(rest).join() === UNKNOWN ? undefined : converted;
+}
 
 /** The converter's result as a copy; undefined when it is not a JSON object. */
 function plain(converter: () => unknown): Json | undefined {

@@ -206,6 +206,8 @@ describe('asyncapi()', () => {
   });
 
   it('leaves open the one part of a schema that JSON Schema cannot express', () => {
+    const { channels } = asyncapi([queue('dates', z.custom<string>())], OPTIONS);
+    expect(channels.dates?.messages.dates).toMatchObject({ payload: {}, 'x-leveret-schema': 'unknown' });
     expect(payloadOf(z.object({ at: z.coerce.date(), any: z.any(), text: z.string() }))).toMatchObject({
       properties: { at: { 'x-leveret-schema': 'unknown' }, any: {}, text: { type: 'string' } },
     });
