@@ -1,3 +1,4 @@
+import { sideTable } from '../diagnostics/side-table.js';
 import type { Message } from '../index.js';
 
 /**
@@ -5,7 +6,7 @@ import type { Message } from '../index.js';
  * verdict methods.
  */
 export function withBody(message: Message, body: unknown): Message {
-  return new Proxy(message, {
+  const replaced = new Proxy(message, {
     get(target, key) {
       if (key === 'body') return body;
       // The receiver is the message itself, because its getters read private fields.
@@ -13,4 +14,8 @@ export function withBody(message: Message, body: unknown): Message {
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
+  // `messageContext` is asked with this one.
+  const context = sideTable.contexts.get(message);
+  if (context !== undefined) sideTable.contexts.set(replaced, context);
+  return replaced;
 }
