@@ -168,7 +168,7 @@ export class TestBroker extends Broker {
    *
    * @param options - `for`: how long the server stays unreachable
    */
-  async disconnect(options: { readonly for?: Duration } = {}): Promise<void> {
+  async disconnect(options: { readonly for?: Duration | undefined } = {}): Promise<void> {
     if (options.for !== undefined) {
       const ms = toMs('TestBroker.disconnect', options.for);
       this.#transport.setReachable(false);
@@ -214,9 +214,9 @@ export class TestBroker extends Broker {
     await this.#drop(({ role }) => role === 'consume', 'the consumer has crashed');
   }
 
-  /** Like {@link Broker.close}, except that handlers which do not finish are awaited for one real second. */
+  /** Like {@link Broker.close}, except that it waits for one real second by default. */
   override close(options: CloseOptions = {}): Promise<{ readonly clean: boolean }> {
-    return super.close({ signal: AbortSignal.timeout(CLOSE_MS), ...options });
+    return super.close({ timeoutMs: CLOSE_MS, ...options });
   }
 
   async #advance(ms: number): Promise<void> {

@@ -2,6 +2,8 @@ import { exchange, isLeveretError, procedure, queue } from 'leveret';
 import { TestBroker } from 'leveret/testing';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { deferred } from '../../../src/util/promises.js';
+import { realTimers } from '../../../src/util/timers.js';
 import { recordEvents } from '../../helpers/recorded-events.js';
 
 const emails = queue('emails', z.object({ to: z.string(), urgent: z.boolean().default(false) }), {
@@ -226,6 +228,24 @@ describe('a test broker', () => {
     await broker.advance('2s');
     const [{ error } = { error: undefined }] = broker.handled(emails);
     expect(isLeveretError(error) && error.code).toBe('TIMEOUT');
+  });
+
+  it('closes after a second of real time, or as it is told', async () => {
+    const close = async (options?: { timeoutMs: number }) => {
+      const broker = await TestBroker.start();
+      const begun = deferred<void>();
+      broker.consumer(emails, () => {
+        begun.resolve();
+        return new Promise((resolve) => realTimers.setTimeout(resolve, 1_500));
+      });
+      await broker.producer(emails).send({ to: 'ada' });
+      await begun.promise;
+      return broker.close(options);
+    };
+    expect(await Promise.all([close(), close({ timeoutMs: 10_000 })])).toEqual([
+      { clean: false },
+      { clean: true },
+    ]);
   });
 
   it('refuses options that make no sense', async () => {
