@@ -4,13 +4,14 @@ import { withTestHooks } from '../broker/test-hooks.js';
 import type { InputOf, OutputOf, Schema } from '../contracts/body/schema.js';
 import { isProcedure } from '../contracts/guards.js';
 import type { Contract, ProcedureContract, QueueContract } from '../contracts/types.js';
-import { TimeoutError } from '../errors.js';
+import { ConfigurationError, TimeoutError } from '../errors.js';
 import type { TableRelay } from '../outbox/table-relay.js';
 import { MemoryServer, type ServerLink } from '../transport/memory/server.js';
 import { MemoryTransport } from '../transport/memory/transport.js';
 import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';
 import { type Check, checkOptions, expectDate, expectOneOf } from '../util/checks.js';
 import { systemClock } from '../util/clock.js';
+import { areTimersReal } from '../util/timers.js';
 import { type Duration, toMs } from './duration.js';
 import { IdleDetector } from './idle-detector.js';
 import { type DeadLetteredMessage, type HandledMessage, Records, type SentMessage } from './records.js';
@@ -100,8 +101,20 @@ export class TestBroker extends Broker {
     this.#idle = new IdleDetector(server, this);
   }
 
-  /** Creates a broker and connects it. */
+  /**
+   * Creates a broker and connects it.
+   *
+   * @throws ConfigurationError for an unknown option or a wrong value, and when the timers of node:test were enabled before
+   * Leveret was loaded: without real timers nothing would go on
+   */
   static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
+    if (!areTimersReal()) {
+      throw new ConfigurationError(
+        'timers',
+        "TestBroker.start: the mock timers of 'node:test' were enabled before 'leveret' was loaded. " +
+          "Import 'leveret/testing' at the top of the test file, before 'mock.timers.enable()'",
+      );
+    }
     const broker = new TestBroker(options);
     await broker.connect();
     return broker;

@@ -18,6 +18,14 @@ export const realTimers = {
   now: performance.now.bind(performance),
 } as const;
 
+/** False when a test runner had replaced them before this module was loaded: node:test puts bound functions in their place. */
+export function areTimersReal(): boolean {
+  const { setTimeout, setImmediate } = realTimers;
+  return [setTimeout, setImmediate].every((timer) =>
+    Function.prototype.toString.call(timer).startsWith(`function ${timer.name}(`),
+  );
+}
+
 /** Resolves after the current turn of the event loop. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => realTimers.setImmediate(resolve));

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { queue } from 'leveret';
 import { TestBroker } from 'leveret/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -103,5 +105,18 @@ describe('work without an end', () => {
     await expect.poll(() => consumer.stats.inFlight).toBe(1);
     expect(await consumer.close({ timeoutMs: 50 })).toEqual({ clean: false });
     await broker.close();
+  });
+});
+
+describe('the mock timers of node:test', () => {
+  it('enabled before Leveret is loaded are an error of the start, which would otherwise never end', async () => {
+    const program = `
+      import { mock } from 'node:test';
+      mock.timers.enable({ apis: ['setTimeout', 'setImmediate'] });
+      const { TestBroker } = await import('leveret/testing');
+      await TestBroker.start().catch(({ code, message }) => console.log(code, message));`;
+    const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: process.cwd() });
+    expect(stdout).toMatch(/INVALID_OPTION .*before 'leveret' was loaded/);
   });
 });
