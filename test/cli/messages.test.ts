@@ -1,4 +1,4 @@
-import { Broker } from 'leveret';
+import { Broker, delays } from 'leveret';
 import { describe, expect, inject, it } from 'vitest';
 import { contractsFile, leveret, startLeveret } from '../helpers/cli/leveret.js';
 import { otherClient } from '../helpers/other-client.js';
@@ -66,6 +66,21 @@ describe('leveret send and tail', () => {
       });
     }
     expect(await queueDepth(vhost.url, 'emails')).toBe(1);
+  });
+
+  it('delays with what a program has declared, and declares nothing', async () => {
+    await using vhost = await createVhost();
+    const env = environment(vhost);
+    await using broker = await Broker.connect(vhost.url);
+    await broker.declare(emails);
+    const args = ['send', 'emails', '{"to":"ada"}', '--delay', '200', '--contracts', contracts, '--json'];
+    const refused = await leveret(args, { env });
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/'leveret\.delay\.250ms'.+declares nothing.+delays\(contract\)/s);
+    await expect(broker.stats('leveret.delay.undelivered')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await broker.declare(delays(emails));
+    expect(await leveret(args, { env })).toMatchObject({ code: 0 });
+    await expect.poll(() => queueDepth(vhost.url, 'emails')).toBe(1);
   });
 
   it('tells which lines of stdin could not be sent', async () => {

@@ -1,13 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import type { Broker } from '../../broker/broker.js';
 import { isExchange, isQueue } from '../../contracts/guards.js';
 import type { Contract, ExchangeContract } from '../../contracts/types.js';
+import { unitsOf } from '../../delay/levels.js';
+import { delayQueueName, landingOf } from '../../delay/topology.js';
+import { isLeveretError } from '../../errors.js';
 import type { SendOptions } from '../../producer/send-options.js';
 import { bareExchange, bareQueue, undeclared } from '../bare-contracts.js';
 import type { Invocation } from '../command.js';
 import { loadContracts, queuesOf } from '../contracts.js';
-import { EXIT, type ExitCode, usageError } from '../failure.js';
+import { CommandFailure, EXIT, type ExitCode, usageError } from '../failure.js';
 import { shown } from '../secrets.js';
 import { counted, printable, toJson } from '../text.js';
 import { withBroker } from '../with-broker.js';
@@ -29,6 +33,7 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   const messageId = values.text('message-id');
 
   const { sent, failed, messageIds } = await withBroker(invocation, async ({ broker }) => {
+    await checkDelay(broker, contract, options.delayMs);
     const invalid: Failure[] = [];
     const ids: string[] = [];
     /** The line of each body that could be read. */
@@ -122,6 +127,29 @@ function sendOptionsOf({ values }: Invocation): SendOptions & { readonly routing
     ...(values.text('exchange') === undefined ? {} : { routingKey }),
     ...(Object.keys(headers).length === 0 ? {} : { headers }),
   };
+}
+
+/**
+ * A producer declares the queues of a delay, and a command declares nothing.
+ *
+ * @throws CommandFailure when they are missing
+ */
+async function checkDelay(broker: Broker, contract: Contract, delayMs = 0): Promise<void> {
+  const units = unitsOf(delayMs);
+  if (units === 0) return;
+  for (const name of [delayQueueName(units, 'low'), landingOf(contract)]) {
+    try {
+      await broker.stats(name);
+    } catch (error) {
+      if (!isLeveretError(error) || error.code !== 'NOT_FOUND') throw error;
+      const target = `the ${contract.kind} ${shown(contract.name)}`;
+      throw new CommandFailure(
+        EXIT.no,
+        `the queue ${shown(name)} for delays to ${target} does not exist, and this command declares nothing. ` +
+          `A program declares it with broker.declare(delays(contract)), or with its first delay`,
+      );
+    }
+  }
 }
 
 function headerOf(text: string): readonly [name: string, value: string] {
