@@ -74,7 +74,7 @@ export class Registry {
       this.#settingUp.add(consumer);
       void consumer.setUp.then(() => this.#settingUp.delete(consumer));
     }
-    this.#failed.delete(placeOf(consumer.contract));
+    this.#failed.delete(consumerKey(consumer.contract));
   }
 
   /** The consumers whose queues get messages of an exchange. */
@@ -95,7 +95,7 @@ export class Registry {
     this.#consumers.delete(consumer);
     const { state, health } = consumer;
     if (state.status === 'closed' && state.error && !this.#isClosing)
-      this.#remember(placeOf(consumer.contract), { ...health, inFlight: 0 });
+      this.#remember(consumerKey(consumer.contract), { ...health, inFlight: 0 });
     this.#idleConsumers = this.#idleConsumers.filter((idle) => {
       const other = idle.deref();
       return other !== undefined && other !== consumer;
@@ -126,8 +126,8 @@ export class Registry {
     for (const it of [...this.#tasks, ...this.#publishers]) it.abort();
   }
 
-  #remember(place: string, health: ConsumerHealth): void {
-    this.#failed.set(place, health);
+  #remember(key: string, health: ConsumerHealth): void {
+    this.#failed.set(key, health);
     const [oldest] = this.#failed.keys();
     if (this.#failed.size > MAX_FAILED && oldest !== undefined) this.#failed.delete(oldest);
   }
@@ -140,7 +140,7 @@ export class Registry {
 }
 
 /** Identifies what a consumer serves: its queue, or the bindings where each consumer has a queue of its own. */
-function placeOf({ name, exclusive, bindings }: QueueContract): string {
+function consumerKey({ name, exclusive, bindings }: QueueContract): string {
   if (!exclusive || bindings.length === 0) return name;
   return JSON.stringify(
     bindings.map(({ exchange, routingKey }) => [

@@ -47,7 +47,7 @@ export interface PipelineHost {
  */
 export class MessagePipeline {
   readonly #buffer = new PrefetchBuffer();
-  readonly #memory: DuplicateFilter;
+  readonly #duplicates: DuplicateFilter;
   readonly #validator: InboundValidator;
   readonly #settlement: Settlement;
   /** For messages that are retried in place, without leaving this process. */
@@ -73,9 +73,9 @@ export class MessagePipeline {
     this.#clock = clock;
     const { noAck, concurrency, prefetch, maxPrefetch } = options;
     const windowMs = HEARTBEATS_TO_LOSS * host.heartbeatSeconds * 1_000;
-    const memory = new DuplicateFilter({ capacity: maxPrefetch, windowMs, clock });
-    this.#memory = memory;
-    this.#validator = new InboundValidator({ contract, memory, maxBodyBytes, events });
+    const duplicates = new DuplicateFilter({ capacity: maxPrefetch, windowMs, clock });
+    this.#duplicates = duplicates;
+    this.#validator = new InboundValidator({ contract, duplicates, maxBodyBytes, events });
     const isStream = contract.type === 'stream';
     if (isStream || options.orderBy) {
       this.#held = new InPlaceRetries({
@@ -97,7 +97,7 @@ export class MessagePipeline {
       contract,
       tracer,
       noAck,
-      memory,
+      duplicates,
       republisher,
       events,
       clock,
@@ -185,7 +185,7 @@ export class MessagePipeline {
   }
 
   sessionOpened(): void {
-    this.#memory.channelOpened();
+    this.#duplicates.channelOpened();
   }
 
   /** The deliveries of the session are stale. */
@@ -194,7 +194,7 @@ export class MessagePipeline {
     this.#settlement.sessionLost(session);
     this.#held?.sessionLost(session);
     this.#parked?.sessionLost(session);
-    this.#memory.channelLost(session.unsettled);
+    this.#duplicates.channelLost(session.unsettled);
     this.#worker.sessionLost(
       session,
       new ClosedError(`The delivery was lost: ${reason.message}`, { cause: reason }),

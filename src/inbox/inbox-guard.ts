@@ -139,7 +139,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
     const { engine, handler, maxIdleMs } = this.#settings;
     const giveUp = new AbortController();
     // A handler whose delivery is lost may still finish: the next run then finds the message recorded.
-    const callOff = onAbort(message.signal, () => {
+    const unsubscribe = onAbort(message.signal, () => {
       if (!held.hasBegun || isTimedOut(message)) giveUp.abort(message.signal.reason);
     });
     const work = async (tx: Tx) => {
@@ -149,7 +149,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
       if (held.verdict) throw new Error('rolled back: the handler gave the message another verdict');
     };
     const running = engine.run(entry, { maxIdleMs, signal: giveUp.signal }, work);
-    return withinLimit(running, giveUp.signal).finally(callOff);
+    return withinLimit(running, giveUp.signal).finally(unsubscribe);
   }
 
   #isDuplicate(message: ReceivedMessage): void {
@@ -167,9 +167,9 @@ function isTimedOut(message: ReceivedMessage): boolean {
 /** Resolves as soon as the signal aborts, whatever the promise does. */
 function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const callOff = onAbort(signal, resolve);
+    const unsubscribe = onAbort(signal, resolve);
     if (signal.aborted) resolve();
-    promise.then(resolve, reject).finally(callOff);
+    promise.then(resolve, reject).finally(unsubscribe);
   });
 }
 
@@ -177,7 +177,7 @@ function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
 function withinLimit<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const limit = () => systemClock.setTimeout(() => reject(signal.reason as Error), ROLLBACK_MS).unref();
-    const callOff = onAbort(signal, limit);
-    promise.then(resolve, reject).finally(callOff);
+    const unsubscribe = onAbort(signal, limit);
+    promise.then(resolve, reject).finally(unsubscribe);
   });
 }

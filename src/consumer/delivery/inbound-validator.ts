@@ -9,7 +9,7 @@ import type { ReceivedMessage } from './message.js';
 
 export interface InboundValidatorSettings {
   readonly contract: QueueContract;
-  readonly memory: DuplicateFilter;
+  readonly duplicates: DuplicateFilter;
   readonly maxBodyBytes: number;
   readonly events: Events;
 }
@@ -28,10 +28,10 @@ export class InboundValidator {
    * asynchronous.
    */
   admit(message: ReceivedMessage): boolean | Promise<boolean> {
-    const { memory, maxBodyBytes, contract } = this.#settings;
+    const { duplicates, maxBodyBytes, contract } = this.#settings;
     const { content, properties, problem } = message.delivery;
     if (problem !== undefined) return this.#refuse(message, [{ message: problem, path: [] }]);
-    if (memory.recognises(message.delivery)) {
+    if (duplicates.recognises(message.delivery)) {
       this.counts.recognised++;
       message.settle({ kind: 'ack' });
       return false;

@@ -22,7 +22,7 @@ export interface SettlementSettings {
   readonly contract: QueueContract;
   readonly tracer?: ConsumerTracer | undefined;
   readonly noAck: boolean;
-  readonly memory: DuplicateFilter;
+  readonly duplicates: DuplicateFilter;
   readonly republisher: Republisher;
   readonly events: Events;
   readonly clock: Clock;
@@ -127,7 +127,7 @@ export class Settlement implements Settler {
     if (plan.kind === 'ack') {
       const isDone = this.#ack(message);
       // For a duplicate, no handler has finished.
-      if (isDone && !plan.isDuplicate) this.#tell(message, 'acked', undefined);
+      if (isDone && !plan.isDuplicate) this.#notify(message, 'acked', undefined);
       return isDone;
     }
     // Even if the delivery is stale: the requester waits for the answer, not for the delivery.
@@ -139,11 +139,11 @@ export class Settlement implements Settler {
     if (!session.isLive) return this.#stale();
     switch (plan.kind) {
       case 'requeue':
-        this.#tell(message, 'requeued', undefined);
+        this.#notify(message, 'requeued', undefined);
         this.counts.requeued++;
         return done(message, session.requeueUnseen(delivery.deliveryTag));
       case 'reject':
-        this.#tell(message, 'requeued', undefined);
+        this.#notify(message, 'requeued', undefined);
         this.counts.requeued++;
         return done(message, session.requeueFailed(delivery.deliveryTag));
       case 'dead-letter':
@@ -192,19 +192,19 @@ export class Settlement implements Settler {
    * @param isDone - nothing is left to do for the message: if the acknowledgement is lost, its redelivery is not handled again
    */
   #acknowledge(message: ReceivedMessage, isDone: boolean): boolean {
-    const { memory, noAck } = this.#settings;
+    const { duplicates, noAck } = this.#settings;
     const { delivery, session, verdictTrace } = message;
     if (session.ack(delivery.deliveryTag)) {
-      if (isDone && !noAck) memory.acked(delivery);
+      if (isDone && !noAck) duplicates.acked(delivery);
       if (verdictTrace) session.traceAck(verdictTrace);
       return true;
     }
-    if (isDone && !noAck) memory.stale(delivery);
+    if (isDone && !noAck) duplicates.stale(delivery);
     done(message, false);
     return this.#stale();
   }
 
-  #tell(message: ReceivedMessage, outcome: Outcome, error: unknown): void {
+  #notify(message: ReceivedMessage, outcome: Outcome, error: unknown): void {
     this.#settings.onOutcome?.(this.#settings.contract, message, outcome, error);
   }
 
@@ -215,7 +215,7 @@ export class Settlement implements Settler {
 
   #retry(message: ReceivedMessage, error: unknown, delayMs: number): void {
     this.counts.retried++;
-    this.#tell(message, 'retried', error);
+    this.#notify(message, 'retried', error);
     if (this.#settings.hold?.(message, delayMs)) done(message, true);
     else this.#tryAgain(message, delayMs);
   }
@@ -256,7 +256,7 @@ export class Settlement implements Settler {
       this.#answered(message, answerFailure(message, error), 'failed', error);
       return;
     }
-    this.#tell(message, 'dead-lettered', error);
+    this.#notify(message, 'dead-lettered', error);
     if (deadLetter !== undefined) {
       this.#deadLetters.place(message, error, deadLetter);
       return;
@@ -292,7 +292,7 @@ export class Settlement implements Settler {
   ): void {
     const then = () => {
       this.#ack(message);
-      this.#tell(message, outcome, error);
+      this.#notify(message, outcome, error);
     };
     if (answered) this.#whenPublished(message, answered, then);
     else then();

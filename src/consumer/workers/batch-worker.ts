@@ -38,7 +38,7 @@ export class BatchWorker implements Worker {
   /** The next batch, in order. */
   #gathered: ReceivedMessage[] = [];
   /** Runs while the gathered messages may still wait for others. */
-  #stallTimeout: Timer | undefined;
+  #maxWaitTimer: Timer | undefined;
   #isFilling = false;
   #isFinishing = false;
 
@@ -130,22 +130,22 @@ export class BatchWorker implements Worker {
     const { clock, maxWaitMs } = this.#settings;
     this.#gathered.push(message);
     if (this.#gathered.length > 1) return;
-    this.#stallTimeout = clock.setTimeout(() => {
-      this.#stallTimeout = undefined;
+    this.#maxWaitTimer = clock.setTimeout(() => {
+      this.#maxWaitTimer = undefined;
       this.fill();
     }, maxWaitMs);
   }
 
   #takeGathered(): ReceivedMessage[] {
-    if (this.#stallTimeout) this.#settings.clock.clearTimeout(this.#stallTimeout);
-    this.#stallTimeout = undefined;
+    if (this.#maxWaitTimer) this.#settings.clock.clearTimeout(this.#maxWaitTimer);
+    this.#maxWaitTimer = undefined;
     return this.#gathered.splice(0);
   }
 
   #runWhenReady(): void {
     const { size, concurrency } = this.#settings;
     const isReady =
-      this.#gathered.length >= size || (this.#gathered.length > 0 && this.#stallTimeout === undefined);
+      this.#gathered.length >= size || (this.#gathered.length > 0 && this.#maxWaitTimer === undefined);
     if (isReady && this.#runner.size < concurrency) this.#run(new Batch(this.#takeGathered()));
   }
 

@@ -3,19 +3,19 @@ import type { ReceivedMessage } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
 
 /** The messages of one key: the one whose turn it is, and those behind it. */
-interface Lane {
+interface KeyQueue {
   readonly key: unknown;
   head: ReceivedMessage;
   readonly behind: Fifo<ReceivedMessage>;
 }
 
 /**
- * Puts messages into lanes, one per key. The first message of each lane is free to run; the next one follows when that one
- * has left. So a blocked lane blocks no other lane.
+ * Queues of messages, one per key. The first message of each queue is free to run; the next one follows when that one has
+ * left. So a blocked queue blocks no other queue.
  */
 export class KeyQueues {
-  readonly #keyQueues = new Map<unknown, Lane>();
-  readonly #laneOf = new Map<ReceivedMessage, Lane>();
+  readonly #keyQueues = new Map<unknown, KeyQueue>();
+  readonly #queueOf = new Map<ReceivedMessage, KeyQueue>();
   /** Messages that are free to run, in the order in which they became so. */
   #free = new Fifo<ReceivedMessage>();
   /** Every message that was not taken, in order of arrival. */
@@ -26,12 +26,12 @@ export class KeyQueues {
     return this.#waiting.size;
   }
 
-  /** @param key - undefined: the message has no lane, and does not wait for others */
+  /** @param key - undefined: the message has no key, and does not wait for others */
   add(message: ReceivedMessage, key: unknown): void {
     this.#waiting.add(message);
-    const lane = key === undefined ? undefined : this.#keyQueues.get(key);
-    if (lane) {
-      lane.behind.push(message);
+    const queue = key === undefined ? undefined : this.#keyQueues.get(key);
+    if (queue) {
+      queue.behind.push(message);
       return;
     }
     if (key !== undefined) this.#open({ key, head: message, behind: new Fifo() });
@@ -43,35 +43,35 @@ export class KeyQueues {
     return this.#free.first;
   }
 
-  /** The next message that is free to run. It keeps its lane until {@link leave}. */
+  /** The next message that is free to run. The others of its key wait until it {@link leave}s. */
   take(): ReceivedMessage | undefined {
     const message = this.#free.shift();
     if (message) this.#waiting.delete(message);
     return message;
   }
 
-  /** The message is done: the next one in its lane is free. */
+  /** The message is done: the next one of its key is free. */
   leave(message: ReceivedMessage): void {
-    const lane = this.#laneOf.get(message);
-    if (!lane) return;
-    this.#laneOf.delete(message);
-    const next = lane.behind.shift();
+    const queue = this.#queueOf.get(message);
+    if (!queue) return;
+    this.#queueOf.delete(message);
+    const next = queue.behind.shift();
     if (!next) {
-      this.#keyQueues.delete(lane.key);
+      this.#keyQueues.delete(queue.key);
       return;
     }
-    lane.head = next;
-    this.#laneOf.set(next, lane);
+    queue.head = next;
+    this.#queueOf.set(next, queue);
     this.#free.push(next);
   }
 
-  /** Puts the same message back for another run, at the head of its lane. Returns false when it has no lane. */
+  /** Puts the same message back for another run, at the head of its queue. Returns false when it is in no queue. */
   again(message: ReceivedMessage, before: ReceivedMessage): boolean {
-    const lane = this.#laneOf.get(before);
-    if (!lane) return false;
-    this.#laneOf.delete(before);
-    lane.head = message;
-    this.#laneOf.set(message, lane);
+    const queue = this.#queueOf.get(before);
+    if (!queue) return false;
+    this.#queueOf.delete(before);
+    queue.head = message;
+    this.#queueOf.set(message, queue);
     this.#waiting.add(message);
     this.#free.push(message);
     return true;
@@ -90,21 +90,21 @@ export class KeyQueues {
     return drained;
   }
 
-  #open(lane: Lane): void {
-    this.#keyQueues.set(lane.key, lane);
-    this.#laneOf.set(lane.head, lane);
+  #open(queue: KeyQueue): void {
+    this.#keyQueues.set(queue.key, queue);
+    this.#queueOf.set(queue.head, queue);
   }
 
   /** Rebuilds everything from the messages that stay. */
   #keep(stays: (message: ReceivedMessage) => boolean): void {
     const free: ReceivedMessage[] = [...this.#free].filter(stays);
-    for (const lane of [...this.#keyQueues.values()]) {
-      const [head, ...behind] = [lane.head, ...lane.behind].filter(stays);
-      this.#laneOf.delete(lane.head);
-      this.#keyQueues.delete(lane.key);
+    for (const queue of [...this.#keyQueues.values()]) {
+      const [head, ...behind] = [queue.head, ...queue.behind].filter(stays);
+      this.#queueOf.delete(queue.head);
+      this.#keyQueues.delete(queue.key);
       if (!head) continue;
-      this.#open({ key: lane.key, head, behind: new Fifo(behind) });
-      if (head !== lane.head) free.push(head);
+      this.#open({ key: queue.key, head, behind: new Fifo(behind) });
+      if (head !== queue.head) free.push(head);
     }
     for (const message of [...this.#waiting]) if (!stays(message)) this.#waiting.delete(message);
     this.#free = new Fifo(free);

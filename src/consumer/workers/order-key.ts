@@ -15,7 +15,7 @@ export type OrderKey = string | number | bigint | boolean | null | undefined | D
  * @throws ConfigurationError for a value that a `Map` compares by identity: each message would have its own, and no order
  * would hold
  */
-export function laneKeyOf(key: unknown): unknown {
+export function orderKeyOf(key: unknown): unknown {
   switch (typeof key) {
     case 'string':
     case 'number':
@@ -25,7 +25,7 @@ export function laneKeyOf(key: unknown): unknown {
       return key;
     case 'object':
       if (key === null) return key;
-      // A string key can be equal to it and then shares its lane, which costs time but no order.
+      // A string key can be equal to it. Messages of both keys then wait for each other, which costs time but no order.
       if (types.isDate(key)) return `Date ${key.getTime()}`;
       break;
     default:

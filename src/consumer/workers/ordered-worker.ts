@@ -4,7 +4,7 @@ import type { Session } from '../session/session.js';
 import { HandlerWorker, type HandlerWorkerSettings } from './handler-worker.js';
 import { InOrderValidation } from './in-order-validation.js';
 import { KeyQueues } from './key-queues.js';
-import { laneKeyOf } from './order-key.js';
+import { orderKeyOf } from './order-key.js';
 import type { Worker } from './worker.js';
 
 export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'buffer' | 'onLeft'> {
@@ -13,7 +13,7 @@ export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'buff
   readonly orderBy: (message: Message) => unknown;
   /** How many messages it looks ahead. */
   readonly lookAhead: number;
-  /** Whether a message waits for another run: then its lane waits, too. */
+  /** Whether a message waits for another run: then the other messages of its key wait, too. */
   readonly isHeld: (message: ReceivedMessage) => boolean;
 }
 
@@ -25,8 +25,8 @@ export class OrderedWorker implements Worker {
   readonly #settings: OrderedWorkerSettings;
   readonly #inOrderValidation: InOrderValidation;
   readonly #keyQueues = new KeyQueues();
-  readonly #runner: HandlerWorker;
-  /** Messages that have their body: the runner need not decode them again. */
+  readonly #handlers: HandlerWorker;
+  /** Messages that have their body: they need not be decoded again. */
   readonly #admitted = new WeakSet<ReceivedMessage>();
   /** The runs in progress, each with the run that should follow it at once, if any. */
   readonly #runs = new Map<ReceivedMessage, ReceivedMessage | undefined>();
@@ -42,13 +42,13 @@ export class OrderedWorker implements Worker {
       onAdmitted: (message) => this.#place(message),
       onFailed,
     });
-    const lanes = this.#keyQueues;
-    this.#runner = new HandlerWorker({
+    const keyQueues = this.#keyQueues;
+    this.#handlers = new HandlerWorker({
       ...settings,
       buffer: {
         take: () => this.#take(),
         get next() {
-          return lanes.next;
+          return keyQueues.next;
         },
       },
       admit: (message) => this.#admitted.has(message) || admit(message),
@@ -64,7 +64,7 @@ export class OrderedWorker implements Worker {
   }
 
   get inFlight(): number {
-    return this.#runner.inFlight;
+    return this.#handlers.inFlight;
   }
 
   get waiting(): number {
@@ -73,7 +73,7 @@ export class OrderedWorker implements Worker {
 
   fill(): void {
     this.#lookAhead();
-    this.#runner.fill();
+    this.#handlers.fill();
   }
 
   runAgain(message: ReceivedMessage, failed: ReceivedMessage): void {
@@ -83,7 +83,7 @@ export class OrderedWorker implements Worker {
       return;
     }
     if (!this.#keyQueues.again(message, failed)) this.#inOrderValidation.add(message);
-    this.#runner.fill();
+    this.#handlers.fill();
   }
 
   drain(): ReceivedMessage[] {
@@ -93,22 +93,22 @@ export class OrderedWorker implements Worker {
   sessionLost(session: Session, reason: Error): void {
     this.#inOrderValidation.dropSession(session);
     this.#keyQueues.dropSession(session);
-    this.#runner.sessionLost(session, reason);
+    this.#handlers.sessionLost(session, reason);
   }
 
   idle(): Promise<void> {
-    return this.#runner.idle();
+    return this.#handlers.idle();
   }
 
   finish(): Promise<void> {
     this.#isFinishing = true;
-    return this.#runner.finish();
+    return this.#handlers.finish();
   }
 
   abort(reason: Error): void {
     this.#isFinishing = true;
     this.#inOrderValidation.clear();
-    this.#runner.abort(reason);
+    this.#handlers.abort(reason);
   }
 
   #take(): ReceivedMessage | undefined {
@@ -130,12 +130,12 @@ export class OrderedWorker implements Worker {
     this.#admitted.add(message);
     let key: unknown;
     try {
-      key = laneKeyOf(this.#settings.orderBy(message));
+      key = orderKeyOf(this.#settings.orderBy(message));
     } catch (error) {
       this.#settings.onFailed(message, error);
       return;
     }
     this.#keyQueues.add(message, key);
-    this.#runner.fill();
+    this.#handlers.fill();
   }
 }

@@ -3,7 +3,7 @@ import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.j
 import type { BatchContext } from '../../../src/consumer/workers/batch.js';
 import { BatchWorker } from '../../../src/consumer/workers/batch-worker.js';
 import { type Deferred, deferred } from '../../../src/util/promises.js';
-import { FakeJudge, FakeSession, received } from './deliveries.js';
+import { FakeSession, FakeSettler, received } from './deliveries.js';
 import { FakeClock, turn } from './fake-clock.js';
 import { tagOf } from './handler-bench.js';
 
@@ -21,7 +21,7 @@ interface BenchOptions {
 export class BatchBench {
   readonly clock = new FakeClock();
   readonly buffer = new PrefetchBuffer();
-  readonly settler = new FakeJudge();
+  readonly settler = new FakeSettler();
   readonly session = new FakeSession();
   readonly worker: BatchWorker;
   /** The tags of the batches that a handler got, in order. */

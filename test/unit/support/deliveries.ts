@@ -56,7 +56,7 @@ export class FakeSession {
 }
 
 /** Takes every verdict, and keeps it. */
-export class FakeJudge implements Settler {
+export class FakeSettler implements Settler {
   readonly verdicts: (Verdict & { readonly tag: number })[] = [];
   /** What it answers: false for a stale delivery. */
   answer = true;
@@ -75,7 +75,7 @@ export class FakeJudge implements Settler {
 /** A message as a consumer gets it. */
 export function received(
   overrides: Partial<Delivery> = {},
-  { session = new FakeSession(), settler = new FakeJudge() as Settler } = {},
+  { session = new FakeSession(), settler = new FakeSettler() as Settler } = {},
 ): ReceivedMessage {
   return new ReceivedMessage(delivery(overrides), session.asSession, settler);
 }

@@ -3,7 +3,7 @@ import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.j
 import { HandlerWorker } from '../../../src/consumer/workers/handler-worker.js';
 import type { Delivery } from '../../../src/transport/port.js';
 import { type Deferred, deferred } from '../../../src/util/promises.js';
-import { FakeJudge, FakeSession, received } from './deliveries.js';
+import { FakeSession, FakeSettler, received } from './deliveries.js';
 import { FakeClock, turn } from './fake-clock.js';
 
 export const tagOf = (message: Message) => (message as ReceivedMessage).delivery.deliveryTag;
@@ -20,7 +20,7 @@ interface BenchOptions {
 export class HandlerBench {
   readonly clock = new FakeClock();
   readonly buffer = new PrefetchBuffer();
-  readonly settler = new FakeJudge();
+  readonly settler = new FakeSettler();
   readonly session = new FakeSession();
   readonly worker: HandlerWorker;
   /** The tags of the messages that a handler got, in order. */

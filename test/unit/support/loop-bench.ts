@@ -1,14 +1,14 @@
 import type { ReceivedMessage } from '../../../src/consumer/delivery/message.js';
 import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
 import { LoopWorker } from '../../../src/consumer/workers/loop-worker.js';
-import { FakeJudge, FakeSession, received } from './deliveries.js';
+import { FakeSession, FakeSettler, received } from './deliveries.js';
 import { turn } from './fake-clock.js';
 import { tagOf } from './handler-bench.js';
 
 /** A worker whose loops the test drives: it delivers the messages, and sees the verdicts. */
 export class LoopBench {
   readonly buffer = new PrefetchBuffer();
-  readonly settler = new FakeJudge();
+  readonly settler = new FakeSettler();
   readonly worker: LoopWorker;
   /** When the first loop began and the last was left. */
   readonly log: string[] = [];

@@ -8,11 +8,11 @@ const MINUTE = 60_000;
 const WINDOW = 30_000;
 
 let clock: FakeClock;
-let memory: DuplicateFilter;
+let duplicates: DuplicateFilter;
 
 beforeEach(() => {
   clock = new FakeClock();
-  memory = new DuplicateFilter({ capacity: 3, windowMs: WINDOW, clock });
+  duplicates = new DuplicateFilter({ capacity: 3, windowMs: WINDOW, clock });
 });
 
 interface Overrides {
@@ -30,18 +30,18 @@ function message(
 
 /** It comes for the first time, and is acknowledged. */
 function handle(id: string | undefined, overrides?: Overrides): void {
-  memory.recognises(message(id, overrides));
-  memory.acked(message(id, overrides));
+  duplicates.recognises(message(id, overrides));
+  duplicates.acked(message(id, overrides));
 }
 
 /** It comes again. */
 const comesBack = (id: string | undefined, overrides?: Overrides) =>
-  memory.recognises({ ...message(id, overrides), redelivered: true });
+  duplicates.recognises({ ...message(id, overrides), redelivered: true });
 
 /** The channel is lost, with these deliveries unsettled, and the consumer consumes again. */
 function reconnect(...unsettled: Delivery[]): void {
-  memory.channelLost(unsettled);
-  memory.channelOpened();
+  duplicates.channelLost(unsettled);
+  duplicates.channelOpened();
 }
 
 describe('the memory of acknowledgements', () => {
@@ -81,7 +81,7 @@ describe('the memory of acknowledgements', () => {
 
   it('tells the copy for another attempt from its original, which has the same id', () => {
     const copy = { headers: { 'leveret-attempt': 2 } };
-    memory.recognises(message('a'));
+    duplicates.recognises(message('a'));
     handle('a', copy);
     reconnect();
 
@@ -97,7 +97,7 @@ describe('the memory of acknowledgements', () => {
 
   it('knows nothing of messages without an id', () => {
     handle(undefined);
-    memory.stale(message(undefined));
+    duplicates.stale(message(undefined));
     reconnect();
 
     expect({ none: comesBack(undefined), undefined: comesBack('undefined'), empty: comesBack('') }).toEqual({
@@ -143,10 +143,10 @@ describe('the memory of acknowledgements', () => {
   });
 
   it('recognises a success that came after its channel was lost, whenever that was', () => {
-    memory.channelLost([message('a')]);
-    memory.stale(message('a'));
-    memory.channelOpened();
-    memory.stale(message('b'));
+    duplicates.channelLost([message('a')]);
+    duplicates.stale(message('a'));
+    duplicates.channelOpened();
+    duplicates.stale(message('b'));
 
     expect({ a: comesBack('a'), aAgain: comesBack('a'), b: comesBack('b') }).toEqual({
       a: true,
@@ -159,7 +159,7 @@ describe('the memory of acknowledgements', () => {
     handle('a');
     reconnect();
     comesBack('a');
-    memory.acked({ ...message('a'), redelivered: true });
+    duplicates.acked({ ...message('a'), redelivered: true });
     reconnect();
 
     expect(comesBack('a')).toBe(true);
@@ -177,9 +177,9 @@ describe('the memory of acknowledgements', () => {
 
   it('forgets nothing while it is disconnected', () => {
     handle('a');
-    memory.channelLost([]);
+    duplicates.channelLost([]);
     clock.advance(600 * MINUTE);
-    memory.channelOpened();
+    duplicates.channelOpened();
 
     expect(comesBack('a')).toBe(true);
   });
@@ -198,9 +198,9 @@ describe('the memory of acknowledgements', () => {
     const all = Array.from({ length: 40 }, (_, channel) => String(channel));
     for (const id of all) {
       handle(id);
-      memory.channelLost([]);
+      duplicates.channelLost([]);
     }
-    memory.channelOpened();
+    duplicates.channelOpened();
 
     expect(all.filter((id) => comesBack(id))).toEqual(all.slice(-16));
   });
@@ -243,9 +243,9 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
   });
 
   it('recognises no late success when another one was at work too', () => {
-    memory.channelLost([message('a'), message('a')]);
-    memory.stale(message('a'));
-    memory.channelOpened();
+    duplicates.channelLost([message('a'), message('a')]);
+    duplicates.stale(message('a'));
+    duplicates.channelOpened();
 
     expect(comesBack('a')).toBe(false);
   });
@@ -253,7 +253,7 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
   it('recognises none once another one has come for the first time', () => {
     handle('a');
     reconnect();
-    memory.recognises(message('a'));
+    duplicates.recognises(message('a'));
 
     expect(comesBack('a')).toBe(false);
   });
@@ -262,7 +262,7 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
     handle('a');
     handle('b');
     reconnect(message('a'), message(undefined));
-    memory.recognises(message(undefined));
+    duplicates.recognises(message(undefined));
 
     expect(comesBack('b')).toBe(true);
   });
@@ -271,8 +271,8 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
     const copy = { headers: { 'leveret-attempt': 2 } };
 
     it('recognises no copy of either: the other one may have been delivered to no one', () => {
-      memory.recognises(message('a'));
-      memory.recognises(message('a'));
+      duplicates.recognises(message('a'));
+      duplicates.recognises(message('a'));
       handle('a', copy);
       reconnect();
 
@@ -280,7 +280,7 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
     });
 
     it('recognises no copy when one of them was not acknowledged', () => {
-      memory.recognises(message('a'));
+      duplicates.recognises(message('a'));
       handle('a', copy);
       reconnect(message('a'), message('a'));
 
@@ -288,9 +288,9 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
     });
 
     it('recognises no late success of a copy', () => {
-      memory.channelLost([message('a'), message('a'), message('a', copy)]);
-      memory.stale(message('a', copy));
-      memory.channelOpened();
+      duplicates.channelLost([message('a'), message('a'), message('a', copy)]);
+      duplicates.stale(message('a', copy));
+      duplicates.channelOpened();
 
       expect(comesBack('a', copy)).toBe(false);
     });
@@ -299,7 +299,7 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
       handle('a');
       handle('a', copy);
       reconnect();
-      memory.recognises(message('a'));
+      duplicates.recognises(message('a'));
 
       expect({ original: comesBack('a'), copy: comesBack('a', copy) }).toEqual({
         original: false,
@@ -310,7 +310,7 @@ describe('the memory of acknowledgements, of messages that have one id', () => {
     it('still recognises the original once its copy has come', () => {
       handle('a');
       reconnect();
-      memory.recognises(message('a', copy));
+      duplicates.recognises(message('a', copy));
 
       expect(comesBack('a')).toBe(true);
     });

@@ -7,19 +7,19 @@ import { queue } from '../../../../src/contracts/queue.js';
 import { ValidationError } from '../../../../src/errors.js';
 import { type BrokerEvents, Events, silentLogger } from '../../../../src/events.js';
 import type { Delivery } from '../../../../src/transport/port.js';
-import { FakeJudge, FakeSession, received } from '../../support/deliveries.js';
+import { FakeSession, FakeSettler, received } from '../../support/deliveries.js';
 import { FakeClock } from '../../support/fake-clock.js';
 
 const schema = z.object({ to: z.string().toUpperCase() });
 const body = Buffer.from('{"to":"ada"}');
 
-let memory: DuplicateFilter;
-let settler: FakeJudge;
+let duplicates: DuplicateFilter;
+let settler: FakeSettler;
 let invalid: BrokerEvents['invalid-message'][];
 
 beforeEach(() => {
-  memory = new DuplicateFilter({ capacity: 10, windowMs: 30_000, clock: new FakeClock() });
-  settler = new FakeJudge();
+  duplicates = new DuplicateFilter({ capacity: 10, windowMs: 30_000, clock: new FakeClock() });
+  settler = new FakeSettler();
   invalid = [];
 });
 
@@ -28,7 +28,7 @@ function intakeOf(of: z.ZodType = schema): InboundValidator {
   events.on('invalid-message', (event) => invalid.push(event));
   return new InboundValidator({
     contract: queue('emails', of as z.ZodType<string>),
-    memory,
+    duplicates,
     maxBodyBytes: 20,
     events,
   });
@@ -96,9 +96,9 @@ describe('a message that comes in', () => {
 
 describe('a message that comes again after its acknowledgement was lost', () => {
   const lost = () => {
-    memory.acked(message().delivery);
-    memory.channelLost([]);
-    memory.channelOpened();
+    duplicates.acked(message().delivery);
+    duplicates.channelLost([]);
+    duplicates.channelOpened();
   };
 
   it('is acknowledged again, and not handled again', () => {

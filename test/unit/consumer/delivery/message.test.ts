@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DeadLetter, RetryLater } from '../../../../src/consumer/settlement/retry-decision.js';
 import { ConfigurationError } from '../../../../src/errors.js';
-import { FakeJudge, FakeSession, received } from '../../support/deliveries.js';
+import { FakeSession, FakeSettler, received } from '../../support/deliveries.js';
 import { thrownBy } from '../../support/track.js';
 
 describe('a received message', () => {
@@ -79,7 +79,7 @@ describe('a received message', () => {
 
 describe('the verdict on a message', () => {
   it('goes to the settler', () => {
-    const settler = new FakeJudge();
+    const settler = new FakeSettler();
     received({ deliveryTag: 1 }, { settler }).ack();
     received({ deliveryTag: 2 }, { settler }).retry({ delayMs: 5 });
     received({ deliveryTag: 3 }, { settler }).deadLetter('hopeless');
@@ -94,7 +94,7 @@ describe('the verdict on a message', () => {
   });
 
   it('counts once: a later one returns false and does nothing', () => {
-    const settler = new FakeJudge();
+    const settler = new FakeSettler();
     const message = received({}, { settler });
     const answers = {
       ack: message.ack(),
@@ -109,7 +109,7 @@ describe('the verdict on a message', () => {
   });
 
   it('returns false when the delivery is lost, and cannot be tried again', () => {
-    const settler = new FakeJudge();
+    const settler = new FakeSettler();
     settler.answer = false;
     const message = received({}, { settler });
     const first = message.ack();
@@ -125,7 +125,7 @@ describe('the verdict on a message', () => {
   it.each([{ delayMs: -1 }, { delayMs: '5' }, { delayMs: 60 * 86_400_000 + 1 }, { delay: 5 }, 5])(
     'is not taken with wrong options: %o',
     (options) => {
-      const settler = new FakeJudge();
+      const settler = new FakeSettler();
       const message = received({}, { settler });
       const error = thrownBy(() => message.retry(options as never));
 

@@ -19,7 +19,7 @@ const classic = queue('emails', z.any(), { type: 'classic', retry });
 const exclusive = queue('emails', z.any(), { type: 'classic', exclusive: true, durable: false, retry });
 
 let clock: FakeClock;
-let memory: DuplicateFilter;
+let duplicates: DuplicateFilter;
 let session: FakeSession;
 /** A dead letter has an error, and a copy for another attempt has the time when it is due. */
 let copies: { what: string; tag: number; error?: unknown; dueAt?: unknown; done: Deferred<void> }[];
@@ -28,7 +28,7 @@ let outcomes: string[];
 
 beforeEach(() => {
   clock = new FakeClock();
-  memory = new DuplicateFilter({ capacity: 10, windowMs: 30_000, clock });
+  duplicates = new DuplicateFilter({ capacity: 10, windowMs: 30_000, clock });
   session = new FakeSession();
   copies = [];
   events = [];
@@ -51,7 +51,7 @@ function settlementOf(contract = counting, { noAck = false } = {}): Settlement {
   told.on('dead-lettered', (event) => events.push(event));
   const onOutcome = (_: unknown, message: ReceivedMessage, outcome: string) =>
     outcomes.push(`${outcome} ${message.delivery.deliveryTag}`);
-  return new Settlement({ contract, noAck, memory, republisher, events: told, clock, onOutcome });
+  return new Settlement({ contract, noAck, duplicates, republisher, events: told, clock, onOutcome });
 }
 
 function message(settler: Settlement, deliveryTag = 1, overrides = {}): ReceivedMessage {
@@ -76,17 +76,17 @@ describe('a message that is done', () => {
   it('is remembered, in case that its acknowledgement is lost', () => {
     const one = message(settlementOf());
     one.ack();
-    memory.channelLost([]);
-    memory.channelOpened();
+    duplicates.channelLost([]);
+    duplicates.channelOpened();
 
-    expect(memory.recognises({ ...one.delivery, redelivered: true })).toBe(true);
+    expect(duplicates.recognises({ ...one.delivery, redelivered: true })).toBe(true);
   });
 
   it('is remembered also when its delivery was lost before', () => {
     const settlement = settlementOf();
     const one = message(settlement);
     session.isLive = false;
-    memory.channelLost([]);
+    duplicates.channelLost([]);
     const answer = one.ack();
 
     expect({ answer, counts: settlement.counts, outcomes }).toMatchObject({
@@ -94,15 +94,15 @@ describe('a message that is done', () => {
       counts: { acked: 0, stale: 1 },
       outcomes: [],
     });
-    expect(memory.recognises({ ...one.delivery, redelivered: true })).toBe(true);
+    expect(duplicates.recognises({ ...one.delivery, redelivered: true })).toBe(true);
   });
 
   it('is not remembered where nothing comes back', () => {
     const one = message(settlementOf(counting, { noAck: true }));
     one.ack();
-    memory.channelLost([]);
+    duplicates.channelLost([]);
 
-    expect(memory.recognises({ ...one.delivery, redelivered: true })).toBe(false);
+    expect(duplicates.recognises({ ...one.delivery, redelivered: true })).toBe(false);
   });
 });
 
@@ -186,11 +186,15 @@ describe('a message that failed', () => {
     const one = message(settlementOf());
     const { delivery } = one;
     const again = (headers: object) =>
-      memory.recognises({ ...delivery, properties: { ...delivery.properties, headers }, redelivered: true });
+      duplicates.recognises({
+        ...delivery,
+        properties: { ...delivery.properties, headers },
+        redelivered: true,
+      });
     one.settle(failure);
     copies[0]?.done.resolve();
     await turn();
-    memory.channelLost([]);
+    duplicates.channelLost([]);
 
     expect({ copy: again({ 'leveret-attempt': 2 }), original: again({}) }).toEqual({
       copy: false,

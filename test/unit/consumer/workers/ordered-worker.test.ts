@@ -6,17 +6,17 @@ import { OrderedWorker } from '../../../../src/consumer/workers/ordered-worker.j
 import { TimeoutError } from '../../../../src/errors.js';
 import type { Delivery } from '../../../../src/transport/port.js';
 import { type Deferred, deferred } from '../../../../src/util/promises.js';
-import { FakeJudge, FakeSession, received } from '../../support/deliveries.js';
+import { FakeSession, FakeSettler, received } from '../../support/deliveries.js';
 import { FakeClock, turn } from '../../support/fake-clock.js';
 import { tagOf } from '../../support/handler-bench.js';
 
 const RETRY_MS = 100;
 
 /** Holds what failed, as a settlement does where order counts. */
-class HoldingJudge extends FakeJudge {
+class HoldingSettler extends FakeSettler {
   held: InPlaceRetries | undefined;
 
-  override settle(...[message, verdict]: Parameters<FakeJudge['settle']>): boolean {
+  override settle(...[message, verdict]: Parameters<FakeSettler['settle']>): boolean {
     super.settle(message, verdict);
     if (verdict.kind === 'retry') this.held?.hold(message, verdict.delayMs ?? RETRY_MS);
     return this.answer;
@@ -26,7 +26,7 @@ class HoldingJudge extends FakeJudge {
 class OrderedBench {
   readonly clock = new FakeClock();
   readonly buffer = new PrefetchBuffer();
-  readonly settler = new HoldingJudge();
+  readonly settler = new HoldingSettler();
   readonly session = new FakeSession();
   /** `tag/attempt` of each run, in order. */
   readonly started: string[] = [];
