@@ -51,7 +51,7 @@ export class MessagePipeline {
   readonly #validator: InboundValidator;
   readonly #settlement: Settlement;
   /** For messages that are retried in place, without leaving this process. */
-  readonly #held: InPlaceRetries | undefined;
+  readonly #inPlaceRetries: InPlaceRetries | undefined;
   /** For messages that wait for something outside of this process. */
   readonly #parked: ParkedMessages | undefined;
   /** The guard around the handler. */
@@ -78,7 +78,7 @@ export class MessagePipeline {
     this.#validator = new InboundValidator({ contract, duplicates, maxBodyBytes, events });
     const isStream = contract.type === 'stream';
     if (isStream || options.orderBy) {
-      this.#held = new InPlaceRetries({
+      this.#inPlaceRetries = new InPlaceRetries({
         clock,
         maxHoldMs: isStream ? Number.POSITIVE_INFINITY : MAX_HOLD_MS,
         onDue: (message, failed) => this.#runAgain(message, failed),
@@ -86,7 +86,9 @@ export class MessagePipeline {
     }
     this.#guard = guardOf(work);
     if (this.#guard) this.#parked = new ParkedMessages((message, parked) => this.#runAgain(message, parked));
-    const hold = this.#held && ((message: ReceivedMessage, ms: number) => this.#held?.hold(message, ms));
+    const retryInPlace =
+      this.#inPlaceRetries &&
+      ((message: ReceivedMessage, ms: number) => this.#inPlaceRetries?.retry(message, ms));
     const tracer = new ConsumerTracer({
       origin: connection.origin,
       queue: contract.name,
@@ -102,7 +104,7 @@ export class MessagePipeline {
       events,
       clock,
       onOutcome,
-      hold,
+      retryInPlace,
       park: (message, delayMs) => this.#parked?.park(message, delayMs),
       answerFailure,
     });
@@ -118,16 +120,16 @@ export class MessagePipeline {
     };
     if (work) {
       const onFailed = (message: ReceivedMessage, error: unknown) => {
-        const { id, attempt, isHeldBack } = message;
-        if (!isHeldBack) {
+        const { id, attempt, awaitsGuard } = message;
+        if (!awaitsGuard) {
           const details = { queue: contract.name, messageId: id, attempt, error };
           events.emit('handler-error', message.abortReason ? { ...details, aborted: true } : details);
         }
         message.fail(error);
       };
-      const isHeld = (message: ReceivedMessage) =>
-        (this.#held?.isHeld(message) || this.#parked?.has(message)) ?? false;
-      this.#worker = makeWorker(work, options, isStream, { ...common, clock, onFailed, isHeld });
+      const isWaiting = (message: ReceivedMessage) =>
+        (this.#inPlaceRetries?.has(message) || this.#parked?.has(message)) ?? false;
+      this.#worker = makeWorker(work, options, isStream, { ...common, clock, onFailed, isWaiting });
     } else {
       this.#loops = new LoopWorker({ ...common, ...loops });
       this.#worker = this.#loops;
@@ -192,7 +194,7 @@ export class MessagePipeline {
   sessionLost(session: Session, reason: Error): void {
     this.#settlement.lostUnseen(this.#buffer.dropSession(session));
     this.#settlement.sessionLost(session);
-    this.#held?.sessionLost(session);
+    this.#inPlaceRetries?.sessionLost(session);
     this.#parked?.sessionLost(session);
     this.#duplicates.channelLost(session.unsettled);
     this.#worker.sessionLost(
@@ -201,14 +203,14 @@ export class MessagePipeline {
     );
   }
 
-  /** Starts nothing new before {@link release}: deliveries wait here meanwhile, within the prefetch. */
-  hold(): void {
-    this.#buffer.hold();
+  /** Starts nothing new until {@link resumeTaking}: deliveries wait here meanwhile, within the prefetch. */
+  stopTaking(): void {
+    this.#buffer.stopTaking();
     this.#collect();
   }
 
-  release(): void {
-    this.#buffer.release();
+  resumeTaking(): void {
+    this.#buffer.resumeTaking();
   }
 
   /** Requeues the messages that no handler or loop has seen. */
@@ -243,14 +245,14 @@ export class MessagePipeline {
 
   /** Resolves when every verdict so far is carried out. */
   settled(): Promise<void> {
-    this.#held?.giveBack();
+    this.#inPlaceRetries?.giveBack();
     this.#parked?.giveBack();
     return this.#settlement.settled();
   }
 
-  /** Like {@link settled}, and from now on no message is held back before its next attempt. */
+  /** Like {@link settled}, and from now on no message waits here for its next attempt. */
   settleAll(): Promise<void> {
-    this.#held?.finish();
+    this.#inPlaceRetries?.finish();
     this.#parked?.finish();
     return this.#settlement.finish();
   }

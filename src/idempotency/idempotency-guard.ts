@@ -1,5 +1,5 @@
+import type { DeferredVerdict } from '../consumer/delivery/deferred-verdict.js';
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
-import type { HeldVerdict } from '../consumer/settlement/held-verdict.js';
 import type { HandlerGuard } from '../consumer/workers/handler-guard.js';
 import { ClosedError, TimeoutError, ValidationError } from '../errors.js';
 import { type Events, tellOfDatabase } from '../events.js';
@@ -70,18 +70,18 @@ export class IdempotencyGuard implements HandlerGuard {
       await handler(message);
       return;
     }
-    const held = message.hold();
+    const deferred = message.deferVerdict();
     const key = `${encodeURIComponent(queue)}:${id}`;
     const claim = await this.#claim(message, key);
     if (typeof claim !== 'object') {
-      message.letGo();
-      if (held.verdict) message.settle(held.verdict);
+      message.endDeferral();
+      if (deferred.verdict) message.settle(deferred.verdict);
       else if (claim === 'done') this.#isDuplicate(message);
-      else if (claim === 'busy') message.settle({ kind: 'rest', delayMs: this.#nextBusyMs(message) });
+      else if (claim === 'busy') message.settle({ kind: 'park', delayMs: this.#nextBusyMs(message) });
       return;
     }
-    held.begin();
-    await this.#runUnder(claim.token, key, message, held);
+    deferred.begin();
+    await this.#runUnder(claim.token, key, message, deferred);
   }
 
   /** Retries as long as the store is unreachable; undefined when that was in vain. */
@@ -103,7 +103,12 @@ export class IdempotencyGuard implements HandlerGuard {
     return undefined;
   }
 
-  async #runUnder(token: string, key: string, message: ReceivedMessage, held: HeldVerdict): Promise<void> {
+  async #runUnder(
+    token: string,
+    key: string,
+    message: ReceivedMessage,
+    deferred: DeferredVerdict,
+  ): Promise<void> {
     const { handler, ttlMs, leaseMs, queue } = this.#settings;
     const lease = this.#claims.keep(key, token, leaseMs, () => {
       message.abort(new ClosedError(`Another consumer of the queue '${queue}' has claimed the message`));
@@ -115,12 +120,12 @@ export class IdempotencyGuard implements HandlerGuard {
       failure = { error };
     }
     lease.end();
-    const isDone = !failure && !held.verdict;
+    const isDone = !failure && !deferred.verdict;
     if (isDone) await this.#claims.done(key, token, ttlMs, lease);
     else await this.#claims.release(key, token);
-    message.letGo();
+    message.endDeferral();
     if (failure && !isTimedOut(message)) throw failure.error;
-    if (held.verdict) message.settle(held.verdict);
+    if (deferred.verdict) message.settle(deferred.verdict);
   }
 
   #isDuplicate(message: ReceivedMessage): void {

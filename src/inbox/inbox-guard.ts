@@ -1,5 +1,5 @@
+import type { DeferredVerdict } from '../consumer/delivery/deferred-verdict.js';
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
-import type { HeldVerdict } from '../consumer/settlement/held-verdict.js';
 import type { HandlerGuard } from '../consumer/workers/handler-guard.js';
 import { ConfigurationError, TimeoutError, ValidationError } from '../errors.js';
 import { type Events, tellOfDatabase } from '../events.js';
@@ -74,18 +74,18 @@ export class InboxGuard<Tx> implements HandlerGuard {
       this.#hasTold = true;
       events.emit('no-message-id', { queue });
     }
-    const held = message.hold();
+    const deferred = message.deferVerdict();
     let failure: { readonly error: unknown } | undefined;
     try {
-      await this.#untilHandled(message, held, id === undefined ? undefined : { queue, id });
+      await this.#untilHandled(message, deferred, id === undefined ? undefined : { queue, id });
     } catch (error) {
       failure = { error };
-      held.fail(error);
+      deferred.fail(error);
     }
-    message.letGo();
+    message.endDeferral();
     // The worker reports the handler's error, and then lets the retry policy decide.
-    if (failure && held.hasBegun && !isTimedOut(message)) throw failure.error;
-    if (held.verdict) message.settle(held.verdict);
+    if (failure && deferred.hasBegun && !isTimedOut(message)) throw failure.error;
+    if (deferred.verdict) message.settle(deferred.verdict);
   }
 
   async #start(): Promise<void> {
@@ -108,7 +108,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
   /** Retries as long as the database is unreachable. Rejects when the handler, or the commit, has failed. */
   async #untilHandled(
     message: ReceivedMessage,
-    held: HeldVerdict,
+    deferred: DeferredVerdict,
     entry: InboxEntry | undefined,
   ): Promise<void> {
     const { signal } = message;
@@ -116,15 +116,15 @@ export class InboxGuard<Tx> implements HandlerGuard {
     let pauseMs = FIRST_PAUSE_MS;
     while (!signal.aborted) {
       try {
-        const result = await this.#run(message, held, entry);
+        const result = await this.#run(message, deferred, entry);
         this.#obstacle.passed();
         if (result === 'busy') continue;
         if (result === 'duplicate') this.#isDuplicate(message);
         return;
       } catch (error) {
-        if (held.hasBegun) {
+        if (deferred.hasBegun) {
           // Rolled back because the handler gave another verdict.
-          if (held.verdict) return;
+          if (deferred.verdict) return;
           throw error;
         }
         if (signal.aborted) return;
@@ -135,18 +135,18 @@ export class InboxGuard<Tx> implements HandlerGuard {
     }
   }
 
-  #run(message: ReceivedMessage, held: HeldVerdict, entry: InboxEntry | undefined) {
+  #run(message: ReceivedMessage, deferred: DeferredVerdict, entry: InboxEntry | undefined) {
     const { engine, handler, maxIdleMs } = this.#settings;
     const giveUp = new AbortController();
     // A handler whose delivery is lost may still finish: the next run then finds the message recorded.
     const unsubscribe = onAbort(message.signal, () => {
-      if (!held.hasBegun || isTimedOut(message)) giveUp.abort(message.signal.reason);
+      if (!deferred.hasBegun || isTimedOut(message)) giveUp.abort(message.signal.reason);
     });
     const work = async (tx: Tx) => {
-      held.begin();
+      deferred.begin();
       this.#obstacle.passed();
       await handler(message, tx);
-      if (held.verdict) throw new Error('rolled back: the handler gave the message another verdict');
+      if (deferred.verdict) throw new Error('rolled back: the handler gave the message another verdict');
     };
     const running = engine.run(entry, { maxIdleMs, signal: giveUp.signal }, work);
     return withinLimit(running, giveUp.signal).finally(unsubscribe);
@@ -154,7 +154,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
 
   #isDuplicate(message: ReceivedMessage): void {
     this.#duplicates++;
-    message.letGo();
+    message.endDeferral();
     message.settle({ kind: 'ack', isDuplicate: true });
     this.#settings.events.emit('duplicate', { queue: this.#settings.queue, messageId: message.id });
   }

@@ -16,9 +16,9 @@ import type { Deadlined } from '../../util/deadlines.js';
 import type { Slotted } from '../../util/slot-list.js';
 import type { Session } from '../session/session.js';
 import { offsetIn } from '../session/stream-position.js';
-import { HeldVerdict } from '../settlement/held-verdict.js';
 import { DeadLetter, RetryLater, retryLaterChecks } from '../settlement/retry-decision.js';
-import type { Verdict } from '../settlement/verdict.js';
+import { DeferredVerdict } from './deferred-verdict.js';
+import type { Verdict } from './verdict.js';
 
 /** A message as a handler, or the body of a `for await` loop, receives it. */
 export interface Message<Body = unknown> {
@@ -106,7 +106,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   slot = 0;
   listSlot = -1;
   #verdict: Verdict | undefined;
-  #held: HeldVerdict | undefined;
+  #deferred: DeferredVerdict | undefined;
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #headers: Record<string, unknown> | undefined;
@@ -241,29 +241,29 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     return this.settle({ kind: 'requeue' });
   }
 
-  /** From now on verdicts are kept, until {@link letGo}: the guard around the handler has to end first. */
-  hold(): HeldVerdict {
-    this.#held = new HeldVerdict();
-    return this.#held;
+  /** From now on keeps the verdict until {@link endDeferral}: the guard around the handler has to end first. */
+  deferVerdict(): DeferredVerdict {
+    this.#deferred = new DeferredVerdict();
+    return this.#deferred;
   }
 
-  letGo(): void {
-    this.#held = undefined;
+  endDeferral(): void {
+    this.#deferred = undefined;
   }
 
   /** True while the message waits for something before its handler can begin. */
-  get isHeldBack(): boolean {
-    return this.#held?.hasBegun === false;
+  get awaitsGuard(): boolean {
+    return this.#deferred?.hasBegun === false;
   }
 
   /** The handler has failed, or took too long: the retry policy decides. */
   fail(error: unknown): boolean {
-    return this.#held ? this.#held.fail(error) : this.settle({ kind: 'retry', error });
+    return this.#deferred ? this.#deferred.fail(error) : this.settle({ kind: 'retry', error });
   }
 
   /** The first verdict counts; later ones do nothing and return false. */
   settle(verdict: Verdict): boolean {
-    if (this.#held) return this.session.isLive && this.#held.take(verdict);
+    if (this.#deferred) return this.session.isLive && this.#deferred.take(verdict);
     if (this.#verdict) return false;
     this.#verdict = verdict;
     return this.#settler.settle(this, verdict);

@@ -5,7 +5,7 @@ import type { ReceivedMessage } from './message.js';
 /** The delivered messages that no handler or loop has seen yet, in order. Bounded by the prefetch. */
 export class PrefetchBuffer {
   #messages = new Fifo<ReceivedMessage>();
-  #isHeld = false;
+  #isStopped = false;
 
   get length(): number {
     return this.#messages.length;
@@ -25,17 +25,18 @@ export class PrefetchBuffer {
     return this.#messages.first;
   }
 
-  /** Hands out no message, present or future, until `release`. */
-  hold(): void {
-    this.#isHeld = true;
+  /** From now on hands out no message. */
+  stopTaking(): void {
+    this.#isStopped = true;
   }
 
-  release(): void {
-    this.#isHeld = false;
+  /** Hands out messages again. */
+  resumeTaking(): void {
+    this.#isStopped = false;
   }
 
   take(): ReceivedMessage | undefined {
-    return this.#isHeld ? undefined : this.#messages.shift();
+    return this.#isStopped ? undefined : this.#messages.shift();
   }
 
   /** Discards the messages of a session that is lost, and returns them: the server redelivers them. */

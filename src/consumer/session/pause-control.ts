@@ -57,7 +57,7 @@ export class PauseControl {
       }
       if (this.#is('paused')) await this.#pause(session);
       if (this.#is('running')) {
-        this.#pipeline.release();
+        this.#pipeline.resumeTaking();
         // What arrived during the pause and was not requeued: no other delivery may ever trigger it.
         this.#pipeline.fill();
       }
@@ -68,7 +68,7 @@ export class PauseControl {
   }
 
   async #pause(session: Session): Promise<void> {
-    if (this.#style !== 'give-back') this.#pipeline.hold();
+    if (this.#style !== 'give-back') this.#pipeline.stopTaking();
     if (this.#style === 'keep') return;
     if (this.#style === 'give-back') {
       if (session.isConsuming) await session.pause();

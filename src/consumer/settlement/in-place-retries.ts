@@ -4,7 +4,7 @@ import type { Session } from '../session/session.js';
 
 export interface InPlaceRetriesSettings {
   readonly clock: Clock;
-  /** How long a message may be held here in total, in milliseconds. */
+  /** How long a message may be retried here in total, in milliseconds. */
   readonly maxHoldMs: number;
   /** The delay is over: the message to run, and the one whose run failed. */
   readonly onDue: (message: ReceivedMessage, failed: ReceivedMessage) => void;
@@ -18,23 +18,23 @@ export class InPlaceRetries {
   readonly #settings: InPlaceRetriesSettings;
   readonly #timers = new Map<ReceivedMessage, Timer>();
   /** When the first run of a delivery failed, for those that are retried. */
-  readonly #heldSince = new WeakMap<ReceivedMessage['delivery'], number>();
+  readonly #since = new WeakMap<ReceivedMessage['delivery'], number>();
   #isFinishing = false;
 
   constructor(settings: InPlaceRetriesSettings) {
     this.#settings = settings;
   }
 
-  isHeld(message: ReceivedMessage): boolean {
+  has(message: ReceivedMessage): boolean {
     return this.#timers.has(message);
   }
 
-  /** Retries the message after the delay. Returns false when it has been held here too long for that. */
-  hold(failed: ReceivedMessage, delayMs: number): boolean {
+  /** Retries the message after the delay. Returns false when it would be retried here for too long. */
+  retry(failed: ReceivedMessage, delayMs: number): boolean {
     const { clock, maxHoldMs, onDue } = this.#settings;
-    const since = this.#heldSince.get(failed.delivery) ?? clock.now();
+    const since = this.#since.get(failed.delivery) ?? clock.now();
     if (clock.now() - since + delayMs > maxHoldMs) return false;
-    this.#heldSince.set(failed.delivery, since);
+    this.#since.set(failed.delivery, since);
     failed.session.countRun(failed.delivery.deliveryTag);
     if (this.#isFinishing) {
       returnToQueue(failed);
@@ -53,13 +53,13 @@ export class InPlaceRetries {
     for (const message of [...this.#timers.keys()]) if (message.session === session) this.#forget(message);
   }
 
-  /** Requeues what is held, and from now on whatever would be. */
+  /** Requeues the waiting messages, and from now on every message that would wait. */
   finish(): void {
     this.#isFinishing = true;
     this.giveBack();
   }
 
-  /** Requeues what is held. */
+  /** Requeues the waiting messages. */
   giveBack(): void {
     for (const message of [...this.#timers.keys()]) {
       this.#forget(message);

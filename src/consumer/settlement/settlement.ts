@@ -7,15 +7,15 @@ import type { Republisher } from '../../producer/republisher.js';
 import type { Clock } from '../../util/clock.js';
 import type { DuplicateFilter } from '../delivery/duplicate-filter.js';
 import type { ReceivedMessage, Settler } from '../delivery/message.js';
+import type { Verdict } from '../delivery/verdict.js';
 import type { Session } from '../session/session.js';
 import { DeadLetterPlacement } from './dead-letter-placement.js';
 import type { Outcome, OutcomeListener } from './outcome.js';
 import { UnseenMessages } from './unseen-messages.js';
-import type { Verdict } from './verdict.js';
 import { planOf, type TracedPlan, tracedVerdict, type VerdictPlan } from './verdict-plan.js';
 import { VerdictsInProgress } from './verdicts-in-progress.js';
 
-/** How long a message is held here if its copy could not be published, before it is requeued: a bare requeue would spin. */
+/** How long a message waits here if its copy could not be published, before it is requeued: a bare requeue would spin. */
 const SETBACK_MS = 1_000;
 
 export interface SettlementSettings {
@@ -28,7 +28,7 @@ export interface SettlementSettings {
   readonly clock: Clock;
   readonly onOutcome: OutcomeListener | undefined;
   /** Retries a message in place, after a delay. Returns false, or is absent, when the message has to leave its place. */
-  readonly hold?: ((message: ReceivedMessage, delayMs: number) => boolean | undefined) | undefined;
+  readonly retryInPlace?: ((message: ReceivedMessage, delayMs: number) => boolean | undefined) | undefined;
   /** Keeps a message here for a while, without using up concurrency; then it comes back unchanged. */
   readonly park?: ((message: ReceivedMessage, delayMs: number) => void) | undefined;
   /**
@@ -104,7 +104,7 @@ export class Settlement implements Settler {
   settle(message: ReceivedMessage, verdict: Verdict): boolean {
     const { tracer } = this.#settings;
     const plan = planOf(message, verdict, this.#settings);
-    if (tracer?.hearsVerdicts && plan.kind !== 'rest') return this.#traced(tracer, message, plan, verdict);
+    if (tracer?.hearsVerdicts && plan.kind !== 'park') return this.#traced(tracer, message, plan, verdict);
     message.loopRun?.succeed();
     return this.#carryOut(message, plan);
   }
@@ -152,7 +152,7 @@ export class Settlement implements Settler {
       case 'retry':
         this.#retry(message, plan.error, plan.delayMs);
         return true;
-      case 'rest':
+      case 'park':
         this.#settings.park?.(message, plan.delayMs);
         return true;
       case 'forget':
@@ -216,7 +216,7 @@ export class Settlement implements Settler {
   #retry(message: ReceivedMessage, error: unknown, delayMs: number): void {
     this.counts.retried++;
     this.#notify(message, 'retried', error);
-    if (this.#settings.hold?.(message, delayMs)) done(message, true);
+    if (this.#settings.retryInPlace?.(message, delayMs)) done(message, true);
     else this.#tryAgain(message, delayMs);
   }
 
@@ -317,7 +317,7 @@ export class Settlement implements Settler {
   }
 
   #giveBack(message: ReceivedMessage): void {
-    if (this.#settings.hold?.(message, 0)) return;
+    if (this.#settings.retryInPlace?.(message, 0)) return;
     message.session.requeueFailed(message.delivery.deliveryTag);
   }
 }

@@ -2,8 +2,8 @@ import type { QueueContract } from '../../contracts/types.js';
 import type { TracedVerdict } from '../../diagnostics/consume.js';
 import type { Clock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
+import type { Verdict } from '../delivery/verdict.js';
 import { decide, isGivenUp } from './retry-decision.js';
-import type { Verdict } from './verdict.js';
 
 /**
  * A verdict as it is carried out: for a failed run, with the retry policy's decision. `forget`: the server does not have the
@@ -14,8 +14,8 @@ export type VerdictPlan =
   | { readonly kind: 'retry'; readonly error: unknown; readonly delayMs: number }
   | { readonly kind: 'forget' };
 
-/** A plan that traces show. A message at rest has been seen by no handler, and comes back unchanged. */
-export type TracedPlan = Exclude<VerdictPlan, { readonly kind: 'rest' }>;
+/** A plan that traces show. A parked message has been seen by no handler, and comes back unchanged. */
+export type TracedPlan = Exclude<VerdictPlan, { readonly kind: 'park' }>;
 
 export interface PlanSettings {
   readonly contract: QueueContract;

@@ -33,7 +33,8 @@ export function guardOf(work: Work): HandlerGuard | undefined {
 export interface WorkerSettings
   extends Pick<HandlerWorkerSettings, 'admit' | 'onFailed' | 'clock' | 'tracer' | 'meter'> {
   readonly buffer: PrefetchBuffer;
-  readonly isHeld: (message: ReceivedMessage) => boolean;
+  /** Whether a message waits here for another run. */
+  readonly isWaiting: (message: ReceivedMessage) => boolean;
 }
 
 const MAX_LOOK_AHEAD = 1_000;

@@ -14,7 +14,7 @@ export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'buff
   /** How many messages it looks ahead. */
   readonly lookAhead: number;
   /** Whether a message waits for another run: then the other messages of its key wait, too. */
-  readonly isHeld: (message: ReceivedMessage) => boolean;
+  readonly isWaiting: (message: ReceivedMessage) => boolean;
 }
 
 /**
@@ -34,7 +34,7 @@ export class OrderedWorker implements Worker {
 
   constructor(settings: OrderedWorkerSettings) {
     this.#settings = settings;
-    const { admit, clock, handlerTimeoutMs, isHeld, onFailed } = settings;
+    const { admit, clock, handlerTimeoutMs, isWaiting, onFailed } = settings;
     this.#inOrderValidation = new InOrderValidation({
       clock,
       admit,
@@ -56,7 +56,7 @@ export class OrderedWorker implements Worker {
         const next = this.#runs.get(message);
         this.#runs.delete(message);
         if (next) this.runAgain(next, message);
-        else if (!isHeld(message)) this.#keyQueues.leave(message);
+        else if (!isWaiting(message)) this.#keyQueues.leave(message);
         // The message that has left may have made room to look further ahead.
         this.#lookAhead();
       },

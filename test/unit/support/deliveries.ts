@@ -1,6 +1,6 @@
 import { ReceivedMessage, type Settler } from '../../../src/consumer/delivery/message.js';
+import type { Verdict } from '../../../src/consumer/delivery/verdict.js';
 import type { Session } from '../../../src/consumer/session/session.js';
-import type { Verdict } from '../../../src/consumer/settlement/verdict.js';
 import type { QueueType } from '../../../src/contracts/types.js';
 import type { Delivery } from '../../../src/transport/port.js';
 

@@ -12,13 +12,13 @@ import { tagOf } from '../../support/handler-bench.js';
 
 const RETRY_MS = 100;
 
-/** Holds what failed, as a settlement does where order counts. */
-class HoldingSettler extends FakeSettler {
-  held: InPlaceRetries | undefined;
+/** Retries in place what failed, as a settlement does where order counts. */
+class RetryingSettler extends FakeSettler {
+  retries: InPlaceRetries | undefined;
 
   override settle(...[message, verdict]: Parameters<FakeSettler['settle']>): boolean {
     super.settle(message, verdict);
-    if (verdict.kind === 'retry') this.held?.hold(message, verdict.delayMs ?? RETRY_MS);
+    if (verdict.kind === 'retry') this.retries?.retry(message, verdict.delayMs ?? RETRY_MS);
     return this.answer;
   }
 }
@@ -26,24 +26,24 @@ class HoldingSettler extends FakeSettler {
 class OrderedBench {
   readonly clock = new FakeClock();
   readonly buffer = new PrefetchBuffer();
-  readonly settler = new HoldingSettler();
+  readonly settler = new RetryingSettler();
   readonly session = new FakeSession();
   /** `tag/attempt` of each run, in order. */
   readonly started: string[] = [];
   readonly errors: unknown[] = [];
-  readonly held: InPlaceRetries;
+  readonly retries: InPlaceRetries;
   readonly worker: OrderedWorker;
   readonly #running = new Map<number, Deferred<void>>();
 
   /** @param keys - the key of each tag, from 1 */
   constructor(keys: string, options: { readonly concurrency?: number; readonly lookAhead?: number } = {}) {
     const { concurrency = 10, lookAhead = 100 } = options;
-    this.held = new InPlaceRetries({
+    this.retries = new InPlaceRetries({
       clock: this.clock,
       maxHoldMs: 1_000,
       onDue: (message, failed) => this.worker.runAgain(message, failed),
     });
-    this.settler.held = this.held;
+    this.settler.retries = this.retries;
     this.worker = new OrderedWorker({
       handler: (message: Message) => {
         this.started.push(`${tagOf(message)}/${message.attempt}`);
@@ -62,7 +62,7 @@ class OrderedBench {
       buffer: this.buffer,
       clock: this.clock,
       admit: () => true,
-      isHeld: (message) => this.held.isHeld(message),
+      isWaiting: (message) => this.retries.has(message),
       onFailed: (message, error) => {
         this.errors.push(error);
         message.settle({ kind: 'retry', error });
@@ -94,7 +94,7 @@ class OrderedBench {
   lose(): void {
     const reason = new Error('lost');
     this.session.isLive = false;
-    this.held.sessionLost(this.session.asSession);
+    this.retries.sessionLost(this.session.asSession);
     this.worker.sessionLost(this.session.asSession, reason);
   }
 }
@@ -173,7 +173,7 @@ describe('a handler with a key', () => {
 });
 
 describe('a lost session', () => {
-  it('leaves no key behind that is taken, by a run, by a wait or by a hold', async () => {
+  it('leaves no key behind that is taken, by a run or by a wait', async () => {
     const bench = new OrderedBench('abca');
     bench.deliver([1, 2, 3, 4]);
     await bench.end(2, new Error('boom'));
@@ -208,11 +208,11 @@ describe('the end', () => {
     expect(bench.started).toEqual(['1/1']);
   });
 
-  it('gives back what is held, and what fails from then on', async () => {
+  it('gives back what waits, and what fails from then on', async () => {
     const bench = new OrderedBench('ab');
     bench.deliver([1, 2]);
     await bench.end(1, new Error('boom'));
-    bench.held.finish();
+    bench.retries.finish();
     await bench.end(2, new Error('boom'));
     bench.clock.advance(10_000);
 
@@ -236,13 +236,13 @@ describe('the end', () => {
     expect(course).toEqual([['1/1'], ['1/1', '2/4'], ['1/1', '2/4', '3/1', '4/1']]);
   });
 
-  it('refuses to hold a message for longer than it may in all', async () => {
+  it('refuses to retry a message in place for longer than it may in all', async () => {
     const bench = new OrderedBench('a');
     const [message] = bench.deliver([1]) as [ReceivedMessage];
-    const held = [bench.held.hold(message, 600)];
+    const retried = [bench.retries.retry(message, 600)];
     bench.clock.advance(600);
-    held.push(bench.held.hold(message.again(), 300), bench.held.hold(message.again(), 500));
+    retried.push(bench.retries.retry(message.again(), 300), bench.retries.retry(message.again(), 500));
 
-    expect(held).toEqual([true, true, false]);
+    expect(retried).toEqual([true, true, false]);
   });
 });

@@ -11,6 +11,6 @@ export type Verdict =
   | { readonly kind: 'dead-letter'; readonly error: unknown; readonly reason?: string | undefined }
   | { readonly kind: 'requeue' }
   /** Comes back to this consumer after a while, unchanged. */
-  | { readonly kind: 'rest'; readonly delayMs: number }
+  | { readonly kind: 'park'; readonly delayMs: number }
   | { readonly kind: 'reject' }
   | { readonly kind: 'answer'; readonly answered: Promise<void> | undefined };

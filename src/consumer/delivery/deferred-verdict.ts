@@ -11,7 +11,7 @@ import type { Verdict } from './verdict.js';
  * | acknowledged |      |                          |                          | decided                  |
  * | decided   |         |                          |                          |                          |
  */
-export class HeldVerdict {
+export class DeferredVerdict {
   #state: 'waiting' | 'running' | 'acknowledged' | 'decided' = 'waiting';
   #hasBegun = false;
   #verdict: Verdict | undefined;
