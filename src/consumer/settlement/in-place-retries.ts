@@ -1,6 +1,7 @@
-import type { Clock, Timer } from '../../util/clock.js';
+import type { Clock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
+import { WaitingMessages } from './waiting-messages.js';
 
 export interface InPlaceRetriesSettings {
   readonly clock: Clock;
@@ -16,41 +17,37 @@ export interface InPlaceRetriesSettings {
  */
 export class InPlaceRetries {
   readonly #settings: InPlaceRetriesSettings;
-  readonly #timers = new Map<ReceivedMessage, Timer>();
+  readonly #waiting: WaitingMessages;
   /** When the first run of a delivery failed, for those that are retried. */
   readonly #since = new WeakMap<ReceivedMessage['delivery'], number>();
   #isFinishing = false;
 
   constructor(settings: InPlaceRetriesSettings) {
     this.#settings = settings;
+    this.#waiting = new WaitingMessages(settings.clock);
   }
 
   has(message: ReceivedMessage): boolean {
-    return this.#timers.has(message);
+    return this.#waiting.has(message);
   }
 
   /** Retries the message after the delay. Returns false when it would be retried here for too long. */
   retry(failed: ReceivedMessage, delayMs: number): boolean {
-    const { clock, maxHoldMs, onDue } = this.#settings;
+    const { clock, maxHoldMs } = this.#settings;
     const since = this.#since.get(failed.delivery) ?? clock.now();
     if (clock.now() - since + delayMs > maxHoldMs) return false;
     this.#since.set(failed.delivery, since);
     failed.session.countRun(failed.delivery.deliveryTag);
-    if (this.#isFinishing) {
-      returnToQueue(failed);
-      return true;
-    }
-    const due = () => {
-      this.#timers.delete(failed);
-      onDue(failed.again(), failed);
-    };
-    this.#timers.set(failed, clock.setTimeout(due, delayMs));
+    if (this.#isFinishing) returnToQueue(failed);
+    else this.#waiting.add(failed, delayMs, this.#due);
     return true;
   }
 
+  readonly #due = (failed: ReceivedMessage) => this.#settings.onDue(failed.again(), failed);
+
   /** The deliveries of a session are stale. */
   sessionLost(session: Session): void {
-    for (const message of [...this.#timers.keys()]) if (message.session === session) this.#forget(message);
+    this.#waiting.discard((message) => message.session === session);
   }
 
   /** Requeues the waiting messages, and from now on every message that would wait. */
@@ -61,15 +58,7 @@ export class InPlaceRetries {
 
   /** Requeues the waiting messages. */
   giveBack(): void {
-    for (const message of [...this.#timers.keys()]) {
-      this.#forget(message);
-      returnToQueue(message);
-    }
-  }
-
-  #forget(message: ReceivedMessage): void {
-    this.#settings.clock.clearTimeout(this.#timers.get(message) as Timer);
-    this.#timers.delete(message);
+    for (const [message] of this.#waiting.drain()) returnToQueue(message);
   }
 }
 

@@ -1,6 +1,7 @@
-import { systemClock, type Timer } from '../../util/clock.js';
+import { systemClock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
+import { WaitingMessages } from './waiting-messages.js';
 
 /** How long a message may wait here in total: the server takes it back after 30 minutes. */
 const MAX_PARKED_MS = 20 * 60_000;
@@ -10,56 +11,43 @@ const MAX_PARKED_MS = 20 * 60_000;
  * unchanged, and without counting an attempt. Uses real time, because what they wait for does not follow a virtual clock.
  */
 export class ParkedMessages {
-  readonly #onDue: (message: ReceivedMessage, parked: ReceivedMessage) => void;
-  readonly #timers = new Map<ReceivedMessage, Timer>();
-  readonly #parkedSince = new WeakMap<ReceivedMessage['delivery'], number>();
+  readonly #waiting = new WaitingMessages(systemClock);
+  readonly #due: (parked: ReceivedMessage) => void;
+  readonly #since = new WeakMap<ReceivedMessage['delivery'], number>();
   #isFinishing = false;
 
+  /** @param onDue - called with a message whose time has come, as it is to be handled, and as it was parked */
   constructor(onDue: (message: ReceivedMessage, parked: ReceivedMessage) => void) {
-    this.#onDue = onDue;
+    this.#due = (parked) => onDue(parked.anew(), parked);
   }
 
   has(message: ReceivedMessage): boolean {
-    return this.#timers.has(message);
+    return this.#waiting.has(message);
   }
 
   park(message: ReceivedMessage, delayMs: number): void {
     const { delivery } = message;
-    const since = this.#parkedSince.get(delivery) ?? systemClock.now();
-    this.#parkedSince.set(delivery, since);
-    if (this.#isFinishing || systemClock.now() - since + delayMs > MAX_PARKED_MS) {
-      giveBack(message);
-      return;
-    }
-    const due = () => {
-      this.#timers.delete(message);
-      this.#onDue(message.anew(), message);
-    };
-    this.#timers.set(message, systemClock.setTimeout(due, delayMs));
+    const since = this.#since.get(delivery) ?? systemClock.now();
+    this.#since.set(delivery, since);
+    const isTooLong = systemClock.now() - since + delayMs > MAX_PARKED_MS;
+    if (this.#isFinishing || isTooLong) giveBack(message);
+    else this.#waiting.add(message, delayMs, this.#due);
   }
 
   /** The deliveries of a session are stale. */
   sessionLost(session: Session): void {
-    for (const message of [...this.#timers.keys()]) if (message.session === session) this.#forget(message);
+    this.#waiting.discard((message) => message.session === session);
   }
 
-  /** Requeues what is waiting, and from now on whatever would wait. */
+  /** Requeues the waiting messages, and from now on every message that would wait. */
   finish(): void {
     this.#isFinishing = true;
     this.giveBack();
   }
 
-  /** Requeues what is waiting. */
+  /** Requeues the waiting messages. */
   giveBack(): void {
-    for (const message of [...this.#timers.keys()]) {
-      this.#forget(message);
-      giveBack(message);
-    }
-  }
-
-  #forget(message: ReceivedMessage): void {
-    systemClock.clearTimeout(this.#timers.get(message) as Timer);
-    this.#timers.delete(message);
+    for (const [message] of this.#waiting.drain()) giveBack(message);
   }
 }
 

@@ -1,14 +1,14 @@
 import type { Clock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 import type { Session } from '../session/session.js';
-import { RestingMessages } from './resting-messages.js';
+import { WaitingMessages } from './waiting-messages.js';
 
 /** How long a message may be held in this process, unacknowledged: the server takes it back after 30 minutes. */
 export const MAX_HOLD_MS = 20 * 60_000;
 
 /** Messages whose verdict is not carried out yet: their copy is being published, or they rest in this process. */
 export class VerdictsInProgress {
-  readonly #resting: RestingMessages;
+  readonly #resting: WaitingMessages;
   readonly #onDiscarded: (message: ReceivedMessage) => void;
   readonly #publishing = new Set<Promise<void>>();
   #isClosing = false;
@@ -16,7 +16,7 @@ export class VerdictsInProgress {
   /** @param onDiscarded - called with each message whose verdict cannot be carried out any more */
   constructor(clock: Clock, onDiscarded: (message: ReceivedMessage) => void) {
     this.#onDiscarded = onDiscarded;
-    this.#resting = new RestingMessages(clock, onDiscarded);
+    this.#resting = new WaitingMessages(clock);
   }
 
   /** True once no message rests any more. */
@@ -34,17 +34,17 @@ export class VerdictsInProgress {
   rest(message: ReceivedMessage, delayMs: number, then: () => void): void {
     if (!message.session.isLive) this.#onDiscarded(message);
     else if (delayMs <= 0 || this.#isClosing) then();
-    else this.#resting.rest(message, Math.min(MAX_HOLD_MS, delayMs), then);
+    else this.#resting.add(message, Math.min(MAX_HOLD_MS, delayMs), then);
   }
 
   /** The deliveries of a session are stale: none of its messages at rest can be requeued any more. */
   sessionLost(session: Session): void {
-    this.#resting.discard((message) => message.session === session);
+    this.#discard((message) => message.session === session);
   }
 
   /** Discards the messages at rest without requeueing them: the channel is about to be closed. */
   abandon(): void {
-    this.#resting.discard(() => true);
+    this.#discard(() => true);
   }
 
   /** From now on no message rests, and {@link settled} awaits what is left. */
@@ -55,7 +55,11 @@ export class VerdictsInProgress {
 
   /** Ends the current rests, and resolves when every copy is confirmed or abandoned. */
   async settled(): Promise<void> {
-    this.#resting.wakeAll();
+    for (const [message, then] of this.#resting.drain()) then(message);
     while (this.#publishing.size > 0) await Promise.all(this.#publishing);
+  }
+
+  #discard(matches: (message: ReceivedMessage) => boolean): void {
+    for (const message of this.#resting.discard(matches)) this.#onDiscarded(message);
   }
 }
