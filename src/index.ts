@@ -16,12 +16,10 @@ export type { BrokerState } from './broker/state.js';
 export type { Consumer, ConsumerStats } from './consumer/consumer-api.js';
 export type { ConsumerState } from './consumer/consumer-state.js';
 export type { Message } from './consumer/delivery/message.js';
-export type { BatchConsumerOptions } from './consumer/options/batch-options.js';
-export type { ConsumerOptions, HandlerOptions } from './consumer/options/consumer-options.js';
+export type { BatchConsumerOptions, BatchContext } from './consumer/options/batch-options.js';
+export type { ConsumerOptions, HandlerOptions, OrderKey } from './consumer/options/consumer-options.js';
 export type { StreamOffset } from './consumer/options/stream-offset.js';
-export { DeadLetter, RetryLater } from './consumer/settlement/retry-decision.js';
-export type { BatchContext } from './consumer/workers/batch.js';
-export type { OrderKey } from './consumer/workers/order-key.js';
+export { DeadLetter, RetryLater } from './consumer/thrown-verdicts.js';
 export type { CodecName, JsonOf, Travelling } from './contracts/body/json.js';
 export type {
   BodyOf,

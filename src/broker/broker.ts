@@ -1,10 +1,8 @@
 import { DEFAULT_CLOSE_TIMEOUT_MS } from '../consumer/consumer.js';
 import type { Consumer } from '../consumer/consumer-api.js';
 import type { Message } from '../consumer/delivery/message.js';
-import type { BatchConsumerOptions } from '../consumer/options/batch-options.js';
+import type { BatchConsumerOptions, BatchContext, BatchWork } from '../consumer/options/batch-options.js';
 import type { ConsumerOptions, HandlerOptions } from '../consumer/options/consumer-options.js';
-import type { BatchContext } from '../consumer/workers/batch.js';
-import type { BatchWork } from '../consumer/workers/make-worker.js';
 import type { BodyOf, InputOf, OutputOf, Schema } from '../contracts/body/schema.js';
 import type {
   Contract,

@@ -1,6 +1,7 @@
 import type { Message } from '../consumer/delivery/message.js';
+import type { GivenGuardOptions } from '../consumer/options/arguments.js';
 import type { HandlerOptions, ResolvedConsumerOptions } from '../consumer/options/consumer-options.js';
-import type { GivenGuardOptions, MakeGuard } from '../consumer/workers/handler-guard.js';
+import type { MakeGuard } from '../consumer/workers/handler-guard.js';
 import type { OutputOf, Schema } from '../contracts/body/schema.js';
 import type { QueueContract } from '../contracts/types.js';
 import { ConfigurationError } from '../errors.js';

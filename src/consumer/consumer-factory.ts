@@ -4,9 +4,9 @@ import { type ConsumerHost, QueueConsumer } from './consumer.js';
 import type { Consumer } from './consumer-api.js';
 import type { Message } from './delivery/message.js';
 import { parseBatchArguments, parseConsumerArguments } from './options/arguments.js';
-import type { BatchConsumerOptions } from './options/batch-options.js';
+import type { BatchConsumerOptions, BatchWork } from './options/batch-options.js';
 import type { HandlerOptions, ResolvedConsumerOptions } from './options/consumer-options.js';
-import type { BatchWork, Work } from './workers/make-worker.js';
+import type { Work } from './workers/make-worker.js';
 
 /** What the testing kit puts around handlers. */
 export interface HandlerWrapper {

@@ -3,7 +3,7 @@ import { type ArgumentMetadata, type ExecutionContext, ForbiddenException } from
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import { InterceptorsConsumer } from '@nestjs/core/interceptors/interceptors-consumer.js';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { isThrownVerdict } from '../consumer/settlement/retry-decision.js';
+import { isThrownVerdict } from '../consumer/thrown-verdicts.js';
 import type { Message } from '../index.js';
 import type { Enhanced } from './enhancers.js';
 import { filterFor } from './exception-filters.js';

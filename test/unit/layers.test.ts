@@ -24,6 +24,11 @@ const layers: readonly (readonly string[])[] = [
   ['events'],
   ['delay'],
   ['producer'],
+  ['consumer/limits', 'consumer/thrown-verdicts', 'consumer/options/stream-offset'],
+  ['consumer/session'],
+  ['consumer/delivery'],
+  ['consumer/options', 'consumer/settlement'],
+  ['consumer/workers'],
   ['outbox', 'consumer'],
   ['rpc', 'dead-letters', 'inbox'],
   ['idempotency'],
@@ -125,6 +130,7 @@ describe('the layers of the source', () => {
     expect(complaint('producer/producer', 'transport/memory/server')).toMatch(/hidden/);
     expect(complaint('transport/memory/server', 'contracts/queue')).toMatch(/above/);
     expect(complaint('rpc/procedures', 'dead-letters/operations')).toMatch(/beside/);
+    expect(complaint('consumer/session/session', 'consumer/delivery/message')).toMatch(/above/);
     expect(complaint('elsewhere/file', 'errors')).toMatch(/no layer/);
     expect(complaint('producer/producer', 'errors')).toBeUndefined();
   });

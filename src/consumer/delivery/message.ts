@@ -16,7 +16,7 @@ import type { Deadlined } from '../../util/deadlines.js';
 import type { Slotted } from '../../util/slot-list.js';
 import type { Session } from '../session/session.js';
 import { offsetIn } from '../session/stream-position.js';
-import { DeadLetter, RetryLater, retryLaterChecks } from '../settlement/retry-decision.js';
+import { DeadLetter, RetryLater, retryLaterChecks } from '../thrown-verdicts.js';
 import { DeferredVerdict } from './deferred-verdict.js';
 import type { Verdict } from './verdict.js';
 

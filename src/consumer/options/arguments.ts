@@ -3,9 +3,7 @@ import type { QueueContract, SubscriptionContract } from '../../contracts/types.
 import { ConfigurationError } from '../../errors.js';
 import { type Check, show } from '../../util/checks.js';
 import type { Message } from '../delivery/message.js';
-import type { GivenGuardOptions } from '../workers/handler-guard.js';
-import type { BatchWork } from '../workers/make-worker.js';
-import { type BatchConsumerOptions, resolveBatchOptions } from './batch-options.js';
+import { type BatchConsumerOptions, type BatchWork, resolveBatchOptions } from './batch-options.js';
 import {
   type HandlerOptions,
   type ResolvedConsumerOptions,
@@ -14,6 +12,13 @@ import {
 
 type Handler = (message: Message, tx?: unknown) => unknown;
 type AnyContract = QueueContract | SubscriptionContract;
+
+/** The options that ask for a guard around a handler, before they are checked. */
+export interface GivenGuardOptions {
+  readonly inbox?: unknown;
+  readonly idempotency?: unknown;
+  readonly idempotencyKey?: unknown;
+}
 
 /**
  * Parses the arguments of `broker.consumer(…)`: a contract, then a handler, options, or both.

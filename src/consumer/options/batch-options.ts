@@ -2,7 +2,7 @@ import { isSingleActive } from '../../contracts/guards.js';
 import type { QueueContract } from '../../contracts/types.js';
 import { ConfigurationError } from '../../errors.js';
 import { type Check, checkOptions, expectDuration, expectInteger } from '../../util/checks.js';
-import type { BatchWork } from '../workers/make-worker.js';
+import type { Message } from '../delivery/message.js';
 import {
   type ConsumerOptions,
   consumerChecks,
@@ -11,6 +11,24 @@ import {
   type ResolvedConsumerOptions,
   resolveConsumerOptions,
 } from './consumer-options.js';
+
+/** What a batch handler receives besides the messages. */
+export interface BatchContext {
+  /**
+   * Aborts once further work is pointless: the deliveries were lost (the server will redeliver the messages), the handler's
+   * time limit has passed, or the consumer is closed and its deadline has passed.
+   */
+  readonly signal: AbortSignal;
+}
+
+/** The work for each batch of messages. */
+export interface BatchWork {
+  readonly onBatch: (messages: readonly Message[], batch: BatchContext) => unknown;
+  /** The most messages in a batch. */
+  readonly size: number;
+  /** How long the first message of a batch waits for others, in milliseconds. */
+  readonly maxWaitMs: number;
+}
 
 /**
  * The options of `broker.batchConsumer(…)`: the consumer options except `noAck`.

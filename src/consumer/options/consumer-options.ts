@@ -13,8 +13,13 @@ import {
   expectSignal,
 } from '../../util/checks.js';
 import type { Message } from '../delivery/message.js';
-import type { OrderKey } from '../workers/order-key.js';
 import { checkStreamOptions, expectStreamOffset, type StreamOffset } from './stream-offset.js';
+
+/**
+ * The values that `orderBy` may return. Two keys are equal if they are the same value; two dates, if they are the same
+ * moment. `undefined` means no key.
+ */
+export type OrderKey = string | number | bigint | boolean | null | undefined | Date;
 
 /** The options of `broker.consumer(…)`. */
 export interface ConsumerOptions {

@@ -3,8 +3,9 @@ import type { Events } from '../../events.js';
 import type { Republisher } from '../../producer/republisher.js';
 import type { Clock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
+import { MAX_HOLD_MS } from '../limits.js';
 import { GivenUpMessages } from './given-up.js';
-import { MAX_HOLD_MS, type VerdictsInProgress } from './verdicts-in-progress.js';
+import type { VerdictsInProgress } from './verdicts-in-progress.js';
 
 export interface DeadLetterPlacementSettings {
   readonly contract: QueueContract;

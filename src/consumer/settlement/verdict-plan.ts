@@ -3,7 +3,8 @@ import type { TracedVerdict } from '../../diagnostics/consume.js';
 import type { Clock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
 import type { Verdict } from '../delivery/verdict.js';
-import { decide, isGivenUp } from './retry-decision.js';
+import { isGivenUp } from '../thrown-verdicts.js';
+import { decide } from './retry-decision.js';
 
 /**
  * A verdict as it is carried out: for a failed run, with the retry policy's decision. `forget`: the server does not have the

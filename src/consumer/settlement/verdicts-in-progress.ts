@@ -1,10 +1,8 @@
 import type { Clock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';
+import { MAX_HOLD_MS } from '../limits.js';
 import type { Session } from '../session/session.js';
 import { WaitingMessages } from './waiting-messages.js';
-
-/** How long a message may be held in this process, unacknowledged: the server takes it back after 30 minutes. */
-export const MAX_HOLD_MS = 20 * 60_000;
 
 /** Messages whose verdict is not carried out yet: their copy is being published, or they rest in this process. */
 export class VerdictsInProgress {

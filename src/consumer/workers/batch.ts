@@ -1,17 +1,9 @@
 import type { RunTrace } from '../../diagnostics/consume.js';
 import type { Deadlined } from '../../util/deadlines.js';
 import type { ReceivedMessage } from '../delivery/message.js';
+import type { BatchContext } from '../options/batch-options.js';
 import type { Session } from '../session/session.js';
 import type { Runnable } from './runner.js';
-
-/** What a batch handler receives besides the messages. */
-export interface BatchContext {
-  /**
-   * Aborts once further work is pointless: the deliveries were lost (the server will redeliver the messages), the handler's
-   * time limit has passed, or the consumer is closed and its deadline has passed.
-   */
-  readonly signal: AbortSignal;
-}
 
 /** The messages of one run of the handler. All come from one session. */
 export class Batch implements BatchContext, Runnable {

@@ -1,6 +1,7 @@
 import type { QueueContract } from '../../contracts/types.js';
 import type { Events } from '../../events.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
+import type { GivenGuardOptions } from '../options/arguments.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
 
 /** Wraps each run of a handler to keep a message from being handled twice: an inbox, or a store of claims. */
@@ -15,13 +16,6 @@ export interface HandlerGuard {
   handle(message: ReceivedMessage): Promise<void>;
   /** Disarms its timers. */
   stop(): void;
-}
-
-/** The options that ask for a guard around a handler, before they are checked. */
-export interface GivenGuardOptions {
-  readonly inbox?: unknown;
-  readonly idempotency?: unknown;
-  readonly idempotencyKey?: unknown;
 }
 
 /** Creates the guard around a handler. */

@@ -1,21 +1,12 @@
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { PrefetchBuffer } from '../delivery/prefetch-buffer.js';
+import type { BatchWork } from '../options/batch-options.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
-import type { BatchContext } from './batch.js';
 import { BatchWorker } from './batch-worker.js';
 import type { HandlerGuard } from './handler-guard.js';
 import { HandlerWorker, type HandlerWorkerSettings } from './handler-worker.js';
 import { OrderedWorker } from './ordered-worker.js';
 import type { Worker } from './worker.js';
-
-/** The work for each batch of messages. */
-export interface BatchWork {
-  readonly onBatch: (messages: readonly Message[], batch: BatchContext) => unknown;
-  /** The most messages in a batch. */
-  readonly size: number;
-  /** How long the first message of a batch waits for others, in milliseconds. */
-  readonly maxWaitMs: number;
-}
 
 /** A handler with a guard around it. */
 export interface GuardedWork {

@@ -4,12 +4,6 @@ import { show } from '../../util/checks.js';
 import { isThenable } from '../../util/promises.js';
 
 /**
- * The values that `orderBy` may return. Two keys are equal if they are the same value; two dates, if they are the same
- * moment. `undefined` means no key.
- */
-export type OrderKey = string | number | bigint | boolean | null | undefined | Date;
-
-/**
  * A key as a `Map` compares it: by value.
  *
  * @throws ConfigurationError for a value that a `Map` compares by identity: each message would have its own, and no order

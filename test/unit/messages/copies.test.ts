@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { DeadLetter } from '../../../src/consumer/settlement/retry-decision.js';
+import { DeadLetter } from '../../../src/consumer/thrown-verdicts.js';
 import { queue } from '../../../src/contracts/queue.js';
 import { TimeoutError, ValidationError } from '../../../src/errors.js';
 import { attemptOf } from '../../../src/messages/attempt.js';

@@ -1,6 +1,6 @@
 import type { Message, ReceivedMessage } from '../../../src/consumer/delivery/message.js';
 import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
-import type { BatchContext } from '../../../src/consumer/workers/batch.js';
+import type { BatchContext } from '../../../src/consumer/options/batch-options.js';
 import { BatchWorker } from '../../../src/consumer/workers/batch-worker.js';
 import { type Deferred, deferred } from '../../../src/util/promises.js';
 import { FakeSession, FakeSettler, received } from './deliveries.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DeadLetter, RetryLater } from '../../../../src/consumer/settlement/retry-decision.js';
+import { DeadLetter, RetryLater } from '../../../../src/consumer/thrown-verdicts.js';
 import { ConfigurationError } from '../../../../src/errors.js';
 import { FakeSession, FakeSettler, received } from '../../support/deliveries.js';
 import { thrownBy } from '../../support/track.js';

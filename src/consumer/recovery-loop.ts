@@ -1,18 +1,18 @@
-import { isSingleActive } from '../../contracts/guards.js';
-import { consumedTopologyOf } from '../../contracts/topology.js';
-import type { QueueContract } from '../../contracts/types.js';
-import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
-import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
-import type { Connection } from '../../transport/connection/connection.js';
-import { declarerOf } from '../../transport/declarations/declarer.js';
-import { classify, invalidArgumentOf } from '../../transport/failures.js';
-import type { Delivery, Link } from '../../transport/port.js';
-import { toTopologyError } from '../../transport/public-errors.js';
-import { type Clock, raceAbort, sleep } from '../../util/clock.js';
-import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
-import { MAX_HOLD_MS } from '../settlement/verdicts-in-progress.js';
-import { Session } from './session.js';
-import type { StreamPosition } from './stream-position.js';
+import { isSingleActive } from '../contracts/guards.js';
+import { consumedTopologyOf } from '../contracts/topology.js';
+import type { QueueContract } from '../contracts/types.js';
+import { ClosedError, ConnectionError, TopologyError } from '../errors.js';
+import { Backoff, channelBackoff } from '../transport/connection/backoff.js';
+import type { Connection } from '../transport/connection/connection.js';
+import { declarerOf } from '../transport/declarations/declarer.js';
+import { classify, invalidArgumentOf } from '../transport/failures.js';
+import type { Delivery, Link } from '../transport/port.js';
+import { toTopologyError } from '../transport/public-errors.js';
+import { type Clock, raceAbort, sleep } from '../util/clock.js';
+import { MAX_HOLD_MS } from './limits.js';
+import type { ResolvedConsumerOptions } from './options/consumer-options.js';
+import { Session } from './session/session.js';
+import type { StreamPosition } from './session/stream-position.js';
 
 export interface RecoveryLoopSettings {
   readonly contract: QueueContract;

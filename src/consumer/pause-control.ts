@@ -1,9 +1,9 @@
-import { isSingleActive } from '../../contracts/guards.js';
-import type { QueueContract } from '../../contracts/types.js';
-import type { TransportError } from '../../transport/port.js';
-import type { ConsumerState } from '../consumer-state.js';
-import type { MessagePipeline } from '../pipeline.js';
-import type { Session } from './session.js';
+import { isSingleActive } from '../contracts/guards.js';
+import type { QueueContract } from '../contracts/types.js';
+import type { TransportError } from '../transport/port.js';
+import type { ConsumerState } from './consumer-state.js';
+import type { MessagePipeline } from './pipeline.js';
+import type { Session } from './session/session.js';
 
 /**
  * What a pause does with the messages that no handler has seen.

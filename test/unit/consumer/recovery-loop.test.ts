@@ -1,16 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { resolveConsumerOptions } from '../../../../src/consumer/options/consumer-options.js';
-import { RecoveryLoop } from '../../../../src/consumer/session/recovery-loop.js';
-import type { Session } from '../../../../src/consumer/session/session.js';
-import { queue } from '../../../../src/contracts/queue.js';
-import { ClosedError, ConnectionError, TopologyError } from '../../../../src/errors.js';
-import { declarerOf } from '../../../../src/transport/declarations/declarer.js';
-import { TransportError } from '../../../../src/transport/port.js';
-import { delivery } from '../../support/deliveries.js';
-import { FakeClock, turn } from '../../support/fake-clock.js';
-import { FakeConnection } from '../../support/fake-connection.js';
-import type { FakeLink } from '../../support/fake-link.js';
+import { resolveConsumerOptions } from '../../../src/consumer/options/consumer-options.js';
+import { RecoveryLoop } from '../../../src/consumer/recovery-loop.js';
+import type { Session } from '../../../src/consumer/session/session.js';
+import { queue } from '../../../src/contracts/queue.js';
+import { ClosedError, ConnectionError, TopologyError } from '../../../src/errors.js';
+import { declarerOf } from '../../../src/transport/declarations/declarer.js';
+import { TransportError } from '../../../src/transport/port.js';
+import { delivery } from '../support/deliveries.js';
+import { FakeClock, turn } from '../support/fake-clock.js';
+import { FakeConnection } from '../support/fake-connection.js';
+import type { FakeLink } from '../support/fake-link.js';
 
 const emails = queue('emails', z.any(), { deadLetter: false });
 
