@@ -1,34 +1,21 @@
-import type { QueueContract } from '../../contracts/types.js';
 import type { ConsumerTracer } from '../../diagnostics/consume.js';
-import { TopologyError } from '../../errors.js';
-import type { Events } from '../../events.js';
 import { isPastLastAttempt } from '../../messages/attempt.js';
-import type { Republisher } from '../../producer/republisher.js';
-import type { Clock } from '../../util/clock.js';
 import type { DuplicateFilter } from '../delivery/duplicate-filter.js';
 import type { ReceivedMessage, Settler } from '../delivery/message.js';
 import type { Verdict } from '../delivery/verdict.js';
 import type { Session } from '../session/session.js';
 import { DeadLetterPlacement } from './dead-letter-placement.js';
 import type { Outcome, OutcomeListener } from './outcome.js';
+import { RetryPlacement, type RetryPlacementSettings } from './retry-placement.js';
 import { UnseenMessages } from './unseen-messages.js';
 import { planOf, type TracedPlan, tracedVerdict, type VerdictPlan } from './verdict-plan.js';
 import { VerdictsInProgress } from './verdicts-in-progress.js';
 
-/** How long a message waits here if its copy could not be published, before it is requeued: a bare requeue would spin. */
-const SETBACK_MS = 1_000;
-
-export interface SettlementSettings {
-  readonly contract: QueueContract;
+export interface SettlementSettings extends Omit<RetryPlacementSettings, 'inProgress' | 'onPlaced'> {
   readonly tracer?: ConsumerTracer | undefined;
   readonly noAck: boolean;
   readonly duplicates: DuplicateFilter;
-  readonly republisher: Republisher;
-  readonly events: Events;
-  readonly clock: Clock;
   readonly onOutcome: OutcomeListener | undefined;
-  /** Retries a message in place, after a delay. Returns false, or is absent, when the message has to leave its place. */
-  readonly retryInPlace?: ((message: ReceivedMessage, delayMs: number) => boolean | undefined) | undefined;
   /** Keeps a message here for a while, without using up concurrency; then it comes back unchanged. */
   readonly park?: ((message: ReceivedMessage, delayMs: number) => void) | undefined;
   /**
@@ -57,20 +44,24 @@ export class Settlement implements Settler {
   readonly counts: SettlementCounts = { acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 0 };
   readonly #settings: SettlementSettings;
   readonly #inProgress: VerdictsInProgress;
+  readonly #retries: RetryPlacement;
   readonly #deadLetters: DeadLetterPlacement;
   readonly #unseen = new UnseenMessages();
 
   constructor(settings: SettlementSettings) {
     this.#settings = settings;
-    const { contract, republisher, events, clock } = settings;
+    const { contract, republisher, events, clock, retryInPlace } = settings;
     const inProgress = new VerdictsInProgress(clock, (message) => done(message, false));
     this.#inProgress = inProgress;
+    const common = { contract, republisher, events, clock, inProgress };
+    this.#retries = new RetryPlacement({
+      ...common,
+      retryInPlace,
+      // Not remembered as done: what another process gives back can look the same, and no handler has finished with it.
+      onPlaced: (message) => void this.#acknowledge(message, false),
+    });
     this.#deadLetters = new DeadLetterPlacement({
-      contract,
-      republisher,
-      events,
-      clock,
-      inProgress,
+      ...common,
       onPlaced: (message, error) => this.#placed(message, error),
     });
   }
@@ -217,36 +208,7 @@ export class Settlement implements Settler {
     this.counts.retried++;
     this.#notify(message, 'retried', error);
     if (this.#settings.retryInPlace?.(message, delayMs)) done(message, true);
-    else this.#tryAgain(message, delayMs);
-  }
-
-  /** Retries through a copy on the server, which carries the attempt count and waits there. */
-  #tryAgain(message: ReceivedMessage, delayMs: number): void {
-    const { contract, clock } = this.#settings;
-    if (contract.exclusive) {
-      // Only the queue's own connection can bind it, and that one does not publish; it also dies with that connection.
-      this.#inProgress.rest(message, delayMs, () => this.#publishRetry(message, undefined));
-      return;
-    }
-    this.#publishRetry(message, delayMs > 0 ? clock.now() + delayMs : undefined);
-  }
-
-  #publishRetry(message: ReceivedMessage, dueAt: number | undefined): void {
-    const { contract, republisher } = this.#settings;
-    // Not remembered as done: what another process gives back can look the same, and no handler has finished with it.
-    const then = () => void this.#acknowledge(message, false);
-    this.#whenPublished(message, republisher.retry(message, contract, dueAt), then, dueAt);
-  }
-
-  /**
-   * Tells that the server refuses to delay the copy, mostly because this user may not use the delays. The message rests here, and its
-   * copy is not delayed. Requeued, it would lose the count of its attempts on a queue that does not count itself.
-   */
-  #delayRefused(message: ReceivedMessage, error: TopologyError, restMs: number): void {
-    const { contract, events } = this.#settings;
-    const text = `Leveret: a retry of the queue '${contract.name}' cannot be delayed on the server, and waits in this process`;
-    events.warn('LEVERET_RETRY_DELAY', contract.name, `${text}: ${error.message}`);
-    this.#inProgress.rest(message, restMs, () => this.#publishRetry(message, undefined));
+    else this.#retries.place(message, delayMs);
   }
 
   #deadLetter(message: ReceivedMessage, error: unknown): void {
@@ -294,31 +256,8 @@ export class Settlement implements Settler {
       this.#ack(message);
       this.#notify(message, outcome, error);
     };
-    if (answered) this.#whenPublished(message, answered, then);
-    else then();
-  }
-
-  /** A message whose copy cannot be published is requeued when its time comes, and not at once. */
-  #whenPublished(
-    message: ReceivedMessage,
-    published: Promise<void>,
-    then: () => void,
-    dueAt = Number.NEGATIVE_INFINITY,
-  ): void {
-    this.#inProgress.published(published, then, (error) => {
-      const restMs = Math.max(SETBACK_MS, dueAt - this.#settings.clock.now());
-      if (error instanceof TopologyError && Number.isFinite(dueAt)) {
-        this.#delayRefused(message, error, restMs);
-        return;
-      }
-      message.verdictTrace?.fail(error);
-      this.#inProgress.rest(message, restMs, () => this.#giveBack(message));
-    });
-  }
-
-  #giveBack(message: ReceivedMessage): void {
-    if (this.#settings.retryInPlace?.(message, 0)) return;
-    message.session.requeueFailed(message.delivery.deliveryTag);
+    if (!answered) then();
+    else this.#inProgress.published(answered, then, (reason) => this.#retries.setBack(message, reason));
   }
 }
 
