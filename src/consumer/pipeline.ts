@@ -59,6 +59,8 @@ export class MessagePipeline {
   readonly #worker: Worker;
   /** The worker, if loops take the messages. */
   readonly #loops: LoopWorker | undefined;
+  readonly #queue: string;
+  readonly #events: Events;
   readonly #clock: Clock;
   #lastDeliveryAt: number | undefined;
 
@@ -69,72 +71,71 @@ export class MessagePipeline {
     host: PipelineHost,
     loops: Pick<LoopWorkerSettings, 'onFirst' | 'onLast'>,
   ) {
-    const { connection, clock, events, republisher, maxBodyBytes, onOutcome, answerFailure } = host;
+    const { clock, events, republisher, maxBodyBytes, onOutcome, answerFailure } = host;
+    this.#queue = contract.name;
+    this.#events = events;
     this.#clock = clock;
-    const { noAck, concurrency, prefetch, maxPrefetch } = options;
     const windowMs = HEARTBEATS_TO_LOSS * host.heartbeatSeconds * 1_000;
-    const duplicates = new DuplicateFilter({ capacity: maxPrefetch, windowMs, clock });
+    const duplicates = new DuplicateFilter({ capacity: options.maxPrefetch, windowMs, clock });
     this.#duplicates = duplicates;
     this.#validator = new InboundValidator({ contract, duplicates, maxBodyBytes, events });
-    const isStream = contract.type === 'stream';
-    if (isStream || options.orderBy) {
-      this.#inPlaceRetries = new InPlaceRetries({
-        clock,
-        maxHoldMs: isStream ? Number.POSITIVE_INFINITY : MAX_HOLD_MS,
-        onDue: (message, failed) => this.#runAgain(message, failed),
-      });
-    }
     this.#guard = guardOf(work);
-    if (this.#guard) this.#parked = new ParkedMessages((message, parked) => this.#runAgain(message, parked));
-    const retryInPlace =
-      this.#inPlaceRetries &&
-      ((message: ReceivedMessage, ms: number) => this.#inPlaceRetries?.retry(message, ms));
-    const tracer = new ConsumerTracer({
-      origin: connection.origin,
-      queue: contract.name,
-      subscribedTo: subscribedExchangeOf(contract),
-      wallNow: () => clock.wallNow(),
-    });
+    const onDue = (message: ReceivedMessage, before: ReceivedMessage) => this.#runAgain(message, before);
+    if (this.#guard) this.#parked = new ParkedMessages(onDue);
+    const isStream = contract.type === 'stream';
+    const maxHoldMs = isStream ? Number.POSITIVE_INFINITY : MAX_HOLD_MS;
+    const inPlace = isStream || options.orderBy ? new InPlaceRetries({ clock, maxHoldMs, onDue }) : undefined;
+    this.#inPlaceRetries = inPlace;
+    const tracer = tracerOf(contract, host);
     this.#settlement = new Settlement({
       contract,
       tracer,
-      noAck,
+      noAck: options.noAck,
       duplicates,
       republisher,
       events,
       clock,
       onOutcome,
-      retryInPlace,
+      retryInPlace: inPlace && ((message, delayMs) => inPlace.retry(message, delayMs)),
       park: (message, delayMs) => this.#parked?.park(message, delayMs),
       answerFailure,
     });
-    const onTooMuch = (session: Session, kept: number) => void this.#giveBackBeyond(session, kept);
     const common = {
       tracer,
       buffer: this.#buffer,
-      meter:
-        maxPrefetch > prefetch
-          ? new AdaptivePrefetch({ clock, concurrency, maxPrefetch, onTooMuch })
-          : undefined,
+      meter: this.#meterOf(options),
       admit: (message: ReceivedMessage) => this.#admit(message),
     };
     if (work) {
-      const onFailed = (message: ReceivedMessage, error: unknown) => {
-        const { id, attempt, awaitsGuard } = message;
-        if (!awaitsGuard) {
-          const details = { queue: contract.name, messageId: id, attempt, error };
-          events.emit('handler-error', message.abortReason ? { ...details, aborted: true } : details);
-        }
-        message.fail(error);
-      };
-      const isWaiting = (message: ReceivedMessage) =>
-        (this.#inPlaceRetries?.has(message) || this.#parked?.has(message)) ?? false;
+      const onFailed = this.#handlerFailed;
+      const isWaiting = this.#isWaiting;
       this.#worker = makeWorker(work, options, isStream, { ...common, clock, onFailed, isWaiting });
     } else {
       this.#loops = new LoopWorker({ ...common, ...loops });
       this.#worker = this.#loops;
     }
   }
+
+  /** Measures the runs where the prefetch may grow. */
+  #meterOf({ concurrency, prefetch, maxPrefetch }: ResolvedConsumerOptions): AdaptivePrefetch | undefined {
+    if (maxPrefetch <= prefetch) return undefined;
+    const onTooMuch = (session: Session, kept: number) => void this.#giveBackBeyond(session, kept);
+    return new AdaptivePrefetch({ clock: this.#clock, concurrency, maxPrefetch, onTooMuch });
+  }
+
+  readonly #handlerFailed = (message: ReceivedMessage, error: unknown): void => {
+    const { id, attempt, awaitsGuard } = message;
+    // No handler has failed as long as its guard has not let it begin.
+    if (!awaitsGuard) {
+      const details = { queue: this.#queue, messageId: id, attempt, error };
+      this.#events.emit('handler-error', message.abortReason ? { ...details, aborted: true } : details);
+    }
+    message.fail(error);
+  };
+
+  /** True while the message waits here for another run. */
+  readonly #isWaiting = (message: ReceivedMessage): boolean =>
+    (this.#inPlaceRetries?.has(message) || this.#parked?.has(message)) ?? false;
 
   /** Decodes and validates; false when the message is settled instead. A promise if the schema is asynchronous. */
   #admit(message: ReceivedMessage): boolean | Promise<boolean> {
@@ -286,4 +287,13 @@ export class MessagePipeline {
     this.#buffer.putBack(message);
     this.#worker.fill();
   }
+}
+
+function tracerOf(contract: QueueContract, { connection, clock }: PipelineHost): ConsumerTracer {
+  return new ConsumerTracer({
+    origin: connection.origin,
+    queue: contract.name,
+    subscribedTo: subscribedExchangeOf(contract),
+    wallNow: () => clock.wallNow(),
+  });
 }

@@ -11,7 +11,7 @@ import { toTopologyError } from '../transport/public-errors.js';
 import { type Clock, raceAbort, sleep } from '../util/clock.js';
 import { MAX_HOLD_MS } from './limits.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';
-import { Session } from './session/session.js';
+import { Session, type SessionOptions } from './session/session.js';
 import type { StreamPosition } from './session/stream-position.js';
 
 export interface RecoveryLoopSettings {
@@ -90,45 +90,21 @@ export class RecoveryLoop {
 
   /** Runs one session from beginning to end. Resolves with the delay before the next. */
   async #runOn(link: Link): Promise<number> {
-    const { clock, contract, options, isPaused, onDeclared, onDelivery, onDelivering, onOpened, onLost } =
-      this.#settings;
+    const { clock, isPaused, onDelivery, onDelivering, onOpened, onLost } = this.#settings;
     const { signal } = this.#stopping;
-    let isKnown = false;
-    const { prefetch, noAck, exclusive, priority, ackDelayMs = 0 } = options;
     if (this.#wasOpen) await this.#checkStream(link);
-    const session = await Session.open(
-      link,
-      {
-        queue: contract.name,
-        queueType: contract.type,
-        position: this.#settings.position,
-        prefetch,
-        ackDelay: { clock, ms: ackDelayMs },
-        consume: {
-          noAck,
-          exclusive,
-          arguments: argumentsOf(
-            contract,
-            priority,
-            this.#asksForTime ? options.handlerTimeoutMs : undefined,
-          ),
-          isReplicated: contract.type === 'quorum' && !isSingleActive(contract),
-        },
-        declare: async (openChannel) => {
-          // Declares again what was declared on this link: it may be gone since, for instance with its last consumer.
-          await declarerOf(link).declareAll(consumedTopologyOf(contract), { again: true, openChannel });
-          onDeclared();
-        },
-        onDelivery: (delivery, session) => {
-          if (!isKnown && !signal.aborted) {
-            isKnown = true;
-            onDelivering(session);
-          }
-          onDelivery(delivery, session);
-        },
+    let isKnown = false;
+    const options: SessionOptions = {
+      ...this.#sessionOptions(link),
+      onDelivery: (delivery, session) => {
+        if (!isKnown && !signal.aborted) {
+          isKnown = true;
+          onDelivering(session);
+        }
+        onDelivery(delivery, session);
       },
-      isPaused(),
-    );
+    };
+    const session = await Session.open(link, options, isPaused());
     const openedAt = clock.now();
     this.#wasOpen = true;
     if (!signal.aborted) onOpened(session);
@@ -137,9 +113,30 @@ export class RecoveryLoop {
     onLost(reason, session);
     void session.close();
     if (session.hasLeft) return 0;
-    return link.isOpen && !this.#stopping.signal.aborted
-      ? this.#backoff.afterLoss(clock.now() - openedAt)
-      : 0;
+    return link.isOpen && !signal.aborted ? this.#backoff.afterLoss(clock.now() - openedAt) : 0;
+  }
+
+  #sessionOptions(link: Link): Omit<SessionOptions, 'onDelivery'> {
+    const { clock, contract, options, position, onDeclared } = this.#settings;
+    const { prefetch, noAck, exclusive, priority, handlerTimeoutMs, ackDelayMs = 0 } = options;
+    return {
+      queue: contract.name,
+      queueType: contract.type,
+      position,
+      prefetch,
+      ackDelay: { clock, ms: ackDelayMs },
+      consume: {
+        noAck,
+        exclusive,
+        arguments: argumentsOf(contract, priority, this.#asksForTime ? handlerTimeoutMs : undefined),
+        isReplicated: contract.type === 'quorum' && !isSingleActive(contract),
+      },
+      declare: async (openChannel) => {
+        // Declares again what was declared on this link: it may be gone since, for instance with its last consumer.
+        await declarerOf(link).declareAll(consumedTopologyOf(contract), { again: true, openChannel });
+        onDeclared();
+      },
+    };
   }
 
   /** A stream that was deleted begins at offset 0 again: at an old offset, the server would skip the messages before it. */
