@@ -1,22 +1,17 @@
 import type { DeferredVerdict } from '../consumer/delivery/deferred-verdict.js';
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { HandlerGuard } from '../consumer/workers/handler-guard.js';
-import { ClosedError, TimeoutError, ValidationError } from '../errors.js';
-import { type Events, tellOfDatabase } from '../events.js';
-import { type IdempotencyKey, keyOf } from '../inbox/message-key.js';
+import { ClosedError } from '../errors.js';
+import { GuardReports, type GuardReportsSettings } from '../inbox/guard-reports.js';
 import { sleep, systemClock } from '../util/clock.js';
-import { Obstacle } from '../util/obstacle.js';
 import { Claims } from './claims.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
-export interface IdempotencyGuardSettings {
-  readonly queue: string;
+export interface IdempotencyGuardSettings extends GuardReportsSettings {
   readonly store: IdempotencyStore;
   readonly ttlMs: number;
   readonly leaseMs: number;
-  readonly idempotencyKey: IdempotencyKey | undefined;
   readonly handler: (message: ReceivedMessage) => unknown;
-  readonly events: Events;
 }
 
 const FIRST_PAUSE_MS = 100;
@@ -32,25 +27,20 @@ export class IdempotencyGuard implements HandlerGuard {
   readonly #claims: Claims;
   /** How long each delivery waits the next time that its key is busy. */
   readonly #busyMs = new WeakMap<ReceivedMessage['delivery'], number>();
-  #duplicates = 0;
-  readonly #obstacle: Obstacle;
-  #hasTold = false;
+  readonly #reports: GuardReports;
 
   constructor(settings: IdempotencyGuardSettings) {
     this.#settings = settings;
-    const part = `the consumer of the queue '${settings.queue}'`;
-    this.#obstacle = new Obstacle((reason) =>
-      tellOfDatabase(settings.events, part, 'its idempotency store', reason),
-    );
+    this.#reports = new GuardReports(settings, 'its idempotency store');
     this.#claims = new Claims(settings.store);
   }
 
   get duplicates(): number {
-    return this.#duplicates;
+    return this.#reports.duplicates;
   }
 
   get obstacle(): string | undefined {
-    return this.#obstacle.reason;
+    return this.#reports.obstacle.reason;
   }
 
   async start(): Promise<void> {}
@@ -58,15 +48,10 @@ export class IdempotencyGuard implements HandlerGuard {
   stop(): void {}
 
   async handle(message: ReceivedMessage): Promise<void> {
-    const { queue, idempotencyKey, events, handler } = this.#settings;
-    const id = keyOf(queue, message, idempotencyKey);
-    if (id instanceof ValidationError) {
-      message.settle({ kind: 'dead-letter', error: id });
-      return;
-    }
+    const { queue, handler } = this.#settings;
+    const id = this.#reports.idOf(message);
+    if (id === false) return;
     if (id === undefined) {
-      if (!this.#hasTold) events.emit('no-message-id', { queue });
-      this.#hasTold = true;
       await handler(message);
       return;
     }
@@ -76,7 +61,7 @@ export class IdempotencyGuard implements HandlerGuard {
     if (typeof claim !== 'object') {
       message.endDeferral();
       if (deferred.verdict) message.settle(deferred.verdict);
-      else if (claim === 'done') this.#isDuplicate(message);
+      else if (claim === 'done') this.#reports.duplicate(message);
       else if (claim === 'busy') message.settle({ kind: 'park', delayMs: this.#nextBusyMs(message) });
       return;
     }
@@ -91,11 +76,11 @@ export class IdempotencyGuard implements HandlerGuard {
     while (!signal.aborted) {
       try {
         const claim = await this.#claims.claim(key, this.#settings.leaseMs);
-        this.#obstacle.passed();
+        this.#reports.obstacle.passed();
         if (!signal.aborted) return claim;
         if (typeof claim === 'object') void this.#claims.release(key, claim.token);
       } catch (error) {
-        this.#obstacle.met(error);
+        this.#reports.obstacle.met(error);
         await sleep(systemClock, pauseMs, signal);
         pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs);
       }
@@ -124,15 +109,8 @@ export class IdempotencyGuard implements HandlerGuard {
     if (isDone) await this.#claims.done(key, token, ttlMs, lease);
     else await this.#claims.release(key, token);
     message.endDeferral();
-    if (failure && !isTimedOut(message)) throw failure.error;
+    if (failure && !message.hasTimedOut) throw failure.error;
     if (deferred.verdict) message.settle(deferred.verdict);
-  }
-
-  #isDuplicate(message: ReceivedMessage): void {
-    const { queue, events } = this.#settings;
-    this.#duplicates++;
-    message.settle({ kind: 'ack', isDuplicate: true });
-    events.emit('duplicate', { queue, messageId: message.id });
   }
 
   #nextBusyMs({ delivery }: ReceivedMessage): number {
@@ -142,14 +120,10 @@ export class IdempotencyGuard implements HandlerGuard {
   }
 }
 
-function isTimedOut(message: ReceivedMessage): boolean {
-  return message.signal.aborted && message.signal.reason instanceof TimeoutError;
-}
-
 /** Settles as the handler does, or rejects when its time is over. */
 function orTimedOut(running: Promise<unknown>, message: ReceivedMessage): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    message.signal.addEventListener('abort', () => isTimedOut(message) && reject(message.signal.reason), {
+    message.signal.addEventListener('abort', () => message.hasTimedOut && reject(message.signal.reason), {
       once: true,
     });
     running.then(resolve, reject);

@@ -1,21 +1,16 @@
 import type { DeferredVerdict } from '../consumer/delivery/deferred-verdict.js';
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { HandlerGuard } from '../consumer/workers/handler-guard.js';
-import { ConfigurationError, TimeoutError, ValidationError } from '../errors.js';
-import { type Events, tellOfDatabase } from '../events.js';
+import { ConfigurationError } from '../errors.js';
 import { sleep, systemClock } from '../util/clock.js';
-import { Obstacle } from '../util/obstacle.js';
 import { onAbort } from '../util/on-abort.js';
+import { GuardReports, type GuardReportsSettings } from './guard-reports.js';
 import type { InboxEngine, InboxEntry } from './inbox.js';
-import { type IdempotencyKey, keyOf } from './message-key.js';
 
-export interface InboxGuardSettings<Tx> {
-  readonly queue: string;
+export interface InboxGuardSettings<Tx> extends GuardReportsSettings {
   readonly engine: InboxEngine<Tx>;
   readonly maxIdleMs: number;
-  readonly idempotencyKey: IdempotencyKey | undefined;
   readonly handler: (message: ReceivedMessage, tx: Tx) => unknown;
-  readonly events: Events;
 }
 
 const FIRST_PAUSE_MS = 100;
@@ -31,26 +26,21 @@ const ROLLBACK_MS = 5_000;
 export class InboxGuard<Tx> implements HandlerGuard {
   readonly #settings: InboxGuardSettings<Tx>;
   readonly #stopping = new AbortController();
-  #duplicates = 0;
-  readonly #obstacle: Obstacle;
-  #hasTold = false;
+  readonly #reports: GuardReports;
   #stopCleaning: (() => void) | undefined;
   #started: Promise<void> | undefined;
 
   constructor(settings: InboxGuardSettings<Tx>) {
     this.#settings = settings;
-    const part = `the consumer of the queue '${settings.queue}'`;
-    this.#obstacle = new Obstacle((reason) =>
-      tellOfDatabase(settings.events, part, 'the database of its inbox', reason),
-    );
+    this.#reports = new GuardReports(settings, 'the database of its inbox');
   }
 
   get duplicates(): number {
-    return this.#duplicates;
+    return this.#reports.duplicates;
   }
 
   get obstacle(): string | undefined {
-    return this.#obstacle.reason;
+    return this.#reports.obstacle.reason;
   }
 
   start(): Promise<void> {
@@ -64,16 +54,9 @@ export class InboxGuard<Tx> implements HandlerGuard {
   }
 
   async handle(message: ReceivedMessage): Promise<void> {
-    const { queue, idempotencyKey, events } = this.#settings;
-    const id = keyOf(queue, message, idempotencyKey);
-    if (id instanceof ValidationError) {
-      message.settle({ kind: 'dead-letter', error: id });
-      return;
-    }
-    if (id === undefined && !this.#hasTold) {
-      this.#hasTold = true;
-      events.emit('no-message-id', { queue });
-    }
+    const { queue } = this.#settings;
+    const id = this.#reports.idOf(message);
+    if (id === false) return;
     const deferred = message.deferVerdict();
     let failure: { readonly error: unknown } | undefined;
     try {
@@ -84,7 +67,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
     }
     message.endDeferral();
     // The worker reports the handler's error, and then lets the retry policy decide.
-    if (failure && deferred.hasBegun && !isTimedOut(message)) throw failure.error;
+    if (failure && deferred.hasBegun && !message.hasTimedOut) throw failure.error;
     if (deferred.verdict) message.settle(deferred.verdict);
   }
 
@@ -94,12 +77,12 @@ export class InboxGuard<Tx> implements HandlerGuard {
     for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs)) {
       try {
         await engine.check();
-        this.#obstacle.passed();
+        this.#reports.obstacle.passed();
         if (!signal.aborted) this.#stopCleaning = engine.keepClean();
         return;
       } catch (error) {
         if (error instanceof ConfigurationError) throw error;
-        this.#obstacle.met(error);
+        this.#reports.obstacle.met(error);
         await sleep(systemClock, pauseMs, signal);
       }
     }
@@ -117,9 +100,12 @@ export class InboxGuard<Tx> implements HandlerGuard {
     while (!signal.aborted) {
       try {
         const result = await this.#run(message, deferred, entry);
-        this.#obstacle.passed();
+        this.#reports.obstacle.passed();
         if (result === 'busy') continue;
-        if (result === 'duplicate') this.#isDuplicate(message);
+        if (result === 'duplicate') {
+          message.endDeferral();
+          this.#reports.duplicate(message);
+        }
         return;
       } catch (error) {
         if (deferred.hasBegun) {
@@ -128,7 +114,7 @@ export class InboxGuard<Tx> implements HandlerGuard {
           throw error;
         }
         if (signal.aborted) return;
-        this.#obstacle.met(error);
+        this.#reports.obstacle.met(error);
         await sleep(systemClock, pauseMs, signal);
         pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs);
       }
@@ -140,28 +126,17 @@ export class InboxGuard<Tx> implements HandlerGuard {
     const giveUp = new AbortController();
     // A handler whose delivery is lost may still finish: the next run then finds the message recorded.
     const unsubscribe = onAbort(message.signal, () => {
-      if (!deferred.hasBegun || isTimedOut(message)) giveUp.abort(message.signal.reason);
+      if (!deferred.hasBegun || message.hasTimedOut) giveUp.abort(message.signal.reason);
     });
     const work = async (tx: Tx) => {
       deferred.begin();
-      this.#obstacle.passed();
+      this.#reports.obstacle.passed();
       await handler(message, tx);
       if (deferred.verdict) throw new Error('rolled back: the handler gave the message another verdict');
     };
     const running = engine.run(entry, { maxIdleMs, signal: giveUp.signal }, work);
     return withinLimit(running, giveUp.signal).finally(unsubscribe);
   }
-
-  #isDuplicate(message: ReceivedMessage): void {
-    this.#duplicates++;
-    message.endDeferral();
-    message.settle({ kind: 'ack', isDuplicate: true });
-    this.#settings.events.emit('duplicate', { queue: this.#settings.queue, messageId: message.id });
-  }
-}
-
-function isTimedOut(message: ReceivedMessage): boolean {
-  return message.signal.aborted && message.signal.reason instanceof TimeoutError;
 }
 
 /** Resolves as soon as the signal aborts, whatever the promise does. */

@@ -1,8 +1,8 @@
 import type { Inbox, InboxEngine, InboxEntry, InboxResult, InboxRunOptions } from '../inbox/inbox.js';
-import { SWEEP_ROWS, Sweeper } from '../inbox/sweeper.js';
 import { type Check, expectInteger } from '../util/checks.js';
 import { type Database, databaseOf } from './database.js';
 import type { RunSql } from './sql-runner.js';
+import { SWEEP_ROWS, Sweeper } from './sweeper.js';
 import { checkTable, migrationsOf, type Table, type TableOptions, tableOf } from './table.js';
 import type { TransactionOf } from './transaction-of.js';
 

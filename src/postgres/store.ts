@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { ClaimResult, IdempotencyStore } from '../idempotency/store.js';
-import { SWEEP_ROWS } from '../inbox/sweeper.js';
 import { systemClock } from '../util/clock.js';
 import { type Database, ownDatabaseOf } from './database.js';
+import { SWEEP_ROWS } from './sweeper.js';
 import { migrationsOf, type Table, type TableOptions, tableOf } from './table.js';
 
 /** The options of {@link postgresStore}. */

@@ -1,5 +1,6 @@
 import { originOf } from '../../delay/routing-headers.js';
 import type { RunTrace, VerdictTrace } from '../../diagnostics/consume.js';
+import { TimeoutError } from '../../errors.js';
 import { attemptOf, isSuspect } from '../../messages/attempt.js';
 import {
   ATTEMPT_HEADER,
@@ -204,6 +205,11 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   /** Why the signal aborts; undefined as long as it does not. */
   get abortReason(): Error | undefined {
     return this.#abortReason;
+  }
+
+  /** True once the handler's time limit has passed. */
+  get hasTimedOut(): boolean {
+    return this.#abortReason instanceof TimeoutError;
   }
 
   get raw(): Uint8Array {
