@@ -8,7 +8,7 @@ const forgotten = new FinalizationRegistry<() => void>((unsubscribe) => unsubscr
 
 /**
  * Closes a consumer when its signal aborts; the returned function unsubscribes. The signal may live as long as the program,
- * and it does not retain a consumer that its last loop has left for good.
+ * and it does not retain a consumer whose last loop was left.
  */
 export function closeOnAbort(consumer: Closable, signal: AbortSignal): () => void {
   const reference = new WeakRef(consumer);

@@ -37,13 +37,13 @@ export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable
   readonly ready: Promise<void>;
   /** Resolves when the consumer is closed: with nothing, or with the error that ended it. Never rejects. */
   readonly closed: Promise<Error | undefined>;
-  /** What the consumer is doing at the moment. */
+  /** The current state. */
   readonly state: ConsumerState;
-  /** What the consumer has done so far. */
+  /** The counters since the consumer was created. */
   readonly stats: ConsumerStats;
   /**
-   * Stops deliveries and requeues the prefetched messages that no handler has seen. Running handlers continue. Calling it
-   * twice is harmless.
+   * Stops deliveries and requeues the prefetched messages that no handler has seen. Running handlers continue. Resolves when
+   * no handler or loop takes another message. Never rejects. Calling it twice is harmless.
    *
    * A queue with `autoDelete`, such as that of a private subscription, would be deleted with its last consumer. The
    * prefetched messages of such a queue, at most `prefetch`, wait here instead. The server allows that for 30 minutes (its
@@ -53,7 +53,10 @@ export interface Consumer<Body = unknown> extends AsyncDisposable, AsyncIterable
    * everything that was not handled and in order.
    */
   pause(): Promise<void>;
-  /** Continues after `pause`. Calling it twice is harmless. */
+  /**
+   * Continues after `pause`. Resolves when the server delivers again; during a loss of the connection at once, and the consumer
+   * then continues after its recovery. Never rejects. Calling it twice is harmless.
+   */
   resume(): Promise<void>;
   /**
    * Stops deliveries, requeues the messages that no handler has seen, waits for running handlers and sends their

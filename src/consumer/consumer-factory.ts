@@ -8,7 +8,7 @@ import type { BatchConsumerOptions, BatchWork } from './options/batch-options.js
 import type { HandlerOptions, ResolvedConsumerOptions } from './options/consumer-options.js';
 import type { Work } from './workers/make-worker.js';
 
-/** What the testing kit puts around handlers. */
+/** The testing kit's wrapper around handlers. */
 export interface HandlerWrapper {
   /**
    * Wraps a handler that runs inside a transaction or an idempotency guard: a simulated crash of the handler has to end the

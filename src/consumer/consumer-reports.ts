@@ -15,7 +15,7 @@ export class ConsumerReports {
     this.#clock = clock;
   }
 
-  /** The program has asked how the consumer ends: it need not be warned. */
+  /** The program watches how the consumer ends, so a failure needs no warning. */
   watched(): void {
     this.#isWatched = true;
   }

@@ -21,7 +21,7 @@ import { StreamPosition } from './session/stream-position.js';
 import type { HandlerGuard, ResolveGuard } from './workers/handler-guard.js';
 import { guardOf, type Work } from './workers/make-worker.js';
 
-/** What a consumer needs from its broker. */
+/** The parts of a broker that its consumers use. */
 export interface ConsumerHost extends PipelineHost {
   readonly connection: Connection;
   /** Measures the deadline of `close`. */
@@ -87,12 +87,12 @@ export class QueueConsumer implements Consumer {
     return isSingleActive(this.contract);
   }
 
-  /** False until the consumer was set up once: its queue then exists and is bound, so that no event can miss it. */
+  /** True once the queue exists and is bound, so that it misses no message. Also true of a consumer that was stopped before. */
   get isSetUp(): boolean {
     return this.#isSetUp;
   }
 
-  /** Resolves when the consumer was set up once, or never will be. */
+  /** Resolves when {@link isSetUp} becomes true. */
   get setUp(): Promise<void> {
     return this.#setUp.promise;
   }
@@ -194,7 +194,7 @@ export class QueueConsumer implements Consumer {
         clock,
         position: this.#position,
         isPaused: () => isPaused(this.#state),
-        // A consumer of a stream starts when it consumes, which may be with the next message.
+        // A consumer of a stream may begin with the next message: it is set up once it consumes.
         onDeclared: () => contract.type !== 'stream' && this.#nowSetUp(),
         onDelivery: (delivery, session) => {
           landings.delivered(contract, delivery);
@@ -275,12 +275,12 @@ export class QueueConsumer implements Consumer {
     const settled = this.#pipeline.settleAll();
     await finished;
     await settled;
-    // What the last handlers have left.
+    // The verdicts of the last handlers.
     await this.#pipeline.settleAll();
     await session?.close();
   }
 
-  /** Stops deliveries. A queue with a single active consumer stops them by closing the channel. */
+  /** Stops deliveries. Those of a queue with a single active consumer stop when the channel is closed. */
   async #stopDeliveries(session: Session | undefined): Promise<void> {
     if (this.#passesOn) session?.leave();
     else await session?.pause().catch(() => {});

@@ -6,7 +6,7 @@ import type { MessagePipeline } from './pipeline.js';
 import type { Session } from './session/session.js';
 
 /**
- * What a pause does with the messages that no handler has seen.
+ * A pause treats the messages that no handler has seen in one of these ways:
  * - `give-back`: they are requeued at once, for other consumers.
  * - `keep`: they wait here, because the queue would be deleted with its last consumer, and the messages with it.
  * - `pass-on`: the queue has a single active consumer. They wait until the running handlers have finished; then the channel
@@ -14,7 +14,7 @@ import type { Session } from './session/session.js';
  */
 export type PauseStyle = 'give-back' | 'keep' | 'pass-on';
 
-/** How a consumer of this queue pauses. */
+/** The way in which a consumer of this queue pauses. */
 export function pauseStyleOf(contract: QueueContract, noAck: boolean): PauseStyle {
   if (isSingleActive(contract)) return 'pass-on';
   // Without acknowledgements, nothing bounds what would have to wait here.
@@ -41,7 +41,7 @@ export class PauseControl {
     this.#current = current;
   }
 
-  /** Applies the current state. Resolves when that is done, or abandoned with the session. */
+  /** Applies the current state. Resolves when that is done, or when the session is lost. Never rejects. */
   reconcile(): Promise<void> {
     this.#commands = this.#commands.then(() => this.#reconcile());
     return this.#commands;
@@ -58,7 +58,7 @@ export class PauseControl {
       if (this.#is('paused')) await this.#pause(session);
       if (this.#is('running')) {
         this.#pipeline.resumeTaking();
-        // What arrived during the pause and was not requeued: no other delivery may ever trigger it.
+        // Messages that arrived during the pause may wait here, and perhaps no later delivery comes to start them.
         this.#pipeline.fill();
       }
     } catch (error) {

@@ -28,7 +28,7 @@ import type { Worker } from './workers/worker.js';
 /** A dead connection counts as lost within this many heartbeats. */
 const HEARTBEATS_TO_LOSS = 3;
 
-/** What the message pipeline needs from the broker. */
+/** The parts of a broker that a message pipeline uses. */
 export interface PipelineHost {
   /** The consuming connection. */
   readonly connection: Pick<Connection, 'origin'>;
@@ -182,7 +182,7 @@ export class MessagePipeline {
     this.#buffer.push(new ReceivedMessage(delivery, session, this.#settlement, runs, now));
   }
 
-  /** Starts work on what there is room for. */
+  /** Starts as much work as there is room for. */
   fill(): void {
     this.#worker.fill();
   }
@@ -222,7 +222,7 @@ export class MessagePipeline {
 
   /** Resolves when no work is running and every verdict is carried out. */
   async quiet(): Promise<void> {
-    // What is requeued here, or fails last, can become work again.
+    // While verdicts are carried out, another run can begin.
     do {
       await this.#worker.idle();
       await this.settled();
@@ -270,7 +270,7 @@ export class MessagePipeline {
     this.#settlement.abandon();
   }
 
-  /** Puts messages that were taken ahead of their turn back where they were. */
+  /** Puts messages that were taken ahead of their turn back into the buffer, in order. */
   #collect(): void {
     for (const message of [...this.#takenAhead()].reverse()) this.#buffer.putBack(message);
   }

@@ -44,7 +44,7 @@ export class RecoveryLoop {
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
   #wasOpen: boolean;
-  /** Whether the server is asked for time. The queue of another program can be of another type than the contract says. */
+  /** False once the server has refused {@link CONSUMER_TIMEOUT}: the queue of another program can be of another type. */
   #asksForTime = true;
 
   /** @param wasOpen - the queue existed before, so a missing one is not a mistake of the program */
@@ -195,13 +195,13 @@ function argumentsOf(
 }
 
 /**
- * How long the server lets a delivery be unacknowledged. From 4.3 on a consumer of a quorum queue can ask for its own limit; older
- * servers ignore the argument (measured on 3.10 and 4.0).
+ * The argument for how long the server lets a delivery be unacknowledged. From 4.3 on a consumer of a quorum queue can ask for
+ * its own limit; older servers ignore the argument (measured on 3.10 and 4.0).
  */
 const CONSUMER_TIMEOUT = 'x-consumer-timeout';
 
-/** What a signed integer of 32 bits holds: 24 days. */
+/** The largest signed integer of 32 bits: 24 days. */
 const MAX_CONSUMER_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** Beside the run of the message itself, that of the one before it, in whose time it waits in the prefetch buffer, and a rest. */
+/** Time to spare, beside the run of the message, the run that it waits for in the prefetch buffer, and its wait for a retry. */
 const SLACK_MS = 10 * 60_000;

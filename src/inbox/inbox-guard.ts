@@ -16,7 +16,7 @@ export interface InboxGuardSettings<Tx> extends GuardReportsSettings {
 const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
 
-/** How long an abandoned transaction may take to roll back before it is no longer awaited. */
+/** The time for an abandoned transaction to roll back. After it, the transaction is no longer awaited. */
 const ROLLBACK_MS = 5_000;
 
 /**

@@ -9,7 +9,7 @@ export interface Inbox<Tx> {
   readonly engine: InboxEngine<Tx>;
 }
 
-/** What a consumer needs of an inbox. A rejection with a `ConfigurationError` is permanent. */
+/** The part of an inbox that a consumer uses. A rejection with a `ConfigurationError` is permanent. */
 export interface InboxEngine<Tx> {
   /** How long a transaction may be idle, in milliseconds, before the database ends it; undefined: the user decides. */
   readonly maxIdleMs: number | undefined;

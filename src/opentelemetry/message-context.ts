@@ -2,8 +2,8 @@ import { type Context, ROOT_CONTEXT } from '@opentelemetry/api';
 import { sideTable } from '../diagnostics/side-table.js';
 
 /**
- * The context of a message: its `process` span, and the baggage that it carries. In handlers it is active anyway; in the body
- * of a `for await` loop nothing can be, and this is the way to it.
+ * The context of a message: its `process` span, and the baggage that it carries. Active in handlers. A `for await` body
+ * cannot have an active context: use this.
  *
  * @param message - as a handler, a batch or a loop has got it
  * @returns the root context when there is none: the instrumentation was off when the message came

@@ -2,23 +2,25 @@ import type { Clock } from '../../util/clock.js';
 import type { Session } from '../session/session.js';
 import type { ReceivedMessage } from './message.js';
 
-/** How much work should wait here, and from which amount on it should rather go to other consumers. */
+/** The work that should wait here, as the time that it takes. */
 const WAITING_MS = 200;
+
+/** Work beyond this should go to other consumers. */
 const TOO_MUCH_MS = 2_000;
 
 /** The number of runs that are observed before the prefetch changes. */
 const ENOUGH_RUNS = 8;
 
-/** The smallest factor of a growth, because it would only grow again soon. */
+/** The prefetch at least doubles when it grows: a smaller step would soon need another one. */
 const MIN_GROWTH = 2;
 
-/** After it had to shrink, the prefetch does not grow for this long: what it requeues is redelivered. */
+/** The prefetch does not grow for this long after it had to shrink, because each shrinking requeues messages. */
 const REST_MS = 30_000;
 
 /** The weight of the last run in the average. */
 const WEIGHT = 0.3;
 
-/** Of runs that take no measurable time, one in this many is measured. */
+/** The most runs that are skipped before the next one is measured: the quicker the last one was, the more. */
 const MAX_SKIPPED = 15;
 
 export interface AdaptivePrefetchSettings {
@@ -39,7 +41,7 @@ export class AdaptivePrefetch {
   /** The message whose run is measured. */
   #message: ReceivedMessage | undefined;
   #startedAt = 0;
-  /** How many more runs are skipped before the next one is measured. */
+  /** The runs to skip before the next one is measured. */
   #skipped = 0;
   #runs = 0;
   #averageMs = 0;

@@ -1,7 +1,7 @@
 import type { Verdict } from './verdict.js';
 
 /**
- * Keeps the verdict on a message until what is around its handler is over: a transaction is committed or rolled back before
+ * Keeps the verdict on a message until the guard around its handler has ended: a transaction is committed or rolled back before
  * the message is settled.
  *
  * | state        | begin   | ack          | other verdict | failure    |

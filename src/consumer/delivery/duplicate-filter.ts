@@ -4,13 +4,13 @@ import { ownHeaders } from '../../messages/headers.js';
 import type { Delivery } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';
 
-/** How long after a recovery a message still counts as a redelivery of one that was acknowledged before. */
+/** For this long after a recovery, a message can be a redelivery of one that was acknowledged before. */
 const REMEMBER_MS = 10 * 60_000;
 
 /** The most lost sessions that are remembered. */
 const MAX_BATCHES = 16;
 
-/** How many of the most recent messages are known, to detect an id that several carry. */
+/** The number of recent messages whose ids are kept, to detect an id that several messages carry. */
 const MAX_KNOWN = 512;
 
 /** The most bytes of bodies that are kept in memory. */
@@ -20,7 +20,7 @@ const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 interface Batch {
   /** A fingerprint of each message, by its id and its attempt. */
   readonly handled: Map<string, Map<number, string>>;
-  /** Ids that more than one message carried, and so do their copies. */
+  /** Ids that more than one message carried. The copies of these messages carry them, too. */
   readonly ambiguous: ReadonlySet<string>;
   expiresAt: number;
 }
@@ -28,15 +28,15 @@ interface Batch {
 export interface DuplicateFilterSettings {
   /** The most messages that can be redelivered: the prefetch. */
   readonly capacity: number;
-  /** How long before a loss is noticed an acknowledgement can have been lost, in milliseconds: three heartbeats. */
+  /** An acknowledgement sent this long before a loss is noticed may be lost, in milliseconds: three heartbeats. */
   readonly windowMs: number;
   readonly clock: Clock;
 }
 
 /**
  * The messages whose acknowledgement may have been lost with its channel. AMQP does not confirm an acknowledgement, but the
- * server delivers no more than the prefetch beyond those it has seen, and a lost connection is noticed within three heartbeats: so
- * the last ones that were sent are all that can come back. When one does, it is acknowledged again without another run.
+ * server delivers no more than the prefetch beyond those it has seen, and a lost connection is noticed within three heartbeats. So
+ * only the last acknowledged messages can come back. When one does, it is acknowledged again without another run.
  *
  * A message is recognised by its id, attempt, body, headers and timestamp, and only when its id came on no other message but its own
  * copies for other attempts: one that merely looks the same was perhaps handled by no one, and must run. While nothing is lost,
@@ -128,8 +128,8 @@ export class DuplicateFilter {
   }
 
   /**
-   * This message has come for the first time, so it is none of those that were handled. More of its kind cannot be told apart from
-   * them, and its copies for later attempts not from theirs.
+   * This message has come for the first time, so it is none of the handled ones. A redelivery of it, or of its copies for later
+   * attempts, would look like a handled message: forgets the handled messages that it could be taken for.
    */
   #forget(id: string, attempt: number): void {
     for (const { handled } of this.#batches) {
@@ -154,7 +154,7 @@ export class DuplicateFilter {
     while (this.#batches[0] && this.#batches[0].expiresAt <= now) this.#batches.shift();
   }
 
-  /** @param concerned - the messages that were acknowledged last, and those that were not */
+  /** @param concerned - the last acknowledged messages, and the unacknowledged ones */
   #newBatch(concerned: readonly Delivery[]): Batch {
     const concernedIds = concerned.map(idOf);
     const concernedAttempts = concerned.map(attemptOf);

@@ -91,14 +91,14 @@ export interface Settler {
 export class ReceivedMessage implements Message, Deadlined, Slotted {
   readonly delivery: Delivery;
   readonly session: Session;
-  /** How often the handler has run here since the delivery. */
+  /** The runs of the handler that the server has not counted. */
   readonly #runsHere: number;
   readonly #settler: Settler;
   /** Milliseconds since 1970. */
   readonly deliveredAt: number;
   /** The trace of the handler's run, if it has a subscriber. */
   run: RunTrace | undefined;
-  /** The same for the body of a loop: the verdict ends it. */
+  /** The trace of the body of a loop, if it has a subscriber. The verdict ends it. */
   loopRun: RunTrace | undefined;
   /** The trace of the verdict, if it has a subscriber. */
   verdictTrace: VerdictTrace | undefined;
@@ -142,7 +142,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     return this.#attempt;
   }
 
-  /** True when the message was redelivered so often that it may be what ends the processes that handle it. */
+  /** True when the message was redelivered so often that it may be ending the processes that handle it. */
   get isSuspect(): boolean {
     return isSuspect(this.delivery, this.session.queueType);
   }
@@ -253,11 +253,12 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
     return this.#deferred;
   }
 
+  /** From now on a verdict is carried out at once. */
   endDeferral(): void {
     this.#deferred = undefined;
   }
 
-  /** True while the message waits for something before its handler can begin. */
+  /** True while the guard has not let the handler begin. */
   get awaitsGuard(): boolean {
     return this.#deferred?.hasBegun === false;
   }

@@ -1,4 +1,4 @@
-/** What should happen to a message. */
+/** The decision on a message. */
 export type Verdict =
   | { readonly kind: 'ack'; readonly isDuplicate?: boolean }
   | {
@@ -12,5 +12,7 @@ export type Verdict =
   | { readonly kind: 'requeue' }
   /** Comes back to this consumer after a while, unchanged. */
   | { readonly kind: 'park'; readonly delayMs: number }
+  /** Requeues; counts as a failed attempt. */
   | { readonly kind: 'reject' }
+  /** Acknowledges a request once its answer is confirmed. */
   | { readonly kind: 'answer'; readonly answered: Promise<void> | undefined };

@@ -12,7 +12,7 @@ import {
   resolveConsumerOptions,
 } from './consumer-options.js';
 
-/** What a batch handler receives besides the messages. */
+/** The second argument of a batch handler. */
 export interface BatchContext {
   /**
    * Aborts once further work is pointless: the deliveries were lost (the server will redeliver the messages), the handler's

@@ -2,7 +2,7 @@ import type { VerdictTrace } from '../../diagnostics/consume.js';
 import type { Clock, Timer } from '../../util/clock.js';
 import { realTimers } from '../../util/timers.js';
 
-/** How long an acknowledgement may wait for others. */
+/** The time that an acknowledgement may wait for others. */
 export interface AckDelay {
   readonly clock: Clock;
   readonly ms: number;
@@ -20,7 +20,7 @@ const THIS_TURN: ScheduleState = { status: 'this-turn' };
 const STOPPED: ScheduleState = { status: 'stopped' };
 
 /**
- * When gathered acknowledgements are written: at the end of this turn of the event loop, or after a delay.
+ * Writes gathered acknowledgements at the end of this turn of the event loop, or after a delay.
  *
  * | state     | request, which may wait | request    | flush        | stop    |
  * |-----------|-------------------------|------------|--------------|---------|
@@ -38,7 +38,7 @@ export class AckSchedule {
   /** The traces of gathered acknowledgements. */
   #unwritten: VerdictTrace[] = [];
 
-  /** @param write - writes what was gathered; returns false, after a {@link stop}, when the channel is gone */
+  /** @param write - writes the gathered acknowledgements; returns false, after a {@link stop}, when the channel is gone */
   constructor(delay: AckDelay | undefined, write: () => boolean) {
     this.#delay = delay && delay.ms > 0 ? delay : undefined;
     this.#write = write;
@@ -56,19 +56,19 @@ export class AckSchedule {
     realTimers.setImmediate(() => this.flush());
   }
 
-  /** Writes what was gathered. */
+  /** Writes the gathered acknowledgements. */
   flush(): void {
     if (this.#state.status === 'stopped') return;
     this.#become(IDLE);
     if (this.#write()) this.#settleTraces(true);
   }
 
-  /** Writes what would wait longer than this turn of the event loop. */
+  /** Writes acknowledgements that would wait longer than this turn of the event loop. */
   flushDelayed(): void {
     if (this.#state.status === 'delayed') this.flush();
   }
 
-  /** Writes nothing any more. */
+  /** From now on writes nothing. */
   stop(): void {
     this.#become(STOPPED);
     this.#settleTraces(false);

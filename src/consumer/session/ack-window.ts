@@ -1,4 +1,4 @@
-/** What the window needs of a channel. */
+/** The part of a channel that the window uses. */
 export interface AckChannel {
   ack(deliveryTag: number, multiple: boolean): void;
 }

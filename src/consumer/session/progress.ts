@@ -2,7 +2,7 @@ import type { ConsumeOptions, Delivery } from '../../transport/port.js';
 import type { DeliveryRing } from './delivery-ring.js';
 import { offsetIn, type StreamPosition } from './stream-position.js';
 
-/** What a session records of its messages, beside what the server does. */
+/** The records of a session's messages that the server does not keep. */
 export interface SessionProgress {
   /** The server takes messages back, and delivers them again. */
   readonly canRequeue: boolean;
@@ -15,7 +15,7 @@ export interface SessionProgress {
   handled(tag: number): void;
   /** A run of the handler has failed. */
   failed(tag: number): void;
-  /** How many runs have failed before this delivery, as far as the server does not know. */
+  /** The failed runs before this delivery that the server has not counted. */
   runsOf(tag: number): number;
   /** The message was not handled, and has to be delivered again once consuming continues. */
   missed(tag: number): void;

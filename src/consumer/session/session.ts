@@ -28,7 +28,7 @@ export interface SessionOptions {
   readonly consume: ConsumeOptions;
   readonly onDelivery: (delivery: Delivery, session: Session) => void;
   /**
-   * How long an acknowledgement may wait for others while the server has room to deliver more; absent: no longer than this
+   * The time that an acknowledgement may wait for others while the server has room to deliver more; absent: no longer than this
    * turn of the event loop.
    */
   readonly ackDelay?: AckDelay | undefined;
@@ -228,7 +228,7 @@ export class Session {
     this.#progress.failed(tag);
   }
 
-  /** How often the handler failed with this message before its delivery, as far as the server does not know. */
+  /** The failed runs before this delivery that the server has not counted. */
   runsBefore(tag: number): number {
     return this.#progress.runsOf(tag);
   }

@@ -9,7 +9,7 @@ type Reader = object;
 type Fate = Reader | 'handled' | 'missing';
 
 /**
- * How far a consumer has read its stream. The server keeps no position for it: after a reconnect the consumer begins again at
+ * The position of a consumer in its stream. The server keeps no position for it: after a reconnect the consumer begins again at
  * the first unhandled message. Handled messages behind that one are skipped when they are delivered again.
  *
  * It remembers no more than the messages from the first unhandled one to the last delivered one. Acknowledgements are sent in
@@ -20,7 +20,7 @@ export class StreamPosition {
   readonly #wallNow: () => number;
   /** By offset, ascending. The first one is not handled. Offsets may have gaps: the server uses some itself. */
   readonly #fates = new Map<number, Fate>();
-  /** How often an unhandled message has failed. */
+  /** The failed runs of each unhandled message, by offset. */
   readonly #runs = new Map<number, number>();
   /** Everything below is handled; undefined before the first delivery. */
   #next: number | undefined;

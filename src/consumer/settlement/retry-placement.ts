@@ -40,7 +40,7 @@ export class RetryPlacement {
     this.#publish(message, delayMs > 0 ? clock.now() + delayMs : undefined);
   }
 
-  /** What was to be published for a message could not be: requeues the message when its time comes, and not at once. */
+  /** Requeues a message whose copy or answer could not be published: when its time comes, and not at once. */
   setBack(message: ReceivedMessage, reason: unknown, dueAt?: number): void {
     message.verdictTrace?.fail(reason);
     this.#settings.inProgress.rest(message, this.#restMs(dueAt), () => this.#giveBack(message));

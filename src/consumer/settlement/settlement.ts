@@ -261,7 +261,7 @@ export class Settlement implements Settler {
   }
 }
 
-/** The verdict is carried out, or cannot be any more because the delivery is stale. */
+/** Ends the trace of a verdict. */
 function done(message: ReceivedMessage, isCarriedOut: boolean): boolean {
   message.verdictTrace?.succeed(isCarriedOut);
   return isCarriedOut;

@@ -5,14 +5,14 @@ import { keyOf } from './given-up.js';
 const MAX_KNOWN = 10_000;
 
 /**
- * Messages that were lost with their channel before a handler saw them, while they waited for their last attempt. The server tells
- * nothing of that: to it they come back like messages whose last attempt was interrupted.
+ * Messages that were lost with their channel before a handler saw them, while they waited for their last attempt. They come
+ * back like messages whose last attempt was interrupted: the server does not tell the difference.
  */
 export class UnseenMessages {
   /** The attempt of each message, by its key. */
   readonly #attempts = new Map<string, number>();
 
-  /** The message is lost with its channel. */
+  /** Remembers a message that is lost with its channel. */
   add(message: ReceivedMessage): void {
     this.#attempts.set(keyOf(message), message.attempt);
     const [oldest] = this.#attempts.keys();

@@ -24,7 +24,7 @@ export interface PlanSettings {
   readonly clock: Clock;
 }
 
-/** What has to be done. A stale delivery needs no decision: the message will be redelivered. */
+/** The plan for a verdict. A stale delivery needs no decision: the message will be redelivered. */
 export function planOf(
   message: ReceivedMessage,
   verdict: Verdict,
@@ -33,7 +33,7 @@ export function planOf(
   if (verdict.kind !== 'retry') return verdict;
   const { error, delayMs } = verdict;
   if (!message.session.isLive) return { kind: 'retry', error, delayMs: delayMs ?? 0 };
-  // At most once: the server has forgotten the message already. A message that was given up on was handled all the same.
+  // The server has forgotten the message already, so it cannot be retried. It can still be dead-lettered.
   if (noAck && !isGivenUp(error)) return { kind: 'forget' };
   const decision = decide(contract.retry, message, error, delayMs, clock.random);
   if (decision.kind === 'dead-letter') return { kind: 'dead-letter', error };

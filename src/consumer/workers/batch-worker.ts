@@ -16,7 +16,7 @@ export interface BatchWorkerSettings {
   readonly size: number;
   /** How long the first message of a batch waits for others, in milliseconds. */
   readonly maxWaitMs: number;
-  /** How many batches run at once. */
+  /** The number of batches that run at once. */
   readonly concurrency: number;
   readonly handlerTimeoutMs: number;
   readonly buffer: PrefetchBuffer;

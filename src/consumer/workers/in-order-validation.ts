@@ -37,7 +37,7 @@ export class InOrderValidation {
     });
   }
 
-  /** How many messages are not passed on yet. */
+  /** The number of messages that are not passed on yet. */
   get length(): number {
     return this.#line.size;
   }

@@ -21,7 +21,7 @@ export class KeyQueues {
   /** Every message that was not taken, in order of arrival. */
   readonly #waiting = new Set<ReceivedMessage>();
 
-  /** How many messages were not taken. */
+  /** The number of messages that were not taken. */
   get length(): number {
     return this.#waiting.size;
   }

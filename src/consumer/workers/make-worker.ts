@@ -13,7 +13,7 @@ export interface GuardedWork {
   readonly guard: HandlerGuard;
 }
 
-/** What a consumer does with its messages: a handler for one or for many; undefined: loops take them. */
+/** The work of a consumer: a handler for one message or for many; undefined: loops take the messages. */
 export type Work = ((message: Message) => unknown) | BatchWork | GuardedWork | undefined;
 
 /** The guard around the handler, if any. */

@@ -11,7 +11,7 @@ export interface OrderedWorkerSettings extends Omit<HandlerWorkerSettings, 'buff
   readonly buffer: PrefetchBuffer;
   /** Messages with the same key run one after the other; those without a key, `undefined`, at any time. */
   readonly orderBy: (message: Message) => unknown;
-  /** How many messages it looks ahead. */
+  /** The most messages that are taken ahead of their turn. */
   readonly lookAhead: number;
   /** Whether a message waits for another run: then the other messages of its key wait, too. */
   readonly isWaiting: (message: ReceivedMessage) => boolean;

@@ -7,7 +7,7 @@ import { isThenable } from '../../util/promises.js';
 import { SlotList, type Slotted } from '../../util/slot-list.js';
 import type { Session } from '../session/session.js';
 
-/** What a handler runs on: a message, or a batch of them. */
+/** The argument of a handler: a message, or a batch of them. */
 export interface Runnable extends Deadlined, Slotted {
   /** The session that delivered it. */
   readonly session: Session | undefined;
@@ -42,7 +42,7 @@ export class Runner<T extends Runnable> implements Iterable<T> {
     this.#deadlines = new Deadlines(settings.clock, (item) => this.#timedOut(item));
   }
 
-  /** How many items have a place. */
+  /** The number of items that have a place. */
   get size(): number {
     return this.#active.size;
   }

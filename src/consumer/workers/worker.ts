@@ -9,11 +9,11 @@ export interface Meter {
 
 /** Takes the messages out of a consumer's buffer: its handler, or the loops over it. */
 export interface Worker {
-  /** How many messages it is working on. */
+  /** The number of messages in work. */
   readonly inFlight: number;
-  /** How many messages it has taken ahead of their turn. */
+  /** The number of messages taken ahead of their turn. */
   readonly waiting?: number;
-  /** Takes what it has room for. Called whenever a message has arrived. */
+  /** Takes as many messages as it has room for. Called whenever a message has arrived. */
   fill(): void;
   /** The deliveries of a session are lost: aborts the work on them, and makes room. */
   sessionLost(session: Session, reason: Error): void;
@@ -21,7 +21,7 @@ export interface Worker {
   drain?(): readonly ReceivedMessage[];
   /** Takes a message for another run, in the place of the one whose run failed. */
   runAgain?(message: ReceivedMessage, failed: ReceivedMessage): void;
-  /** Resolves when it is working on nothing. */
+  /** Resolves when no message is in work. */
   idle(): Promise<void>;
   /** Starts nothing new, and resolves when its running work has finished. */
   finish(): Promise<void>;
