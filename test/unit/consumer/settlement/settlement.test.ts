@@ -21,8 +21,9 @@ const exclusive = queue('emails', z.any(), { type: 'classic', exclusive: true, d
 let clock: FakeClock;
 let duplicates: DuplicateFilter;
 let session: FakeSession;
-/** A dead letter has an error, and a copy for another attempt has the time when it is due. */
-let copies: { what: string; tag: number; error?: unknown; dueAt?: unknown; done: Deferred<void> }[];
+/** The published copies, for another attempt and for the dead-letter queue. The test confirms or rejects them. */
+let retries: { tag: number; dueAt: number | undefined; done: Deferred<void> }[];
+let deadLetters: { tag: number; error: unknown; done: Deferred<void> }[];
 let events: BrokerEvents['dead-lettered'][];
 let outcomes: string[];
 
@@ -30,28 +31,38 @@ beforeEach(() => {
   clock = new FakeClock();
   duplicates = new DuplicateFilter({ capacity: 10, windowMs: 30_000, clock });
   session = new FakeSession();
-  copies = [];
+  retries = [];
+  deadLetters = [];
   events = [];
   outcomes = [];
 });
 
 function settlementOf(contract = counting, { noAck = false } = {}): Settlement {
-  const copy = (what: string) => (message: ReceivedMessage, _: unknown, errorOrDueAt?: unknown) => {
-    const done = deferred<void>();
-    copies.push({
-      what,
-      tag: message.delivery.deliveryTag,
-      done,
-      ...(what === 'retry' ? { dueAt: errorOrDueAt } : { error: errorOrDueAt }),
-    });
-    return done.promise;
+  const republisher: Pick<Republisher, 'retry' | 'deadLetter'> = {
+    retry: ({ delivery }, _, dueAt) => {
+      const done = deferred<void>();
+      retries.push({ tag: delivery.deliveryTag, dueAt, done });
+      return done.promise;
+    },
+    deadLetter: ({ delivery }, _, error) => {
+      const done = deferred<void>();
+      deadLetters.push({ tag: delivery.deliveryTag, error, done });
+      return done.promise;
+    },
   };
-  const republisher = { deadLetter: copy('dead letter'), retry: copy('retry') } as unknown as Republisher;
   const told = new Events(silentLogger);
   told.on('dead-lettered', (event) => events.push(event));
   const onOutcome = (_: unknown, message: ReceivedMessage, outcome: string) =>
     outcomes.push(`${outcome} ${message.delivery.deliveryTag}`);
-  return new Settlement({ contract, noAck, duplicates, republisher, events: told, clock, onOutcome });
+  return new Settlement({
+    contract,
+    noAck,
+    duplicates,
+    republisher: republisher as Republisher,
+    events: told,
+    clock,
+    onOutcome,
+  });
 }
 
 function message(settler: Settlement, deliveryTag = 1, overrides = {}): ReceivedMessage {
@@ -128,10 +139,11 @@ describe('a message that is given back', () => {
       const answer = one[verdict]();
       await clock.pass(10_000);
 
-      expect({ answer, log: session.log, copies, outcomes }).toEqual({
+      expect({ answer, log: session.log, retries, deadLetters, outcomes }).toEqual({
         answer: false,
         log: [],
-        copies: [],
+        retries: [],
+        deadLetters: [],
         outcomes: [],
       });
       expect(settlement.counts).toEqual({ acked: 0, retried: 0, deadLettered: 0, requeued: 0, stale: 1 });
@@ -153,13 +165,13 @@ describe('a message that failed', () => {
     message(settlement).settle(failure);
     await turn();
     const before = {
-      copies: copies.map(({ what, tag, dueAt }) => ({ what, tag, dueAt })),
+      retries: retries.map(({ tag, dueAt }) => ({ tag, dueAt })),
       log: [...session.log],
     };
-    copies[0]?.done.resolve();
+    retries[0]?.done.resolve();
     await turn();
 
-    expect(before).toEqual({ copies: [{ what: 'retry', tag: 1, dueAt: clock.now() + 100 }], log: [] });
+    expect(before).toEqual({ retries: [{ tag: 1, dueAt: clock.now() + 100 }], log: [] });
     expect({ log: session.log, retried: settlement.counts.retried, outcomes }).toEqual({
       log: ['ack 1'],
       retried: 1,
@@ -170,13 +182,13 @@ describe('a message that failed', () => {
   it('is delayed as long as the verdict asks for', () => {
     message(settlementOf()).retry({ delayMs: 5_000 });
 
-    expect(copies).toMatchObject([{ what: 'retry', dueAt: clock.now() + 5_000 }]);
+    expect(retries).toMatchObject([{ dueAt: clock.now() + 5_000 }]);
   });
 
   it('is copied without a delay where there is none', () => {
     message(settlementOf()).retry({ delayMs: 0 });
 
-    expect({ dueAt: copies.map(({ dueAt }) => dueAt), armed: clock.armed }).toEqual({
+    expect({ dueAt: retries.map(({ dueAt }) => dueAt), armed: clock.armed }).toEqual({
       dueAt: [undefined],
       armed: 0,
     });
@@ -192,7 +204,7 @@ describe('a message that failed', () => {
         redelivered: true,
       });
     one.settle(failure);
-    copies[0]?.done.resolve();
+    retries[0]?.done.resolve();
     await turn();
     duplicates.channelLost([]);
 
@@ -210,7 +222,7 @@ describe('a message that failed', () => {
 
   it.each(rests)('goes back after %s, when its copy could not be published', async (_, delayMs, restMs) => {
     message(settlementOf()).retry({ delayMs });
-    copies[0]?.done.reject(new Error('no connection'));
+    retries[0]?.done.reject(new Error('no connection'));
     await clock.pass(restMs - 1);
     const before = [...session.log];
     await clock.pass(1);
@@ -220,14 +232,14 @@ describe('a message that failed', () => {
 
   it.each(rests)('is copied after %s, when the server refuses to delay it', async (_, delayMs, restMs) => {
     message(settlementOf()).retry({ delayMs });
-    copies[0]?.done.reject(new TopologyError('ACCESS_REFUSED', 'leveret.delay', 'not allowed'));
+    retries[0]?.done.reject(new TopologyError('ACCESS_REFUSED', 'leveret.delay', 'not allowed'));
     await clock.pass(restMs - 1);
-    const before = copies.length;
+    const before = retries.length;
     await clock.pass(1);
-    copies[1]?.done.resolve();
+    retries[1]?.done.resolve();
     await turn();
 
-    expect({ before, dueAt: copies[1]?.dueAt, log: session.log }).toEqual({
+    expect({ before, dueAt: retries[1]?.dueAt, log: session.log }).toEqual({
       before: 1,
       dueAt: undefined,
       log: ['ack 1'],
@@ -237,12 +249,12 @@ describe('a message that failed', () => {
   it('rests in the process, and is then copied, in a queue that belongs to one connection', async () => {
     message(settlementOf(exclusive)).settle(failure);
     await clock.pass(99);
-    const before = copies.length;
+    const before = retries.length;
     await clock.pass(1);
-    copies[0]?.done.resolve();
+    retries[0]?.done.resolve();
     await turn();
 
-    expect({ before, dueAt: copies.map(({ dueAt }) => dueAt), log: session.log }).toEqual({
+    expect({ before, dueAt: retries.map(({ dueAt }) => dueAt), log: session.log }).toEqual({
       before: 0,
       dueAt: [undefined],
       log: ['ack 1'],
@@ -259,14 +271,19 @@ describe('a message that failed', () => {
     const { armed } = clock;
     await clock.pass(1_000);
 
-    expect({ armed, tags: copies.map(({ tag }) => tag) }).toEqual({ armed: 1, tags: [2] });
+    expect({ armed, tags: retries.map(({ tag }) => tag) }).toEqual({ armed: 1, tags: [2] });
   });
 
   it('is only forgotten where the server has forgotten it', async () => {
     message(settlementOf(counting, { noAck: true })).settle(failure);
     await clock.pass(10_000);
 
-    expect({ log: session.log, copies, armed: clock.armed }).toEqual({ log: [], copies: [], armed: 0 });
+    expect({ log: session.log, retries, deadLetters, armed: clock.armed }).toEqual({
+      log: [],
+      retries: [],
+      deadLetters: [],
+      armed: 0,
+    });
   });
 });
 
@@ -285,15 +302,15 @@ describe('a message that is hopeless', () => {
       const settlement = settlementOf();
       message(settlement, 1, overrides).settle(verdict);
       const before = {
-        copies: copies.map(({ what, error }) => ({ what, error })),
+        deadLetters: deadLetters.map(({ tag, error }) => ({ tag, error })),
         log: [...session.log],
         events: [...events],
       };
-      copies[0]?.done.resolve();
+      deadLetters[0]?.done.resolve();
       await turn();
 
       expect(before).toEqual({
-        copies: [{ what: 'dead letter', error: verdict.error }],
+        deadLetters: [{ tag: 1, error: verdict.error }],
         log: [],
         events: [],
       });
@@ -312,46 +329,46 @@ describe('a message that is hopeless', () => {
     const settlement = settlementOf(queue('emails', z.any(), { deadLetter: false }));
     message(settlement).deadLetter();
 
-    expect({ log: session.log, copies, deadLettered: settlement.counts.deadLettered }).toEqual({
+    expect({ log: session.log, deadLetters, deadLettered: settlement.counts.deadLettered }).toEqual({
       log: ['drop 1'],
-      copies: [],
+      deadLetters: [],
       deadLettered: 1,
     });
   });
 
-  it('is kept when its copy could not be published, and placed again after growing pauses', async () => {
+  it('is kept when its dead letter could not be published, and placed again after growing pauses', async () => {
     const settlement = settlementOf();
     message(settlement).deadLetter('hopeless');
-    copies[0]?.done.reject(new Error('no connection'));
+    deadLetters[0]?.done.reject(new Error('no connection'));
     await turn();
     const told = { obstacle: settlement.obstacle, deadLettered: settlement.counts.deadLettered };
     await clock.pass(1_000);
-    copies[1]?.done.reject(new Error('no connection'));
+    deadLetters[1]?.done.reject(new Error('no connection'));
     await turn();
     await clock.pass(1_999);
-    const early = copies.length;
+    const early = deadLetters.length;
     await clock.pass(1);
-    copies[2]?.done.resolve();
+    deadLetters[2]?.done.resolve();
     await turn();
 
     expect(told).toEqual({ obstacle: 'no connection', deadLettered: 0 });
-    expect({ early, copies: copies.length, log: session.log }).toEqual({
+    expect({ early, placed: deadLetters.length, log: session.log }).toEqual({
       early: 2,
-      copies: 3,
+      placed: 3,
       log: ['ack 1'],
     });
     expect({ obstacle: settlement.obstacle, deadLettered: settlement.counts.deadLettered }).toEqual({
       obstacle: undefined,
       deadLettered: 1,
     });
-    expect(copies[2]?.error).toMatchObject({ name: 'DeadLetter' });
+    expect(deadLetters[2]?.error).toMatchObject({ name: 'DeadLetter' });
   });
 
-  it('counts as stale when its delivery was lost while its copy was published', async () => {
+  it('counts as stale when its delivery was lost while its dead letter was published', async () => {
     const settlement = settlementOf();
     message(settlement).deadLetter('hopeless');
     session.isLive = false;
-    copies[0]?.done.resolve();
+    deadLetters[0]?.done.resolve();
     await turn();
 
     expect(settlement.counts).toMatchObject({ deadLettered: 1, stale: 1, acked: 0 });
@@ -365,8 +382,8 @@ describe('finishing', () => {
     const finishing = track(settlement.finish());
     message(settlement, 2).settle(failure);
     await turn();
-    const before = copies.map(({ tag }) => tag);
-    for (const { done } of copies) done.reject(new Error('no connection'));
+    const before = retries.map(({ tag }) => tag);
+    for (const { done } of retries) done.reject(new Error('no connection'));
     await turn();
 
     expect({ before, log: session.log, armed: clock.armed }).toEqual({
@@ -382,11 +399,11 @@ describe('finishing', () => {
     message(settlement, 1).settle(failure);
     const finishing = track(settlement.finish());
     await turn();
-    copies[0]?.done.resolve();
+    retries[0]?.done.resolve();
     message(settlement, 2).deadLetter();
     await turn();
     const before = finishing.state;
-    copies[1]?.done.reject(new Error('no connection'));
+    deadLetters[0]?.done.reject(new Error('no connection'));
     await turn();
 
     expect({ before, state: finishing.state, log: session.log }).toEqual({
@@ -401,15 +418,15 @@ describe('finishing', () => {
     message(settlement, 1).settle(failure);
     const settled = track(settlement.settled());
     await turn();
-    copies[0]?.done.resolve();
+    retries[0]?.done.resolve();
     await turn();
     message(settlement, 2).settle(failure);
 
-    expect({ state: settled.state, log: session.log, armed: clock.armed, copies: copies.length }).toEqual({
+    expect({ state: settled.state, log: session.log, armed: clock.armed, copied: retries.length }).toEqual({
       state: 'resolved',
       log: ['ack 1'],
       armed: 1,
-      copies: 1,
+      copied: 1,
     });
   });
 });
