@@ -2,10 +2,9 @@ import type { Message, ReceivedMessage } from '../../../src/consumer/delivery/me
 import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
 import type { BatchContext } from '../../../src/consumer/options/batch-options.js';
 import { BatchWorker } from '../../../src/consumer/workers/batch-worker.js';
-import { type Deferred, deferred } from '../../../src/util/promises.js';
-import { FakeSession, FakeSettler, received } from './deliveries.js';
-import { FakeClock, turn } from './fake-clock.js';
-import { tagOf } from './handler-bench.js';
+import { FakeSession, FakeSettler } from './deliveries.js';
+import { FakeClock } from './fake-clock.js';
+import { deliverTo, type Failure, RunningHandlers, recordedIn, tagOf } from './worker-parts.js';
 
 interface BenchOptions {
   readonly size?: number;
@@ -27,8 +26,8 @@ export class BatchBench {
   /** The tags of the batches that a handler got, in order. */
   readonly started: number[][] = [];
   readonly contexts: BatchContext[] = [];
-  readonly errors: { readonly tag: number; readonly error: unknown }[] = [];
-  readonly #running: Deferred<void>[] = [];
+  readonly errors: Failure[] = [];
+  readonly #running = new RunningHandlers();
 
   constructor(options: BenchOptions = {}) {
     const {
@@ -38,7 +37,7 @@ export class BatchBench {
       handlerTimeoutMs = 1_000,
       admit = () => true,
     } = options;
-    const handler = options.handler ?? (() => this.#untilTold());
+    const handler = options.handler ?? (() => this.#running.begin());
     this.worker = new BatchWorker({
       handler: (messages, batch) => {
         this.started.push(messages.map(tagOf));
@@ -52,34 +51,16 @@ export class BatchBench {
       buffer: this.buffer,
       clock: this.clock,
       admit,
-      onFailed: (message, error) => {
-        this.errors.push({ tag: tagOf(message), error });
-        message.settle({ kind: 'retry', error });
-      },
+      onFailed: recordedIn(this.errors),
     });
   }
 
-  deliver(tags: readonly number[], session = this.session): ReceivedMessage[] {
-    return tags.map((deliveryTag) => {
-      const message = received({ deliveryTag }, { session, settler: this.settler });
-      this.buffer.push(message);
-      this.worker.fill();
-      return message;
-    });
+  deliver(tags: readonly number[], session = this.session) {
+    return deliverTo(this, tags, session);
   }
 
   /** The handler of the batch that runs longest ends. */
-  async end(error?: Error): Promise<void> {
-    const handler = this.#running.shift();
-    if (!handler) throw new Error('no handler runs');
-    if (error) handler.reject(error);
-    else handler.resolve();
-    await turn();
-  }
-
-  #untilTold(): Promise<void> {
-    const done = deferred<void>();
-    this.#running.push(done);
-    return done.promise;
+  end(error?: Error): Promise<void> {
+    return this.#running.endFirst(error);
   }
 }

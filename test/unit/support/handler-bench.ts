@@ -2,11 +2,9 @@ import type { Message, ReceivedMessage } from '../../../src/consumer/delivery/me
 import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
 import { HandlerWorker } from '../../../src/consumer/workers/handler-worker.js';
 import type { Delivery } from '../../../src/transport/port.js';
-import { type Deferred, deferred } from '../../../src/util/promises.js';
-import { FakeSession, FakeSettler, received } from './deliveries.js';
-import { FakeClock, turn } from './fake-clock.js';
-
-export const tagOf = (message: Message) => (message as ReceivedMessage).delivery.deliveryTag;
+import { FakeSession, FakeSettler } from './deliveries.js';
+import { FakeClock } from './fake-clock.js';
+import { deliverTo, type Failure, RunningHandlers, recordedIn, tagOf } from './worker-parts.js';
 
 interface BenchOptions {
   readonly concurrency?: number;
@@ -25,12 +23,12 @@ export class HandlerBench {
   readonly worker: HandlerWorker;
   /** The tags of the messages that a handler got, in order. */
   readonly started: number[] = [];
-  readonly errors: { readonly tag: number; readonly error: unknown }[] = [];
-  readonly #running = new Map<number, Deferred<void>>();
+  readonly errors: Failure[] = [];
+  readonly #running = new RunningHandlers();
 
   constructor(options: BenchOptions = {}) {
     const { concurrency = 1, handlerTimeoutMs = 1_000, admit = () => true } = options;
-    const handler = options.handler ?? ((message) => this.#untilTold(message));
+    const handler = options.handler ?? ((message) => this.#running.begin(tagOf(message)));
     this.worker = new HandlerWorker({
       handler: (message) => {
         this.started.push(tagOf(message));
@@ -41,37 +39,16 @@ export class HandlerBench {
       buffer: this.buffer,
       clock: this.clock,
       admit,
-      onFailed: (message, error) => {
-        this.errors.push({ tag: tagOf(message), error });
-        message.settle({ kind: 'retry', error });
-      },
+      onFailed: recordedIn(this.errors),
     });
   }
 
-  deliver(
-    tags: readonly number[],
-    session = this.session,
-    overrides: Partial<Delivery> = {},
-  ): ReceivedMessage[] {
-    return tags.map((deliveryTag) => {
-      const message = received({ ...overrides, deliveryTag }, { session, settler: this.settler });
-      this.buffer.push(message);
-      this.worker.fill();
-      return message;
-    });
+  deliver(tags: readonly number[], session = this.session, overrides: Partial<Delivery> = {}) {
+    return deliverTo(this, tags, session, overrides);
   }
 
   /** The handler of this message ends. */
-  async end(tag: number): Promise<void> {
-    const handler = this.#running.get(tag);
-    if (!handler) throw new Error(`the handler of ${tag} does not run`);
-    handler.resolve();
-    await turn();
-  }
-
-  #untilTold(message: Message): Promise<void> {
-    const done = deferred<void>();
-    this.#running.set(tagOf(message), done);
-    return done.promise;
+  end(tag: number): Promise<void> {
+    return this.#running.end(tag);
   }
 }

@@ -1,9 +1,9 @@
 import type { ReceivedMessage } from '../../../src/consumer/delivery/message.js';
 import { PrefetchBuffer } from '../../../src/consumer/delivery/prefetch-buffer.js';
 import { LoopWorker } from '../../../src/consumer/workers/loop-worker.js';
-import { FakeSession, FakeSettler, received } from './deliveries.js';
+import { FakeSession, FakeSettler } from './deliveries.js';
 import { turn } from './fake-clock.js';
-import { tagOf } from './handler-bench.js';
+import { deliverTo, tagOf } from './worker-parts.js';
 
 /** A worker whose loops the test drives: it delivers the messages, and sees the verdicts. */
 export class LoopBench {
@@ -27,13 +27,8 @@ export class LoopBench {
     });
   }
 
-  deliver(...tags: number[]): ReceivedMessage[] {
-    return tags.map((deliveryTag) => {
-      const message = received({ deliveryTag }, { session: this.session, settler: this.settler });
-      this.buffer.push(message);
-      this.worker.fill();
-      return message;
-    });
+  deliver(...tags: number[]) {
+    return deliverTo(this, tags, this.session);
   }
 }
 

@@ -5,7 +5,7 @@ import { type Deferred, deferred } from '../../../../src/util/promises.js';
 import { BatchBench } from '../../support/batch-bench.js';
 import { FakeSession } from '../../support/deliveries.js';
 import { turn } from '../../support/fake-clock.js';
-import { tagOf } from '../../support/handler-bench.js';
+import { tagOf } from '../../support/worker-parts.js';
 
 describe('a batch', () => {
   it('is handled as soon as it is full, in order', () => {

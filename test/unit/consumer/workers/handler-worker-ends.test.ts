@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ReceivedMessage } from '../../../../src/consumer/delivery/message.js';
 import { turn } from '../../support/fake-clock.js';
-import { HandlerBench, tagOf } from '../../support/handler-bench.js';
+import { HandlerBench } from '../../support/handler-bench.js';
 import { track } from '../../support/track.js';
+import { tagOf } from '../../support/worker-parts.js';
 
 describe('an asynchronous schema', () => {
   let answers: Map<number, (isValid: boolean) => void>;

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { TimeoutError } from '../../../../src/errors.js';
 import { FakeSession, received } from '../../support/deliveries.js';
 import { turn } from '../../support/fake-clock.js';
-import { HandlerBench, tagOf } from '../../support/handler-bench.js';
+import { HandlerBench } from '../../support/handler-bench.js';
+import { tagOf } from '../../support/worker-parts.js';
 
 describe('a handler', () => {
   it('gets one message at a time, in order', async () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KeyQueues } from '../../../../src/consumer/workers/key-queues.js';
 import { FakeSession, received } from '../../support/deliveries.js';
-import { tagOf } from '../../support/handler-bench.js';
+import { tagOf } from '../../support/worker-parts.js';
 
 const message = (deliveryTag: number, session = new FakeSession()) => received({ deliveryTag }, { session });
 

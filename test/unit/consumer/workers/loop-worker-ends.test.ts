@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FakeSession } from '../../support/deliveries.js';
 import { turn } from '../../support/fake-clock.js';
-import { tagOf } from '../../support/handler-bench.js';
 import { LoopBench, next } from '../../support/loop-bench.js';
 import { rejectionOf, track } from '../../support/track.js';
+import { tagOf } from '../../support/worker-parts.js';
 
 let bench: LoopBench;
 

@@ -5,10 +5,9 @@ import { InPlaceRetries } from '../../../../src/consumer/settlement/in-place-ret
 import { OrderedWorker } from '../../../../src/consumer/workers/ordered-worker.js';
 import { TimeoutError } from '../../../../src/errors.js';
 import type { Delivery } from '../../../../src/transport/port.js';
-import { type Deferred, deferred } from '../../../../src/util/promises.js';
-import { FakeSession, FakeSettler, received } from '../../support/deliveries.js';
+import { FakeSession, FakeSettler } from '../../support/deliveries.js';
 import { FakeClock, turn } from '../../support/fake-clock.js';
-import { tagOf } from '../../support/handler-bench.js';
+import { deliverTo, type Failure, RunningHandlers, recordedIn, tagOf } from '../../support/worker-parts.js';
 
 const RETRY_MS = 100;
 
@@ -30,10 +29,10 @@ class OrderedBench {
   readonly session = new FakeSession();
   /** `tag/attempt` of each run, in order. */
   readonly started: string[] = [];
-  readonly errors: unknown[] = [];
+  readonly errors: Failure[] = [];
   readonly retries: InPlaceRetries;
   readonly worker: OrderedWorker;
-  readonly #running = new Map<number, Deferred<void>>();
+  readonly #running = new RunningHandlers();
 
   /** @param keys - the key of each tag, from 1 */
   constructor(keys: string, options: { readonly concurrency?: number; readonly lookAhead?: number } = {}) {
@@ -47,9 +46,7 @@ class OrderedBench {
     this.worker = new OrderedWorker({
       handler: (message: Message) => {
         this.started.push(`${tagOf(message)}/${message.attempt}`);
-        const done = deferred<void>();
-        this.#running.set(tagOf(message), done);
-        return done.promise;
+        return this.#running.begin(tagOf(message));
       },
       orderBy: (message) => {
         const key = keys[tagOf(message) - 1];
@@ -63,32 +60,16 @@ class OrderedBench {
       clock: this.clock,
       admit: () => true,
       isWaiting: (message) => this.retries.has(message),
-      onFailed: (message, error) => {
-        this.errors.push(error);
-        message.settle({ kind: 'retry', error });
-      },
+      onFailed: recordedIn(this.errors),
     });
   }
 
-  deliver(
-    tags: readonly number[],
-    session = this.session,
-    overrides: Partial<Delivery> = {},
-  ): ReceivedMessage[] {
-    return tags.map((deliveryTag) => {
-      const message = received({ ...overrides, deliveryTag }, { session, settler: this.settler });
-      this.buffer.push(message);
-      this.worker.fill();
-      return message;
-    });
+  deliver(tags: readonly number[], session = this.session, overrides: Partial<Delivery> = {}) {
+    return deliverTo(this, tags, session, overrides);
   }
 
-  async end(tag: number, error?: Error): Promise<void> {
-    const handler = this.#running.get(tag);
-    if (!handler) throw new Error(`the handler of ${tag} does not run`);
-    if (error) handler.reject(error);
-    else handler.resolve();
-    await turn();
+  end(tag: number, error?: Error): Promise<void> {
+    return this.#running.end(tag, error);
   }
 
   lose(): void {
@@ -146,7 +127,7 @@ describe('a handler with a key', () => {
     bench.clock.advance(RETRY_MS);
     await bench.end(1);
 
-    expect(errors).toEqual([expect.any(TimeoutError)]);
+    expect(errors).toMatchObject([{ error: expect.any(TimeoutError) }]);
     expect(bench.started).toEqual(['1/1', '1/2', '2/1']);
   });
 
