@@ -1,4 +1,4 @@
-import { codecs } from '../contracts/body/codec.js';
+import { decodeContent } from '../contracts/body/body.js';
 import type { QueueContract } from '../contracts/types.js';
 import { originOf as addressOf } from '../delay/routing-headers.js';
 import type { Issue } from '../errors.js';
@@ -60,12 +60,7 @@ export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDe
   const headers = headersOf(properties.headers);
   const death = lastDeath(headers);
   const issues = death ? undefined : issuesIn(headers[ISSUES_HEADER]);
-  const decoded = codecs[contract.codec].decode(
-    content,
-    properties.contentType,
-    properties.contentEncoding,
-    contract.contentTypes,
-  );
+  const decoded = decodeContent(contract, content, properties);
   const carried = Math.max(1, wholeNumber(headers[ATTEMPT_HEADER]) ?? 1);
   const queue = originOf(headers) ?? contract.name;
   return {

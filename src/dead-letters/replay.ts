@@ -1,5 +1,4 @@
-import { codecs } from '../contracts/body/codec.js';
-import { validate } from '../contracts/body/validate.js';
+import { receiveBody } from '../contracts/body/body.js';
 import type { QueueContract } from '../contracts/types.js';
 import { ConnectionError } from '../errors.js';
 import { replayCopy } from '../messages/copies.js';
@@ -84,16 +83,7 @@ export class Replay {
   async #decide(letter: Delivery): Promise<keyof ReplayResult | 'foreign'> {
     const { contract, options, maxBodyBytes } = this.#settings;
     if (!isDeadLetterOf(contract, letter)) return 'foreign';
-    if (letter.content.length > maxBodyBytes) return 'invalid';
-    const { contentType, contentEncoding } = letter.properties;
-    const decoded = codecs[contract.codec].decode(
-      letter.content,
-      contentType,
-      contentEncoding,
-      contract.contentTypes,
-    );
-    if (!('value' in decoded)) return 'invalid';
-    const { ok } = await validate(contract.schema, decoded.value);
+    const { ok } = await receiveBody(contract, letter, maxBodyBytes);
     if (!ok) return 'invalid';
     const isWanted = !options.filter || (await options.filter(describeDeadLetter(contract, letter)));
     return isWanted ? 'replayed' : 'skipped';

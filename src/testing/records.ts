@@ -1,6 +1,6 @@
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { Outcome } from '../consumer/settlement/outcome.js';
-import { codecs } from '../contracts/body/codec.js';
+import { decodeContent } from '../contracts/body/body.js';
 import type { Contract, QueueContract } from '../contracts/types.js';
 import { causeOf, originOf as letterOriginOf } from '../dead-letters/entry.js';
 import { originOf } from '../delay/routing-headers.js';
@@ -129,13 +129,8 @@ function isCopy({ headers }: StoredMessage): boolean {
   return (numberIn(headers[ATTEMPT_HEADER]) ?? 1) > 1 && headers[FAILED_AT_HEADER] === undefined;
 }
 
-function bodyOf({ codec, contentTypes }: Contract, { content, properties }: StoredMessage): unknown {
-  const decoded = codecs[codec].decode(
-    Buffer.from(content),
-    properties.contentType,
-    properties.contentEncoding,
-    contentTypes,
-  );
+function bodyOf(contract: Contract, { content, properties }: StoredMessage): unknown {
+  const decoded = decodeContent(contract, Buffer.from(content), properties);
   return 'value' in decoded ? decoded.value : undefined;
 }
 

@@ -1,4 +1,4 @@
-import { decodeBody } from '../../contracts/body/body.js';
+import { receiveBody } from '../../contracts/body/body.js';
 import type { Validation } from '../../contracts/body/validate.js';
 import type { QueueContract } from '../../contracts/types.js';
 import { type Issue, ValidationError } from '../../errors.js';
@@ -29,18 +29,14 @@ export class InboundValidator {
    */
   admit(message: ReceivedMessage): boolean | Promise<boolean> {
     const { duplicates, maxBodyBytes, contract } = this.#settings;
-    const { content, properties, problem } = message.delivery;
+    const { problem } = message.delivery;
     if (problem !== undefined) return this.#refuse(message, [{ message: problem, path: [] }]);
     if (duplicates.recognises(message.delivery)) {
       this.counts.recognised++;
       message.settle({ kind: 'ack' });
       return false;
     }
-    if (content.length > maxBodyBytes) {
-      const text = `is ${content.length} bytes; the limit is ${maxBodyBytes} (the broker's 'maxBodyBytes')`;
-      return this.#refuse(message, [{ message: text, path: [] }]);
-    }
-    const decoded = decodeBody(contract, content, properties.contentType, properties.contentEncoding);
+    const decoded = receiveBody(contract, message.delivery, maxBodyBytes);
     return isThenable(decoded)
       ? decoded.then((it) => this.#admitDecoded(message, it))
       : this.#admitDecoded(message, decoded);

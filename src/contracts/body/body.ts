@@ -1,6 +1,6 @@
 import { MessageTooLargeError, ValidationError } from '../../errors.js';
 import { isThenable } from '../../util/promises.js';
-import { codecs, type Encoded } from './codec.js';
+import { codecs, type Decoded, type Encoded } from './codec.js';
 import type { ContentTypes } from './content-types.js';
 import type { CodecName } from './json.js';
 import type { Schema } from './schema.js';
@@ -12,6 +12,14 @@ export interface BodyContract {
   readonly codec: CodecName;
   readonly contentTypes?: ContentTypes | undefined;
 }
+
+/** What a received message says about its body. Another client may have set it to anything. */
+export interface BodyProperties {
+  readonly contentType?: unknown;
+  readonly contentEncoding?: unknown;
+}
+
+const NO_PROPERTIES: BodyProperties = {};
 
 /** A body whose schema is asynchronous. */
 export interface LaterBody {
@@ -77,7 +85,7 @@ function checkAsDecoded(contract: BodyContract, target: string, content: Buffer)
     };
     throw new ValidationError(target, [note, ...result.issues].slice(0, MAX_ISSUES));
   };
-  const result = decodeBody(contract, content, undefined, undefined);
+  const result = decodeBody(contract, content, NO_PROPERTIES);
   return isThenable(result)
     ? { content: Promise.resolve(result).then(keep), sizeBytes: content.length }
     : keep(result);
@@ -88,14 +96,33 @@ function isStill(before: Encoded, now: Encoded): boolean {
   return 'content' in before && 'content' in now && before.content.equals(now.content);
 }
 
+/** The body of a received message, unless it is too large: decoded and validated as by {@link decodeBody}. */
+export function receiveBody(
+  contract: BodyContract,
+  { content, properties }: { readonly content: Buffer; readonly properties: BodyProperties },
+  maxBodyBytes: number,
+): Validation<unknown> | Promise<Validation<unknown>> {
+  if (content.length <= maxBodyBytes) return decodeBody(contract, content, properties);
+  const message = `is ${content.length} bytes; the limit is ${maxBodyBytes} (the broker's 'maxBodyBytes')`;
+  return { ok: false, issues: [{ message, path: [] }] };
+}
+
 /** Decodes a body and validates it. Never throws. Returns at once unless the schema is asynchronous. */
 export function decodeBody(
   contract: BodyContract,
   content: Buffer,
-  contentType: unknown,
-  contentEncoding: unknown,
+  properties: BodyProperties,
 ): Validation<unknown> | Promise<Validation<unknown>> {
-  const decoded = codecs[contract.codec].decode(content, contentType, contentEncoding, contract.contentTypes);
+  const decoded = decodeContent(contract, content, properties);
   if ('issue' in decoded) return { ok: false, issues: [decoded.issue] };
   return validate(contract.schema, decoded.value);
+}
+
+/** Decodes a body without validating it. Never throws. */
+export function decodeContent(
+  { codec, contentTypes }: Omit<BodyContract, 'schema'>,
+  content: Buffer,
+  { contentType, contentEncoding }: BodyProperties,
+): Decoded {
+  return codecs[codec].decode(content, contentType, contentEncoding, contentTypes);
 }

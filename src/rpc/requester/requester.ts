@@ -1,9 +1,9 @@
-import { decodeBody, encodeBody } from '../../contracts/body/body.js';
+import { encodeBody, receiveBody } from '../../contracts/body/body.js';
 import type { Validation } from '../../contracts/body/validate.js';
 import type { ProcedureContract } from '../../contracts/types.js';
 import { traces } from '../../diagnostics/channels.js';
 import { traceRequest } from '../../diagnostics/send.js';
-import { ClosedError, ConnectionError, type Issue, TopologyError } from '../../errors.js';
+import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import { type Delivery, REPLY_TO, TransportError } from '../../transport/port.js';
@@ -246,27 +246,16 @@ export class Requester {
 
   /** An answer has arrived, perhaps after its request was settled. */
   #replied(delivery: Delivery): void {
-    const { properties, content } = delivery;
-    const request = this.#requests.get(properties.correlationId as string);
+    const request = this.#requests.get(delivery.properties.correlationId as string);
     if (request?.phase !== 'sent') return;
     const failure = failureIn(delivery);
     if (failure) {
       this.#requests.fail(request, errors.remoteError(request, failure));
       return;
     }
-    const { maxBodyBytes } = this.#settings;
-    if (content.length > maxBodyBytes) {
-      const text = `is ${content.length} bytes; the limit is ${maxBodyBytes} (the broker's 'maxBodyBytes')`;
-      this.#refuse(request, [{ message: text, path: [] }]);
-      return;
-    }
     const { response: schema, codec, queue } = request.procedure;
-    const decoded = decodeBody(
-      { schema, codec, contentTypes: queue.contentTypes },
-      content,
-      properties.contentType,
-      properties.contentEncoding,
-    );
+    const contract = { schema, codec, contentTypes: queue.contentTypes };
+    const decoded = receiveBody(contract, delivery, this.#settings.maxBodyBytes);
     if (!isThenable(decoded)) {
       this.#answered(request, decoded);
       return;
@@ -277,11 +266,7 @@ export class Requester {
 
   #answered(request: PendingRequest, answer: Validation<unknown>): void {
     if (answer.ok) this.#requests.succeed(request, answer.value);
-    else this.#refuse(request, answer.issues);
-  }
-
-  #refuse(request: PendingRequest, issues: readonly Issue[]): void {
-    this.#requests.fail(request, errors.invalidAnswerError(request, issues));
+    else this.#requests.fail(request, errors.invalidAnswerError(request, answer.issues));
   }
 
   /** The request's time is nearly over: finds out why, so that the error can say so. */

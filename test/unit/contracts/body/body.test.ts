@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type BodyContract, decodeBody, encodeBody } from '../../../../src/contracts/body/body.js';
+import {
+  type BodyContract,
+  decodeBody,
+  encodeBody,
+  receiveBody,
+} from '../../../../src/contracts/body/body.js';
 import type { Schema } from '../../../../src/contracts/body/schema.js';
 import { MessageTooLargeError, ValidationError } from '../../../../src/errors.js';
 import { rejectionOf, thrownBy } from '../../support/track.js';
@@ -25,7 +30,7 @@ describe('encoding a body', () => {
     const content = encode(schema, { n: '5' }) as Buffer;
 
     expect(content.toString()).toBe('{"n":"5"}');
-    expect(decodeBody(json(schema), content, undefined, undefined)).toEqual({
+    expect(decodeBody(json(schema), content, {})).toEqual({
       ok: true,
       value: { n: 5, m: 1 },
     });
@@ -135,28 +140,43 @@ describe('encoding a body', () => {
 describe('decoding a body', () => {
   it('answers with issues and never throws', async () => {
     const schema = z.object({ a: z.string() });
-    expect(decodeBody(json(schema), Buffer.from('{'), undefined, undefined)).toMatchObject({ ok: false });
-    expect(decodeBody(json(schema), Buffer.from('{"a":5}'), undefined, undefined)).toMatchObject({
+    expect(decodeBody(json(schema), Buffer.from('{'), {})).toMatchObject({ ok: false });
+    expect(decodeBody(json(schema), Buffer.from('{"a":5}'), {})).toMatchObject({
       ok: false,
       issues: [{ path: ['a'] }],
     });
     const late = json({
       '~standard': { version: 1, vendor: 'x', validate: () => Promise.reject(new Error('no database')) },
     });
-    expect(await decodeBody(late, Buffer.from('"x"'), undefined, undefined)).toMatchObject({ ok: false });
+    expect(await decodeBody(late, Buffer.from('"x"'), {})).toMatchObject({ ok: false });
   });
 
   it('does not validate what it could not decode', () => {
     let validated = 0;
     const counting = z.any().refine(() => ++validated > 0);
-    expect(decodeBody(json(counting), Buffer.from('1'), 'image/png', undefined)).toMatchObject({ ok: false });
+    expect(decodeBody(json(counting), Buffer.from('1'), { contentType: 'image/png' })).toMatchObject({
+      ok: false,
+    });
     expect(validated).toBe(0);
+  });
+
+  it('refuses a received body that is larger than the limit, and does not validate it', () => {
+    let validated = 0;
+    const counting = json(z.any().refine(() => ++validated > 0));
+    const received = { content: Buffer.from('12345'), properties: {} };
+
+    expect(receiveBody(counting, received, 4)).toEqual({
+      ok: false,
+      issues: [{ message: "is 5 bytes; the limit is 4 (the broker's 'maxBodyBytes')", path: [] }],
+    });
+    expect(validated).toBe(0);
+    expect(receiveBody(counting, received, 5)).toEqual({ ok: true, value: 12345 });
   });
 
   it('survives any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.constantFrom('json', 'text', 'bytes'), (bytes, codec) => {
-        const answer = decodeBody({ schema: z.any(), codec }, Buffer.from(bytes), undefined, undefined);
+        const answer = decodeBody({ schema: z.any(), codec }, Buffer.from(bytes), {});
         expect(answer).toHaveProperty('ok');
       }),
     );

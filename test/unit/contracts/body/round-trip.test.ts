@@ -26,7 +26,7 @@ async function sent(contract: BodyContract, body: unknown): Promise<Buffer | und
 async function travels(schema: Schema, body: unknown): Promise<boolean> {
   const content = await sent({ schema, codec: 'json' }, body);
   if (!content) return false;
-  const came = await decodeBody({ schema, codec: 'json' }, content, 'application/json', undefined);
+  const came = await decodeBody({ schema, codec: 'json' }, content, { contentType: 'application/json' });
   const asJson: unknown = JSON.parse(JSON.stringify(body));
   const expected = (await schema['~standard'].validate(asJson)) as { value: unknown };
   // Not Vitest's comparison, which trips over keys that are called `constructor`.
@@ -170,7 +170,7 @@ describe('what a producer accepts, a consumer of the same contract accepts', () 
       const content = await sent({ schema: z.any(), codec: 'json' }, plain);
       if (!content) return;
       accepted++;
-      const came = await decodeBody({ schema: z.any(), codec: 'json' }, content, undefined, undefined);
+      const came = await decodeBody({ schema: z.any(), codec: 'json' }, content, {});
       expect(isDeepStrictEqual(came, { ok: true, value: plain })).toBe(true);
     });
     await fc.assert(property, { numRuns: 500 });
@@ -184,7 +184,7 @@ describe('what a producer accepts, a consumer of the same contract accepts', () 
         const notes: BodyContract = { schema: z.string(), codec: 'text' };
         const blobs: BodyContract = { schema: z.instanceof(Uint8Array), codec: 'bytes' };
         const sent = (encodeBody(blobs, 'q', bytes, MAX_BYTES) as Buffer).toString('hex');
-        const got = decodeBody(blobs, Buffer.from(sent, 'hex'), undefined, undefined);
+        const got = decodeBody(blobs, Buffer.from(sent, 'hex'), {});
         expect(got).toEqual({ ok: true, value: Buffer.from(bytes) });
         let content: Buffer;
         try {
@@ -193,7 +193,7 @@ describe('what a producer accepts, a consumer of the same contract accepts', () 
           expect((text as string & { isWellFormed(): boolean }).isWellFormed()).toBe(false);
           return;
         }
-        expect(decodeBody(notes, content, 'text/plain', undefined)).toEqual({ ok: true, value: text });
+        expect(decodeBody(notes, content, { contentType: 'text/plain' })).toEqual({ ok: true, value: text });
       }),
     );
   });
