@@ -14,10 +14,19 @@ export interface Envelope {
   readonly expiration?: string | undefined;
 }
 
-/** The envelope as text. Headers keep their types, such as bytes, which JSON alone does not have. */
-export function encodeEnvelope(envelope: Envelope): string {
-  const { headers, ...rest } = envelope;
-  return JSON.stringify(headers === undefined ? rest : { ...rest, headers: packTable(headers) });
+/** The envelope of a message, as text. Headers keep their types, such as bytes, which JSON alone does not have. */
+export function encodeEnvelope({ exchange, routingKey, mandatory, properties }: OutgoingMessage): string {
+  const { headers } = properties;
+  return JSON.stringify({
+    exchange,
+    routingKey,
+    mandatory,
+    ...properties,
+    // The row has a column for the id, and every message is persistent: JSON leaves out what is undefined.
+    messageId: undefined,
+    deliveryMode: undefined,
+    headers: headers && packTable(headers),
+  });
 }
 
 /** The message of a row. Throws for a text that {@link encodeEnvelope} did not create. */

@@ -1,9 +1,8 @@
 import { encodeBody } from '../contracts/body/body.js';
-import { codecs } from '../contracts/body/codec.js';
 import { isExchange, isQueue } from '../contracts/guards.js';
 import type { Contract } from '../contracts/types.js';
 import { ConfigurationError, MessageTooLargeError, ValidationError } from '../errors.js';
-import { copyHeaders } from '../messages/headers.js';
+import { dueInMs, outgoingOf } from '../producer/outgoing-message.js';
 import { checkDelay } from '../producer/send-delay.js';
 import { checkSendOptions } from '../producer/send-options.js';
 import { type Check, checkOptions, isWellFormed, show } from '../util/checks.js';
@@ -86,22 +85,9 @@ export class RowMaker {
     const given = options && own;
     checkSendOptions(contract, target, given);
     if (given) checkDelay(contract, target, given, clock);
-    const { delayMs = 0, deliverAt } = own;
     const now = clock.wallNow();
-    const dueInMs = deliverAt === undefined ? delayMs : deliverAt.getTime() - now;
     const messageId = own.messageId ?? uuid();
-    const isToQueue = contract.kind === 'queue';
-    const envelope = encodeEnvelope({
-      exchange: isToQueue ? '' : contract.name,
-      routingKey: isToQueue ? contract.name : (own.routingKey ?? ''),
-      mandatory: own.mandatory ?? isToQueue,
-      contentType: codecs[contract.codec].contentType,
-      timestamp: Math.floor(now / 1_000),
-      headers: own.headers && copyHeaders(own.headers),
-      correlationId: own.correlationId,
-      priority: own.priority,
-      expiration: own.ttlMs?.toString(),
-    });
+    const envelope = encodeEnvelope(outgoingOf(contract, messageId, own, now));
     const encoded = encodeBody(contract, target, body, this.#maxBodyBytes);
     const content = Buffer.isBuffer(encoded) ? encoded : await encoded.content;
     return {
@@ -110,7 +96,7 @@ export class RowMaker {
       key,
       body: content,
       envelope,
-      dueInMs: dueInMs > 0 ? dueInMs : undefined,
+      dueInMs: dueInMs(own, now),
     };
   }
 }

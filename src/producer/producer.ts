@@ -1,19 +1,17 @@
 import { encodeBody, type LaterBody } from '../contracts/body/body.js';
-import { codecs } from '../contracts/body/codec.js';
 import type { InputOf } from '../contracts/body/schema.js';
 import type { Contract } from '../contracts/types.js';
 import { traces } from '../diagnostics/channels.js';
 import { traceSend } from '../diagnostics/send.js';
 import { ClosedError } from '../errors.js';
-import { copyHeaders } from '../messages/headers.js';
 import type { Connection } from '../transport/connection/connection.js';
-import type { OutgoingMessage } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import { Condition } from '../util/condition.js';
 import { uuid } from '../util/uuid.js';
+import { dueInMs, outgoingOf } from './outgoing-message.js';
 import type { PendingContent, Receipt, SendOwner } from './publisher/pending-send.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
-import { checkDelay, dueAt } from './send-delay.js';
+import { checkDelay } from './send-delay.js';
 import { type AnySendOptions, checkSendOptions, type SendArguments } from './send-options.js';
 import type { SharedPublisher } from './shared-publisher.js';
 
@@ -68,9 +66,6 @@ export interface ProducerHost {
   setUpOn(exchange: string): Promise<void> | undefined;
 }
 
-/** A placeholder for a body that is not encoded yet. */
-const NO_CONTENT = Buffer.alloc(0);
-
 /** The producer behind {@link Producer}, without its types. */
 export class QueueProducer implements Producer, SendOwner {
   readonly contract: Contract;
@@ -111,17 +106,21 @@ export class QueueProducer implements Producer, SendOwner {
     try {
       const { contract } = this;
       const { target, publisher } = this.#shared;
+      const { clock } = this.#host;
       if (this.#isClosed) throw this.#closedError();
       checkSendOptions(contract, target, options);
-      if (options) checkDelay(contract, target, options, this.#host.clock);
+      if (options) checkDelay(contract, target, options, clock);
       const content = encodeBody(contract, target, body, this.#host.maxBodyBytes);
       const setUp = contract.kind === 'exchange' ? this.#host.setUpOn(contract.name) : undefined;
       const isNow = setUp === undefined && Buffer.isBuffer(content);
       const receipt = { messageId: options?.messageId ?? tracedId ?? uuid() };
-      const message = this.#message(isNow ? content : NO_CONTENT, receipt.messageId, options);
+      const wallNow = clock.wallNow();
+      const message = outgoingOf(contract, receipt.messageId, options, wallNow);
+      if (isNow) message.content = content;
+      const aheadMs = options && dueInMs(options, wallNow);
       this.#pending++;
       return publisher.add(message, receipt, {
-        dueAt: dueAt(options, this.#host.clock),
+        dueAt: aheadMs === undefined ? undefined : clock.now() + aheadMs,
         timeoutMs: options?.timeoutMs ?? this.#shared.timeoutMs,
         signal: options?.signal,
         hasOwnId: options?.messageId !== undefined,
@@ -180,30 +179,6 @@ export class QueueProducer implements Producer, SendOwner {
       content: ready,
       sizeBytes: isValidating ? body.sizeBytes : body.length,
       waitsFor: () => waitsFor,
-    };
-  }
-
-  #message(content: Buffer, messageId: string, options: AnySendOptions | undefined): OutgoingMessage {
-    const { contract } = this;
-    const isQueue = contract.kind === 'queue';
-    return {
-      exchange: isQueue ? '' : contract.name,
-      routingKey: isQueue ? contract.name : (options?.routingKey ?? ''),
-      mandatory: options?.mandatory ?? isQueue,
-      content,
-      properties: {
-        contentType: codecs[contract.codec].contentType,
-        deliveryMode: 2,
-        messageId,
-        timestamp: Math.floor(this.#host.clock.wallNow() / 1_000),
-        ...(options && {
-          // A copy: the caller may change its object while the message waits.
-          headers: options.headers && copyHeaders(options.headers),
-          correlationId: options.correlationId,
-          priority: options.priority,
-          expiration: options.ttlMs?.toString(),
-        }),
-      },
     };
   }
 

@@ -35,10 +35,3 @@ export function checkDelay(contract: Contract, target: string, options: AnySendO
       'an exclusive queue cannot receive delayed messages: it belongs to the connection of its consumer',
     );
 }
-
-/** When a message is to be delivered, on the monotonic clock. Undefined: at once. */
-export function dueAt(options: AnySendOptions | undefined, clock: Clock): number | undefined {
-  const { delayMs = 0, deliverAt } = options ?? {};
-  const aheadMs = deliverAt === undefined ? delayMs : deliverAt.getTime() - clock.wallNow();
-  return aheadMs > 0 ? clock.now() + aheadMs : undefined;
-}
