@@ -1,7 +1,8 @@
 import { decodeContent } from '../contracts/body/body.js';
 import type { QueueContract } from '../contracts/types.js';
-import { originOf as addressOf } from '../delay/routing-headers.js';
+import { sentTo } from '../delay/routing-headers.js';
 import type { Issue } from '../errors.js';
+import { type ErrorParts, splitErrorText } from '../messages/error-text.js';
 import {
   ATTEMPT_HEADER,
   ERROR_HEADER,
@@ -62,13 +63,13 @@ export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDe
   const issues = death ? undefined : issuesIn(headers[ISSUES_HEADER]);
   const decoded = decodeContent(contract, content, properties);
   const carried = Math.max(1, wholeNumber(headers[ATTEMPT_HEADER]) ?? 1);
-  const queue = originOf(headers) ?? contract.name;
+  const queue = failedQueueOf(headers) ?? contract.name;
   return {
     id: text(properties.messageId),
     body: 'value' in decoded ? decoded.value : undefined,
     raw: content,
     headers: sendersHeaders(properties.headers),
-    ...addressOf({ exchange: '', routingKey: queue, ...death?.sentTo, properties }),
+    ...sentTo({ exchange: '', routingKey: queue, ...death?.sentTo, properties }),
     error: causeOf(headers),
     ...(issues && { issues }),
     // The delivery after the last one within the limit is what brings the message here.
@@ -79,7 +80,7 @@ export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDe
 }
 
 /** Why a message was dead-lettered, according to its headers. */
-export function causeOf(given: unknown): { readonly code: string; readonly message: string } {
+export function causeOf(given: unknown): ErrorParts {
   const headers = headersOf(given);
   const death = lastDeath(headers);
   if (death) {
@@ -90,12 +91,11 @@ export function causeOf(given: unknown): { readonly code: string; readonly messa
   const error = headers[ERROR_HEADER];
   if (typeof error !== 'string')
     return { code: 'unknown', message: 'The message does not say why it is here' };
-  const [, code = 'unknown', message = error] = /^(.*?): (.*)$/s.exec(error) ?? [];
-  return { code, message };
+  return splitErrorText(error, 'unknown');
 }
 
-/** The queue that a dead letter comes from, whether a consumer or the server moved it; undefined when it does not say. */
-export function originOf(given: unknown): string | undefined {
+/** The queue in which a dead letter failed, whether a consumer or the server moved it. Undefined when its headers do not say. */
+export function failedQueueOf(given: unknown): string | undefined {
   const headers = headersOf(given);
   return lastDeath(headers)?.queue ?? text(headers[FAILED_IN_HEADER]);
 }
@@ -108,7 +108,7 @@ export function isDeadLetterOf(
   { name, deadLetter }: QueueContract,
   { properties }: DeadLetterDelivery,
 ): boolean {
-  const origin = originOf(properties.headers);
+  const origin = failedQueueOf(properties.headers);
   return origin === undefined ? deadLetter === `${name}.dead` : origin === name;
 }
 

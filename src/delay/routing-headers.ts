@@ -47,7 +47,7 @@ export function delayed(message: OutgoingMessage, units: number): OutgoingMessag
  * Where the sender sent a delivered message to, whether it came directly, through the delays, or as a copy for another
  * attempt.
  */
-export function originOf({
+export function sentTo({
   exchange,
   routingKey,
   properties,

@@ -1,31 +1,31 @@
 import { randomUUID } from 'node:crypto';
 import type { QueueContract } from '../contracts/types.js';
-import { type Issue, isLeveretError, messageOf, ValidationError } from '../errors.js';
+import { type Issue, ValidationError } from '../errors.js';
 import {
   type Delivery,
   type MessageProperties,
   type OutgoingMessage,
   RETURN_ID_HEADER,
 } from '../transport/port.js';
+import { errorText } from './error-text.js';
 import {
   ATTEMPT_HEADER,
   ATTEMPT_QUEUE_HEADER,
   checkHeaders,
   checkReceivedHeader,
   copyHeaders,
+  cutText,
   ERROR_HEADER,
   FAILED_AT_HEADER,
   FAILED_IN_HEADER,
   ISSUES_HEADER,
   MAX_HEADERS_BYTES,
+  MAX_TEXT_BYTES,
   ORIGIN_HEADERS,
   ownHeaders,
   REPLAYED_HEADER,
 } from './headers.js';
 import { headerIn } from './properties.js';
-
-/** The longest text of an error, and of issues, in a header. */
-const MAX_TEXT_BYTES = 2_048;
 
 /** Lists headers of the message that could not be copied. */
 const HEADERS_DROPPED = 'leveret-headers-dropped';
@@ -117,7 +117,7 @@ export function replayCopy(
     (delivery.properties.headers ?? {}) as Readonly<Record<string, unknown>>,
     FAILED_AT_HEADER,
   );
-  const added = typeof failedAt === 'string' ? { [REPLAYED_HEADER]: cut(failedAt, 255) } : {};
+  const added = typeof failedAt === 'string' ? { [REPLAYED_HEADER]: cutText(failedAt, 255) } : {};
   const copy = copyTo(name, { delivery }, options, added);
   const { headers, ...properties } = copy.properties;
   const kept = Object.entries(headers ?? {}).filter(
@@ -191,7 +191,7 @@ function sizeOf(headers: Readonly<Record<string, unknown>>): number {
 const DROPPED_BYTES = MAX_NAMED * 300;
 
 function droppedHeaders(names: readonly string[]): Record<string, unknown> {
-  const named = names.slice(0, MAX_NAMED).map((name) => cut(name, 255));
+  const named = names.slice(0, MAX_NAMED).map((name) => cutText(name, 255));
   return { [HEADERS_DROPPED]: true, [DROPPED_HEADERS]: named };
 }
 
@@ -219,38 +219,9 @@ function sameProperties(properties: Delivery['properties']): MessageProperties {
 function issuesText(issues: readonly Issue[]): string {
   for (let length = issues.length; length > 0; length--) {
     const text = JSON.stringify(
-      issues.slice(0, length).map(({ path, message }) => ({ path, message: cut(message, 200) })),
+      issues.slice(0, length).map(({ path, message }) => ({ path, message: cutText(message, 200) })),
     );
     if (Buffer.byteLength(text) <= 4 * MAX_TEXT_BYTES) return text;
   }
   return '[]';
-}
-
-/** The code and the message of an error, in the form of its header. */
-export function errorText(error: unknown): string {
-  return cut(`${codeOf(error)}: ${messageOf(error)}`);
-}
-
-/**
- * Never throws, whatever was thrown: an error's code can be a getter. A code that is not a string, such as a symbol, does not
- * count.
- */
-function codeOf(error: unknown): string {
-  try {
-    if (isLeveretError(error)) return error.code;
-    // Not only for an `Error`: many clients throw plain objects, and test runners have errors of another realm.
-    const { code, name } = Object(error) as { readonly code?: unknown; readonly name?: unknown };
-    return [code, name].find((it): it is string => typeof it === 'string' && it !== '') ?? 'Error';
-  } catch {
-    return 'Error';
-  }
-}
-
-/** Cuts between characters, and replaces lone surrogates, which no header can hold. */
-function cut(text: string, maxBytes = MAX_TEXT_BYTES): string {
-  const bytes = Buffer.from(text);
-  if (bytes.length <= maxBytes) return bytes.toString();
-  let end = maxBytes - 3;
-  while (end > 0 && ((bytes[end] as number) & 0xc0) === 0x80) end--;
-  return `${bytes.toString('utf8', 0, end)}…`;
 }

@@ -23,6 +23,9 @@ export type HeaderValue =
 /** The most bytes of all headers of one message together: they have to fit one frame, and amqplib's table 64 KiB. */
 export const MAX_HEADERS_BYTES = 60 * 1024;
 
+/** The longest text of an error in a header. */
+export const MAX_TEXT_BYTES = 2_048;
+
 /** The header with the number of the attempt that a republished message is on. */
 export const ATTEMPT_HEADER = 'leveret-attempt';
 
@@ -92,6 +95,15 @@ function copyValue(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (isBytes(value)) return Buffer.from(value);
   return Array.isArray(value) ? value.map(copyValue) : copyHeaders(value as Record<string, unknown>);
+}
+
+/** Cuts a text between characters, and replaces lone surrogates, which no header can hold. */
+export function cutText(text: string, maxBytes = MAX_TEXT_BYTES): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxBytes) return bytes.toString();
+  let end = maxBytes - 3;
+  while (end > 0 && ((bytes[end] as number) & 0xc0) === 0x80) end--;
+  return `${bytes.toString('utf8', 0, end)}…`;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { splitErrorText } from '../messages/error-text.js';
 /** A new row of an outbox. */
 export interface NewRow {
   readonly messageId: string;
@@ -104,8 +105,5 @@ export function unknownContract(contract: string): StuckRow['error'] {
 
 /** The two parts of an `error` column. */
 export function splitError(error: string): StuckRow['error'] {
-  const at = error.indexOf(': ');
-  return at < 0
-    ? { code: error, message: error }
-    : { code: error.slice(0, at), message: error.slice(at + 2) };
+  return splitErrorText(error, error);
 }

@@ -1,5 +1,6 @@
 import type { Contract } from '../contracts/types.js';
 import { ClosedError, ConnectionError, isLeveretError, messageOf, TimeoutError } from '../errors.js';
+import { joinErrorText } from '../messages/error-text.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import { realTimers } from '../util/timers.js';
 import { toMessage } from './envelope.js';
@@ -90,7 +91,7 @@ export class RowSender {
       id: row.id,
       delayMs: Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(row.attempts, 16)),
       isStuck,
-      error: `${isLeveretError(error) ? error.code : 'ERROR'}: ${messageOf(error)}`,
+      error: joinErrorText({ code: isLeveretError(error) ? error.code : 'ERROR', message: messageOf(error) }),
     };
   }
 }

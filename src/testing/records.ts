@@ -2,8 +2,8 @@ import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import type { Outcome } from '../consumer/settlement/outcome.js';
 import { decodeContent } from '../contracts/body/body.js';
 import type { Contract, QueueContract } from '../contracts/types.js';
-import { causeOf, originOf as letterOriginOf } from '../dead-letters/entry.js';
-import { originOf } from '../delay/routing-headers.js';
+import { causeOf, failedQueueOf } from '../dead-letters/entry.js';
+import { sentTo } from '../delay/routing-headers.js';
 import { HELD, LANDED } from '../delay/topology.js';
 import { ValidationError } from '../errors.js';
 import { ATTEMPT_HEADER, FAILED_AT_HEADER, ownHeaders } from '../messages/headers.js';
@@ -94,7 +94,7 @@ export class Records implements ServerObserver {
     const { kind, name } = contract;
     return this.#published
       .filter(({ message }) => !isCopy(message))
-      .map(({ message }) => ({ message, origin: sentTo(message) }))
+      .map(({ message }) => ({ message, origin: targetOf(message) }))
       .filter(({ origin: { exchange, routingKey } }) =>
         kind === 'exchange' ? exchange === name : exchange === '' && routingKey === name,
       )
@@ -114,7 +114,7 @@ export class Records implements ServerObserver {
   deadLettered(contract: QueueContract): DeadLetteredMessage[] {
     const { name, deadLetter } = contract;
     return this.#enqueued
-      .filter(({ queue, message }) => queue === deadLetter && letterOriginOf(message.headers) === name)
+      .filter(({ queue, message }) => queue === deadLetter && failedQueueOf(message.headers) === name)
       .map(({ message }) => ({
         body: bodyOf(contract, message),
         id: message.properties.messageId,
@@ -135,8 +135,8 @@ function bodyOf(contract: Contract, { content, properties }: StoredMessage): unk
 }
 
 /** The target that the sender chose, perhaps after a delay. */
-function sentTo({ exchange, routingKey, headers }: StoredMessage) {
-  return originOf({ exchange, routingKey, properties: { headers } });
+function targetOf({ exchange, routingKey, headers }: StoredMessage) {
+  return sentTo({ exchange, routingKey, properties: { headers } });
 }
 
 function numberIn(value: unknown): number | undefined {

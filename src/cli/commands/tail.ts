@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { QueueContract } from '../../contracts/types.js';
 import { QueueScan } from '../../dead-letters/queue-scan.js';
-import { originOf } from '../../delay/routing-headers.js';
+import { sentTo } from '../../delay/routing-headers.js';
 import { isDelayName } from '../../delay/topology.js';
 import { Connection } from '../../transport/connection/connection.js';
 import { classify } from '../../transport/failures.js';
@@ -188,7 +188,7 @@ async function show({ json, terminal }: Invocation, delivery: Delivery, index: n
   }
   const { bold, dim } = terminal.palette;
   const isDelayed = isDelayName(exchange);
-  const origin = originOf(delivery);
+  const origin = sentTo(delivery);
   const way = [
     `${origin.routingKey}${origin.exchange === '' ? '' : ` through ${origin.exchange}`}`,
     ...(isDelayed ? ['delayed'] : []),

@@ -1,4 +1,4 @@
-import { originOf } from '../../delay/routing-headers.js';
+import { sentTo } from '../../delay/routing-headers.js';
 import type { RunTrace, VerdictTrace } from '../../diagnostics/consume.js';
 import { TimeoutError } from '../../errors.js';
 import { attemptOf, isSuspect } from '../../messages/attempt.js';
@@ -174,7 +174,7 @@ export class ReceivedMessage implements Message, Deadlined, Slotted {
   }
 
   get #sentTo() {
-    return originOf(this.delivery);
+    return sentTo(this.delivery);
   }
 
   get correlationId(): string | undefined {

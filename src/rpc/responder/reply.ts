@@ -1,5 +1,5 @@
 import { isLeveretError } from '../../errors.js';
-import { errorText } from '../../messages/copies.js';
+import { type ErrorParts, errorText, splitErrorText } from '../../messages/error-text.js';
 import { ERROR_HEADER } from '../../messages/headers.js';
 import { text } from '../../messages/properties.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../../transport/port.js';
@@ -12,10 +12,7 @@ export interface Answer {
 }
 
 /** Why a request failed, according to its answer. */
-export interface Failure {
-  readonly code: string;
-  readonly message: string;
-}
+export type Failure = ErrorParts;
 
 /**
  * The answer to a request as a message, or undefined when the request has no reply address.
@@ -71,9 +68,4 @@ export function failureIn({ properties }: Delivery): Failure | undefined {
   return typeof header === 'string' ? parseFailure(header) : undefined;
 }
 
-function parseFailure(header: string): Failure {
-  const at = header.indexOf(': ');
-  return at < 0
-    ? { code: 'Error', message: header }
-    : { code: header.slice(0, at), message: header.slice(at + 2) };
-}
+const parseFailure = (header: string): Failure => splitErrorText(header, 'Error');

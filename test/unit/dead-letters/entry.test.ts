@@ -1,7 +1,12 @@
 import { queue } from 'leveret';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { causeOf, describeDeadLetter, isDeadLetterOf, originOf } from '../../../src/dead-letters/entry.js';
+import {
+  causeOf,
+  describeDeadLetter,
+  failedQueueOf,
+  isDeadLetterOf,
+} from '../../../src/dead-letters/entry.js';
 
 const jobs = queue('jobs', z.object({ n: z.number() }), { deliveryLimit: 7 });
 
@@ -97,10 +102,10 @@ describe('a letter', () => {
   it('that has died before, on its way through other queues, comes from the last', () => {
     const rows = [death('jobs', 'rejected', 1_700_000_005), death('delay', 'expired')];
     const first = { 'x-first-death-queue': 'delay', 'x-first-death-reason': 'expired' };
-    expect(originOf({ ...first, 'x-death': rows })).toBe('jobs');
+    expect(failedQueueOf({ ...first, 'x-death': rows })).toBe('jobs');
     const last = { 'x-last-death-queue': 'jobs', 'x-last-death-reason': 'rejected' };
     const moved = { ...first, ...last, 'x-death': [...rows].reverse() };
-    expect(originOf(moved)).toBe('jobs');
+    expect(failedQueueOf(moved)).toBe('jobs');
     expect(causeOf(moved).code).toBe('rejected');
   });
 

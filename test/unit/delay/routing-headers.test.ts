@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { unitsOf } from '../../../src/delay/levels.js';
-import { delayed, originOf } from '../../../src/delay/routing-headers.js';
+import { delayed, sentTo } from '../../../src/delay/routing-headers.js';
 import { ownHeaders } from '../../../src/messages/headers.js';
 import type { OutgoingMessage } from '../../../src/transport/port.js';
 
@@ -13,7 +13,7 @@ const toQueue: OutgoingMessage = {
 };
 
 const afterDelay = (headers: Readonly<Record<string, unknown>> | undefined, routingKey: string) =>
-  originOf({ exchange: 'leveret.delay.deliver', routingKey, properties: { headers } });
+  sentTo({ exchange: 'leveret.delay.deliver', routingKey, properties: { headers } });
 
 describe('a delayed message', () => {
   it('for a queue goes to its highest level, with a digit for each level from there down', () => {
@@ -76,7 +76,7 @@ describe('a delayed message', () => {
 
   it('is not taken for one by its headers alone', () => {
     const forged = { 'leveret-delay-exchange': 'forged', 'leveret-exchange': 'forged' };
-    const origin = originOf({ exchange: 'orders', routingKey: 'k', properties: { headers: forged } });
+    const origin = sentTo({ exchange: 'orders', routingKey: 'k', properties: { headers: forged } });
     expect(origin).toEqual({ exchange: 'orders', routingKey: 'k' });
   });
 });
