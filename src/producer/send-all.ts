@@ -11,9 +11,9 @@ import {
   show,
 } from '../util/checks.js';
 import { Condition } from '../util/condition.js';
-import { onAbort } from '../util/on-abort.js';
 import { isThenable } from '../util/promises.js';
-import { nextTurn, realTimers } from '../util/timers.js';
+import { nextTurn } from '../util/timers.js';
+import { untilAborted } from '../util/until-aborted.js';
 import type { Receipt } from './publisher/pending-send.js';
 import type { AnySendOptions, SendArguments } from './send-options.js';
 
@@ -70,7 +70,7 @@ const TURN_EVERY = 1_000;
 /** Sends the items of the iterable, with a bounded number of sends in flight. */
 export async function sendAll<Body>(
   bodies: Iterable<Body> | AsyncIterable<Body>,
-  send: (body: Body, options: AnySendOptions | undefined) => Promise<Receipt>,
+  send: Send<Body>,
   maxUnderWay: number,
   options: SendAllOptions<Body, AnySendOptions> = {},
 ): Promise<SendAllResult<Body>> {
@@ -81,124 +81,148 @@ export async function sendAll<Body>(
       `sendAll: expected an iterable or an async iterable of bodies, got ${show(bodies)}`,
     );
   }
-  const { onProgress, signal, each } = options;
-  const total = totalOf(bodies);
-  const failed: { index: number; body: Body; error: unknown }[] = [];
-  let sent = 0;
-  let underWay = 0;
-  let isClosed = false;
-  const room = new Condition();
-  let callbackError: { readonly error: unknown } | undefined;
-  const callbackFailed = (error: unknown) => {
-    callbackError ??= { error };
-  };
-  /** The promise of the last call of `onProgress`, if that is an async function. */
-  let telling: PromiseLike<unknown> | undefined;
-  let reportedAt = performance.now();
-
-  const report = (isLast: boolean) => {
-    if (!onProgress || (!isLast && performance.now() - reportedAt < PROGRESS_INTERVAL_MS)) return;
-    reportedAt = performance.now();
-    try {
-      const answer: unknown = onProgress({ sent, failed: failed.length, total });
-      if (isThenable(answer)) telling = answer.then(undefined, callbackFailed);
-    } catch (error) {
-      callbackFailed(error);
-    }
-  };
-  const ended = () => {
-    underWay--;
-    room.notify();
-    report(false);
-  };
-  const sendFailed = (body: Body, index: number, error: unknown) => {
-    failed.push({ index, body, error });
-    if (error instanceof ClosedError) isClosed = true;
-    ended();
-  };
-  let index = 0;
-  const begin = (body: Body) => {
-    const at = index++;
-    underWay++;
-    try {
-      const own = typeof each === 'function' ? each(body, at) : each;
-      send(body, signal ? { signal, ...own } : own).then(
-        () => {
-          sent++;
-          ended();
-        },
-        (error: unknown) => sendFailed(body, at, error),
-      );
-    } catch (error) {
-      sendFailed(body, at, error);
-    }
-  };
-  const underWayAtMost = async (limit: number) => {
-    while (underWay > limit) await room.wait();
-  };
-  /** A promise only where there is something to wait for. */
-  const untilNext = (): Promise<void> | undefined => {
-    // Sends that fail at once give the event loop no turn: the program could not abort, and nothing could be confirmed.
-    if (index % TURN_EVERY === 0) return underWayAtMost(maxUnderWay - 1).then(nextTurn);
-    return underWay < maxUnderWay ? undefined : underWayAtMost(maxUnderWay - 1);
-  };
-  // A list is accounted for in full. A source without an end would fail forever.
-  const isOver = () => signal?.aborted || (isClosed && total === undefined);
-
-  try {
-    if (isAsync(bodies)) {
-      for await (const body of signal ? untilAborted(bodies, signal) : bodies) {
-        begin(body);
-        await untilNext();
-        if (isOver()) break;
-      }
-    } else if (!isOver()) {
-      for (const body of bodies) {
-        // Of an iterable of promises, as `for await` would.
-        begin(isThenable(body) ? ((await body) as Body) : body);
-        const next = untilNext();
-        if (next) await next;
-        if (isOver()) break;
-      }
-    }
-  } finally {
-    await underWayAtMost(0);
-  }
-  report(true);
-  // A slow `onProgress` is not awaited any longer: it may never settle.
-  if (telling) await Promise.race([telling, nextTurn()]);
-  if (callbackError) throw (callbackError as { readonly error: unknown }).error;
-  return { sent, failed };
+  return new SendAllRun(send, maxUnderWay, totalOf(bodies), options).run(bodies);
 }
 
-/** The items of the source until the signal aborts, even while the source is being awaited. */
-async function* untilAborted<Body>(bodies: AsyncIterable<Body>, signal: AbortSignal): AsyncGenerator<Body> {
-  const source = bodies[Symbol.asyncIterator]();
-  let wake: (() => void) | undefined;
-  const unsubscribe = onAbort(signal, () => wake?.());
-  let isOver = false;
-  try {
-    while (!signal.aborted) {
-      const next = Promise.resolve(source.next());
-      // No race with a promise of the signal, which would retain something of every step until the end.
-      const step = await new Promise<IteratorResult<Body> | undefined>((resolve, reject) => {
-        wake = () => resolve(undefined);
-        next.then(resolve, reject);
-        // The source itself aborted, before there was a listener. An item that it returned all the same goes first.
-        if (signal.aborted) realTimers.queueMicrotask(wake);
-      });
-      isOver = step?.done ?? false;
-      if (!step || step.done) return;
-      yield await step.value;
-    }
-  } catch (error) {
-    isOver = true;
-    throw error;
-  } finally {
-    unsubscribe();
-    // Not awaited: a source that is stuck in `next` answers `return` no sooner.
-    if (!isOver) void Promise.resolve(source.return?.()).catch(() => {});
+type Send<Body> = (body: Body, options: AnySendOptions | undefined) => Promise<Receipt>;
+
+interface FailedSend<Body> {
+  readonly index: number;
+  readonly body: Body;
+  readonly error: unknown;
+}
+
+/** One call of `sendAll`. */
+class SendAllRun<Body> {
+  readonly #send: Send<Body>;
+  readonly #maxUnderWay: number;
+  readonly #total: number | undefined;
+  readonly #options: SendAllOptions<Body, AnySendOptions>;
+  readonly #failed: FailedSend<Body>[] = [];
+  readonly #room = new Condition();
+  #begun = 0;
+  #underWay = 0;
+  #sent = 0;
+  /** The producer was closed. */
+  #isClosed = false;
+  #reportedAt = performance.now();
+  /** The promise of the last call of `onProgress`, if that is an async function. */
+  #telling: PromiseLike<unknown> | undefined;
+  #callbackError: { readonly error: unknown } | undefined;
+
+  constructor(
+    send: Send<Body>,
+    maxUnderWay: number,
+    total: number | undefined,
+    options: SendAllOptions<Body, AnySendOptions>,
+  ) {
+    this.#send = send;
+    this.#maxUnderWay = maxUnderWay;
+    this.#total = total;
+    this.#options = options;
   }
+
+  async run(bodies: Iterable<Body> | AsyncIterable<Body>): Promise<SendAllResult<Body>> {
+    try {
+      if (isAsync(bodies)) await this.#takeAsync(bodies);
+      else await this.#take(bodies);
+    } finally {
+      await this.#underWayAtMost(0);
+    }
+    this.#report(true);
+    // A slow `onProgress` is not awaited any longer: it may never settle.
+    if (this.#telling) await Promise.race([this.#telling, nextTurn()]);
+    if (this.#callbackError) throw this.#callbackError.error;
+    return { sent: this.#sent, failed: this.#failed };
+  }
+
+  async #takeAsync(bodies: AsyncIterable<Body>): Promise<void> {
+    const { signal } = this.#options;
+    for await (const body of signal ? untilAborted(bodies, signal) : bodies) {
+      this.#begin(body);
+      await this.#untilNext();
+      if (this.#isOver()) return;
+    }
+  }
+
+  async #take(bodies: Iterable<Body>): Promise<void> {
+    if (this.#isOver()) return;
+    for (const body of bodies) {
+      // Of an iterable of promises, as `for await` would.
+      this.#begin(isThenable(body) ? ((await body) as Body) : body);
+      const next = this.#untilNext();
+      if (next) await next;
+      if (this.#isOver()) return;
+    }
+  }
+
+  #begin(body: Body): void {
+    const { signal, each } = this.#options;
+    const index = this.#begun++;
+    this.#underWay++;
+    try {
+      const own = typeof each === 'function' ? each(body, index) : each;
+      this.#send(body, signal ? { signal, ...own } : own).then(this.#sendSucceeded, (error: unknown) =>
+        this.#sendFailed(body, index, error),
+      );
+    } catch (error) {
+      this.#sendFailed(body, index, error);
+    }
+  }
+
+  readonly #sendSucceeded = () => {
+    this.#sent++;
+    this.#ended();
+  };
+
+  #sendFailed(body: Body, index: number, error: unknown): void {
+    this.#failed.push({ index, body, error });
+    if (error instanceof ClosedError) this.#isClosed = true;
+    this.#ended();
+  }
+
+  #ended(): void {
+    this.#underWay--;
+    this.#room.notify();
+    this.#report(false);
+  }
+
+  /** A promise only where there is something to wait for. */
+  #untilNext(): Promise<void> | undefined {
+    const limit = this.#maxUnderWay - 1;
+    // Sends that fail at once give the event loop no turn: the program could not abort, and nothing could be confirmed.
+    if (this.#begun % TURN_EVERY === 0) return this.#underWayAtMost(limit).then(nextTurn);
+    return this.#underWay <= limit ? undefined : this.#underWayAtMost(limit);
+  }
+
+  async #underWayAtMost(limit: number): Promise<void> {
+    while (this.#underWay > limit) await this.#room.wait();
+  }
+
+  /** A list is accounted for in full. A source without an end would fail forever. */
+  #isOver(): boolean {
+    return this.#options.signal?.aborted === true || (this.#isClosed && this.#total === undefined);
+  }
+
+  #report(isLast: boolean): void {
+    const { onProgress } = this.#options;
+    if (!onProgress || (!isLast && performance.now() - this.#reportedAt < PROGRESS_INTERVAL_MS)) return;
+    this.#reportedAt = performance.now();
+    try {
+      const answer: unknown = onProgress({
+        sent: this.#sent,
+        failed: this.#failed.length,
+        total: this.#total,
+      });
+      if (isThenable(answer)) this.#telling = answer.then(undefined, this.#callbackFailed);
+    } catch (error) {
+      this.#callbackFailed(error);
+    }
+  }
+
+  readonly #callbackFailed = (error: unknown) => {
+    this.#callbackError ??= { error };
+  };
 }
 
 function isIterable(value: unknown): boolean {
