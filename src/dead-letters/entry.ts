@@ -11,7 +11,7 @@ import {
   ISSUES_HEADER,
   sendersHeaders,
 } from '../messages/headers.js';
-import { text, wholeNumber } from '../messages/properties.js';
+import { headersOf, tableIn, text, wholeNumber } from '../messages/properties.js';
 import type { Delivery } from '../transport/port.js';
 
 /** A message in a dead-letter queue, and why it is there. */
@@ -58,7 +58,7 @@ export type DeadLetterDelivery = Pick<Delivery, 'properties' | 'content'>;
 /** Describes a dead letter. Never throws, whatever its headers contain. */
 export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDelivery): DeadLetterEntry {
   const { properties, content } = letter;
-  const headers = headersOf(properties.headers);
+  const headers = headersOf(properties);
   const death = lastDeath(headers);
   const issues = death ? undefined : issuesIn(headers[ISSUES_HEADER]);
   const decoded = decodeContent(contract, content, properties);
@@ -81,7 +81,7 @@ export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDe
 
 /** Why a message was dead-lettered, according to its headers. */
 export function causeOf(given: unknown): ErrorParts {
-  const headers = headersOf(given);
+  const headers = tableIn(given);
   const death = lastDeath(headers);
   if (death) {
     const explain = REASONS.get(death.reason);
@@ -96,7 +96,7 @@ export function causeOf(given: unknown): ErrorParts {
 
 /** The queue in which a dead letter failed, whether a consumer or the server moved it. Undefined when its headers do not say. */
 export function failedQueueOf(given: unknown): string | undefined {
-  const headers = headersOf(given);
+  const headers = tableIn(given);
   return lastDeath(headers)?.queue ?? text(headers[FAILED_IN_HEADER]);
 }
 
@@ -133,7 +133,7 @@ interface Death {
  * because a consumer's copy has no headers of the server.
  */
 function lastDeath(headers: Headers): Death | undefined {
-  const rows = Array.isArray(headers['x-death']) ? headers['x-death'].map(headersOf) : [];
+  const rows = Array.isArray(headers['x-death']) ? headers['x-death'].map(tableIn) : [];
   // The last death comes first. From 4.0 on, headers identify it.
   const named = rows.find(
     ({ queue, reason }) =>
@@ -167,7 +167,7 @@ function isIssue(value: unknown): value is Issue {
 
 /** Parses a text, or a timestamp in seconds as the server writes it. */
 function dateOf(value: unknown): Date | undefined {
-  const seconds = headersOf(value).value;
+  const seconds = tableIn(value).value;
   const date =
     typeof value === 'string'
       ? new Date(value)
@@ -175,8 +175,4 @@ function dateOf(value: unknown): Date | undefined {
         ? new Date(seconds * 1_000)
         : undefined;
   return date && !Number.isNaN(date.getTime()) ? date : undefined;
-}
-
-function headersOf(value: unknown): Headers {
-  return typeof value === 'object' && value !== null ? (value as Headers) : {};
 }

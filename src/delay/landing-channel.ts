@@ -1,4 +1,5 @@
 import { transitHeaders } from '../messages/headers.js';
+import { headersOf } from '../messages/properties.js';
 import { ConfirmWindow } from '../transport/confirm-window.js';
 import {
   type Channel,
@@ -176,6 +177,6 @@ function onward(exchange: string, { routingKey, properties, content }: Delivery)
   };
 }
 
-function idOf({ messageId, headers }: Delivery['properties']): unknown {
-  return messageId ?? (headers as Readonly<Record<string, unknown>> | undefined)?.[RETURN_ID_HEADER];
+function idOf(properties: Delivery['properties']): unknown {
+  return properties.messageId ?? headersOf(properties)[RETURN_ID_HEADER];
 }

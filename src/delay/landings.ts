@@ -1,4 +1,5 @@
 import type { QueueContract } from '../contracts/types.js';
+import { headersOf } from '../messages/properties.js';
 import { Backoff, channelBackoff } from '../transport/connection/backoff.js';
 import type { Connection } from '../transport/connection/connection.js';
 import { declarerOf } from '../transport/declarations/declarer.js';
@@ -74,8 +75,7 @@ export class Landings {
   /** A message was delivered: one that was delayed shows that its queue has a landing. */
   delivered({ name }: QueueContract, { exchange, properties }: Delivery): void {
     if (exchange !== LANDED || this.#targets.has(name)) return;
-    const headers = properties.headers as Readonly<Record<string, unknown>> | undefined;
-    if (headers?.[QUEUE_HEADER] === name) void this.#serveHeld({ kind: 'queue', name });
+    if (headersOf(properties)[QUEUE_HEADER] === name) void this.#serveHeld({ kind: 'queue', name });
   }
 
   /** The queue is about to be deleted. */

@@ -1,5 +1,5 @@
 import { ORIGIN_HEADERS } from '../messages/headers.js';
-import { headerIn } from '../messages/properties.js';
+import { headerIn, headersOf } from '../messages/properties.js';
 import type { Delivery, OutgoingMessage } from '../transport/port.js';
 import { digitAt, LEVELS, type Level, levelCountOf } from './levels.js';
 import {
@@ -57,7 +57,7 @@ export function sentTo({
 } {
   const isDelayed = isDelayName(exchange);
   if (exchange !== '' && !isDelayed) return { exchange, routingKey };
-  const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
+  const headers = headersOf(properties);
   const text = (name: string) => {
     const value = headerIn(headers, name);
     return typeof value === 'string' ? value : undefined;

@@ -1,7 +1,7 @@
 import type { QueueType } from '../contracts/types.js';
 import type { Delivery } from '../transport/port.js';
 import { ATTEMPT_HEADER, ATTEMPT_QUEUE_HEADER, FAILED_AT_HEADER } from './headers.js';
-import { headerIn, wholeNumber } from './properties.js';
+import { headerIn, headersOf, wholeNumber } from './properties.js';
 
 /**
  * Which run of the handler a delivery is: the attempt that a republished copy carries, plus the failed runs since then.
@@ -21,7 +21,7 @@ export function attemptOf(
   queue: string,
   queueType: QueueType,
 ): number {
-  const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
+  const headers = headersOf(properties);
   const carried = isOfAnotherQueue(headers, queue) ? 0 : carriedAttempt(headers);
   return Math.max(1, carried) + (redelivered ? failedRuns(headers, queueType) : 0);
 }
@@ -37,7 +37,7 @@ export function isPastLastAttempt(
   attempts: number,
 ): boolean {
   if (!delivery.redelivered) return false;
-  const headers = (delivery.properties.headers ?? {}) as Readonly<Record<string, unknown>>;
+  const headers = headersOf(delivery.properties);
   const carried = isOfAnotherQueue(headers, queue) ? 0 : carriedAttempt(headers);
   return carried > 1 && attemptOf(delivery, queue, queueType) > attempts;
 }
@@ -62,7 +62,7 @@ const SUSPICIOUS_RETURNS = 3;
 /** True for a message that was redelivered so often that it may be the reason. Only quorum queues count. */
 export function isSuspect({ redelivered, properties }: Delivery, queueType: QueueType): boolean {
   if (!redelivered || queueType !== 'quorum') return false;
-  const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
+  const headers = headersOf(properties);
   const returns = Math.max(
     countIn(headers, 'x-delivery-count') ?? 0,
     countIn(headers, 'x-acquired-count') ?? 0,

@@ -25,7 +25,7 @@ import {
   ownHeaders,
   REPLAYED_HEADER,
 } from './headers.js';
-import { headerIn } from './properties.js';
+import { headerIn, headersOf } from './properties.js';
 
 /** Lists headers of the message that could not be copied. */
 const HEADERS_DROPPED = 'leveret-headers-dropped';
@@ -113,10 +113,7 @@ export function replayCopy(
   { name }: QueueContract,
   options: CopyOptions,
 ): OutgoingMessage {
-  const failedAt = headerIn(
-    (delivery.properties.headers ?? {}) as Readonly<Record<string, unknown>>,
-    FAILED_AT_HEADER,
-  );
+  const failedAt = headerIn(headersOf(delivery.properties), FAILED_AT_HEADER);
   const added = typeof failedAt === 'string' ? { [REPLAYED_HEADER]: cutText(failedAt, 255) } : {};
   const copy = copyTo(name, { delivery }, options, added);
   const { headers, ...properties } = copy.properties;

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../errors.js';
 import { show } from '../util/checks.js';
-import { systemClock, withDeadline } from '../util/clock.js';
+import { raceAbort, systemClock, withDeadline } from '../util/clock.js';
 import { onAbort } from '../util/on-abort.js';
 import { deferred } from '../util/promises.js';
 import { protectPool } from './pool-guard.js';
@@ -131,7 +131,7 @@ class PgDatabase implements Database<PgClient> {
       signal?.throwIfAborted();
       await ask(readCommitted ? 'begin isolation level read committed' : 'begin');
       const run = answering(sqlRunnerOf(client), this.#answerMs);
-      const result = await orGivenUp(work({ tx: client, run }), signal);
+      const result = await raceAbort(work({ tx: client, run }), signal);
       const { command } = await ask('commit');
       if (command === 'ROLLBACK') throw new RolledBackError();
       release(false);
@@ -155,7 +155,7 @@ class PgDatabase implements Database<PgClient> {
   async #connect(signal: AbortSignal | undefined): Promise<PgClient> {
     const connecting = this.#pool.connect();
     try {
-      return await orGivenUp(connecting, signal);
+      return await raceAbort(connecting, signal);
     } catch (error) {
       // The client may come later: it is then returned unused.
       connecting.then(
@@ -188,7 +188,7 @@ class LibraryDatabase<Tx> implements Database<Tx> {
       signal?.throwIfAborted();
       const run = answering(sqlRunnerOf(tx), this.#answerMs, lost.reject);
       if (readCommitted) await run('set transaction isolation level read committed', []);
-      const value = await orGivenUp(work({ tx: tx as Tx, run }), signal);
+      const value = await raceAbort(work({ tx: tx as Tx, run }), signal);
       // This fails if an earlier statement failed and the work continued: COMMIT would roll back, and not every library
       // reports that.
       await run('select 1 as ok', []);
@@ -226,15 +226,4 @@ function answering(run: RunSql, answerMs: number, onLost?: (error: NoAnswerError
       if (error instanceof NoAnswerError) onLost?.(error);
       throw error;
     });
-}
-
-/** Settles as the promise does, or rejects when the signal aborts. */
-function orGivenUp<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const giveUp = () => reject(signal.reason as Error);
-    const callOff = onAbort(signal, giveUp);
-    if (signal.aborted) giveUp();
-    promise.then(resolve, reject).finally(callOff);
-  });
 }

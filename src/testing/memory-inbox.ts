@@ -1,4 +1,5 @@
 import type { Inbox, InboxEngine, InboxEntry, InboxResult, InboxRunOptions } from '../inbox/inbox.js';
+import { raceAbort } from '../util/clock.js';
 import { checkMemoryDatabase, type MemoryDatabase, type MemoryTransaction } from './memory-database.js';
 
 /**
@@ -45,16 +46,16 @@ class MemoryInbox implements InboxEngine<MemoryTransaction> {
     work: (tx: MemoryTransaction) => Promise<void>,
   ): Promise<InboxResult> {
     if (!entry) {
-      await this.#db.transaction((tx) => orGivenUp(work(tx), signal));
+      await this.#db.transaction((tx) => raceAbort(work(tx), signal));
       return 'committed';
     }
     const key = JSON.stringify([entry.queue, entry.id]);
     for (let other = this.#running.get(key); other; other = this.#running.get(key))
-      await orGivenUp(other, signal);
+      await raceAbort(other, signal);
     if (this.#recorded.has(key)) return 'duplicate';
     const running = this.#db.transaction(async (tx) => {
       tx.onCommit(() => this.#record(key));
-      await orGivenUp(work(tx), signal);
+      await raceAbort(work(tx), signal);
     });
     const over = running.then(noop, noop).finally(() => this.#running.delete(key));
     this.#running.set(key, over);
@@ -68,16 +69,6 @@ class MemoryInbox implements InboxEngine<MemoryTransaction> {
     const [oldest] = this.#recorded;
     if (this.#recorded.size > MAX_ENTRIES && oldest !== undefined) this.#recorded.delete(oldest);
   }
-}
-
-/** Settles as the promise does, or rejects when the signal aborts. */
-function orGivenUp<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const giveUp = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', giveUp, { once: true });
-    if (signal.aborted) giveUp();
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
-  });
 }
 
 const noop = () => {};

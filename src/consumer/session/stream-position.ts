@@ -1,3 +1,4 @@
+import { tableIn } from '../../messages/properties.js';
 import type { StreamOffset } from '../options/stream-offset.js';
 
 /** The session of a consumer that reads a stream. */
@@ -129,6 +130,6 @@ export class StreamPosition {
 
 /** The offset of a message of a stream; undefined for one of another queue. */
 export function offsetIn(headers: unknown): number | undefined {
-  const offset = (headers as Readonly<Record<string, unknown>> | null | undefined)?.['x-stream-offset'];
+  const offset = tableIn(headers)['x-stream-offset'];
   return typeof offset === 'number' ? offset : undefined;
 }

@@ -1,7 +1,7 @@
 import { isLeveretError } from '../../errors.js';
 import { type ErrorParts, errorText, splitErrorText } from '../../messages/error-text.js';
 import { ERROR_HEADER } from '../../messages/headers.js';
-import { text } from '../../messages/properties.js';
+import { headersOf, text } from '../../messages/properties.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../../transport/port.js';
 
 /** An answer: bytes and their content type. */
@@ -63,8 +63,7 @@ function passedOn(error: unknown): unknown {
 
 /** The failure that an answer describes; undefined for a successful answer. */
 export function failureIn({ properties }: Delivery): Failure | undefined {
-  const headers = properties.headers as Readonly<Record<string, unknown>> | undefined;
-  const header = headers?.[ERROR_HEADER];
+  const header = headersOf(properties)[ERROR_HEADER];
   return typeof header === 'string' ? parseFailure(header) : undefined;
 }
 
