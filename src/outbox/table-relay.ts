@@ -3,10 +3,11 @@ import { checkOptions, expectDuration, expectInteger, expectString } from '../ut
 import { type Clock, systemClock, withDeadline } from '../util/clock.js';
 import { Obstacle } from '../util/obstacle.js';
 import { deferred } from '../util/promises.js';
-import { realTimers } from '../util/timers.js';
-import type { Relay, RelayHealth, RelayStats, RelayStatus } from './relay.js';
+import type { Relay, RelayHealth, RelayStats } from './relay.js';
+import { RelayCounters } from './relay-counters.js';
 import type { ResolvedRelayOptions } from './relay-options.js';
-import type { RelayStore, StoredRow, StoreStats, StuckRow } from './relay-store.js';
+import { type RelayEvent, type RelayState, transition } from './relay-state.js';
+import type { RelayStore, StoredRow, StuckRow } from './relay-store.js';
 import { RetryTimes } from './retry-times.js';
 import { type MessageSender, RowSender } from './row-sender.js';
 import { Wakeup } from './wakeup.js';
@@ -37,9 +38,6 @@ export interface RelaySender extends MessageSender {
 const MAX_PAUSE_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
 
-/** Counters that are older mean that the database does not answer, although no statement has failed. */
-const STALE_MS = 10_000;
-
 /** How often it checks whether a resource alarm is over. */
 const LOOK_EVERY_MS = 100;
 
@@ -48,13 +46,6 @@ const ROLLBACK_MS = 2_000;
 
 /**
  * The relay behind {@link Relay}: one loop that takes a batch, sends it, and takes the next, or pauses when there was none.
- *
- * | state    | table found | table wrong | database lost | database back | close   | loop ended |
- * |----------|-------------|-------------|---------------|---------------|---------|------------|
- * | starting | running     | failed      | starting      |               | closing |            |
- * | running  |             |             | waiting       |               | closing |            |
- * | waiting  |             |             | waiting       | running       | closing |            |
- * | closing  |             |             |               |               |         | closed     |
  */
 export class TableRelay implements Relay {
   readonly #options: ResolvedRelayOptions;
@@ -75,14 +66,10 @@ export class TableRelay implements Relay {
   readonly #startedAt: number;
   /** Whether the program asks how the relay ends. */
   #isWatched = false;
-  #state: RelayStatus = 'starting';
-  /** Why it has failed. */
-  #error: string | undefined;
+  #state: RelayState = { status: 'starting' };
   readonly #obstacle: Obstacle;
+  readonly #counters: RelayCounters;
   #sent = 0;
-  #counters: StoreStats = { waiting: 0, oldestMs: 0, stuck: 0 };
-  #countedAt = Number.NEGATIVE_INFINITY;
-  #counting: Promise<void> | undefined;
   #closing: Promise<{ clean: boolean }> | undefined;
 
   constructor(options: ResolvedRelayOptions, host: RelayHost) {
@@ -97,6 +84,13 @@ export class TableRelay implements Relay {
       sender: host.sender,
       onSent: () => this.#sent++,
       onStuck: (row, attempts, error) => host.onStuck(this.#store.table, row, attempts, error),
+    });
+    this.#counters = new RelayCounters({
+      store: this.#store,
+      contracts: this.#contracts,
+      clock: host.clock,
+      ending: this.#ending.signal,
+      aborting: this.#aborting.signal,
     });
     this.#wakeup = new Wakeup(host.clock, this.#ending.signal);
     this.#retries = new RetryTimes(host.clock);
@@ -116,17 +110,20 @@ export class TableRelay implements Relay {
   }
 
   get stats(): RelayStats {
-    return { sent: this.#sent, ...this.#counters };
+    return { sent: this.#sent, ...this.#counters.stats };
   }
 
   get health(): RelayHealth {
-    const { table, statsEveryMs } = this.#store;
-    const sinceMs = realTimers.now() - this.#countedAt;
-    const isStale = this.#state === 'running' && statsEveryMs > 0 && sinceMs > STALE_MS;
-    const error = isStale
-      ? `The database has not answered for ${Math.round(sinceMs / 1_000)} s`
-      : (this.#error ?? this.#obstacle.reason);
-    return { table, state: isStale ? 'waiting' : this.#state, error, ...this.stats };
+    const { table } = this.#store;
+    const { stats } = this;
+    const state = this.#state;
+    const { staleMs } = this.#counters;
+    if (state.status === 'running' && staleMs !== undefined) {
+      const error = `The database has not answered for ${Math.round(staleMs / 1_000)} s`;
+      return { table, state: 'waiting', error, ...stats };
+    }
+    const error = state.status === 'failed' ? state.error : this.#obstacle.reason;
+    return { table, state: state.status, error, ...stats };
   }
 
   async stuck(options: { readonly limit?: number | undefined } = {}): Promise<StuckRow[]> {
@@ -164,7 +161,7 @@ export class TableRelay implements Relay {
   async caughtUp(): Promise<number> {
     await Promise.race([this.#ready.promise.catch(() => {}), this.#closed.promise]);
     let all = 0;
-    while (this.#state === 'running' && this.#host.sender.isUsable) {
+    while (this.#state.status === 'running' && this.#host.sender.isUsable) {
       const taken = await this.#wakeup.nextRound();
       if (taken === 0 || taken === undefined) break;
       all += taken;
@@ -172,14 +169,17 @@ export class TableRelay implements Relay {
     return all;
   }
 
+  #on(event: RelayEvent): void {
+    this.#state = transition(this.#state, event);
+  }
+
   async #run(): Promise<void> {
     try {
       await this.#untilReachable(() => this.#store.check(this.#aborting.signal));
       if (this.#ending.signal.aborted) return;
-      this.#state = 'running';
-      this.#countedAt = realTimers.now();
+      this.#on({ type: 'found' });
+      const counting = this.#counters.readRegularly();
       this.#ready.resolve();
-      const counting = this.#countRegularly();
       while (!this.#ending.signal.aborted) await this.#round();
       await counting;
     } catch (error) {
@@ -199,7 +199,7 @@ export class TableRelay implements Relay {
     if (signal.aborted) return;
     this.#wakeup.roundBegins();
     const taken = await this.#untilReachable(() => this.#batch());
-    if (taken > 0 && this.#store.statsEveryMs === 0) await this.#count(true);
+    if (taken > 0 && this.#store.statsEveryMs === 0) await this.#counters.read();
     this.#wakeup.roundEnded(taken);
     // A batch of which nothing was sent would only be taken again.
     if (taken > 0 && sender.isUsable) return;
@@ -230,46 +230,18 @@ export class TableRelay implements Relay {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, 2 * pauseMs)) {
       try {
         const result = await attempt();
-        if (this.#state === 'waiting') this.#state = 'running';
+        this.#on({ type: 'back' });
         this.#obstacle.passed();
         return result;
       } catch (error) {
-        if (error instanceof ConfigurationError && this.#state === 'starting') throw error;
+        if (error instanceof ConfigurationError && this.#state.status === 'starting') throw error;
         if (this.#ending.signal.aborted) return 0;
-        if (this.#state === 'running') this.#state = 'waiting';
+        this.#on({ type: 'lost' });
         this.#obstacle.met(error);
         await this.#wakeup.pauseAnyway(pauseMs);
         if (this.#ending.signal.aborted) return 0;
       }
     }
-  }
-
-  async #countRegularly(): Promise<void> {
-    const { clock } = this.#host;
-    const everyMs = Math.max(1_000, this.#store.statsEveryMs);
-    while (!this.#ending.signal.aborted) {
-      await this.#count(false);
-      await Wakeup.rest(clock, everyMs, this.#ending.signal);
-    }
-  }
-
-  #count(always: boolean): Promise<void> {
-    if (!always && realTimers.now() - this.#countedAt < this.#store.statsEveryMs / 2)
-      return Promise.resolve();
-    this.#counting ??= this.#store
-      .stats(this.#contracts, this.#aborting.signal)
-      .then(
-        (counters) => {
-          this.#counters = counters;
-          this.#countedAt = realTimers.now();
-        },
-        // Asked again in a moment; the loop reports that the database is unreachable.
-        () => {},
-      )
-      .finally(() => {
-        this.#counting = undefined;
-      });
-    return this.#counting;
   }
 
   /** How far a virtual clock is ahead of the real time that the database uses; 0 for the system clock. */
@@ -281,8 +253,7 @@ export class TableRelay implements Relay {
   #failed(error: Error): void {
     this.#ignoreCommits();
     this.#ending.abort();
-    this.#state = 'failed';
-    this.#error = messageOf(error);
+    this.#on({ type: 'fail', error: messageOf(error) });
     this.#closing ??= Promise.resolve({ clean: true });
     this.#ready.reject(error);
     this.#closed.resolve(error);
@@ -292,7 +263,7 @@ export class TableRelay implements Relay {
 
   async #shutDown(timeoutMs: number): Promise<{ clean: boolean }> {
     const { sender } = this.#host;
-    this.#state = 'closing';
+    this.#on({ type: 'close' });
     this.#ignoreCommits();
     this.#ending.abort();
     let clean = true;
@@ -306,7 +277,7 @@ export class TableRelay implements Relay {
       this.abort();
       await withDeadline(systemClock, done, ROLLBACK_MS, late).catch(() => {});
     }
-    this.#state = 'closed';
+    this.#on({ type: 'ended' });
     this.#ready.reject(new ClosedError('The relay was closed before it was ready'));
     this.#closed.resolve(undefined);
     this.#host.onRelayClosed(this);

@@ -17,11 +17,6 @@ export class Wakeup {
     this.#signal = signal;
   }
 
-  /** Pauses for this time, or until the signal aborts. */
-  static rest(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-    return sleep(clock, delayMs, signal);
-  }
-
   /** Ends the pause, or skips the next one: there may be something to do. */
   wake(): void {
     this.#isWoken = true;
