@@ -2,6 +2,7 @@ import type { QueueContract } from '../contracts/types.js';
 import { ClosedError } from '../errors.js';
 import type { BackgroundPublisher } from '../producer/publisher/background-publisher.js';
 import { Publisher } from '../producer/publisher/publisher.js';
+import { publisherTargetOf } from '../producer/publisher/publisher-settings.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { Role } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
@@ -55,11 +56,9 @@ export class DeadLetterOperations implements BackgroundPublisher {
     work: (publisher: Publisher) => Promise<T>,
   ): Promise<T> {
     const publisher = new Publisher({
-      target: `the queue '${contract.name}'`,
+      ...publisherTargetOf(contract),
       connection: this.#connections.publish,
       clock: this.clock,
-      // An exclusive queue belongs to the connection that consumes from it. Declared here, it would belong to another one.
-      contract: contract.exclusive ? undefined : contract,
       maxInFlight,
       maxBuffered: maxInFlight,
     });

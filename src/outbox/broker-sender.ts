@@ -1,5 +1,6 @@
 import type { Contract } from '../contracts/types.js';
 import { Publisher } from '../producer/publisher/publisher.js';
+import { publisherTargetOf } from '../producer/publisher/publisher-settings.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
 import { type Clock, raceAbort, sleep } from '../util/clock.js';
@@ -62,11 +63,9 @@ export class BrokerSender implements RelaySender {
     let publisher = this.#publishers.get(contract);
     if (!publisher) {
       publisher = new Publisher({
-        target: `the ${contract.kind} '${contract.name}'`,
+        ...publisherTargetOf(contract),
         connection: this.#connection,
         clock: this.#clock,
-        // An exclusive queue belongs to the connection that consumes from it.
-        contract: contract.kind === 'queue' && contract.exclusive ? undefined : contract,
         // All rows of a batch go out at once: none may be sent later, when another relay may already own it.
         maxInFlight: Math.max(1_000, this.#batch),
         maxBuffered: this.#batch,

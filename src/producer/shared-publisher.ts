@@ -6,6 +6,7 @@ import type { Clock } from '../util/clock.js';
 import type { ProducerOptions } from './producer-options.js';
 import type { ChannelSlots } from './publisher/channel-slots.js';
 import { Publisher } from './publisher/publisher.js';
+import { publisherTargetOf } from './publisher/publisher-settings.js';
 
 const producerChecks: Readonly<Record<keyof ProducerOptions, Check>> = {
   maxInFlight: expectInteger(1, 65_535),
@@ -55,15 +56,15 @@ export class SharedPublisher {
     onUnused,
   }: SharedPublisherSettings) {
     this.contract = contract;
-    this.target = `the ${contract.kind} '${contract.name}'`;
+    const { target, contract: declared } = publisherTargetOf(contract);
+    this.target = target;
     this.#onUnused = onUnused;
     const limits = () => this.#limits;
     this.publisher = new Publisher({
-      target: this.target,
+      target,
       connection,
       clock,
-      // An exclusive queue belongs to the connection that consumes from it. Declared here, it would belong to another one.
-      contract: contract.kind === 'queue' && contract.exclusive ? undefined : contract,
+      contract: declared,
       get maxInFlight() {
         return limits().maxInFlight;
       },

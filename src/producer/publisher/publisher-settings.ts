@@ -26,3 +26,12 @@ export interface PublisherSettings {
   /** The messages go to many queues, and need no order beyond that of each target. */
   readonly hasManyTargets?: boolean;
 }
+
+/** How a publisher names a contract, and what it declares of it. */
+export function publisherTargetOf(contract: Contract): Pick<PublisherSettings, 'target' | 'contract'> {
+  return {
+    target: `the ${contract.kind} '${contract.name}'`,
+    // An exclusive queue belongs to the connection that consumes from it. Declared here, it would belong to another one.
+    contract: contract.kind === 'queue' && contract.exclusive ? undefined : contract,
+  };
+}
