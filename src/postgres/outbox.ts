@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Contract } from '../contracts/types.js';
+import { CommitListeners } from '../outbox/commit-listeners.js';
 import type { Outbox } from '../outbox/outbox.js';
 import type { NewRow } from '../outbox/relay-store.js';
 import { RowMaker } from '../outbox/row-maker.js';
@@ -13,7 +14,7 @@ import { arrayOf, migrationsOf, type TableOptions, tableOf } from './table.js';
 export interface PostgresOutboxOptions extends TableOptions {
   /** The table's name. @defaultValue 'leveret_outbox' */
   readonly table?: string | undefined;
-  /** The largest body, in bytes. @defaultValue 1048576 (1 MiB) */
+  /** The largest body, in bytes, 1 or more. @defaultValue 1048576 (1 MiB) */
   readonly maxBodyBytes?: number | undefined;
   /**
    * Whether `send` uses a prepared statement, which spares PostgreSQL half of its work. With transactions of pg and postgres.js only.
@@ -45,7 +46,7 @@ export function postgresOutbox<const C extends Contract>(
 ): Outbox<C> {
   const table = tableOf('postgresOutbox', options, OPTION_CHECKS, OUTBOX);
   const maker = new RowMaker('postgresOutbox', contracts, options.maxBodyBytes ?? 1024 * 1024);
-  const listeners = new Set<() => void>();
+  const { committed, onCommitted } = new CommitListeners();
   const insertNow = statementOf(table.sql, '', '');
   const insertLater = statementOf(table.sql, ', due_at', `, ${dueAt('$6::text')}`);
   const insertMany = `${INTO(table.sql, ', due_at')} select m, c, k, decode(b, 'base64'), e, ${dueAt('d')}
@@ -73,18 +74,12 @@ export function postgresOutbox<const C extends Contract>(
       }
       return { messageIds: rows.map(({ messageId }) => messageId) };
     },
-    committed: () => {
-      for (const listener of [...listeners]) listener();
-    },
+    committed,
     migrations: () => migrationsOf(table, COLUMNS, indexesOf(table.sql)),
     engine: {
       contracts: maker.contracts,
       open: (db) => new OutboxTable(ownDatabaseOf('broker.relay', db), table),
-      onCommitted: (listener) => {
-        const call = () => listener();
-        listeners.add(call);
-        return () => listeners.delete(call);
-      },
+      onCommitted,
     },
   } as Outbox<C>;
 }

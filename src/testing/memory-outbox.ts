@@ -1,4 +1,5 @@
 import type { Contract } from '../contracts/types.js';
+import { CommitListeners } from '../outbox/commit-listeners.js';
 import type { Outbox } from '../outbox/outbox.js';
 import { RowMaker } from '../outbox/row-maker.js';
 import { checkOptions, expectInteger } from '../util/checks.js';
@@ -7,7 +8,7 @@ import { MemoryTable } from './memory-table.js';
 
 /** The options of {@link memoryOutbox}. */
 export interface MemoryOutboxOptions {
-  /** The largest body, in bytes. @defaultValue 1048576 (1 MiB) */
+  /** The largest body, in bytes, 1 or more. @defaultValue 1048576 (1 MiB) */
   readonly maxBodyBytes?: number | undefined;
 }
 
@@ -32,7 +33,7 @@ export function memoryOutbox<const C extends Contract>(
   checkOptions('memoryOutbox', options, { maxBodyBytes: expectInteger(1) });
   const maker = new RowMaker('memoryOutbox', contracts, options.maxBodyBytes ?? 1024 * 1024);
   const table = new MemoryTable();
-  const listeners = new Set<() => void>();
+  const { committed, onCommitted } = new CommitListeners();
   return {
     async send(tx: object, contract: Contract, body: unknown, ...[sendOptions]: readonly unknown[]) {
       const open = checkMemoryTransaction(tx);
@@ -46,9 +47,7 @@ export function memoryOutbox<const C extends Contract>(
       open.onCommit(table.inserting(rows));
       return { messageIds: rows.map(({ messageId }) => messageId) };
     },
-    committed: () => {
-      for (const listener of [...listeners]) listener();
-    },
+    committed,
     migrations: () => [],
     engine: {
       contracts: maker.contracts,
@@ -56,11 +55,7 @@ export function memoryOutbox<const C extends Contract>(
         checkMemoryDatabase('broker.relay', db);
         return table;
       },
-      onCommitted: (listener) => {
-        const call = () => listener();
-        listeners.add(call);
-        return () => listeners.delete(call);
-      },
+      onCommitted,
     },
   } as Outbox<C>;
 }
