@@ -30,6 +30,9 @@ const layers: readonly (readonly string[])[] = [
   ['consumer/options', 'consumer/settlement'],
   ['consumer/workers'],
   ['outbox', 'consumer'],
+  ['rpc/failure', 'rpc/target'],
+  // The two sides of a procedure.
+  ['rpc/requester', 'rpc/responder'],
   ['rpc', 'dead-letters', 'inbox'],
   ['idempotency'],
   // The user's own clients are known by their shapes: none is imported, here or anywhere.
@@ -131,6 +134,7 @@ describe('the layers of the source', () => {
     expect(complaint('transport/memory/server', 'contracts/queue')).toMatch(/above/);
     expect(complaint('rpc/procedures', 'dead-letters/operations')).toMatch(/beside/);
     expect(complaint('consumer/session/session', 'consumer/delivery/message')).toMatch(/above/);
+    expect(complaint('rpc/requester/requester', 'rpc/responder/reply')).toMatch(/beside/);
     expect(complaint('elsewhere/file', 'errors')).toMatch(/no layer/);
     expect(complaint('producer/producer', 'errors')).toBeUndefined();
   });

@@ -13,13 +13,9 @@ import {
 import type { Connection } from '../../transport/connection/connection.js';
 import type { TransportError } from '../../transport/port.js';
 import { toMessageError } from '../../transport/public-errors.js';
-import type { Failure } from '../responder/reply.js';
+import type { Failure } from '../failure.js';
+import { targetOf } from '../target.js';
 import { MAX_PENDING, type PendingRequest } from './pending-requests.js';
-
-/** The name of a procedure in messages. */
-export function targetOf({ name }: { readonly name: string }): string {
-  return `the procedure '${name}'`;
-}
 
 export function timeoutError(request: PendingRequest, connection: Connection): TimeoutError {
   const { procedure, timeoutMs, wasSent } = request;

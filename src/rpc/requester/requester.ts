@@ -10,7 +10,8 @@ import { type Delivery, REPLY_TO, TransportError } from '../../transport/port.js
 import { toTopologyError } from '../../transport/public-errors.js';
 import { type Clock, raceAbort, sleep, withDeadline } from '../../util/clock.js';
 import { isThenable } from '../../util/promises.js';
-import { failureIn } from '../responder/reply.js';
+import { failureIn } from '../failure.js';
+import { targetOf } from '../target.js';
 import { PendingRequest, PendingRequests } from './pending-requests.js';
 import { RequestChannel } from './request-channel.js';
 import * as errors from './request-errors.js';
@@ -96,7 +97,7 @@ export class Requester {
     // Not an async function: a request costs one promise.
     try {
       if (this.#isClosed) throw errors.closedError(procedure.name, false);
-      const target = errors.targetOf(procedure);
+      const target = targetOf(procedure);
       checkRequestOptions(target, options);
       const encoded = encodeBody(procedure.queue, target, body, this.#settings.maxBodyBytes);
       const timeoutMs = options?.timeoutMs ?? DEFAULT_TIMEOUT_MS;
@@ -169,7 +170,7 @@ export class Requester {
       const message = requestMessage(procedure, content, options, this.#settings.clock.wallNow(), tracedId);
       const correlationId = message.properties.correlationId as string;
       if (this.#requests.get(correlationId))
-        return reject(duplicateCorrelation(errors.targetOf(procedure), correlationId));
+        return reject(duplicateCorrelation(targetOf(procedure), correlationId));
       const request = new PendingRequest(procedure, message, correlationId, timeoutMs, resolve, reject);
       if (!this.#requests.hasRoom(request.sizeBytes)) return reject(errors.fullError(procedure.name));
       this.#requests.add(request);

@@ -1,8 +1,9 @@
 import { isLeveretError } from '../../errors.js';
-import { type ErrorParts, errorText, splitErrorText } from '../../messages/error-text.js';
+import { errorText } from '../../messages/error-text.js';
 import { ERROR_HEADER } from '../../messages/headers.js';
-import { headersOf, text } from '../../messages/properties.js';
+import { text } from '../../messages/properties.js';
 import type { Delivery, MessageProperties, OutgoingMessage } from '../../transport/port.js';
+import { parseFailure } from '../failure.js';
 
 /** An answer: bytes and their content type. */
 export interface Answer {
@@ -10,9 +11,6 @@ export interface Answer {
   readonly contentType: string;
   readonly headers?: Readonly<Record<string, unknown>>;
 }
-
-/** Why a request failed, according to its answer. */
-export type Failure = ErrorParts;
 
 /**
  * The answer to a request as a message, or undefined when the request has no reply address.
@@ -60,11 +58,3 @@ function passedOn(error: unknown): unknown {
   if (!isLeveretError(error) || error.code !== 'REMOTE') return error;
   return { code: error.remoteCode, message: error.message };
 }
-
-/** The failure that an answer describes; undefined for a successful answer. */
-export function failureIn({ properties }: Delivery): Failure | undefined {
-  const header = headersOf(properties)[ERROR_HEADER];
-  return typeof header === 'string' ? parseFailure(header) : undefined;
-}
-
-const parseFailure = (header: string): Failure => splitErrorText(header, 'Error');

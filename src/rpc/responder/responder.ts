@@ -12,7 +12,7 @@ import type { Check } from '../../util/checks.js';
 import type { Clock } from '../../util/clock.js';
 import { isThenable } from '../../util/promises.js';
 import { uuid } from '../../util/uuid.js';
-import { targetOf } from '../requester/request-errors.js';
+import { targetOf } from '../target.js';
 import { type Answer, failureAnswer, replyTo } from './reply.js';
 
 /** The options of `broker.responder(…)`: those of a consumer. A request is always acknowledged after its answer. */
