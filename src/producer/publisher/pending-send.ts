@@ -62,7 +62,7 @@ export class PendingSend implements Deadlined {
   order = 0;
   /** What its delay needs on the server, as found when it was prepared; undefined: the message has no delay. */
   delay: DelayNeeds | undefined;
-  owner: SendOwner | undefined;
+  readonly owner: SendOwner | undefined;
   /** The list in which the message waits. */
   list: PendingList | undefined;
   /** True once the message was written to a channel: from then on the server may have it. */
@@ -76,9 +76,9 @@ export class PendingSend implements Deadlined {
   /** How many confirms had arrived when the message was published. */
   publishedAfter = 0;
   /** The caller chose the id, so it may not be unique. */
-  hasOwnId = false;
+  readonly hasOwnId: boolean;
   /** When the message is to be delivered; undefined: at once. */
-  dueAt: number | undefined;
+  readonly dueAt: number | undefined;
   #detach: (() => void) | undefined;
   bucket: Deadlined['bucket'];
   slot = 0;
@@ -88,17 +88,20 @@ export class PendingSend implements Deadlined {
   constructor(
     message: OutgoingMessage,
     receipt: Receipt,
-    timeoutMs: number,
+    options: AddOptions,
     resolve: (receipt: Receipt) => void,
     reject: (error: unknown) => void,
-    pendingContent?: PendingContent,
   ) {
+    const { timeoutMs, pendingContent, owner, hasOwnId, dueAt } = options;
     this.message = message;
     this.receipt = receipt;
     this.timeoutMs = timeoutMs;
     this.resolve = resolve;
     this.reject = reject;
     this.pendingContent = pendingContent;
+    this.owner = owner;
+    this.hasOwnId = hasOwnId;
+    this.dueAt = dueAt;
     this.sizeBytes = (pendingContent?.sizeBytes ?? message.content.length) + 512;
   }
 

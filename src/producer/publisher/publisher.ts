@@ -117,12 +117,7 @@ export class Publisher implements SlotHolder {
    */
   add(message: OutgoingMessage, receipt: Receipt, options: AddOptions): Promise<Receipt> {
     return new Promise<Receipt>((resolve, reject) => {
-      const { timeoutMs, pendingContent } = options;
-      const pending = new PendingSend(message, receipt, timeoutMs, resolve, reject, pendingContent);
-      pending.hasOwnId = options.hasOwnId;
-      pending.dueAt = options.dueAt;
-      pending.owner = options.owner;
-      this.#add(pending, options.signal);
+      this.#add(new PendingSend(message, receipt, options, resolve, reject), options.signal);
     });
   }
 

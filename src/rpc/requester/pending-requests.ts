@@ -4,6 +4,7 @@ import type { Clock } from '../../util/clock.js';
 import { Condition } from '../../util/condition.js';
 import { type Deadlined, Deadlines } from '../../util/deadlines.js';
 import { onAbort } from '../../util/on-abort.js';
+import type { RequestCall } from './request-message.js';
 
 /** The most requests that may wait for their answers. */
 export const MAX_PENDING = 10_000;
@@ -42,16 +43,14 @@ export class PendingRequest implements Deadlined {
   #detach: (() => void) | undefined;
 
   constructor(
-    procedure: ProcedureContract,
+    { procedure, timeoutMs }: RequestCall,
     message: OutgoingMessage,
-    correlationId: string,
-    timeoutMs: number,
     resolve: (body: unknown) => void,
     reject: (error: unknown) => void,
   ) {
     this.procedure = procedure;
     this.message = message;
-    this.correlationId = correlationId;
+    this.correlationId = message.properties.correlationId as string;
     this.timeoutMs = timeoutMs;
     this.resolve = resolve;
     this.reject = reject;

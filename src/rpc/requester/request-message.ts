@@ -5,14 +5,24 @@ import { type OutgoingMessage, REPLY_TO } from '../../transport/port.js';
 import { uuid } from '../../util/uuid.js';
 import type { RequestOptions } from './request-options.js';
 
+/** One call of `broker.request`. */
+export interface RequestCall {
+  readonly procedure: ProcedureContract;
+  readonly options: RequestOptions | undefined;
+  /** From now on. */
+  readonly timeoutMs: number;
+  /** The message id that a trace has named. */
+  readonly tracedId: string | undefined;
+}
+
 /** A request in the form in which it travels, except its expiration: the time left is only known when it is published. */
 export function requestMessage(
-  { name, codec }: ProcedureContract,
+  { procedure, options, tracedId }: RequestCall,
   content: Buffer,
-  options: RequestOptions | undefined,
   wallNow: number,
-  messageId: string = uuid(),
 ): OutgoingMessage {
+  const { name, codec } = procedure;
+  const messageId = tracedId ?? uuid();
   return {
     exchange: '',
     routingKey: name,

@@ -15,7 +15,7 @@ import { targetOf } from '../target.js';
 import { PendingRequest, PendingRequests } from './pending-requests.js';
 import { RequestChannel } from './request-channel.js';
 import * as errors from './request-errors.js';
-import { requestMessage } from './request-message.js';
+import { type RequestCall, requestMessage } from './request-message.js';
 import {
   checkRequestOptions,
   DEFAULT_TIMEOUT_MS,
@@ -100,10 +100,8 @@ export class Requester {
       const target = targetOf(procedure);
       checkRequestOptions(target, options);
       const encoded = encodeBody(procedure.queue, target, body, this.#settings.maxBodyBytes);
-      const timeoutMs = options?.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-      return Buffer.isBuffer(encoded)
-        ? this.#add(procedure, encoded, timeoutMs, options, tracedId)
-        : this.#addLater(procedure, encoded.content, timeoutMs, options, tracedId);
+      const call = { procedure, options, timeoutMs: options?.timeoutMs ?? DEFAULT_TIMEOUT_MS, tracedId };
+      return Buffer.isBuffer(encoded) ? this.#add(call, encoded) : this.#addLater(call, encoded.content);
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -134,14 +132,9 @@ export class Requester {
     void this.#closeChannel();
   }
 
-  async #addLater(
-    procedure: ProcedureContract,
-    encoding: Promise<Buffer>,
-    timeoutMs: number,
-    options: RequestOptions | undefined,
-    tracedId: string | undefined,
-  ): Promise<unknown> {
+  async #addLater(call: RequestCall, encoding: Promise<Buffer>): Promise<unknown> {
     const { clock } = this.#settings;
+    const { procedure, options, timeoutMs } = call;
     const startedAt = clock.now();
     const tooLate = () => errors.slowSchemaError(procedure.name, timeoutMs);
     const encoded = withDeadline(clock, raceAbort(encoding, options?.signal), timeoutMs, tooLate);
@@ -149,29 +142,23 @@ export class Requester {
     try {
       const content = await encoded;
       const leftMs = Math.max(1, timeoutMs - (clock.now() - startedAt));
-      return this.#add(procedure, content, leftMs, options, tracedId);
+      return this.#add({ ...call, timeoutMs: leftMs }, content);
     } finally {
       this.#validating.delete(encoded);
     }
   }
 
-  #add(
-    procedure: ProcedureContract,
-    content: Buffer,
-    timeoutMs: number,
-    options: RequestOptions | undefined,
-    tracedId: string | undefined,
-  ): Promise<unknown> {
+  #add(call: RequestCall, content: Buffer): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      const { procedure, options } = call;
       const signal = options?.signal;
       if (signal?.aborted) return reject(signal.reason as Error);
       // Closed at its deadline, while a schema was still running.
       if (this.#aborting.signal.aborted) return reject(errors.closedError(procedure.name, false));
-      const message = requestMessage(procedure, content, options, this.#settings.clock.wallNow(), tracedId);
-      const correlationId = message.properties.correlationId as string;
-      if (this.#requests.get(correlationId))
-        return reject(duplicateCorrelation(targetOf(procedure), correlationId));
-      const request = new PendingRequest(procedure, message, correlationId, timeoutMs, resolve, reject);
+      const message = requestMessage(call, content, this.#settings.clock.wallNow());
+      const request = new PendingRequest(call, message, resolve, reject);
+      if (this.#requests.get(request.correlationId))
+        return reject(duplicateCorrelation(targetOf(procedure), request.correlationId));
       if (!this.#requests.hasRoom(request.sizeBytes)) return reject(errors.fullError(procedure.name));
       this.#requests.add(request);
       if (signal) request.abortWith(signal, () => this.#requests.fail(request, signal.reason));

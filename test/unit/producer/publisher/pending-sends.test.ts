@@ -13,7 +13,7 @@ function pending(name: string, bodyBytes = 0): PendingSend {
   return new PendingSend(
     message,
     { messageId: name },
-    1,
+    { timeoutMs: 1, signal: undefined, hasOwnId: false },
     () => {},
     () => {},
   );
