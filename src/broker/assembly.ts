@@ -35,7 +35,7 @@ export interface Assembly {
   readonly administration: Administration;
   readonly consumers: ConsumerFactory;
   readonly procedures: Procedures;
-  readonly office: DeadLetterOperations;
+  readonly deadLetterOperations: DeadLetterOperations;
   readonly relays: RelayFactory;
   readonly producers: Producers;
 }
@@ -114,7 +114,9 @@ export function assemble(
     procedures,
     producers,
     relays: new RelayFactory({ connection: publish, clock, events, registry, onRelay: testHooks?.onRelay }),
-    office: registry.addTask(new DeadLetterOperations(connections, clock, maxBodyBytes, testHooks?.onReplay)),
+    deadLetterOperations: registry.addTask(
+      new DeadLetterOperations(connections, clock, maxBodyBytes, testHooks?.onReplay),
+    ),
   };
 }
 

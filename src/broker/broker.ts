@@ -235,7 +235,7 @@ export class Broker implements AsyncDisposable {
    * @throws ConfigurationError for anything but a queue's contract, or for one with `deadLetter: false`
    */
   deadLetters<C extends QueueContract>(contract: C): DeadLetters<C['schema']> {
-    return deadLettersOf(contract, this.#parts.office);
+    return deadLettersOf(contract, this.#parts.deadLetterOperations);
   }
 
   /**

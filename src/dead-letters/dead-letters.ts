@@ -77,11 +77,11 @@ const LIST_ATTEMPTS = 3;
 /** The object behind {@link DeadLetters}, without its types. */
 class QueueDeadLetters implements DeadLetters {
   readonly contract: QueueContract;
-  readonly #office: DeadLetterOperations;
+  readonly #operations: DeadLetterOperations;
 
-  constructor(contract: QueueContract, office: DeadLetterOperations) {
+  constructor(contract: QueueContract, operations: DeadLetterOperations) {
     this.contract = contract;
-    this.#office = office;
+    this.#operations = operations;
   }
 
   async list(options: ListDeadLettersOptions = {}): Promise<DeadLetterEntry[]> {
@@ -90,7 +90,7 @@ class QueueDeadLetters implements DeadLetters {
     return this.#run(signal, async (stop) => {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await this.#overAll(stop, PREFETCH, (pass) => this.#look(pass, limit));
+          return await this.#overAll(stop, PREFETCH, (scan) => this.#look(scan, limit));
         } catch (error) {
           if (classify(error) !== 'lost' || attempt === LIST_ATTEMPTS) throw error;
         }
@@ -103,18 +103,18 @@ class QueueDeadLetters implements DeadLetters {
     const { ratePerSecond = Number.POSITIVE_INFINITY, signal } = options;
     const prefetch = Math.min(PREFETCH, Math.ceil(ratePerSecond * PREFETCH_SECONDS));
     return this.#run(signal, (stop) =>
-      this.#office.publishing(this.contract, REPLAYS_IN_FLIGHT, (publisher) =>
-        this.#overAll(stop, prefetch, (pass) => {
-          const { clock, maxBodyBytes } = this.#office;
+      this.#operations.publishing(this.contract, REPLAYS_IN_FLIGHT, (publisher) =>
+        this.#overAll(stop, prefetch, (scan) => {
+          const { clock, maxBodyBytes } = this.#operations;
           const { contract } = this;
           return new Replay({
             contract,
             options,
-            pass,
+            scan,
             publisher,
             clock,
             maxBodyBytes,
-            onReplay: this.#office.onReplay,
+            onReplay: this.#operations.onReplay,
             signal: stop,
           }).run();
         }),
@@ -124,14 +124,14 @@ class QueueDeadLetters implements DeadLetters {
 
   purge(): Promise<number> {
     return this.#run(undefined, (stop) =>
-      this.#overAll(stop, PREFETCH, async (pass) => {
+      this.#overAll(stop, PREFETCH, async (scan) => {
         let removed = 0;
-        for (let letter = await pass.next(); letter; letter = await pass.next()) {
-          if (isDeadLetterOf(this.contract, letter)) {
-            pass.remove(letter);
+        for (let delivery = await scan.next(); delivery; delivery = await scan.next()) {
+          if (isDeadLetterOf(this.contract, delivery)) {
+            scan.remove(delivery);
             removed++;
           } else {
-            pass.keep(letter);
+            scan.keep(delivery);
           }
         }
         return removed;
@@ -139,13 +139,13 @@ class QueueDeadLetters implements DeadLetters {
     );
   }
 
-  async #look(pass: QueueScan, limit: number): Promise<DeadLetterEntry[]> {
+  async #look(scan: QueueScan, limit: number): Promise<DeadLetterEntry[]> {
     const entries: DeadLetterEntry[] = [];
     while (entries.length < limit) {
-      const letter = await pass.next();
-      if (!letter) break;
-      if (isDeadLetterOf(this.contract, letter)) entries.push(describeDeadLetter(this.contract, letter));
-      pass.keep(letter);
+      const delivery = await scan.next();
+      if (!delivery) break;
+      if (isDeadLetterOf(this.contract, delivery)) entries.push(describeDeadLetter(this.contract, delivery));
+      scan.keep(delivery);
     }
     return entries;
   }
@@ -153,21 +153,21 @@ class QueueDeadLetters implements DeadLetters {
   async #overAll<T>(
     signal: AbortSignal,
     prefetch: number,
-    work: (pass: QueueScan) => Promise<T>,
+    work: (scan: QueueScan) => Promise<T>,
   ): Promise<T> {
-    const { connection, clock } = this.#office;
+    const { connection, clock } = this.#operations;
     const settings: QueueScanSettings = { contract: this.contract, connection, clock, signal, prefetch };
-    const pass = await QueueScan.open(settings);
+    const scan = await QueueScan.open(settings);
     try {
-      return await work(pass);
+      return await work(scan);
     } finally {
-      await pass.close();
+      await scan.close();
     }
   }
 
   async #run<T>(signal: AbortSignal | undefined, work: (stop: AbortSignal) => Promise<T>): Promise<T> {
     try {
-      return await this.#office.run(signal, work);
+      return await this.#operations.run(signal, work);
     } catch (error) {
       throw toPublicError(error, this.contract.deadLetter ?? '');
     }
@@ -177,10 +177,10 @@ class QueueDeadLetters implements DeadLetters {
 /** @throws ConfigurationError for a contract without dead letters */
 export function deadLettersOf<S extends Schema>(
   contract: QueueContract<S>,
-  office: DeadLetterOperations,
+  operations: DeadLetterOperations,
 ): DeadLetters<S> {
   checkDeadLetters(contract);
-  return new QueueDeadLetters(contract, office) as unknown as DeadLetters<S>;
+  return new QueueDeadLetters(contract, operations) as unknown as DeadLetters<S>;
 }
 
 function checkDeadLetters(contract: unknown): void {

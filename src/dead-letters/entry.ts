@@ -56,8 +56,8 @@ type Headers = Readonly<Record<string, unknown>>;
 export type DeadLetterDelivery = Pick<Delivery, 'properties' | 'content'>;
 
 /** Describes a dead letter. Never throws, whatever its headers contain. */
-export function describeDeadLetter(contract: QueueContract, letter: DeadLetterDelivery): DeadLetterEntry {
-  const { properties, content } = letter;
+export function describeDeadLetter(contract: QueueContract, delivery: DeadLetterDelivery): DeadLetterEntry {
+  const { properties, content } = delivery;
   const headers = headersOf(properties);
   const death = lastDeath(headers);
   const issues = death ? undefined : issuesIn(headers[ISSUES_HEADER]);

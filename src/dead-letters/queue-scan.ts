@@ -53,7 +53,7 @@ export class QueueScan {
   readonly #settings: QueueScanSettings;
   readonly #link: Link;
   readonly #queue: string;
-  readonly #consumers: LetterConsumer[] = [];
+  readonly #consumers: ScanConsumer[] = [];
   #channel!: Channel;
   #error: TransportError | undefined;
   #wake: () => void = () => {};
@@ -81,9 +81,9 @@ export class QueueScan {
     const queue = contract.deadLetter ?? '';
     const late = () => new TimeoutError(`'${queue}': there was no connection within ${TIMEOUT_MS} ms`);
     const link = await raceAbort(withDeadline(clock, connection.link(), TIMEOUT_MS, late), signal);
-    const pass = new QueueScan(settings, link, queue, await lettersIn(link, contract, queue));
-    pass.#channel = await link.openChannel({ confirms: false, onClosed: (error) => pass.#ended(error) });
-    return pass;
+    const scan = new QueueScan(settings, link, queue, await countDeadLetters(link, contract, queue));
+    scan.#channel = await link.openChannel({ confirms: false, onClosed: (error) => scan.#ended(error) });
+    return scan;
   }
 
   /**
@@ -105,14 +105,14 @@ export class QueueScan {
       signal.throwIfAborted();
       if (this.#error) throw this.#error;
       const consumer = await this.#fresh();
-      const letter = consumer.waiting.shift();
-      if (letter && this.#toSkip > 0) {
+      const delivery = consumer.waiting.shift();
+      if (delivery && this.#toSkip > 0) {
         this.#toSkip--;
-        this.keep(letter);
-      } else if (letter) {
+        this.keep(delivery);
+      } else if (delivery) {
         this.#seen++;
-        this.#inHand.add(letter.deliveryTag);
-        return letter;
+        this.#inHand.add(delivery.deliveryTag);
+        return delivery;
       } else if (!(await this.#isMore(consumer))) {
         return undefined;
       } else if (clock.now() > giveUpAt) {
@@ -153,7 +153,7 @@ export class QueueScan {
   }
 
   /** A consumer with room for more dead letters. */
-  async #fresh(): Promise<LetterConsumer> {
+  async #fresh(): Promise<ScanConsumer> {
     const { prefetch } = this.#settings;
     const last = this.#consumers.at(-1);
     if (last && last.waiting.length > 0) return last;
@@ -163,7 +163,7 @@ export class QueueScan {
     else await this.#stop();
     // What arrived before the consumer was stopped comes first.
     if (last && !isOver && last.waiting.length > 0) return last;
-    const consumer = new LetterConsumer();
+    const consumer = new ScanConsumer();
     this.#consumers.push(consumer);
     await this.#channel.setPrefetch(prefetch);
     consumer.tag = await this.#channel.consume(
@@ -180,7 +180,7 @@ export class QueueScan {
   }
 
   /** Checks whether another dead letter can come, and waits for it briefly. */
-  async #isMore(consumer: LetterConsumer): Promise<boolean> {
+  async #isMore(consumer: ScanConsumer): Promise<boolean> {
     const { clock, signal } = this.#settings;
     // The server's answer comes after everything that it delivered before.
     const { messages } = await this.#channel.checkQueue(this.#queue);
@@ -205,7 +205,7 @@ export class QueueScan {
     this.#toSkip += kept;
   }
 
-  #consumerOf(tag: number): LetterConsumer | undefined {
+  #consumerOf(tag: number): ScanConsumer | undefined {
     return this.#consumers.findLast(({ unsettled }) => unsettled.has(tag));
   }
 
@@ -263,7 +263,7 @@ export class QueueScan {
 }
 
 /** One consumer of a scan. */
-class LetterConsumer {
+class ScanConsumer {
   /** Undefined once the consumer is cancelled: its dead letters can still be settled. */
   tag: string | undefined;
   /** Dead letters that were delivered and not returned by `next` yet. */
@@ -274,7 +274,7 @@ class LetterConsumer {
 }
 
 /** Counts the dead letters. A missing dead-letter queue is declared if the contract allows it. */
-async function lettersIn(link: Link, contract: QueueContract, queue: string): Promise<number> {
+async function countDeadLetters(link: Link, contract: QueueContract, queue: string): Promise<number> {
   const declarer = declarerOf(link);
   const count = () => declarer.run((channel) => channel.checkQueue(queue));
   try {

@@ -18,7 +18,7 @@ export const REPLAYS_IN_FLIGHT = 32;
 export interface ReplaySettings {
   readonly contract: QueueContract;
   readonly options: ReplayOptions;
-  readonly pass: QueueScan;
+  readonly scan: QueueScan;
   /** Publishes to the contract's queue. */
   readonly publisher: Publisher;
   readonly clock: Clock;
@@ -59,33 +59,33 @@ export class Replay {
   }
 
   async #goOver(): Promise<void> {
-    const { options, pass, signal } = this.#settings;
+    const { options, scan, signal } = this.#settings;
     while (!this.#failure && this.#begun < (options.limit ?? Number.POSITIVE_INFINITY)) {
       signal.throwIfAborted();
-      if (pass.needsRest) await Promise.all(this.#inFlight);
-      const letter = await pass.next();
-      if (!letter) return;
-      const fate = await raceAbort(this.#decide(letter), signal);
+      if (scan.needsRest) await Promise.all(this.#inFlight);
+      const delivery = await scan.next();
+      if (!delivery) return;
+      const fate = await raceAbort(this.#decide(delivery), signal);
       if (fate !== 'replayed') {
-        pass.keep(letter);
+        scan.keep(delivery);
         if (fate !== 'foreign') this.#counts[fate]++;
         this.#report();
         continue;
       }
       await this.#pace();
       this.#begun++;
-      const back = this.#putBack(letter).finally(() => this.#inFlight.delete(back));
+      const back = this.#putBack(delivery).finally(() => this.#inFlight.delete(back));
       this.#inFlight.add(back);
       if (this.#inFlight.size >= REPLAYS_IN_FLIGHT) await Promise.race(this.#inFlight);
     }
   }
 
-  async #decide(letter: Delivery): Promise<keyof ReplayResult | 'foreign'> {
+  async #decide(delivery: Delivery): Promise<keyof ReplayResult | 'foreign'> {
     const { contract, options, maxBodyBytes } = this.#settings;
-    if (!isDeadLetterOf(contract, letter)) return 'foreign';
-    const { ok } = await receiveBody(contract, letter, maxBodyBytes);
+    if (!isDeadLetterOf(contract, delivery)) return 'foreign';
+    const { ok } = await receiveBody(contract, delivery, maxBodyBytes);
     if (!ok) return 'invalid';
-    const isWanted = !options.filter || (await options.filter(describeDeadLetter(contract, letter)));
+    const isWanted = !options.filter || (await options.filter(describeDeadLetter(contract, delivery)));
     return isWanted ? 'replayed' : 'skipped';
   }
 
@@ -100,13 +100,13 @@ export class Replay {
   }
 
   /** Never rejects. */
-  async #putBack(letter: Delivery): Promise<void> {
-    const { contract, publisher, pass } = this.#settings;
+  async #putBack(delivery: Delivery): Promise<void> {
+    const { contract, publisher, scan } = this.#settings;
     try {
-      this.#settings.onReplay?.(letter.properties.messageId as string | undefined);
-      await publishCopy(publisher, (options) => replayCopy(letter, contract, options));
+      this.#settings.onReplay?.(delivery.properties.messageId as string | undefined);
+      await publishCopy(publisher, (options) => replayCopy(delivery, contract, options));
       this.#counts.replayed++;
-      pass.remove(letter);
+      scan.remove(delivery);
       this.#report();
     } catch (error) {
       this.#failed(error);
@@ -115,8 +115,8 @@ export class Replay {
 
   #report(): void {
     this.#done++;
-    const { options, pass } = this.#settings;
-    const answer: unknown = options.onProgress?.({ done: this.#done, total: pass.total });
+    const { options, scan } = this.#settings;
+    const answer: unknown = options.onProgress?.({ done: this.#done, total: scan.total });
     // An async function: its promise is not awaited, and its rejection counts as a throw.
     if (isThenable(answer)) answer.then(undefined, (error: unknown) => this.#failed(error));
   }

@@ -27,13 +27,13 @@ import {
 } from './headers.js';
 import { headerIn, headersOf } from './properties.js';
 
-/** Lists headers of the message that could not be copied. */
-const HEADERS_DROPPED = 'leveret-headers-dropped';
-const DROPPED_HEADERS = 'leveret-dropped-headers';
+/** Headers of a copy that lacks headers of its original: that it does, and their names. */
+const HAS_DROPPED_HEADER = 'leveret-headers-dropped';
+const DROPPED_NAMES_HEADER = 'leveret-dropped-headers';
 
 const KEPT_ON_REPLAY: ReadonlySet<string> = new Set([
-  HEADERS_DROPPED,
-  DROPPED_HEADERS,
+  HAS_DROPPED_HEADER,
+  DROPPED_NAMES_HEADER,
   RETURN_ID_HEADER,
   REPLAYED_HEADER,
 ]);
@@ -189,7 +189,7 @@ const DROPPED_BYTES = MAX_NAMED * 300;
 
 function droppedHeaders(names: readonly string[]): Record<string, unknown> {
   const named = names.slice(0, MAX_NAMED).map((name) => cutText(name, 255));
-  return { [HEADERS_DROPPED]: true, [DROPPED_HEADERS]: named };
+  return { [HAS_DROPPED_HEADER]: true, [DROPPED_NAMES_HEADER]: named };
 }
 
 /** The copied properties. Expiration and user id are left out: the copy must not expire, and is not sent by that user. */

@@ -135,12 +135,12 @@ function checkOwn(target: string, options: unknown): AnyOptions {
   return own;
 }
 
-const isStorable: Check = (value) =>
+const expectStorable: Check = (value) =>
   typeof value === 'string' && value.includes('\0') ? 'a string without U+0000' : undefined;
 
 const ownChecks: Readonly<Record<string, Check>> = {
   key: unknown,
-  messageId: isStorable,
+  messageId: expectStorable,
   correlationId: unknown,
   headers: unknown,
   priority: unknown,

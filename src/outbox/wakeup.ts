@@ -50,9 +50,9 @@ export class Wakeup {
     }
     const cutShort = new AbortController();
     this.#cutShort = cutShort;
-    const callOff = onAbort(this.#signal, () => cutShort.abort());
+    const unsubscribe = onAbort(this.#signal, () => cutShort.abort());
     if (!this.#signal.aborted) await sleep(this.#clock, delayMs, cutShort.signal);
-    callOff();
+    unsubscribe();
     this.#cutShort = undefined;
   }
 

@@ -126,7 +126,7 @@ class PgDatabase implements Database<PgClient> {
     };
     const ask = (text: string) => answered(client.query(text), this.#answerMs);
     // Once its connection is closed, the client cannot write any more, whatever still holds it.
-    const callOff = signal && onAbort(signal, () => release(true));
+    const unsubscribe = signal && onAbort(signal, () => release(true));
     try {
       signal?.throwIfAborted();
       await ask(readCommitted ? 'begin isolation level read committed' : 'begin');
@@ -148,7 +148,7 @@ class PgDatabase implements Database<PgClient> {
       }
       throw error;
     } finally {
-      callOff?.();
+      unsubscribe?.();
     }
   }
 

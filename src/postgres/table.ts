@@ -22,12 +22,15 @@ export interface Table {
   readonly version: string;
 }
 
-const isName: Check = (value) =>
+const expectTableName: Check = (value) =>
   typeof value === 'string' && /^[a-z_][a-z0-9_]{0,47}$/.test(value)
     ? undefined
     : 'a name that matches [a-z_][a-z0-9_]{0,47}';
 
-export const tableChecks: Readonly<Record<string, Check>> = { schema: isName, table: isName };
+export const tableChecks: Readonly<Record<string, Check>> = {
+  schema: expectTableName,
+  table: expectTableName,
+};
 
 /** @throws ConfigurationError for an unknown option or a bad name */
 export function tableOf(

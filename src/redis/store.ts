@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ClaimResult, IdempotencyStore } from '../idempotency/store.js';
-import { type Check, checkOptions } from '../util/checks.js';
+import { checkOptions, expectString } from '../util/checks.js';
 import { type RunScript, scriptRunnerOf } from './script-runner.js';
 
 /** The options of {@link redisStore}. */
@@ -8,8 +8,6 @@ export interface RedisStoreOptions {
   /** The prefix of every key. @defaultValue 'leveret:' */
   readonly prefix?: string | undefined;
 }
-
-const isPrefix: Check = (value) => (typeof value === 'string' ? undefined : 'a string');
 
 /**
  * An idempotency store on Redis. Every key expires by itself. The client is the user's, and stays open.
@@ -23,7 +21,7 @@ const isPrefix: Check = (value) => (typeof value === 'string' ? undefined : 'a s
  * ```
  */
 export function redisStore(client: object, options: RedisStoreOptions = {}): IdempotencyStore {
-  checkOptions('redisStore', options, { prefix: isPrefix });
+  checkOptions('redisStore', options, { prefix: expectString });
   return new RedisStore(scriptRunnerOf(client), options.prefix ?? 'leveret:');
 }
 

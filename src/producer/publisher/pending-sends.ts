@@ -76,7 +76,7 @@ export class PendingSends {
   }
 
   /** Sets these sends aside, together with others that wait for the same, until they are released. */
-  hold(waitedFor: WaitedFor, pendings: readonly PendingSend[]): void {
+  setAside(waitedFor: WaitedFor, pendings: readonly PendingSend[]): void {
     const held = this.#held.get(waitedFor) ?? new PendingList();
     this.#held.set(waitedFor, held);
     for (const pending of pendings) {

@@ -226,18 +226,18 @@ export class Publisher implements SlotHolder {
       if (sameId) {
         // Those for one target keep their order.
         if (!this.#settings.hasManyTargets) return;
-        this.#sends.hold(sameId, [pending]);
+        this.#sends.setAside(sameId, [pending]);
         continue;
       }
       const preparation = this.#preparation.prepare(pending);
       if (preparation === 'busy') return;
       if (preparation !== 'ready') {
-        this.#sends.hold(preparation, [pending]);
+        this.#sends.setAside(preparation, [pending]);
         continue;
       }
       const queue = this.#refusals.heldFor(pending);
       if (queue !== undefined) {
-        this.#sends.hold(queue, [pending]);
+        this.#sends.setAside(queue, [pending]);
         continue;
       }
       try {
@@ -307,7 +307,7 @@ export class Publisher implements SlotHolder {
   #refused(pending: PendingSend): void {
     const queue = this.#refusals.refused(pending);
     if (queue === undefined) this.#sends.fail(pending, this.#errors.rejected());
-    else this.#sends.hold(queue, [pending]);
+    else this.#sends.setAside(queue, [pending]);
   }
 
   #releaseHeld(queue: string): void {

@@ -120,7 +120,7 @@ export class RabbitChannel implements Channel {
 
   async cancel(consumerTag: string): Promise<void> {
     await this.#ask(() => this.#path.cancel(consumerTag));
-    this.#proof.given();
+    this.#proof.answered();
   }
 
   async declareQueue({ name, ...options }: QueueDeclaration): Promise<void> {

@@ -37,7 +37,7 @@ export class SettlementProof {
   }
 
   /** The queue has answered. */
-  given(): void {
+  answered(): void {
     this.#unproven = 0;
   }
 }

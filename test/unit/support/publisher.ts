@@ -12,7 +12,7 @@ import { type Tracked, track } from './track.js';
 /** A queue whose declaration is one step. */
 export const emails = queue('emails', z.any(), { deadLetter: false });
 
-interface OutboxOptions {
+interface BenchOptions {
   readonly contract?: Contract | undefined;
   readonly maxInFlight?: number;
   readonly maxBuffered?: number;
@@ -26,10 +26,10 @@ interface SendOptions {
   readonly delayMs?: number;
 }
 
-/** An publisher between the test, which sends, and the test, which is the server. */
-/** One that can be full, so that a refusal is final. */
+/** A queue that can be full, so that a refusal is final. */
 export const bounded = queue('emails', z.any(), { maxLength: 10 });
 
+/** A publisher between the test, which sends, and the test, which is the server. */
 export class PublisherBench {
   readonly clock = new FakeClock();
   readonly connection = new FakeConnection();
@@ -38,7 +38,7 @@ export class PublisherBench {
   isActive = false;
   readonly #contract: Contract | undefined;
 
-  constructor(options: OutboxOptions = {}) {
+  constructor(options: BenchOptions = {}) {
     this.#contract = 'contract' in options ? options.contract : emails;
     this.publisher = new Publisher({
       target: "the queue 'emails'",
@@ -55,7 +55,7 @@ export class PublisherBench {
   }
 
   /** One whose connection is open. */
-  static connected(options: OutboxOptions = {}): PublisherBench {
+  static connected(options: BenchOptions = {}): PublisherBench {
     const bench = new PublisherBench(options);
     bench.connection.open();
     return bench;

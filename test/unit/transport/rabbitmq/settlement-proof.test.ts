@@ -26,7 +26,7 @@ describe('the proof that a quorum queue has what was settled', () => {
     proof.prefetched(100);
     proof.consumes('jobs');
     settle(60);
-    proof.given();
+    proof.answered();
     const after = proof.missingFrom;
     settle(29);
 
