@@ -52,7 +52,7 @@ export interface DeadLetterEntry<Body = unknown> {
 
 type Headers = Readonly<Record<string, unknown>>;
 
-/** What a dead letter's own properties say, whether a consumer or the server moved it here. */
+/** The parts of a dead letter that say why it is here, whether a consumer or the server moved it. */
 export type DeadLetterDelivery = Pick<Delivery, 'properties' | 'content'>;
 
 /** Describes a dead letter. Never throws, whatever its headers contain. */

@@ -53,7 +53,7 @@ export interface CopySource {
   readonly routingKey: string;
 }
 
-/** What a copy leaves out. */
+/** The options of a copy. */
 export interface CopyOptions {
   /** Leaves out the sender's headers, because they cannot be encoded again. */
   readonly withoutHeaders: boolean;
@@ -107,7 +107,7 @@ function without(copy: OutgoingMessage, ...names: readonly string[]): OutgoingMe
   return { ...copy, properties: { ...copy.properties, headers } };
 }
 
-/** A dead letter for another first attempt: instead of the headers of `deadLetterCopy` with one that says when it had failed. */
+/** A dead letter for a new first attempt. One header with the time of the failure replaces those of {@link deadLetterCopy}. */
 export function replayCopy(
   delivery: Delivery,
   { name }: QueueContract,
@@ -130,7 +130,7 @@ function copyTo(
   added: Readonly<Record<string, unknown>>,
 ): OutgoingMessage {
   const own = ownHeaders(delivery.properties.headers);
-  // The issues belong to an earlier dead letter that this message was.
+  // These issues are from a time when the message was a dead letter before.
   if (FAILED_AT_HEADER in added) delete own[ISSUES_HEADER];
   for (const name of [...Object.keys(added), RETURN_ID_HEADER]) delete own[name];
   const properties = sameProperties(delivery.properties);

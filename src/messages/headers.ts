@@ -36,8 +36,8 @@ export const ATTEMPT_QUEUE_HEADER = 'leveret-attempt-queue';
 export const FAILED_AT_HEADER = 'leveret-failed-at';
 
 /**
- * The header of a dead letter that was put back: when it had failed. It tells the message from the one that it was before, of which
- * a consumer may remember that nothing is left to do.
+ * The header of a dead letter that was put back: the time at which it had failed. Without it, a consumer could take the message for
+ * the one that it remembers as settled.
  */
 export const REPLAYED_HEADER = 'leveret-replayed';
 
@@ -158,7 +158,7 @@ function ownValue(value: unknown, depth: number): unknown {
   return depth > MAX_TABLE_DEPTH ? [] : value.map((item) => ownValue(item, depth + 1));
 }
 
-/** Sent by a client, these would be taken for the server's own, and on 3.x for a dead-letter cycle that ends in a loss. */
+/** The server would take these for its own, and on 3.x for a dead-letter cycle, which loses the message. */
 const SERVER_HEADERS = /^x-(?:death|delivery-count|acquired-count|(?:first|last)-death-.*)$/;
 
 /** Headers that record where a message has been, in a stream or on its way from another server. */

@@ -7,7 +7,7 @@ import { type Clock, raceAbort, sleep } from '../util/clock.js';
 import type { MessageSendOptions } from './row-sender.js';
 import type { RelaySender } from './table-relay.js';
 
-/** How long it does not contact a server that refuses permanently, for instance because of a changed password. */
+/** The pause after a server refused permanently, for instance because of a changed password, in milliseconds. */
 const REFUSED_MS = 5_000;
 
 /** Sends the rows of one relay, through a publisher per contract. */

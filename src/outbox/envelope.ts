@@ -1,6 +1,6 @@
 import type { OutgoingMessage } from '../transport/port.js';
 
-/** What a row stores of a message besides its body, id and contract. */
+/** The part of a message that a row stores besides its body, id and contract. */
 export interface Envelope {
   readonly exchange: string;
   readonly routingKey: string;

@@ -62,7 +62,7 @@ export interface Outbox<C extends Contract = Contract> {
     bodies: Iterable<InputOf<K['schema']>>,
     ...options: OutboxSendAllArguments<K>
   ): Promise<{ readonly messageIds: string[] }>;
-  /** Wakes the relays of this outbox in this process. Call it after the commit; forgetting it costs only their `pollMs`. */
+  /** Wakes the relays of this outbox in this process. Call it after the commit: without it, they look only every `pollMs`. */
   committed(): void;
   /** The SQL that creates the table, one statement per string. Harmless if the table exists. */
   migrations(): string[];
@@ -70,7 +70,7 @@ export interface Outbox<C extends Contract = Contract> {
   readonly engine: OutboxEngine;
 }
 
-/** What a relay needs of an outbox. */
+/** The part of an outbox that relays use. */
 export interface OutboxEngine {
   /** The contracts that it was created with, by their labels, such as `queue:emails`. */
   readonly contracts: ReadonlyMap<string, Contract>;

@@ -1,4 +1,5 @@
 import { splitErrorText } from '../messages/error-text.js';
+
 /** A new row of an outbox. */
 export interface NewRow {
   readonly messageId: string;

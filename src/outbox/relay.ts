@@ -49,15 +49,20 @@ export interface Relay extends AsyncDisposable {
    * a contract that is unknown to this relay's outbox.
    *
    * @param options - `limit`: the most rows, 1 to 10 000; 100 by default
+   * @throws ConfigurationError for an unknown option or a value out of range; an error of the database is passed on unchanged
    */
   stuck(options?: { readonly limit?: number | undefined }): Promise<StuckRow[]>;
-  /** Removes a row that {@link Relay.stuck} lists. Resolves with false when there is none with this id. The message is lost. */
+  /**
+   * Removes a row that {@link Relay.stuck} lists: its message is lost. Resolves with false when there is none with this id.
+   *
+   * @throws ConfigurationError for an id that is not a string; an error of the database is passed on unchanged
+   */
   discard(id: string): Promise<boolean>;
   /**
    * Takes no new batch and lets the current one finish; at the deadline, that one is rolled back (`clean: false`). Nothing is
    * sent after it has resolved. Every call returns the same promise; it never rejects.
    *
-   * @param options - `timeoutMs`: 0 or more, or `Infinity`; 30 000 by default
+   * @param options - `timeoutMs`: in milliseconds, 0 or more, or `Infinity`; 30 000 by default
    * @throws ConfigurationError at once, for an unknown option or a value out of range
    */
   close(options?: { readonly timeoutMs?: number | undefined }): Promise<{ readonly clean: boolean }>;

@@ -64,7 +64,7 @@ export class TableRelay implements Relay {
   readonly #ignoreCommits: () => void;
   readonly #loop: Promise<void>;
   readonly #startedAt: number;
-  /** Whether the program asks how the relay ends. */
+  /** The program has read `ready` or `closed`, and so learns how the relay ends. */
   #isWatched = false;
   #state: RelayState = { status: 'starting' };
   readonly #obstacle: Obstacle;

@@ -42,7 +42,7 @@ export class Wakeup {
     if (result === undefined) for (const { resolve } of this.#waiting.splice(0)) resolve(undefined);
   }
 
-  /** Pauses until it is woken. */
+  /** Pauses for this time, or until `wake` is called or the signal aborts. */
   async pause(delayMs: number): Promise<void> {
     if (this.#isWoken) {
       this.#isWoken = false;
@@ -56,7 +56,7 @@ export class Wakeup {
     this.#cutShort = undefined;
   }
 
-  /** Pauses without being woken. */
+  /** Pauses for this time, or until the signal aborts. `wake` does not end it. */
   pauseAnyway(delayMs: number): Promise<void> {
     return sleep(this.#clock, delayMs, this.#signal);
   }

@@ -132,8 +132,8 @@ class PostgresInbox<Tx> implements InboxEngine<Tx> {
 const SET_IDLE = `select set_config('idle_in_transaction_session_timeout', $1::text, true) as idle`;
 
 /**
- * One statement: the limits of this transaction, the row, and then the previous limit on waiting for locks, which is not for
- * the handler's statements to inherit. Each part needs a result of the one before, which keeps their order.
+ * One statement that sets the limits of this transaction, inserts the row, and restores the previous lock timeout, so that the
+ * handler's statements do not inherit ours. Each part needs a result of the one before, which keeps their order.
  */
 const recordSql = (table: string) => `
   with before as materialized (

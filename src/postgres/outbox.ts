@@ -59,7 +59,7 @@ export function postgresOutbox<const C extends Contract>(
       const row = await maker.row(contract, body, sendOptions);
       const { text, name } = row.dueInMs === undefined ? insertNow : insertLater;
       const values = columnsOf(row).map((value) => value ?? null);
-      // Most messages are due at once, and a column less is a tenth of the work less.
+      // Most messages are due at once, and an insert without this column takes a tenth less work.
       if (row.dueInMs === undefined) values.pop();
       await run(text, values, options.prepare === true ? name : undefined);
       return { messageId: row.messageId };

@@ -12,8 +12,8 @@ export interface PostgresStoreOptions extends TableOptions {
 }
 
 /**
- * An idempotency store on PostgreSQL, for effects outside of this database: for what a handler writes to it, `postgresInbox`
- * promises more. No I/O before it is used. Removes expired rows as long as it is used.
+ * An idempotency store on PostgreSQL, for effects outside of this database: if a handler only writes to this database,
+ * `postgresInbox` promises more. No I/O before it is used. Removes expired rows as long as it is used.
  *
  * @param db - as for `postgresInbox`
  * @throws ConfigurationError for a `db` of another shape, an unknown option or a bad name

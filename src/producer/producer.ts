@@ -29,10 +29,10 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
    * Sends one message. Resolves when the server has confirmed it and a queue has it (to an exchange: when it is confirmed,
    * and with `mandatory: true` taken; with a delay: when a delay queue took it). Sends are pipelined: start many before you
    * wait for the first. They are published in the order of the calls, also where the schema is asynchronous. A send to an
-   * exchange waits until the consumers which this broker made before on that exchange are set up.
+   * exchange waits until the consumers that this broker created before on that exchange are set up.
    *
-   * A lost connection is waited out: what was not confirmed is published again with the same id, so a consumer can see a
-   * message twice, and never loses one that this promise resolved for.
+   * When the connection is lost, the send waits for the next one. A message that was not confirmed is then published again with
+   * the same id, so a consumer can receive it twice. A message is never lost once this promise has resolved.
    *
    * @throws ValidationError, MessageTooLargeError, ConfigurationError: nothing was sent
    * @throws UnroutableError no queue took it; RejectedError the server refused it; TopologyError its queue cannot be declared
@@ -57,7 +57,7 @@ export interface Producer<C extends Contract = Contract> extends AsyncDisposable
   close(): Promise<void>;
 }
 
-/** What a producer needs from its broker. */
+/** The parts of a broker that its producers use. */
 export interface ProducerHost {
   readonly connection: Connection;
   readonly clock: Clock;
@@ -95,7 +95,7 @@ export class QueueProducer implements Producer, SendOwner {
         this.#send(body, traced.options, traced.messageId),
       );
     } catch (error) {
-      // Options whose getters throw.
+      // A getter of the options threw.
       return Promise.reject(error as Error);
     }
   }

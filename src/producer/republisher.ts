@@ -7,7 +7,7 @@ import { declarerOf } from '../transport/declarations/declarer.js';
 import { type OutgoingMessage, RETURN_ID_HEADER } from '../transport/port.js';
 import type { Publisher } from './publisher/publisher.js';
 
-/** How long the confirm of a copy may take. */
+/** The time limit for the confirm of a copy, in milliseconds. */
 const TIMEOUT_MS = 30_000;
 
 /** Publishes copies of failed messages, for all consumers of a broker. */

@@ -19,9 +19,9 @@ import type { AnySendOptions, SendArguments } from './send-options.js';
 
 /** The progress of a `sendAll`. */
 export interface SendAllProgress {
-  /** Confirmed so far. */
+  /** Sends that are confirmed so far. */
   readonly sent: number;
-  /** Failed so far. */
+  /** Sends that have failed so far. */
   readonly failed: number;
   /** The total number, if the iterable knows it: an array or a set. */
   readonly total: number | undefined;
@@ -148,7 +148,7 @@ class SendAllRun<Body> {
   async #take(bodies: Iterable<Body>): Promise<void> {
     if (this.#isOver()) return;
     for (const body of bodies) {
-      // Of an iterable of promises, as `for await` would.
+      // An element that is a promise is awaited, as `for await` does.
       this.#begin(isThenable(body) ? ((await body) as Body) : body);
       const next = this.#untilNext();
       if (next) await next;
@@ -187,7 +187,7 @@ class SendAllRun<Body> {
     this.#report(false);
   }
 
-  /** A promise only where there is something to wait for. */
+  /** Waits until the next send may begin. Returns a promise only when there is something to wait for. */
   #untilNext(): Promise<void> | undefined {
     const limit = this.#maxUnderWay - 1;
     // Sends that fail at once give the event loop no turn: the program could not abort, and nothing could be confirmed.
@@ -199,7 +199,10 @@ class SendAllRun<Body> {
     while (this.#underWay > limit) await this.#room.wait();
   }
 
-  /** A list is accounted for in full. A source without an end would fail forever. */
+  /**
+   * True when no more bodies are to be sent. After the producer was closed, the rest of a list is still counted; a source
+   * without an end would fail indefinitely.
+   */
   #isOver(): boolean {
     return this.#options.signal?.aborted === true || (this.#isClosed && this.#total === undefined);
   }
@@ -230,7 +233,7 @@ function isIterable(value: unknown): boolean {
   return isAsync(value) || typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function';
 }
 
-/** Also of a string, which `in` would not take. */
+/** Does not use `in`, which throws for a string. */
 function isAsync<Body>(bodies: unknown): bodies is AsyncIterable<Body> {
   return typeof (bodies as Partial<AsyncIterable<Body>>)[Symbol.asyncIterator] === 'function';
 }

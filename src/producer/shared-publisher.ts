@@ -34,7 +34,7 @@ export interface SharedPublisherSettings {
   readonly onUnused: (shared: SharedPublisher) => void;
 }
 
-/** What all producers of one contract share: a channel, a window, a buffer and the options. */
+/** The channel, window, buffer and options that all producers of one contract share. */
 export class SharedPublisher {
   readonly contract: Contract;
   /** The name of the target in messages. */

@@ -21,8 +21,8 @@ import {
 } from './responder/responder.js';
 
 /**
- * How long the acknowledgement of a request may wait for others: the requester waits for the answer, which separate writes of
- * acknowledgements would delay.
+ * The longest delay of an acknowledgement, in milliseconds. Acknowledgements are written together, because separate writes would
+ * delay the answers that requesters wait for.
  */
 const ACK_DELAY_MS = 5;
 

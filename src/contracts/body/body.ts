@@ -13,7 +13,7 @@ export interface BodyContract {
   readonly contentTypes?: ContentTypes | undefined;
 }
 
-/** What a received message says about its body. Another client may have set it to anything. */
+/** The properties that describe the body of a received message. Another client may have set them to anything. */
 export interface BodyProperties {
   readonly contentType?: unknown;
   readonly contentEncoding?: unknown;

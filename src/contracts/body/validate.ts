@@ -2,7 +2,7 @@ import { type Issue, messageOf } from '../../errors.js';
 import type { Schema, SchemaIssue, SchemaResult } from './schema.js';
 import { ask } from './zod.js';
 
-/** How many issues of one failed validation are kept. A schema can report one for each element of a large array. */
+/** The most issues that are kept of one failed validation. A schema can report one for each element of a large array. */
 export const MAX_ISSUES = 20;
 
 /** The result of {@link validate}: either the output or the issues. */

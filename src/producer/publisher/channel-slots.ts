@@ -4,12 +4,12 @@ import { deferred } from '../../util/promises.js';
 /** How long a channel may be idle before it is closed. */
 const IDLE_MS = 60_000;
 
-/** How many channels of the connection are left to retries, dead letters, requests, replies and administration. */
+/** The channels of a connection that producers leave to retries, dead letters, requests, replies and administration. */
 const RESERVED = 64;
 
 /** Something that publishes on a channel of its own. */
 export interface SlotHolder {
-  /** Since when the holder has nothing to send; undefined while it has. */
+  /** The time since which the holder has had nothing to send; undefined while it has something to send. */
   readonly idleSince: number | undefined;
   /** Closes its channel, if it has nothing to send, and then releases its slot. */
   giveBack(): Promise<void>;

@@ -7,7 +7,7 @@ import type { PendingSend } from './pending-send.js';
 const MAX_MISSING = 2;
 
 export interface DeclareOnDemandSettings {
-  /** What has to be declared before the first publish; undefined: nothing. */
+  /** The contract to declare before the first publish; undefined: none. */
   readonly contract: Contract | undefined;
   /**
    * The contract had disappeared and was declared again, so what belongs to it may have to be restored. Nothing is published

@@ -20,14 +20,14 @@ export class DelayedPublish {
     this.#demand = demand;
   }
 
-  /** What has to exist for the message to be delayed. Undefined when it needs no delay, or none any more. */
+  /** The needs of the message's delay on the server. Undefined when it has no delay, or is due already. */
   needsOf({ message, dueAt }: PendingSend): DelayNeeds | undefined {
     const units = dueAt === undefined ? 0 : unitsOf(dueAt - this.#clock.now());
     if (units === 0) return undefined;
     return { target: targetOf(message), units, priorities: classOf(message.properties.priority) };
   }
 
-  /** True when nothing is left to declare on this link. What will be too old soon is declared again meanwhile. */
+  /** True when nothing is left to declare on this link. Renews declarations that will soon be too old. */
   isReady(link: Link, needs: DelayNeeds): boolean {
     const now = this.#clock.now();
     const delays = delaysOf(link);
@@ -36,7 +36,7 @@ export class DelayedPublish {
     return true;
   }
 
-  /** Declares what is missing. Rejects with the error that the message fails with, or with one that may pass. */
+  /** Declares what is missing. Rejects with the error that the message fails with, or with an error that may not come again. */
   async declare(link: Link, needs: DelayNeeds): Promise<void> {
     const prepare = () => delaysOf(link).prepare(needs, this.#clock.now());
     try {
@@ -67,7 +67,7 @@ export function hasDelayTo(needs: DelayNeeds, { message, dueAt }: PendingSend): 
   return kind === needs.target.kind && name === needs.target.name;
 }
 
-/** What the server says is missing. */
+/** The name that the server reports as missing. */
 function missingNameOf({ cause }: TopologyError): string | undefined {
   return cause instanceof Error ? /'([^']*)'/.exec(serverWords(cause))?.[1] : undefined;
 }

@@ -9,7 +9,7 @@ export interface Receipt {
   readonly messageId: string;
 }
 
-/** How a send is to be treated. */
+/** The options of `Publisher.add`. */
 export interface AddOptions {
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
@@ -17,7 +17,7 @@ export interface AddOptions {
   readonly hasOwnId: boolean;
   /** When the message is to be delivered, on the monotonic clock; undefined or past: at once. */
   readonly dueAt?: number | undefined;
-  /** What the message has to wait for before it can be published; undefined: nothing. */
+  /** The content, if the message has to wait for it; undefined: the message has it. */
   readonly pendingContent?: PendingContent | undefined;
   /** Told when the message is settled. */
   readonly owner?: SendOwner | undefined;
@@ -28,13 +28,13 @@ export interface SendOwner {
   settled(): void;
 }
 
-/** What a message waits for in its place, so that later messages cannot overtake it. */
+/** The content of a message that has to wait. The message keeps its place, so that later messages cannot overtake it. */
 export interface PendingContent {
-  /** The body, once everything is there. */
+  /** Resolves with the body when the message can be published. */
   readonly content: Promise<Buffer>;
   /** The memory that the body takes meanwhile. */
   readonly sizeBytes: number;
-  /** What is being awaited at the moment, as the subject of "did not … in time". */
+  /** The error text if the time is over now, such as `The schema of the queue 'emails' did not finish`. */
   readonly waitsFor: () => string;
 }
 
@@ -56,11 +56,11 @@ export class PendingSend implements Deadlined {
   /** The approximate memory use: the body and what is kept around it. */
   readonly sizeBytes: number;
   phase: 'waiting' | 'in-flight' | 'settled' = 'waiting';
-  /** What has to be there before the message is published; undefined: nothing. */
+  /** The content that the message waits for; undefined: the message has it. */
   pendingContent: PendingContent | undefined;
   /** The message's place in the order of the calls. */
   order = 0;
-  /** What its delay needs on the server, as found when it was prepared; undefined: the message has no delay. */
+  /** The needs of its delay, found when the message was prepared; undefined: it has no delay. */
   delay: DelayNeeds | undefined;
   readonly owner: SendOwner | undefined;
   /** The list in which the message waits. */
@@ -105,7 +105,7 @@ export class PendingSend implements Deadlined {
     this.sizeBytes = (pendingContent?.sizeBytes ?? message.content.length) + 512;
   }
 
-  /** The send is not even begun. */
+  /** Rejects a send that was not added. */
   refuse(reason: unknown): void {
     this.settled();
     this.reject(reason);

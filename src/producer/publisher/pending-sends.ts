@@ -9,10 +9,10 @@ import type { Preparing } from './publish-preparation.js';
 /** The most bytes that may wait to be sent. */
 const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
 
-/** What sends are set aside for: the name of a queue that refuses them, what is being declared for them, or their id. */
+/** The reason to set sends aside: the name of a queue that refuses them, a declaration that they need, or an id in flight. */
 type WaitedFor = string | Preparing | OwnId;
 
-/** Every send that is not settled: the waiting ones, in order, and how each one ends. */
+/** All sends that are not settled: keeps those that wait in order, and settles each. */
 export class PendingSends {
   readonly #waiting = new PendingList();
   readonly #deadlines: Deadlines<PendingSend>;
@@ -31,7 +31,7 @@ export class PendingSends {
     this.#deadlines = new Deadlines(clock, onExpired);
   }
 
-  /** How many sends are not settled. */
+  /** The number of sends that are not settled. */
   get count(): number {
     return this.#count;
   }
@@ -95,7 +95,7 @@ export class PendingSends {
     return held;
   }
 
-  /** Puts back what is published but not confirmed. Returns those sends. */
+  /** Puts back the sends that are published but not confirmed, and returns them. */
   takeBack(window: ConfirmWindow<PendingSend>): readonly PendingSend[] {
     const unconfirmed = window.drain().filter((pending) => pending.phase !== 'settled');
     this.waitAgain(unconfirmed);

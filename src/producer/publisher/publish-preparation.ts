@@ -20,16 +20,16 @@ export interface PublishPreparationSettings {
   readonly signal: AbortSignal;
   /** The matching sends cannot succeed. */
   readonly onRefused: (error: Error, matches: (pending: PendingSend) => boolean) => void;
-  /** What the sends waited for has been declared, or has failed. */
+  /** The declaration that the sends waited for has ended, successfully or not. */
   readonly onOver: (waitedFor: Preparing | undefined) => void;
 }
 
-/** What is being declared: a value of its own for each declaration. */
+/** A declaration in progress: each is an object of its own. */
 export type Preparing = DelayNeeds;
 
 /**
- * Makes sure that what a message needs on the server exists when the message is published. Only messages for the same target wait
- * for its delays, delayed or not: they keep their order.
+ * Declares what a message needs on the server before the message is published. While the delays of a target are being declared, only
+ * messages for that target wait, delayed or not, so that they keep their order.
  */
 export class PublishPreparation {
   readonly #settings: PublishPreparationSettings;
@@ -94,7 +94,7 @@ export class PublishPreparation {
       await declare(link);
     } catch (error) {
       if (error instanceof TopologyError || error instanceof UnroutableError) onRefused(error, matches);
-      // The channel reports a lost connection, too.
+      // A lost connection needs no pause: the next attempt waits for a new one.
       else if (link?.isOpen) await sleep(clock, TRY_AGAIN_MS, signal);
     }
   }

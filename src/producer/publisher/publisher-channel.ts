@@ -13,7 +13,7 @@ import type { PublishingChannel } from './publishing-channel.js';
 import type { SendErrors } from './send-errors.js';
 import { StallTimeout } from './stall-timeout.js';
 
-/** What is published on one channel and not confirmed. */
+/** The sends that are published on one channel and not confirmed. */
 export type PublishWindow = ConfirmWindow<PendingSend>;
 
 export interface OpenChannel {
@@ -36,7 +36,7 @@ export interface PublisherChannelSettings
   extends Pick<PublisherSettings, 'connection' | 'clock' | 'slots' | 'openChannel'> {
   readonly demand: DeclareOnDemand;
   readonly errors: SendErrors;
-  /** Who asks for a slot. */
+  /** The holder of the channel's slot. */
   readonly holder: SlotHolder;
   /** Ends all waiting. */
   readonly signal: AbortSignal;
@@ -45,7 +45,7 @@ export interface PublisherChannelSettings
   readonly onOpened: () => void;
   /** The channel is gone. The error says why the server, or the connection, took it; absent if it was replaced. */
   readonly onLost: (window: PublishWindow, error?: TransportError) => void;
-  /** There will be no channel for what waits. */
+  /** No channel can be opened for the sends that wait. */
   readonly onRefused: (error: TopologyError | ConnectionError | ClosedError) => void;
   /** There is no channel, and none is being opened. */
   readonly onIdle: () => void;
@@ -62,7 +62,7 @@ export interface PublisherChannelSettings
  * | opening |         | open   | idle             | opening after a delay, if needed  |                                   |                                   |        |
  * | open    |         |        |                  |                                   | opening after a delay, if needed  | opening, if needed                | idle   |
  *
- * An empty cell changes nothing; what is not needed becomes idle.
+ * An empty cell changes nothing. Where no channel is needed, the state becomes idle.
  */
 export class PublisherChannel {
   readonly #settings: PublisherChannelSettings;
@@ -75,22 +75,22 @@ export class PublisherChannel {
     this.#backoff = new Backoff(channelBackoff, settings.clock.random);
   }
 
-  /** Undefined while there is none. */
+  /** The open channel; undefined while there is none. */
   get current(): OpenChannel | undefined {
     return this.#state.status === 'open' ? this.#state : undefined;
   }
 
-  /** True when there is none, and none is being opened. */
+  /** True when no channel is open or being opened. */
   get isIdle(): boolean {
     return this.#state.status === 'idle';
   }
 
-  /** Opens a channel, unless there is one or one is being opened. */
+  /** Opens a channel, unless one is open or being opened. */
   open(): void {
     if (this.isIdle) void this.#open(0);
   }
 
-  /** Closes the channel and opens another, unless the server may still confirm something on this one. */
+  /** Closes the channel and opens another if a send needs one; not before the stall timeout, and not during a resource alarm. */
   replace(): void {
     const { connection, clock, onLost } = this.#settings;
     const state = this.#state;
@@ -194,7 +194,7 @@ export class PublisherChannel {
   }
 }
 
-/** The connection is closed, or the server refuses what is to be declared. */
+/** True for the error of a closed connection, and of a declaration that the server refuses. */
 function isForGood(error: unknown): error is TopologyError | ConnectionError | ClosedError {
   return error instanceof TopologyError || error instanceof ConnectionError || error instanceof ClosedError;
 }

@@ -11,7 +11,7 @@ export interface PublisherSettings {
   readonly target: string;
   readonly connection: Connection;
   readonly clock: Clock;
-  /** What has to be declared before the first publish; undefined: nothing. */
+  /** The contract to declare before the first publish; undefined: none. */
   readonly contract: Contract | undefined;
   readonly maxInFlight: number;
   readonly maxBuffered: number;
@@ -21,13 +21,13 @@ export interface PublisherSettings {
   readonly slots?: ChannelSlots | undefined;
   /** The contract had disappeared and was declared again. Nothing is published before this resolves. */
   readonly onRestored?: ((contract: Contract) => Promise<void>) | undefined;
-  /** Called when the publisher gets something to send, and when it has neither that nor a channel any more. */
+  /** Called with true when the publisher gets something to send, and with false when it has nothing to send and no channel. */
   readonly onActive?: ((isActive: boolean) => void) | undefined;
   /** The messages go to many queues, and need no order beyond that of each target. */
   readonly hasManyTargets?: boolean;
 }
 
-/** How a publisher names a contract, and what it declares of it. */
+/** The name of a contract in messages, and the contract itself if its publisher declares it. */
 export function publisherTargetOf(contract: Contract): Pick<PublisherSettings, 'target' | 'contract'> {
   return {
     target: `the ${contract.kind} '${contract.name}'`,

@@ -18,7 +18,7 @@ const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
 /**
  * Sends on their way to the server: a bounded list of those that wait, a bounded window of those that are published, a deadline
- * for each. When its channel is lost, what was not confirmed goes back to the head of the list and out again with the same id.
+ * for each. When its channel is lost, the unconfirmed sends go back to the head of the list and are published again with the same id.
  */
 export class Publisher implements SlotHolder {
   readonly #settings: PublisherSettings;
@@ -136,7 +136,7 @@ export class Publisher implements SlotHolder {
     if (this.#sends.next) this.flush();
   }
 
-  /** Why the send cannot even wait; undefined if it can. */
+  /** The error of a send that may not be added; undefined if it may. */
   #obstacleTo(pending: PendingSend, signal: AbortSignal | undefined): unknown {
     const { maxBuffered } = this.#settings;
     if (this.#isClosed) return this.#errors.closed(false);
@@ -224,7 +224,7 @@ export class Publisher implements SlotHolder {
       if (!this.#canPublish(pending, open)) return;
       const sameId = this.#ownIds.blocking(pending);
       if (sameId) {
-        // Those for one target keep their order.
+        // Messages for one target keep their order: all of them wait.
         if (!this.#settings.hasManyTargets) return;
         this.#sends.setAside(sameId, [pending]);
         continue;

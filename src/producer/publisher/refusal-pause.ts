@@ -24,7 +24,7 @@ export interface RefusalPauseSettings {
   readonly onFull: (queue: string) => void;
 }
 
-/** What is known about a queue that has refused a message. */
+/** The state of a queue that has refused a message. */
 interface Refusing {
   status: 'asking' | 'pausing' | 'trying' | 'full';
   /** How often in a row the queue has refused. */

@@ -41,7 +41,7 @@ export class SendErrors {
     return new ClosedError(`The message for ${this.#target} ${what}: ${reason}`, options);
   }
 
-  /** There will be no channel for the message. */
+  /** The error of a message for which no channel can be opened. */
   noChannel({ handedOver }: PendingSend, error: Error): Error {
     return error instanceof TopologyError ? error : this.closed(handedOver, error);
   }

@@ -36,7 +36,7 @@ export class PendingRequest implements Deadlined {
   /** The clock's time of the deadline. */
   deadline = 0;
   isLate = false;
-  /** What is known about the request's queue, for the error message. */
+  /** The diagnosis of the request's queue, for the error of its timeout. */
   circumstances: string | undefined;
   bucket: Deadlined['bucket'];
   slot = 0;

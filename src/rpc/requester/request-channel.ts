@@ -19,8 +19,8 @@ export interface RequestChannelEvents {
 }
 
 /**
- * One incarnation of the channel that publishes requests and receives their answers. The server ties the reply address of
- * each request to the channel that consumes from `amq.rabbitmq.reply-to`, and to no later one.
+ * A channel that publishes requests and receives their answers. The server ties the reply address of each request to the
+ * channel that consumes from `amq.rabbitmq.reply-to`: a later channel cannot receive the answer.
  */
 export class RequestChannel {
   readonly openedAt: number;

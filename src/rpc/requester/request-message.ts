@@ -9,7 +9,7 @@ import type { RequestOptions } from './request-options.js';
 export interface RequestCall {
   readonly procedure: ProcedureContract;
   readonly options: RequestOptions | undefined;
-  /** From now on. */
+  /** The time that is left, in milliseconds. */
   readonly timeoutMs: number;
   /** The message id that a trace has named. */
   readonly tracedId: string | undefined;

@@ -29,8 +29,8 @@ export interface RequesterSettings {
   readonly clock: Clock;
   readonly maxBodyBytes: number;
   /**
-   * Requests publisher confirms, which take a tenth of the time of a short request: a queue that refuses requests reports it
-   * in no other way.
+   * Whether to request publisher confirms. They take a tenth of the time of a short request, but a queue that refuses requests
+   * reports that in no other way.
    */
   readonly confirms: boolean;
 }
@@ -41,8 +41,9 @@ type RequesterState =
   | { readonly status: 'open'; readonly channel: RequestChannel };
 
 /**
- * Sends the requests of a broker, all over one channel, and gives each its answer. Opens the channel with the first request;
- * when it is lost, what was sent fails, for the address of its answer is gone, and what waits goes out on the next one.
+ * Sends the requests of a broker, all over one channel, and gives each its answer. Opens the channel with the first request.
+ * When the channel is lost, the requests that were sent fail, because their reply address is gone; those that wait are published
+ * on the next channel.
  *
  * | state   | request, flush              | opened | refused for good                 | failed                 | channel closed                      | close, abort                  |
  * |---------|-----------------------------|--------|----------------------------------|------------------------|-------------------------------------|-------------------------------|
@@ -82,7 +83,7 @@ export class Requester {
         this.#request(procedure, body, traced.options, traced.messageId),
       );
     } catch (error) {
-      // Options whose getters throw.
+      // A getter of the options threw.
       return Promise.reject(error as Error);
     }
   }
@@ -153,7 +154,7 @@ export class Requester {
       const { procedure, options } = call;
       const signal = options?.signal;
       if (signal?.aborted) return reject(signal.reason as Error);
-      // Closed at its deadline, while a schema was still running.
+      // The broker was closed at its deadline, while the schema was still running.
       if (this.#aborting.signal.aborted) return reject(errors.closedError(procedure.name, false));
       const message = requestMessage(call, content, this.#settings.clock.wallNow());
       const request = new PendingRequest(call, message, resolve, reject);
@@ -171,7 +172,7 @@ export class Requester {
     if (request.phase !== 'waiting' || !channel.isWritable) return;
     const { message } = request;
     const leftMs = Math.max(1, Math.ceil(request.deadline - this.#settings.clock.now()));
-    // A responder should not start on it after the requester has stopped waiting.
+    // A responder should not start on the request after the requester has stopped waiting.
     message.properties.expiration = `${leftMs}`;
     try {
       channel.publish(message, request);

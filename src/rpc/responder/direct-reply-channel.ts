@@ -9,10 +9,10 @@ const ASK_DELAY_MS = 100;
 const ASK_AFTER = 250;
 
 /**
- * A channel for answers to `amq.rabbitmq.reply-to`. The server keeps none of them, so its confirm says no more than that it
- * has come to a message; and one that travels with each answer takes a tenth of the time of a short request. Here one round trip
- * says it of many: a channel works in order (https://www.rabbitmq.com/docs/channels), so what it answers to one method, it
- * answers for everything before.
+ * A channel for answers to `amq.rabbitmq.reply-to`. The server stores none of them, so a publisher confirm proves only
+ * that the server has processed the answer, and a confirm for each takes a tenth of the time of a short request. Here one round
+ * trip proves the same for many answers: the server processes a channel in order (https://www.rabbitmq.com/docs/channels), so its
+ * answer to one method covers everything that was written before.
  *
  * | state  | publish       | flush  | time is over | answered                                              | lost, closed |
  * |--------|---------------|--------|--------------|-------------------------------------------------------|--------------|
