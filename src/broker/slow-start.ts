@@ -4,7 +4,7 @@ import { realTimers } from '../util/timers.js';
 /** How long a start takes before it is reported, in milliseconds. */
 const SLOW_START_MS = 2_000;
 
-/** Reports a first connection that takes long, unless somebody has heard of a failed attempt. */
+/** Reports a first connection that takes long, unless a failed attempt was reported. */
 export class SlowStart {
   readonly #events: Events;
   readonly #startupTimeoutMs: number;
