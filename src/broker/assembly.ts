@@ -1,4 +1,5 @@
 import { ConsumerFactory } from '../consumer/consumer-factory.js';
+import type { Contract } from '../contracts/types.js';
 import { DeadLetterOperations } from '../dead-letters/operations.js';
 import { Landings } from '../delay/landings.js';
 import { ClosedError, TimeoutError } from '../errors.js';
@@ -91,14 +92,13 @@ export function assemble(
     testHooks,
     () => registry.isClosing,
   );
-  const producers = new Producers({
+  const sending = {
     connection: publish,
     clock,
-    maxBodyBytes,
-    isClosing: () => registry.isClosing,
-    setUpOn: (exchange) => registry.setUpOn(exchange),
-    onRestored: (contract) => restoreTopology(contract, connections, registry, events),
-  });
+    setUpOn: (exchange: string) => registry.setUpOn(exchange),
+    onRestored: (contract: Contract) => restoreTopology(contract, connections, registry, events),
+  };
+  const producers = new Producers({ ...sending, maxBodyBytes, isClosing: () => registry.isClosing });
   registry.addProducers(producers);
   const procedures = new Procedures({ connection: publish, clock, events, maxBodyBytes, consumers });
   for (const publisher of procedures.publishers) registry.addPublisher(publisher);
@@ -113,7 +113,7 @@ export function assemble(
     consumers,
     procedures,
     producers,
-    relays: new RelayFactory({ connection: publish, clock, events, registry, onRelay: testHooks?.onRelay }),
+    relays: new RelayFactory({ ...sending, events, registry, onRelay: testHooks?.onRelay }),
     deadLetterOperations: registry.addTask(
       new DeadLetterOperations(connections, clock, maxBodyBytes, testHooks?.onReplay),
     ),

@@ -1,4 +1,5 @@
 import type { Contract } from '../contracts/types.js';
+import { notSetUp } from '../producer/publisher/pending-send.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import { publisherTargetOf } from '../producer/publisher/publisher-settings.js';
 import type { Connection } from '../transport/connection/connection.js';
@@ -10,43 +11,58 @@ import type { RelaySender } from './table-relay.js';
 /** The pause after a server refused permanently, for instance because of a changed password, in milliseconds. */
 const REFUSED_MS = 5_000;
 
+/** The parts of a broker that its relays send through. */
+export interface BrokerSenderHost {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  /** Resolves when the earlier consumers on an exchange are set up. Undefined when all are. */
+  readonly setUpOn: (exchange: string) => Promise<void> | undefined;
+  /** A queue or exchange had disappeared and was declared again. */
+  readonly onRestored: (contract: Contract) => Promise<void>;
+}
+
 /** Sends the rows of one relay, through a publisher per contract. */
 export class BrokerSender implements RelaySender {
-  readonly #connection: Connection;
-  readonly #clock: Clock;
+  readonly #host: BrokerSenderHost;
   readonly #batch: number;
   readonly #publishers = new Map<Contract, Publisher>();
   #isAborted = false;
 
-  constructor(connection: Connection, clock: Clock, batch: number) {
-    this.#connection = connection;
-    this.#clock = clock;
+  /** @param batch - how many rows are sent at once */
+  constructor(host: BrokerSenderHost, batch: number) {
+    this.#host = host;
     this.#batch = batch;
   }
 
   get isUsable(): boolean {
-    const link = this.#connection.current;
+    const link = this.#host.connection.current;
     return !this.#isAborted && link !== undefined && link.blocked === undefined;
   }
 
   async reach(signal: AbortSignal): Promise<void> {
-    if (this.#connection.current) return;
+    if (this.#host.connection.current) return;
     // The connection itself reports why it failed.
-    const isRefused = await raceAbort(this.#connection.link(), signal).then(
+    const isRefused = await raceAbort(this.#host.connection.link(), signal).then(
       () => false,
       () => true,
     );
-    if (isRefused) await sleep(this.#clock, REFUSED_MS, signal);
+    if (isRefused) await sleep(this.#host.clock, REFUSED_MS, signal);
   }
 
   send(contract: Contract, message: OutgoingMessage, options: MessageSendOptions): Promise<unknown> {
     const { dueInMs, timeoutMs, signal } = options;
     const messageId = message.properties.messageId as string;
-    const dueAt = dueInMs === undefined ? undefined : this.#clock.now() + dueInMs;
+    const dueAt = dueInMs === undefined ? undefined : this.#host.clock.now() + dueInMs;
+    const setUp = contract.kind === 'exchange' ? this.#host.setUpOn(contract.name) : undefined;
+    const pendingContent = setUp && {
+      content: setUp.then(() => message.content),
+      sizeBytes: message.content.length,
+      waitsFor: () => notSetUp(publisherTargetOf(contract).target),
+    };
     return this.#publisherOf(contract).add(
       message,
       { messageId },
-      { timeoutMs, signal, dueAt, hasOwnId: true },
+      { timeoutMs, signal, dueAt, pendingContent, hasOwnId: true },
     );
   }
 
@@ -64,8 +80,9 @@ export class BrokerSender implements RelaySender {
     if (!publisher) {
       publisher = new Publisher({
         ...publisherTargetOf(contract),
-        connection: this.#connection,
-        clock: this.#clock,
+        connection: this.#host.connection,
+        clock: this.#host.clock,
+        onRestored: this.#host.onRestored,
         // All rows of a batch go out at once: none may be sent later, when another relay may already own it.
         maxInFlight: Math.max(1_000, this.#batch),
         maxBuffered: this.#batch,

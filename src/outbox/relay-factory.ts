@@ -1,16 +1,12 @@
 import { messageOf } from '../errors.js';
 import { type Events, tellOfDatabase } from '../events.js';
-import type { Connection } from '../transport/connection/connection.js';
-import type { Clock } from '../util/clock.js';
-import { BrokerSender } from './broker-sender.js';
+import { BrokerSender, type BrokerSenderHost } from './broker-sender.js';
 import type { Outbox } from './outbox.js';
 import type { Relay, RelayOptions } from './relay.js';
 import { resolveRelayOptions } from './relay-options.js';
 import { TableRelay } from './table-relay.js';
 
-export interface RelayFactorySettings {
-  readonly connection: Connection;
-  readonly clock: Clock;
+export interface RelayFactorySettings extends BrokerSenderHost {
   readonly events: Events;
   /** The registry of the broker's parts. */
   readonly registry: { addRelay(relay: TableRelay): void; removeRelay(relay: TableRelay): void };
@@ -27,11 +23,11 @@ export class RelayFactory {
 
   /** @throws ConfigurationError that names the wrong argument */
   relay(outbox: Outbox, options: RelayOptions): Relay {
-    const { connection, clock, events, registry, onRelay } = this.#settings;
+    const { clock, events, registry, onRelay } = this.#settings;
     const resolved = resolveRelayOptions(outbox, options);
     const relay = new TableRelay(resolved, {
       clock,
-      sender: new BrokerSender(connection, clock, resolved.batch),
+      sender: new BrokerSender(this.#settings, resolved.batch),
       onStuck: (table, { id, messageId, contract }, attempts, error) =>
         events.emit('outbox-stuck', { table, id, messageId, contract, attempts, error }),
       onRelayClosed: (closed) => registry.removeRelay(closed),

@@ -9,7 +9,7 @@ import type { Clock } from '../util/clock.js';
 import { Condition } from '../util/condition.js';
 import { uuid } from '../util/uuid.js';
 import { dueInMs, outgoingOf } from './outgoing-message.js';
-import type { PendingContent, Receipt, SendOwner } from './publisher/pending-send.js';
+import { notSetUp, type PendingContent, type Receipt, type SendOwner } from './publisher/pending-send.js';
 import { type SendAllArguments, type SendAllResult, sendAll } from './send-all.js';
 import { checkDelay } from './send-delay.js';
 import { type AnySendOptions, checkSendOptions, type SendArguments } from './send-options.js';
@@ -158,7 +158,7 @@ export class QueueProducer implements Producer, SendOwner {
 
   /** Prepares a send that waits for its schema, or for consumers to be set up. */
   #later(body: Buffer | LaterBody, setUp: Promise<void> | undefined): PendingContent {
-    let waitsFor = `The consumers that this broker made before on ${this.#shared.target} were not set up`;
+    let waitsFor = notSetUp(this.#shared.target);
     const isValidating = !Buffer.isBuffer(body);
     const encoded = isValidating ? body.content : Promise.resolve(body);
     const ready = setUp ? encoded.then((it) => setUp.then(() => it)) : encoded;

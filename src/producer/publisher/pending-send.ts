@@ -38,6 +38,11 @@ export interface PendingContent {
   readonly waitsFor: () => string;
 }
 
+/** Why a send that waits for consumers to be set up has timed out. */
+export function notSetUp(target: string): string {
+  return `The consumers that this broker made before on ${target} were not set up`;
+}
+
 /**
  * One send on its way.
  *
