@@ -1,11 +1,11 @@
 import { isDelays, isExchange, isProcedure, isQueue } from '../contracts/guards.js';
 import { consumedTopologyOf, referencesOf, topologyOf } from '../contracts/topology.js';
 import type { Contract, DelaysContract, ProcedureContract, QueueContract } from '../contracts/types.js';
+import { type Declarer, declarerOf } from '../declarations/declarer.js';
 import { declareDelays } from '../delay/declarer.js';
 import type { Landings } from '../delay/landings.js';
 import { heldOf, isDelayName, landingOf } from '../delay/topology.js';
 import { ClosedError, ConfigurationError, TimeoutError, TopologyError } from '../errors.js';
-import { type Declarer, declarerOf } from '../transport/declarations/declarer.js';
 import { classify } from '../transport/failures.js';
 import { toPublicError } from '../transport/public-errors.js';
 import { expectName, show } from '../util/checks.js';

@@ -1,11 +1,11 @@
+import { ChannelAllowance } from '../declarations/channel-pool.js';
+import { serialiseDeclarations } from '../declarations/declarer.js';
+import { QueueDeclarationLock } from '../declarations/queue-lock.js';
 import { delaysOf } from '../delay/declarer.js';
 import type { DelayTarget } from '../delay/topology.js';
 import type { Events } from '../events.js';
 import { Connection } from '../transport/connection/connection.js';
 import type { ConnectionEvent, ConnectionState } from '../transport/connection/connection-state.js';
-import { serialiseDeclarations } from '../transport/declarations/declarer.js';
-import { ChannelAllowance } from '../transport/declarations/declaring-channels.js';
-import { QueueDeclarationLock } from '../transport/declarations/queue-lock.js';
 import type { Link, Role, Transport } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';
 import type { ResolvedBrokerOptions } from './options.js';

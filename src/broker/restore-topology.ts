@@ -1,6 +1,6 @@
 import type { Contract } from '../contracts/types.js';
+import { declarerOf } from '../declarations/declarer.js';
 import type { Events } from '../events.js';
-import { declarerOf } from '../transport/declarations/declarer.js';
 import type { Connections } from './connections.js';
 import type { Registry } from './registry.js';
 

@@ -1,10 +1,10 @@
 import { isSingleActive } from '../contracts/guards.js';
 import { consumedTopologyOf } from '../contracts/topology.js';
 import type { QueueContract } from '../contracts/types.js';
+import { declarerOf } from '../declarations/declarer.js';
 import { ClosedError, ConnectionError, TopologyError } from '../errors.js';
 import { Backoff, channelBackoff } from '../transport/connection/backoff.js';
 import type { Connection } from '../transport/connection/connection.js';
-import { declarerOf } from '../transport/declarations/declarer.js';
 import { classify, invalidArgumentOf } from '../transport/failures.js';
 import type { Delivery, Link } from '../transport/port.js';
 import { toTopologyError } from '../transport/public-errors.js';

@@ -1,8 +1,8 @@
 import { deadLetterTopologyOf, hasOwnDeadLetterQueue } from '../contracts/topology.js';
 import type { QueueContract } from '../contracts/types.js';
+import { declarerOf } from '../declarations/declarer.js';
 import { TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
-import { declarerOf } from '../transport/declarations/declarer.js';
 import { classify } from '../transport/failures.js';
 import { type Channel, type Delivery, type Link, TransportError } from '../transport/port.js';
 import { type Clock, raceAbort, sleep, withDeadline } from '../util/clock.js';

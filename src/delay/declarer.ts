@@ -1,7 +1,7 @@
 import type { TopologyStep } from '../contracts/topology.js';
 import type { DelaysContract } from '../contracts/types.js';
+import { declarerOf } from '../declarations/declarer.js';
 import { TopologyError } from '../errors.js';
-import { declarerOf } from '../transport/declarations/declarer.js';
 import { classify } from '../transport/failures.js';
 import { type Link, TransportError } from '../transport/port.js';
 import type { Clock } from '../util/clock.js';

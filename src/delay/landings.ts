@@ -1,8 +1,8 @@
 import type { QueueContract } from '../contracts/types.js';
+import { declarerOf } from '../declarations/declarer.js';
 import { headersOf } from '../messages/properties.js';
 import { Backoff, channelBackoff } from '../transport/connection/backoff.js';
 import type { Connection } from '../transport/connection/connection.js';
-import { declarerOf } from '../transport/declarations/declarer.js';
 import { classify } from '../transport/failures.js';
 import { type Delivery, type Link, TransportError } from '../transport/port.js';
 import { type Clock, raceAbort, sleep, withDeadline } from '../util/clock.js';

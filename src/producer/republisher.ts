@@ -1,9 +1,9 @@
 import { deadLetterTopologyOf } from '../contracts/topology.js';
 import type { QueueContract } from '../contracts/types.js';
+import { declarerOf } from '../declarations/declarer.js';
 import { ConfigurationError, UnroutableError } from '../errors.js';
 import { type CopyOptions, type CopySource, deadLetterCopy, retryCopy } from '../messages/copies.js';
 import type { Connection } from '../transport/connection/connection.js';
-import { declarerOf } from '../transport/declarations/declarer.js';
 import { type OutgoingMessage, RETURN_ID_HEADER } from '../transport/port.js';
 import type { Publisher } from './publisher/publisher.js';
 

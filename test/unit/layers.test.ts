@@ -15,11 +15,10 @@ const layers: readonly (readonly string[])[] = [
   ['transport/port'],
   ['transport/failures'],
   ['diagnostics'],
-  ['transport/round-trip-timeout'],
-  ['transport/rabbitmq'],
-  ['transport/memory'],
-  ['contracts'],
+  ['transport/rabbitmq', 'transport/memory'],
   ['transport'],
+  ['contracts'],
+  ['declarations'],
   ['messages'],
   ['events'],
   ['delay'],
@@ -45,13 +44,7 @@ const layers: readonly (readonly string[])[] = [
 
 /** Layers that know nothing of those below them but these. */
 const closed: Readonly<Record<string, readonly string[]>> = {
-  'transport/rabbitmq': [
-    'errors',
-    'util',
-    'transport/port',
-    'transport/failures',
-    'transport/round-trip-timeout',
-  ],
+  'transport/rabbitmq': ['errors', 'util', 'transport/port', 'transport/failures'],
   'transport/memory': ['errors', 'util', 'transport/port'],
 };
 

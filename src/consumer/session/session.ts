@@ -1,6 +1,6 @@
 import type { QueueType } from '../../contracts/types.js';
+import { openDeclared } from '../../declarations/open-declared.js';
 import type { VerdictTrace } from '../../diagnostics/consume.js';
-import { openDeclared } from '../../transport/declarations/declaring-channel.js';
 import {
   type Channel,
   type ConsumeOptions,

@@ -1,5 +1,5 @@
 import type { Contract } from '../../contracts/types.js';
-import { declarerOf } from '../../transport/declarations/declarer.js';
+import { declarerOf } from '../../declarations/declarer.js';
 import type { Channel, Link } from '../../transport/port.js';
 import type { PendingSend } from './pending-send.js';
 

@@ -1,9 +1,9 @@
+import { declarerOf } from '../../declarations/declarer.js';
 import { type DelayNeeds, delaysOf } from '../../delay/declarer.js';
 import { unitsOf } from '../../delay/levels.js';
 import { delayed, targetOf } from '../../delay/routing-headers.js';
 import { classOf } from '../../delay/topology.js';
 import { TopologyError, UnroutableError } from '../../errors.js';
-import { declarerOf } from '../../transport/declarations/declarer.js';
 import { serverWords } from '../../transport/failures.js';
 import type { Link, OutgoingMessage } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';

@@ -1,7 +1,7 @@
+import { openDeclared } from '../../declarations/open-declared.js';
 import { ClosedError, ConnectionError, TopologyError } from '../../errors.js';
 import { ConfirmWindow } from '../../transport/confirm-window.js';
 import { Backoff, channelBackoff } from '../../transport/connection/backoff.js';
-import { openDeclared } from '../../transport/declarations/declaring-channel.js';
 import { classify } from '../../transport/failures.js';
 import { type ChannelOptions, type Link, type Returned, TransportError } from '../../transport/port.js';
 import { sleep } from '../../util/clock.js';

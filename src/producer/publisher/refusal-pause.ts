@@ -1,7 +1,7 @@
 import type { Contract } from '../../contracts/types.js';
+import { declarerOf } from '../../declarations/declarer.js';
 import { delayQueueName } from '../../delay/topology.js';
 import type { Connection } from '../../transport/connection/connection.js';
-import { declarerOf } from '../../transport/declarations/declarer.js';
 import { type Clock, sleep } from '../../util/clock.js';
 import type { PendingSend } from './pending-send.js';
 

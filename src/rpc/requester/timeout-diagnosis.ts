@@ -1,5 +1,5 @@
+import { declarerOf } from '../../declarations/declarer.js';
 import type { Connection } from '../../transport/connection/connection.js';
-import { declarerOf } from '../../transport/declarations/declarer.js';
 import { classify } from '../../transport/failures.js';
 
 /** Finds out why the requests in a queue are not answered, in words for an error. */

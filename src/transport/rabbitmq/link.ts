@@ -3,13 +3,13 @@ import { type Clock, raceAbort, withDeadline } from '../../util/clock.js';
 import { deferred } from '../../util/promises.js';
 import { hasNoChannelLeft } from '../failures.js';
 import { type Channel, type ChannelOptions, channelsExhausted, type Link, TransportError } from '../port.js';
-import { RoundTripTimeout } from '../round-trip-timeout.js';
 import { toTransportError, userLimitReached } from './amqplib-errors.js';
 import { RabbitChannel } from './channel.js';
 import { FramePath } from './frames/frame-path.js';
 import type { OwnFrames } from './frames/own-frames.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
 import { PublicApiPath } from './public-api-path.js';
+import { RoundTripTimeout } from './round-trip-timeout.js';
 
 /** How long the server may take to answer one request. amqplib itself waits indefinitely. */
 const ROUND_TRIP_MS = 15_000;

@@ -4,8 +4,8 @@ import { resolveConsumerOptions } from '../../../src/consumer/options/consumer-o
 import { RecoveryLoop } from '../../../src/consumer/recovery-loop.js';
 import type { Session } from '../../../src/consumer/session/session.js';
 import { queue } from '../../../src/contracts/queue.js';
+import { declarerOf } from '../../../src/declarations/declarer.js';
 import { ClosedError, ConnectionError, TopologyError } from '../../../src/errors.js';
-import { declarerOf } from '../../../src/transport/declarations/declarer.js';
 import { TransportError } from '../../../src/transport/port.js';
 import { delivery } from '../support/deliveries.js';
 import { FakeClock, turn } from '../support/fake-clock.js';

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../util/clock.js';
+import type { Clock, Timer } from '../../util/clock.js';
 
 /** A pending answer. */
 interface Wait {

@@ -1,11 +1,11 @@
-import { type TopologyStep, topologyOf } from '../../contracts/topology.js';
-import type { Contract } from '../../contracts/types.js';
-import { type TopologyDifference, TopologyError } from '../../errors.js';
-import { classify, replyCodeOf, unsupportedArgumentOf } from '../failures.js';
-import { type Channel, type Link, TransportError } from '../port.js';
-import { mismatch, toTopologyError } from '../public-errors.js';
+import { type TopologyStep, topologyOf } from '../contracts/topology.js';
+import type { Contract } from '../contracts/types.js';
+import { type TopologyDifference, TopologyError } from '../errors.js';
+import { classify, replyCodeOf, unsupportedArgumentOf } from '../transport/failures.js';
+import { type Channel, type Link, TransportError } from '../transport/port.js';
+import { mismatch, toTopologyError } from '../transport/public-errors.js';
+import { type ChannelAllowance, ChannelPool } from './channel-pool.js';
 import type { DeclaringStep } from './contract-options.js';
-import { type ChannelAllowance, DeclaringChannels } from './declaring-channels.js';
 import { findDifferences } from './differences.js';
 import type { QueueDeclarationLock } from './queue-lock.js';
 
@@ -33,7 +33,7 @@ interface Declared {
 export class Declarer {
   readonly link: Link;
   readonly #turns: QueueDeclarationLock | undefined;
-  readonly #channels: DeclaringChannels;
+  readonly #channels: ChannelPool;
   readonly #declared = new Map<string, Declared>();
   #forgotten = 0;
   /** What differs, for each step that was refused: a program that tries again and again does not search again. */
@@ -42,7 +42,7 @@ export class Declarer {
   constructor(link: Link, turns?: QueueDeclarationLock, allowance?: ChannelAllowance) {
     this.link = link;
     this.#turns = turns;
-    this.#channels = new DeclaringChannels(link, allowance);
+    this.#channels = new ChannelPool(link, allowance);
   }
 
   /**

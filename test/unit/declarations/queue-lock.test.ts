@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { queue } from '../../../../src/contracts/queue.js';
-import { declarerOf, serialiseDeclarations } from '../../../../src/transport/declarations/declarer.js';
-import { ChannelAllowance } from '../../../../src/transport/declarations/declaring-channels.js';
-import { QueueDeclarationLock } from '../../../../src/transport/declarations/queue-lock.js';
-import { TransportError } from '../../../../src/transport/port.js';
-import { FakeClock, turn } from '../../support/fake-clock.js';
-import { FakeLink } from '../../support/fake-link.js';
-import { track } from '../../support/track.js';
+import { queue } from '../../../src/contracts/queue.js';
+import { ChannelAllowance } from '../../../src/declarations/channel-pool.js';
+import { declarerOf, serialiseDeclarations } from '../../../src/declarations/declarer.js';
+import { QueueDeclarationLock } from '../../../src/declarations/queue-lock.js';
+import { TransportError } from '../../../src/transport/port.js';
+import { FakeClock, turn } from '../support/fake-clock.js';
+import { FakeLink } from '../support/fake-link.js';
+import { track } from '../support/track.js';
 
 const emails = queue('emails', z.any(), { deadLetter: false });
 const orders = queue('orders', z.any(), { deadLetter: false });

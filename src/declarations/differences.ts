@@ -1,6 +1,6 @@
-import type { TopologyDifference } from '../../errors.js';
-import { classify, differenceOf } from '../failures.js';
-import type { Channel } from '../port.js';
+import type { TopologyDifference } from '../errors.js';
+import { classify, differenceOf } from '../transport/failures.js';
+import type { Channel } from '../transport/port.js';
 import { adviceFor, type DeclaringStep, optionOf } from './contract-options.js';
 import { serverValue } from './server-values.js';
 

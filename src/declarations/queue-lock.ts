@@ -1,4 +1,4 @@
-import { type Clock, sleep } from '../../util/clock.js';
+import { type Clock, sleep } from '../util/clock.js';
 
 /** How long one declaration may delay others, because on a dead or blocked connection it stays unanswered for a long time. */
 const MAX_WAIT_MS = 1_000;

@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { exchange } from '../../../../src/contracts/exchange.js';
-import { queue } from '../../../../src/contracts/queue.js';
-import { TopologyError } from '../../../../src/errors.js';
-import { declarerOf } from '../../../../src/transport/declarations/declarer.js';
-import { TransportError } from '../../../../src/transport/port.js';
-import { toTopologyError } from '../../../../src/transport/public-errors.js';
-import { turn } from '../../support/fake-clock.js';
-import { FakeLink } from '../../support/fake-link.js';
-import { rejectionOf, track } from '../../support/track.js';
+import { exchange } from '../../../src/contracts/exchange.js';
+import { queue } from '../../../src/contracts/queue.js';
+import { declarerOf } from '../../../src/declarations/declarer.js';
+import { TopologyError } from '../../../src/errors.js';
+import { TransportError } from '../../../src/transport/port.js';
+import { toTopologyError } from '../../../src/transport/public-errors.js';
+import { turn } from '../support/fake-clock.js';
+import { FakeLink } from '../support/fake-link.js';
+import { rejectionOf, track } from '../support/track.js';
 
 const emails = queue('emails', z.any(), { deadLetter: false });
 const orders = queue('orders', z.any());

@@ -1,6 +1,6 @@
-import { OWNED_ARGUMENTS } from '../../contracts/queue-checks.js';
-import type { TopologyStep } from '../../contracts/topology.js';
-import { PASSIVE } from '../public-errors.js';
+import { OWNED_ARGUMENTS } from '../contracts/queue-checks.js';
+import type { TopologyStep } from '../contracts/topology.js';
+import { PASSIVE } from '../transport/public-errors.js';
 import { serverValue } from './server-values.js';
 
 /** What can differ from what exists. */

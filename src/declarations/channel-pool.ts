@@ -1,6 +1,6 @@
-import { realTimers } from '../../util/timers.js';
-import { classify } from '../failures.js';
-import { type Channel, type Link, TransportError } from '../port.js';
+import { classify } from '../transport/failures.js';
+import { type Channel, type Link, TransportError } from '../transport/port.js';
+import { realTimers } from '../util/timers.js';
 
 /** What part of a connection's channels declarations may use: the others are for those that consume and publish. */
 const SHARE = 1 / 16;
@@ -18,7 +18,7 @@ export class ChannelAllowance {
  * channel, and a refusal closes the channel of that operation alone. Channels are opened as they are needed, and closed when nothing
  * is left to do.
  */
-export class DeclaringChannels {
+export class ChannelPool {
   readonly #link: Link;
   readonly #allowance: ChannelAllowance;
   readonly #idle: Channel[] = [];

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { RoundTripTimeout } from '../../../src/transport/round-trip-timeout.js';
-import { deferred } from '../../../src/util/promises.js';
-import { FakeClock, turn } from '../support/fake-clock.js';
-import { track } from '../support/track.js';
+import { RoundTripTimeout } from '../../../../src/transport/rabbitmq/round-trip-timeout.js';
+import { deferred } from '../../../../src/util/promises.js';
+import { FakeClock, turn } from '../../support/fake-clock.js';
+import { track } from '../../support/track.js';
 
 function bench() {
   const clock = new FakeClock();

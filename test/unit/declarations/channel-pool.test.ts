@@ -1,24 +1,21 @@
 import { expect, it } from 'vitest';
-import {
-  ChannelAllowance,
-  DeclaringChannels,
-} from '../../../../src/transport/declarations/declaring-channels.js';
-import { classify } from '../../../../src/transport/failures.js';
-import { type Channel, channelsExhausted } from '../../../../src/transport/port.js';
-import { deferred } from '../../../../src/util/promises.js';
-import { turn } from '../../support/fake-clock.js';
-import { FakeLink } from '../../support/fake-link.js';
-import { track } from '../../support/track.js';
+import { ChannelAllowance, ChannelPool } from '../../../src/declarations/channel-pool.js';
+import { classify } from '../../../src/transport/failures.js';
+import { type Channel, channelsExhausted } from '../../../src/transport/port.js';
+import { deferred } from '../../../src/util/promises.js';
+import { turn } from '../support/fake-clock.js';
+import { FakeLink } from '../support/fake-link.js';
+import { track } from '../support/track.js';
 
 /** Checks this many queues at once, and says what has become of each. */
-const checks = (channels: DeclaringChannels, count: number) =>
+const checks = (channels: ChannelPool, count: number) =>
   Array.from({ length: count }, (_, at) => track(channels.run((channel) => channel.checkQueue(`q${at}`))));
 
 const open = (link: FakeLink) => link.channels.filter(({ isOpen }) => isOpen).length;
 
 it('runs sixteen operations side by side, and the others after those, in their order', async () => {
   const link = new FakeLink();
-  const channels = new DeclaringChannels(link);
+  const channels = new ChannelPool(link);
   const answers: (() => void)[] = [];
   link.onRequest = (request) =>
     request.startsWith('check') ? new Promise<void>((resolve) => answers.push(resolve)) : undefined;
@@ -45,7 +42,7 @@ it('runs sixteen operations side by side, and the others after those, in their o
 
 it('closes its channels when nothing is left to do', async () => {
   const link = new FakeLink();
-  const channels = new DeclaringChannels(link);
+  const channels = new ChannelPool(link);
   checks(channels, 3);
   await turn();
   await turn();
@@ -55,7 +52,7 @@ it('closes its channels when nothing is left to do', async () => {
 
 it('leaves most of the channels of a small connection to others', async () => {
   const link = Object.assign(new FakeLink(), { channelMax: 40 });
-  checks(new DeclaringChannels(link), 10);
+  checks(new ChannelPool(link), 10);
   await turn();
 
   expect(link.channels).toHaveLength(2);
@@ -67,7 +64,7 @@ it('goes on with the channels that it has when the connection has no other left'
   link.onRequest = (request) => {
     if (request === 'open channel' && ++opened > 2) throw channelsExhausted(2);
   };
-  const running = checks(new DeclaringChannels(link), 10);
+  const running = checks(new ChannelPool(link), 10);
   await expect.poll(() => running.map(({ state }) => state)).toEqual(Array(10).fill('resolved'));
 });
 
@@ -76,7 +73,7 @@ it('fails when the connection has no channel at all', async () => {
   link.onRequest = (request) => {
     if (request === 'open channel') throw channelsExhausted(2);
   };
-  const running = checks(new DeclaringChannels(link), 10);
+  const running = checks(new ChannelPool(link), 10);
   await expect.poll(() => running.map(({ error }) => classify(error))).toEqual(Array(10).fill('no-channel'));
 });
 
@@ -90,10 +87,10 @@ it('uses one channel after a limit of the user has cost the connection', async (
     lost.die(limit);
     return Promise.reject(limit);
   };
-  const before = checks(new DeclaringChannels(lost, allowance), 4);
+  const before = checks(new ChannelPool(lost, allowance), 4);
   await turn();
   const next = new FakeLink();
-  const after = checks(new DeclaringChannels(next, allowance), 4);
+  const after = checks(new ChannelPool(next, allowance), 4);
   await expect.poll(() => after.map(({ state }) => state)).toEqual(Array(4).fill('resolved'));
 
   // Another attempt may succeed: it does, on the next link.
@@ -103,7 +100,7 @@ it('uses one channel after a limit of the user has cost the connection', async (
 
 it('passes what the operation throws on, and uses another channel afterwards', async () => {
   const link = new FakeLink();
-  const channels = new DeclaringChannels(link);
+  const channels = new ChannelPool(link);
   link.onRequest = (request) => {
     if (request === 'check queue gone') throw new Error('gone');
   };
