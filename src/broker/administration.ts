@@ -2,7 +2,7 @@ import { isDelays, isExchange, isProcedure, isQueue } from '../contracts/guards.
 import { consumedTopologyOf, referencesOf, topologyOf } from '../contracts/topology.js';
 import type { Contract, DelaysContract, ProcedureContract, QueueContract } from '../contracts/types.js';
 import { type Declarer, declarerOf } from '../declarations/declarer.js';
-import { declareDelays } from '../delay/declarer.js';
+import { declareDelays } from '../delay/delay-declarer.js';
 import type { Landings } from '../delay/landings.js';
 import { heldOf, isDelayName, landingOf } from '../delay/topology.js';
 import { ClosedError, ConfigurationError, TimeoutError, TopologyError } from '../errors.js';

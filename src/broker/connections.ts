@@ -1,7 +1,7 @@
 import { ChannelAllowance } from '../declarations/channel-pool.js';
 import { serialiseDeclarations } from '../declarations/declarer.js';
 import { QueueDeclarationLock } from '../declarations/queue-lock.js';
-import { delaysOf } from '../delay/declarer.js';
+import { delayDeclarerOf } from '../delay/delay-declarer.js';
 import type { DelayTarget } from '../delay/topology.js';
 import type { Events } from '../events.js';
 import { Connection } from '../transport/connection/connection.js';
@@ -109,7 +109,7 @@ export class Connections {
       const link = this[role].current;
       if (link) {
         serialiseDeclarations(link, this.#turns, this.#allowance);
-        delaysOf(link).onLanding = this.#settings.onLanding;
+        delayDeclarerOf(link).onLanding = this.#settings.onLanding;
       }
     }
     const wasDown = this.#wasDown;

@@ -6,7 +6,7 @@ import type { Connection } from '../transport/connection/connection.js';
 import { classify } from '../transport/failures.js';
 import { type Delivery, type Link, TransportError } from '../transport/port.js';
 import { type Clock, raceAbort, sleep, withDeadline } from '../util/clock.js';
-import { delaysOf } from './declarer.js';
+import { delayDeclarerOf } from './delay-declarer.js';
 import { Landing } from './landing.js';
 import { LandingChannel } from './landing-channel.js';
 import { type DelayTarget, heldOf, LANDED, QUEUE_HEADER } from './topology.js';
@@ -187,7 +187,7 @@ export class Landings {
         }
       },
       declareHeld: async () => {
-        await delaysOf(link).prepareToHold(target);
+        await delayDeclarerOf(link).prepareToHold(target);
         this.#held.add(name);
       },
     });

@@ -1,5 +1,5 @@
 import { declarerOf } from '../../declarations/declarer.js';
-import { type DelayNeeds, delaysOf } from '../../delay/declarer.js';
+import { type DelayNeeds, delayDeclarerOf } from '../../delay/delay-declarer.js';
 import { unitsOf } from '../../delay/levels.js';
 import { delayed, targetOf } from '../../delay/routing-headers.js';
 import { classOf } from '../../delay/topology.js';
@@ -30,15 +30,15 @@ export class DelayedPublish {
   /** True when nothing is left to declare on this link. Renews declarations that will soon be too old. */
   isReady(link: Link, needs: DelayNeeds): boolean {
     const now = this.#clock.now();
-    const delays = delaysOf(link);
-    if (!delays.isReady(needs, now)) return false;
-    void delays.renew(needs.target, now);
+    const declarer = delayDeclarerOf(link);
+    if (!declarer.isReady(needs, now)) return false;
+    void declarer.renew(needs.target, now);
     return true;
   }
 
   /** Declares what is missing. Rejects with the error that the message fails with, or with an error that may not come again. */
   async declare(link: Link, needs: DelayNeeds): Promise<void> {
-    const prepare = () => delaysOf(link).prepare(needs, this.#clock.now());
+    const prepare = () => delayDeclarerOf(link).prepare(needs, this.#clock.now());
     try {
       await prepare();
     } catch (error) {

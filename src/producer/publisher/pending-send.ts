@@ -1,4 +1,4 @@
-import type { DelayNeeds } from '../../delay/declarer.js';
+import type { DelayNeeds } from '../../delay/delay-declarer.js';
 import type { OutgoingMessage } from '../../transport/port.js';
 import type { Deadlined } from '../../util/deadlines.js';
 import { onAbort } from '../../util/on-abort.js';

@@ -1,4 +1,4 @@
-import type { DelayNeeds } from '../../delay/declarer.js';
+import type { DelayNeeds } from '../../delay/delay-declarer.js';
 import { targetOf } from '../../delay/routing-headers.js';
 import { TopologyError, UnroutableError } from '../../errors.js';
 import type { Connection } from '../../transport/connection/connection.js';

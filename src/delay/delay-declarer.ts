@@ -177,7 +177,7 @@ class DelayDeclarer {
 const declarers = new WeakMap<Link, DelayDeclarer>();
 
 /** The declarer of a link's delays. */
-export function delaysOf(link: Link): DelayDeclarer {
+export function delayDeclarerOf(link: Link): DelayDeclarer {
   let declarer = declarers.get(link);
   if (!declarer) {
     declarer = new DelayDeclarer(link);
@@ -188,12 +188,12 @@ export function delaysOf(link: Link): DelayDeclarer {
 
 /** Declares all levels, and the way to the contracts' queues and exchanges. */
 export async function declareDelays(link: Link, { contracts }: DelaysContract, clock: Clock): Promise<void> {
-  const delays = delaysOf(link);
-  await delays.declareLevels();
+  const declarer = delayDeclarerOf(link);
+  await declarer.declareLevels();
   for (const { kind, name } of contracts) {
     const target = { kind, name };
-    if (kind === 'queue') await delays.prepareToHold(target);
-    await delays.prepare({ target, units: 0, priorities: 'low' }, clock.now());
+    if (kind === 'queue') await declarer.prepareToHold(target);
+    await declarer.prepare({ target, units: 0, priorities: 'low' }, clock.now());
   }
 }
 
