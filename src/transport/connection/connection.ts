@@ -1,38 +1,22 @@
 import pRetry from 'p-retry';
-import { traces } from '../../diagnostics/channels.js';
-import { traceConnect } from '../../diagnostics/connect.js';
 import { TraceOrigin } from '../../diagnostics/origin.js';
 import { outsideOfContexts } from '../../diagnostics/root-context.js';
 import { ClosedError } from '../../errors.js';
-import { type Clock, raceAbort, sleep, withDeadline } from '../../util/clock.js';
+import { sleep } from '../../util/clock.js';
 import { deferred } from '../../util/promises.js';
-import { type Credentials, DialError, type Link, type Role, type Transport } from '../port.js';
+import type { Credentials, Link, Role } from '../port.js';
 import { Backoff, type BackoffPolicy } from './backoff.js';
 import { type ConnectionEvent, type ConnectionState, transition } from './connection-state.js';
-import { CredentialRenewal, checkCredentials } from './credential-renewal.js';
-import { AllAddressesFailedError, DialDeadlineError, type DialErrors, toDialError } from './dial-errors.js';
-
-/** The time limit for one address, from the first packet to an open connection, and as much for the credentials before it. */
-const DIAL_TIMEOUT_MS = 10_000;
-
-/** A shorter timeout while other addresses are untried, so that one hung host does not delay the rest. */
-const FIRST_ROUND_TIMEOUT_MS = 3_000;
+import { CredentialRenewal } from './credential-renewal.js';
+import type { AllAddressesFailedError } from './dial-errors.js';
+import { Dialler, type DiallerSettings } from './dialler.js';
 
 /** With less than this left of the startup time, no further attempt is made. */
 const LAST_ATTEMPT_MS = 100;
 
-/** A shorter silence says nothing about an address. */
-const TELLING_MS = 1_000;
-
-export interface ConnectionSettings {
-  /** The name of the broker. */
-  readonly broker?: string | undefined;
-  readonly role: Role;
-  readonly transport: Transport;
-  readonly clock: Clock;
+export interface ConnectionSettings extends DiallerSettings {
   readonly backoff: BackoffPolicy;
   readonly startupTimeoutMs: number;
-  readonly credentials: (() => Credentials | Promise<Credentials>) | undefined;
   /** True once any connection of the broker has been open: from then on the broker never gives up. */
   readonly isEstablished: () => boolean;
   readonly onChange: (state: ConnectionState, event: ConnectionEvent) => void;
@@ -49,16 +33,10 @@ export class Connection {
   readonly #settings: ConnectionSettings;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
-  /** The last failure of each address since the run began. */
-  readonly #reasons = new Map<string, DialError>();
   #state: ConnectionState = { status: 'idle' };
   #link: Link | undefined;
   #next = deferred<Link>();
   #running: Promise<void> | undefined;
-  #credentialsUsed: Credentials | undefined;
-  /** Attempts to connect since the connection was lost, or first requested. */
-  #dials = 0;
-  #wasOpen = false;
   #closed: Promise<void> | undefined;
 
   constructor(settings: ConnectionSettings) {
@@ -122,12 +100,11 @@ export class Connection {
     const { clock, startupTimeoutMs } = this.#settings;
     const startedAt = clock.now();
     const giveUpAt = startedAt + startupTimeoutMs;
-    this.#reasons.clear();
-    this.#dials = 0;
     const { signal } = this.#closing;
+    const dialler = new Dialler(this.#settings, signal);
     while (!signal.aborted) {
       try {
-        await pRetry((round) => this.#attempt(round, giveUpAt), {
+        await pRetry((round) => this.#attempt(dialler, round, giveUpAt), {
           retries: Number.POSITIVE_INFINITY,
           // The delay is our own: p-retry applies its cap after the jitter, so that all clients would retry in step.
           minTimeout: 0,
@@ -139,7 +116,7 @@ export class Connection {
       }
       const link = this.#link as Link;
       const openedAt = clock.now();
-      const renewal = this.#renewal(link);
+      const renewal = this.#renewal(link, dialler.credentialsUsed);
       const error = await link.closed;
       renewal?.stop();
       if (signal.aborted) return;
@@ -149,92 +126,13 @@ export class Connection {
     }
   }
 
-  /** Tries every address once, in random order. Rounds count from 1 after each loss. */
-  async #attempt(round: number, giveUpAt: number): Promise<void> {
-    const { clock, transport } = this.#settings;
+  async #attempt(dialler: Dialler, round: number, giveUpAt: number): Promise<void> {
     this.#apply({ type: 'dial' });
-    const failures: DialErrors = [];
-    const isHasty = round === 1 && transport.addresses.length > 1;
-    for (const address of shuffle(transport.addresses, clock.random)) {
-      if (this.#closing.signal.aborted) break;
-      try {
-        const limitMs = isHasty ? FIRST_ROUND_TIMEOUT_MS : DIAL_TIMEOUT_MS;
-        this.#opened(await this.#traced(address, () => this.#dial(address, limitMs, giveUpAt)));
-        return;
-      } catch (error) {
-        failures.push({ address, failure: this.#reasonOf(address, toDialError(error)) });
-      }
-    }
-    throw new AllAddressesFailedError(failures);
+    this.#opened(await dialler.round(round, () => this.#leftMs(giveUpAt)));
   }
 
-  #traced(address: string, dial: () => Promise<Link>): Promise<Link> {
-    this.#dials++;
-    if (!traces.connect.hasSubscribers) return dial();
-    const { broker, role } = this.#settings;
-    const attempt = { broker, address, role, attempt: this.#dials, reconnect: this.#wasOpen };
-    return traceConnect(attempt, dial, (error) =>
-      this.#closing.signal.aborted
-        ? this.#closing.signal.reason
-        : new AllAddressesFailedError([{ address, failure: toDialError(error) }]).toConnectionError(),
-    );
-  }
-
-  /** Why an address fails: its last failure, or an earlier one if the last attempt was cut short. */
-  #reasonOf(address: string, failure: DialError): DialError {
-    if (failure instanceof DialDeadlineError) return this.#reasons.get(address) ?? failure;
-    this.#reasons.set(address, failure);
-    return failure;
-  }
-
-  async #dial(address: string, limitMs: number, giveUpAt: number): Promise<Link> {
-    const { clock, transport, role } = this.#settings;
-    const attempt = new AbortController();
-    const stop = () => attempt.abort(this.#closing.signal.reason);
-    this.#closing.signal.addEventListener('abort', stop, { once: true });
-    const within = <T>(answer: Promise<T>, timeoutMs: number) => {
-      const leftMs = this.#mayGiveUp() ? giveUpAt - clock.now() : timeoutMs;
-      const ms = Math.max(1, Math.min(timeoutMs, leftMs));
-      const reason = `no answer within ${Math.round(ms)} ms`;
-      const Failure = ms < Math.min(timeoutMs, TELLING_MS) ? DialDeadlineError : DialError;
-      const tooLate = () => new Failure('CONNECTION_FAILED', reason, { reachedServer: true });
-      return withDeadline(clock, raceAbort(answer, attempt.signal), ms, tooLate);
-    };
-    let dialled: Promise<Link> | undefined;
-    try {
-      const credentials = await within(this.#credentials(), DIAL_TIMEOUT_MS);
-      this.#credentialsUsed = credentials;
-      dialled = transport.dial(address, { role, credentials, signal: attempt.signal });
-      return await within(dialled, limitMs);
-    } catch (error) {
-      attempt.abort(error);
-      // A connection that opens after all is closed again.
-      dialled?.then(
-        (link) => link.destroy(toDialError(error)),
-        () => {},
-      );
-      throw error;
-    } finally {
-      this.#closing.signal.removeEventListener('abort', stop);
-    }
-  }
-
-  async #credentials(): Promise<Credentials | undefined> {
-    try {
-      const credentials = await this.#settings.credentials?.();
-      if (this.#settings.credentials) checkCredentials(credentials);
-      return credentials;
-    } catch (cause) {
-      throw new DialError('CONNECTION_FAILED', 'the credentials function failed', {
-        reachedServer: true,
-        cause,
-      });
-    }
-  }
-
-  #renewal(link: Link): CredentialRenewal | undefined {
+  #renewal(link: Link, used: Credentials | undefined): CredentialRenewal | undefined {
     const { clock, credentials } = this.#settings;
-    const used = this.#credentialsUsed;
     return credentials && used ? new CredentialRenewal(clock, link, credentials, used) : undefined;
   }
 
@@ -246,8 +144,6 @@ export class Connection {
       link.destroy(new Error('closed while connecting'));
       return;
     }
-    this.#wasOpen = true;
-    this.#dials = 0;
     const { resolve } = this.#next;
     this.#next = deferred();
     this.#apply({ type: 'opened', address: link.address });
@@ -258,8 +154,8 @@ export class Connection {
   async #waitAfter(failure: AllAddressesFailedError, giveUpAt: number): Promise<void> {
     const { clock } = this.#settings;
     this.#closing.signal.throwIfAborted();
-    const leftMs = this.#mayGiveUp() ? giveUpAt - clock.now() : Number.POSITIVE_INFINITY;
-    if (leftMs < LAST_ATTEMPT_MS || (this.#mayGiveUp() && failure.isPermanent)) throw failure;
+    const leftMs = this.#leftMs(giveUpAt);
+    if (leftMs < LAST_ATTEMPT_MS || (this.#mayGiveUp && failure.isPermanent)) throw failure;
     // A long delay must not use up the rest of the startup time.
     const delayMs = Math.min(
       this.#backoff.afterFailure({ reachedServer: failure.reachedServer }),
@@ -281,7 +177,12 @@ export class Connection {
     reject(error);
   }
 
-  #mayGiveUp(): boolean {
+  /** The time that is left of the start: once the broker was connected, it never ends. */
+  #leftMs(giveUpAt: number): number {
+    return this.#mayGiveUp ? giveUpAt - this.#settings.clock.now() : Number.POSITIVE_INFINITY;
+  }
+
+  get #mayGiveUp(): boolean {
     return !this.#settings.isEstablished();
   }
 
@@ -291,13 +192,4 @@ export class Connection {
     this.#state = next;
     this.#settings.onChange(next, event);
   }
-}
-
-function shuffle<T>(items: readonly T[], random: () => number): T[] {
-  const shuffled = [...items];
-  for (let last = shuffled.length - 1; last > 0; last--) {
-    const chosen = Math.floor(random() * (last + 1));
-    [shuffled[last], shuffled[chosen]] = [shuffled[chosen] as T, shuffled[last] as T];
-  }
-  return shuffled;
 }

@@ -1,67 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { ClosedError } from '../../../../src/errors.js';
-import type { Credentials } from '../../../../src/transport/port.js';
 import { ConnectionBench } from '../../support/connection-bench.js';
 import { turn } from '../../support/fake-clock.js';
 import { FakeLink } from '../../support/fake-link.js';
 import { REFUSED } from '../../support/fake-transport.js';
 import { rejectionOf, track } from '../../support/track.js';
-
-describe('credentials', () => {
-  it('are asked for before every attempt', async () => {
-    let asked = 0;
-    const bench = new ConnectionBench({
-      credentials: async () => ({ username: 'ada', password: String(++asked) }),
-    });
-    bench.transport.rule = (_, count) => (count < 3 ? REFUSED : new FakeLink());
-    const linking = bench.connection.link();
-    await bench.clock.pass(10_000);
-    await linking;
-
-    expect(bench.transport.dials.map(({ options }) => options.credentials)).toEqual([
-      { username: 'ada', password: '1' },
-      { username: 'ada', password: '2' },
-      { username: 'ada', password: '3' },
-    ]);
-    expect(bench.transport.last.options.role).toBe('publish');
-  });
-
-  it.each<[string, () => unknown]>([
-    [
-      'throws',
-      () => {
-        throw new Error('vault is sealed');
-      },
-    ],
-    ['rejects', () => Promise.reject(new Error('vault is sealed'))],
-    ['answers with something else', () => ({ user: 'ada' })],
-  ])('are tried again when the function %s', async (_, credentials) => {
-    const bench = new ConnectionBench({
-      credentials: credentials as () => Credentials,
-      startupTimeoutMs: 2_000,
-    });
-    const linking = track(bench.connection.link());
-    await bench.clock.pass(3_000);
-
-    expect(linking.error).toMatchObject({
-      code: 'CONNECTION_FAILED',
-      message: expect.stringMatching(
-        /^Could not connect to RabbitMQ \(amqp:\/\/a:5672: the credentials function failed\)\. Tried for [\d.]+ s \('startupTimeoutMs'\)$/,
-      ),
-    });
-    expect(bench.transport.dials).toEqual([]);
-  });
-
-  it('are never shown when they are wrong', async () => {
-    const wrong = { username: 5, password: 'canary' } as unknown as Credentials;
-    const bench = new ConnectionBench({ credentials: () => wrong, startupTimeoutMs: 500 });
-    const linking = track(bench.connection.link());
-    await bench.clock.pass(1_000);
-    const { message, cause } = linking.error as Error;
-
-    expect(`${message} ${String(cause)}`).not.toContain('canary');
-  });
-});
 
 describe('closing a connection', () => {
   it('says goodbye, dials no more and leaves nothing', async () => {
