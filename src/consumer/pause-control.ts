@@ -1,6 +1,7 @@
 import { isSingleActive } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/types.js';
 import type { TransportError } from '../transport/port.js';
+import { Serial } from '../util/serial.js';
 import type { ConsumerState } from './consumer-state.js';
 import type { MessagePipeline } from './pipeline.js';
 import type { Session } from './session/session.js';
@@ -29,7 +30,7 @@ export class PauseControl {
   readonly #pipeline: MessagePipeline;
   readonly #current: () => { readonly session: Session | undefined; readonly state: ConsumerState };
   readonly #style: PauseStyle;
-  #commands: Promise<void> = Promise.resolve();
+  readonly #commands = new Serial();
 
   constructor(
     pipeline: MessagePipeline,
@@ -43,8 +44,7 @@ export class PauseControl {
 
   /** Applies the current state. Resolves when that is done, or when the session is lost. Never rejects. */
   reconcile(): Promise<void> {
-    this.#commands = this.#commands.then(() => this.#reconcile());
-    return this.#commands;
+    return this.#commands.run(() => this.#reconcile());
   }
 
   async #reconcile(): Promise<void> {

@@ -13,6 +13,7 @@ import {
 } from '../transport/port.js';
 import type { Clock, Timer } from '../util/clock.js';
 import { type Deferred, deferred } from '../util/promises.js';
+import { Serial } from '../util/serial.js';
 
 /** What became of a message that was sent on. `lost`: the channel is gone, and the answer with it. */
 export type Arrival = 'taken' | 'refused' | 'nowhere' | 'lost';
@@ -40,8 +41,8 @@ export class LandingChannel {
   readonly #sent = new ConfirmWindow<Sent>();
   #channel!: Channel;
   #watch: Timer | undefined;
-  /** One command at a time: a prefetch is for the consumers that begin after it. */
-  #last: Promise<unknown> = Promise.resolve();
+  /** A prefetch is for the consumers that begin after it. */
+  readonly #commands = new Serial();
 
   private constructor(link: Link, clock: Clock) {
     this.#link = link;
@@ -71,7 +72,7 @@ export class LandingChannel {
    * @param prefetch - how many messages may be under way at once
    */
   consume(queue: string, prefetch: number, onDelivery: (delivery: Delivery) => void): Promise<string> {
-    const consuming = this.#last.then(async () => {
+    return this.#commands.run(async () => {
       await this.#channel.setPrefetch(prefetch);
       const options = { noAck: false, exclusive: false, arguments: {}, isReplicated: true };
       return this.#channel.consume(queue, options, (delivery) => {
@@ -79,8 +80,6 @@ export class LandingChannel {
         else void this.close();
       });
     });
-    this.#last = consuming.catch(() => {});
-    return consuming;
   }
 
   async cancel(consumerTag: string): Promise<void> {

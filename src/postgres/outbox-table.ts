@@ -9,11 +9,11 @@ import {
   splitError,
   unknownContract,
 } from '../outbox/relay-store.js';
+import { Serial } from '../util/serial.js';
 import { realTimers } from '../util/timers.js';
 import type { Database } from './database.js';
 import type { Row, RunSql } from './sql-runner.js';
 import { arrayOf, checkTable, type Table, textIn } from './table.js';
-import { Turns } from './turns.js';
 
 /** How many relays can work on keys at the same time: each key belongs to one of these slots. */
 const SLOTS = 16;
@@ -44,7 +44,7 @@ export class OutboxTable implements RelayStore {
   readonly #table: Table;
   readonly #sql: ReturnType<typeof statementsOf>;
   /** Everything but batches: one at a time, so that a relay holds two connections at most. */
-  readonly #aside = new Turns();
+  readonly #aside = new Serial();
 
   constructor(db: Database<unknown>, table: Table) {
     this.#db = db;
@@ -128,7 +128,7 @@ export class OutboxTable implements RelayStore {
   }
 
   #query<T>(ask: (run: RunSql) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#aside.take(() => this.#db.transaction(({ run }) => ask(run), { signal }));
+    return this.#aside.run(() => this.#db.transaction(({ run }) => ask(run), { signal }));
   }
 }
 

@@ -11,6 +11,7 @@ import { MemoryTransport } from '../transport/memory/transport.js';
 import { BEHAVIOURS, type ServerVersion } from '../transport/memory/version.js';
 import { type Check, checkOptions, expectDate, expectOneOf } from '../util/checks.js';
 import { systemClock } from '../util/clock.js';
+import { Serial } from '../util/serial.js';
 import { areTimersReal } from '../util/timers.js';
 import { type Duration, toMs } from './duration.js';
 import { IdleDetector } from './idle-detector.js';
@@ -65,7 +66,7 @@ export class TestBroker extends Broker {
   readonly #crash: SimulatedCrash;
   readonly #idle: IdleDetector;
   readonly #relays: ReadonlySet<TableRelay>;
-  #moving: Promise<void> = Promise.resolve();
+  readonly #advances = new Serial();
 
   /** Use {@link TestBroker.start}, which also connects. */
   constructor(options: TestBrokerOptions = {}) {
@@ -133,9 +134,7 @@ export class TestBroker extends Broker {
    */
   async advance(duration: Duration): Promise<void> {
     const ms = toMs('TestBroker.advance', duration);
-    const moved = this.#moving.then(() => this.#advance(ms));
-    this.#moving = moved.catch(() => {});
-    await moved;
+    await this.#advances.run(() => this.#advance(ms));
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { Channel, ConsumeOptions, Delivery } from '../../transport/port.js';
+import { Serial } from '../../util/serial.js';
 
 export interface ConsumptionSettings {
   readonly channel: Channel;
@@ -23,8 +24,8 @@ export class Consumption {
   #prefetch: number;
   /** The last prefetch passed to `basic.qos`, for consumers that begin from now on. */
   #said: number | undefined;
-  /** One command at a time: each takes a round trip. */
-  #last: Promise<void> = Promise.resolve();
+  /** Each command takes a round trip. */
+  readonly #commands = new Serial();
 
   constructor(settings: ConsumptionSettings) {
     this.#settings = settings;
@@ -50,7 +51,7 @@ export class Consumption {
   }
 
   start(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#commands.run(async () => {
       await this.#say(this.#settings.prefetch);
       await this.#begin();
     });
@@ -58,7 +59,7 @@ export class Consumption {
 
   /** Stops deliveries. They begin again with the initial prefetch. */
   stop(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#commands.run(async () => {
       this.#prefetch = this.#settings.prefetch;
       await this.#cancel(0);
     });
@@ -66,7 +67,7 @@ export class Consumption {
 
   /** Raises the prefetch while consuming. */
   grow(prefetch: number): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#commands.run(async () => {
       const more = prefetch - this.#prefetch;
       if (!this.isActive || more <= 0) return;
       await this.#say(more);
@@ -77,7 +78,7 @@ export class Consumption {
 
   /** Returns to the initial prefetch. Delivered messages stay. */
   shrink(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#commands.run(async () => {
       this.#prefetch = this.#settings.prefetch;
       await this.#cancel(1);
     });
@@ -100,11 +101,5 @@ export class Consumption {
   async #cancel(kept: number): Promise<void> {
     const tags = this.#tags.splice(kept);
     for (const tag of tags) if (this.#settings.channel.isOpen) await this.#settings.channel.cancel(tag);
-  }
-
-  #inTurn(command: () => Promise<void>): Promise<void> {
-    const done = this.#last.then(command);
-    this.#last = done.catch(() => {});
-    return done;
   }
 }
