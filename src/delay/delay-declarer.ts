@@ -14,6 +14,7 @@ import {
   LANDED,
   landingSteps,
   type PriorityClass,
+  targetKey,
   targetStep,
 } from './topology.js';
 
@@ -57,7 +58,7 @@ class DelayDeclarer {
   /** True when nothing is left to declare. */
   isReady({ target, units, priorities }: DelayNeeds, now: number): boolean {
     this.#forgetWithLink();
-    const boundAt = this.#boundAt.get(keyOf(target));
+    const boundAt = this.#boundAt.get(targetKey(target));
     if (boundAt === undefined || now - boundAt >= BIND_AGAIN_AFTER_MS) return false;
     return levelCountOf(units) <= this.#levelCounts[priorities];
   }
@@ -69,12 +70,12 @@ class DelayDeclarer {
   async prepare({ target, units, priorities }: DelayNeeds, now: number): Promise<void> {
     this.#forgetWithLink();
     await this.#declareLevels(levelCountOf(units), priorities);
-    await this.#unlessForgotten(this.#open(target), () => this.#boundAt.set(keyOf(target), now));
+    await this.#unlessForgotten(this.#open(target), () => this.#boundAt.set(targetKey(target), now));
   }
 
   /** Binds a target again before messages have to wait for that. Settles when that is done, and never rejects. */
   async renew(target: DelayTarget, now: number): Promise<void> {
-    const key = keyOf(target);
+    const key = targetKey(target);
     const boundAt = this.#boundAt.get(key);
     if (boundAt === undefined || now - boundAt < RENEW_AFTER_MS || this.#renewed.has(key)) return;
     this.#renewed.add(key);
@@ -201,10 +202,6 @@ export async function declareDelays(link: Link, { contracts }: DelaysContract, c
 function checkOf(step: TopologyStep): TopologyStep | undefined {
   if (step.kind === 'queue') return { kind: 'check-queue', name: step.queue.name };
   return step.kind === 'exchange' ? { kind: 'check-exchange', name: step.exchange.name } : undefined;
-}
-
-function keyOf({ kind, name }: DelayTarget): string {
-  return `${kind} ${name}`;
 }
 
 function explained(refusal: TopologyError): TopologyError {

@@ -65,6 +65,11 @@ const HIGHEST_LOW_PRIORITY = 4;
 /** The final target of a delayed message. */
 export type DelayTarget = BindingDeclaration['destination'];
 
+/** Tells targets apart in a map. */
+export function targetKey({ kind, name }: DelayTarget): string {
+  return `${kind} ${name}`;
+}
+
 /**
  * Which of two sets of queues a message waits in: a message of the higher class that is not yet due would block the lower
  * class behind it (measured on 4.0; 3.x and 4.3 look at each priority separately).

@@ -1,5 +1,6 @@
 import type { DelayNeeds } from '../../delay/delay-declarer.js';
 import { targetOf } from '../../delay/routing-headers.js';
+import { targetKey } from '../../delay/topology.js';
 import { TopologyError, UnroutableError } from '../../errors.js';
 import type { Connection } from '../../transport/connection/connection.js';
 import type { Link } from '../../transport/port.js';
@@ -101,6 +102,5 @@ export class PublishPreparation {
 }
 
 function keyOf({ message }: PendingSend): string {
-  const { kind, name } = targetOf(message);
-  return `${kind} ${name}`;
+  return targetKey(targetOf(message));
 }
