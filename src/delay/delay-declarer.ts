@@ -102,10 +102,10 @@ class DelayDeclarer {
 
   async #declareLevels(levelCount: number, priorities: PriorityClass): Promise<void> {
     if (levelCount <= this.#levelCounts[priorities]) return;
-    const rests = LEVELS.slice(0, levelCount).flatMap((level, at) =>
-      level.rests.flatMap((rest) => delayQueueSteps(at, rest, priorities)),
+    const queueSteps = LEVELS.slice(0, levelCount).flatMap((level, at) =>
+      level.queues.flatMap((queue) => delayQueueSteps(at, queue, priorities)),
     );
-    await this.#unlessForgotten(this.#declareAll([...commonSteps(levelCount), ...rests]), () => {
+    await this.#unlessForgotten(this.#declareAll([...commonSteps(levelCount), ...queueSteps]), () => {
       this.#levelCounts[priorities] = Math.max(levelCount, this.#levelCounts[priorities]);
     });
   }

@@ -9,8 +9,8 @@ const BASE_BITS = 2;
 export interface Level {
   /** The name of the level's exchange and header: the time of its digit 1. */
   readonly label: string;
-  /** The digits 1, 2 and 3. */
-  readonly rests: readonly DelayQueue[];
+  /** One for each of the digits 1, 2 and 3. */
+  readonly queues: readonly DelayQueue[];
 }
 
 /** A queue in which every message waits for the same time. */
@@ -22,12 +22,12 @@ export interface DelayQueue {
 
 /** From 63 ms up: 14 digits hold 60 days. A delay of 1, 2, 3, 4, 8, 12, 16 … seconds is one wait. */
 export const LEVELS: readonly Level[] = Array.from({ length: 14 }, (_, at) => {
-  const rests = [1, 2, 3].map((digit) => {
+  const queues = [1, 2, 3].map((digit) => {
     // Half a millisecond is rounded up: a delay is never early.
     const ttlMs = Math.ceil(UNIT_MS * digit * 2 ** (BASE_BITS * at));
     return { digit, ttlMs, label: ttlMs < 1_000 ? `${ttlMs}ms` : `${ttlMs / 1_000}s` };
   });
-  return { label: (rests[0] as DelayQueue).label, rests };
+  return { label: (queues[0] as DelayQueue).label, queues };
 });
 
 /**

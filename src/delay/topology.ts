@@ -99,7 +99,7 @@ export function exchangeOf({ label }: Level): string {
 /** The queue that a message with a delay of this many units comes to first. */
 export function delayQueueName(units: number, priorities: PriorityClass): string {
   const at = levelCountOf(units) - 1;
-  return queueNameOf(LEVELS[at]?.rests[digitAt(units, at) - 1]?.label ?? '', priorities);
+  return queueNameOf(LEVELS[at]?.queues[digitAt(units, at) - 1]?.label ?? '', priorities);
 }
 
 function queueNameOf(label: string, priorities: PriorityClass): string {
@@ -148,13 +148,13 @@ export function delayQueueSteps(
   const name = queueNameOf(label, priorities);
   const match = { 'x-match': 'all', [headerOf(level)]: delayQueueValue(digit, priorities) };
   return [
-    queue(name, restArguments(ttlMs, below(at))),
+    queue(name, expiryArguments(ttlMs, below(at))),
     bind({ kind: 'queue', name }, exchangeOf(level), match),
   ];
 }
 
-/** A place where messages rest for so long, and from which none is lost. */
-function restArguments(ttlMs: number, next: string): Readonly<Record<string, unknown>> {
+/** The arguments of a queue whose messages expire to another exchange, and which loses none of them. */
+function expiryArguments(ttlMs: number, next: string): Readonly<Record<string, unknown>> {
   return {
     'x-queue-type': 'quorum',
     'x-message-ttl': ttlMs,
@@ -172,7 +172,7 @@ function restArguments(ttlMs: number, next: string): Readonly<Record<string, unk
  */
 export function landingSteps(target: DelayTarget): TopologyStep[] {
   const name = landingOf(target);
-  return [queue(name, restArguments(0, LANDED)), bind({ kind: 'queue', name }, DELIVER, matchOf(target))];
+  return [queue(name, expiryArguments(0, LANDED)), bind({ kind: 'queue', name }, DELIVER, matchOf(target))];
 }
 
 /** Where the messages that one queue has refused are held, with its binding. */
@@ -180,7 +180,7 @@ export function heldSteps(target: DelayTarget): TopologyStep[] {
   const name = heldOf(target);
   return [
     exchange(HELD, 'headers'),
-    queue(name, restArguments(HELD_MS, DELIVER)),
+    queue(name, expiryArguments(HELD_MS, DELIVER)),
     bind({ kind: 'queue', name }, HELD, matchOf(target)),
   ];
 }

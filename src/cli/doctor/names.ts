@@ -20,8 +20,11 @@ export interface Need {
 export function ownNeeds(): readonly Need[] {
   const steps = [
     ...commonSteps(LEVELS.length),
-    ...LEVELS.flatMap(({ rests }, at) =>
-      rests.flatMap((queue) => [...delayQueueSteps(at, queue, 'low'), ...delayQueueSteps(at, queue, 'high')]),
+    ...LEVELS.flatMap(({ queues }, at) =>
+      queues.flatMap((queue) => [
+        ...delayQueueSteps(at, queue, 'low'),
+        ...delayQueueSteps(at, queue, 'high'),
+      ]),
     ),
   ];
   const names = steps.flatMap((step) => {

@@ -95,10 +95,10 @@ describe('the checks of the doctor', () => {
       ];
       const delays = [
         ...commonSteps(LEVELS.length),
-        ...LEVELS.flatMap(({ rests }, at) =>
-          rests.flatMap((rest) => [
-            ...delayQueueSteps(at, rest, 'low'),
-            ...delayQueueSteps(at, rest, 'high'),
+        ...LEVELS.flatMap(({ queues }, at) =>
+          queues.flatMap((delayQueue) => [
+            ...delayQueueSteps(at, delayQueue, 'low'),
+            ...delayQueueSteps(at, delayQueue, 'high'),
           ]),
         ),
         targetStep({ kind: 'queue', name: 'emails' }),

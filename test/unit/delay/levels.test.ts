@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { digitAt, LEVELS, levelCountOf, unitsOf } from '../../../src/delay/levels.js';
 import { MAX_DELAY_MS } from '../../../src/util/limits.js';
 
-/** The rests of a delay, the longest first. */
-function rests(delayMs: number): number[] {
+/** The waits of a delay, the longest first. */
+function waits(delayMs: number): number[] {
   const units = unitsOf(delayMs);
   return Array.from(
     { length: levelCountOf(units) },
-    (_, at) => LEVELS[at]?.rests[digitAt(units, at) - 1]?.ttlMs ?? 0,
+    (_, at) => LEVELS[at]?.queues[digitAt(units, at) - 1]?.ttlMs ?? 0,
   )
     .filter((ttlMs) => ttlMs > 0)
     .toReversed();
@@ -30,22 +30,22 @@ describe('a delay', () => {
     [3_000, [3_000]],
     [5_000, [4_000, 1_000]],
     [60_000, [48_000, 12_000]],
-  ])('of %d ms is a sum of rests', (delayMs, expected) => {
-    expect(rests(delayMs)).toEqual(expected);
+  ])('of %d ms is a sum of waits', (delayMs, expected) => {
+    expect(waits(delayMs)).toEqual(expected);
   });
 
   it('is never shorter than asked for, and less than 75 ms longer', () => {
     fc.assert(
       fc.property(fc.double({ min: 0.001, max: MAX_DELAY_MS, noNaN: true }), (delayMs) => {
-        const over = sum(rests(delayMs)) - delayMs;
+        const over = sum(waits(delayMs)) - delayMs;
         expect(over).toBeGreaterThanOrEqual(0);
         expect(over).toBeLessThan(75);
       }),
     );
   });
 
-  it('of up to 16 seconds has four rests at most', () => {
-    for (let delayMs = 1; delayMs <= 16_000; delayMs++) expect(rests(delayMs).length).toBeLessThanOrEqual(4);
+  it('of up to 16 seconds has four waits at most', () => {
+    for (let delayMs = 1; delayMs <= 16_000; delayMs++) expect(waits(delayMs).length).toBeLessThanOrEqual(4);
   });
 });
 
@@ -54,6 +54,6 @@ describe('the levels', () => {
     expect(levelCountOf(unitsOf(MAX_DELAY_MS))).toBe(LEVELS.length);
     const highest = unitsOf(MAX_DELAY_MS);
     expect(digitAt(highest, LEVELS.length - 1)).toBe(1);
-    expect(LEVELS.at(-1)?.rests[0]?.ttlMs).toBeLessThan(2 ** 32);
+    expect(LEVELS.at(-1)?.queues[0]?.ttlMs).toBeLessThan(2 ** 32);
   });
 });

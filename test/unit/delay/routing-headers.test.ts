@@ -55,7 +55,7 @@ describe('a delayed message', () => {
     [4, 1],
     [5, 11],
     [255, 11],
-  ])('of the priority %s rests beside its like only', (priority, expected) => {
+  ])('of the priority %s waits beside its like only', (priority, expected) => {
     const { properties } = delayed({ ...toQueue, properties: { priority } }, 1);
     expect(properties.headers).toMatchObject({ 'leveret-delay-63ms': expected });
   });

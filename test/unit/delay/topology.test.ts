@@ -5,7 +5,7 @@ import { commonSteps, delayQueueSteps } from '../../../src/delay/topology.js';
 it('says the type of every queue, so that no default of a virtual host decides about it', () => {
   const steps = [
     ...commonSteps(LEVELS.length),
-    ...LEVELS.flatMap(({ rests }, at) => rests.flatMap((rest) => delayQueueSteps(at, rest, 'low'))),
+    ...LEVELS.flatMap(({ queues }, at) => queues.flatMap((queue) => delayQueueSteps(at, queue, 'low'))),
   ];
   const types = steps.flatMap((step) =>
     step.kind === 'queue' ? [step.queue.arguments['x-queue-type']] : [],
