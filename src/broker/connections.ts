@@ -28,7 +28,7 @@ export class Connections {
   readonly publish: Connection;
   readonly consume: Connection;
   readonly #settings: ConnectionsSettings;
-  readonly #turns: QueueDeclarationLock;
+  readonly #lock: QueueDeclarationLock;
   readonly #allowance = new ChannelAllowance();
   readonly #hasBeenOpen: Record<Role, boolean> = { publish: false, consume: false };
   readonly #slowStart: SlowStart;
@@ -37,7 +37,7 @@ export class Connections {
 
   constructor(settings: ConnectionsSettings) {
     this.#settings = settings;
-    this.#turns = new QueueDeclarationLock(settings.clock);
+    this.#lock = new QueueDeclarationLock(settings.clock);
     this.#slowStart = new SlowStart(settings.events, settings.options.startupTimeoutMs);
     this.publish = this.#make('publish');
     this.consume = this.#make('consume');
@@ -108,7 +108,7 @@ export class Connections {
       this.#hasBeenOpen[role] = true;
       const link = this[role].current;
       if (link) {
-        serialiseDeclarations(link, this.#turns, this.#allowance);
+        serialiseDeclarations(link, this.#lock, this.#allowance);
         delayDeclarerOf(link).onLanding = this.#settings.onLanding;
       }
     }

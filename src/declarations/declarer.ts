@@ -32,16 +32,16 @@ interface Declared {
  */
 export class Declarer {
   readonly link: Link;
-  readonly #turns: QueueDeclarationLock | undefined;
+  readonly #lock: QueueDeclarationLock | undefined;
   readonly #channels: ChannelPool;
   readonly #declared = new Map<string, Declared>();
   #forgotten = 0;
   /** What differs, for each step that was refused: a program that tries again and again does not search again. */
   readonly #differences = new Map<string, readonly TopologyDifference[]>();
 
-  constructor(link: Link, turns?: QueueDeclarationLock, allowance?: ChannelAllowance) {
+  constructor(link: Link, lock?: QueueDeclarationLock, allowance?: ChannelAllowance) {
     this.link = link;
-    this.#turns = turns;
+    this.#lock = lock;
     this.#channels = new ChannelPool(link, allowance);
   }
 
@@ -85,7 +85,7 @@ export class Declarer {
     const perform = (channel: Channel) => this.#explaining(performStep(channel, step), step);
     const declare = () => (openChannel ? openChannel().then(perform) : this.#channels.run(perform));
     const declared =
-      step.kind === 'queue' && this.#turns ? this.#turns.run(step.queue.name, declare) : declare();
+      step.kind === 'queue' && this.#lock ? this.#lock.run(step.queue.name, declare) : declare();
     const done = declared.catch((error: unknown) => this.#refused(error, step));
     const entry: Declared = { done, isPending: true };
     this.#declared.set(key, entry);
@@ -174,10 +174,10 @@ export function declarerOf(link: Link): Declarer {
 /** From now on the link declares in turn with the other links that share this lock. Call it before the link's first use. */
 export function serialiseDeclarations(
   link: Link,
-  turns: QueueDeclarationLock,
+  lock: QueueDeclarationLock,
   allowance: ChannelAllowance,
 ): void {
-  declarers.set(link, new Declarer(link, turns, allowance));
+  declarers.set(link, new Declarer(link, lock, allowance));
 }
 
 /** Without a place for dead letters, a message that fails permanently could only be retried again and again. */
