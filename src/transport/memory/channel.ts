@@ -45,7 +45,7 @@ export class MemoryChannel implements Channel {
   /** The server's end: what comes in after that is not looked at. */
   #isServed = true;
   #error: TransportError | undefined;
-  #isClosedToldOf = false;
+  #closeReported = false;
   #published = 0;
   /** The last confirm, while the client has not seen it and it can grow. */
   #growing: { tag: number; multiple: boolean; readonly messages: StoredMessage[] } | undefined;
@@ -177,8 +177,8 @@ export class MemoryChannel implements Channel {
     this.#isOpen = false;
     this.#error ??= error;
     this.#link.forget(this);
-    if (this.#isClosedToldOf) return;
-    this.#isClosedToldOf = true;
+    if (this.#closeReported) return;
+    this.#closeReported = true;
     this.#options.onClosed(this.#error);
   }
 

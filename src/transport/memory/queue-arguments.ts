@@ -12,9 +12,9 @@ const expectInteger: Check = (value) =>
   typeof value === 'number' && Number.isInteger(value)
     ? undefined
     : `"expected integer, got ${amqpType(value)}"`;
-const isNatural: Check = (value) =>
+const expectNatural: Check = (value) =>
   expectInteger(value) ?? ((value as number) < 0 ? `{value_negative,${String(value)}}` : undefined);
-const isPositive: Check = (value) => isNatural(value) ?? (value === 0 ? '{value_zero,0}' : undefined);
+const expectPositive: Check = (value) => expectNatural(value) ?? (value === 0 ? '{value_zero,0}' : undefined);
 const expectString: Check = (value) =>
   typeof value === 'string' ? undefined : `{unacceptable_type,${amqpType(value)}}`;
 const expectOneOf =
@@ -23,12 +23,12 @@ const expectOneOf =
     expectString(value) ?? (known.includes(value as string) ? undefined : reason);
 
 const CHECKS: Readonly<Record<string, Check>> = {
-  'x-expires': isPositive,
-  'x-message-ttl': isNatural,
-  'x-max-length': isNatural,
-  'x-max-length-bytes': isNatural,
+  'x-expires': expectPositive,
+  'x-message-ttl': expectNatural,
+  'x-max-length': expectNatural,
+  'x-max-length-bytes': expectNatural,
   'x-max-priority': (value) =>
-    isNatural(value) ?? ((value as number) > 255 ? `{max_value_exceeded,${String(value)}}` : undefined),
+    expectNatural(value) ?? ((value as number) > 255 ? `{max_value_exceeded,${String(value)}}` : undefined),
   'x-overflow': expectOneOf('invalid_overflow', 'drop-head', 'reject-publish', 'reject-publish-dlx'),
   'x-single-active-consumer': (value) =>
     typeof value === 'boolean' ? undefined : `{unacceptable_type,${amqpType(value)}}`,
