@@ -37,7 +37,7 @@ export class RabbitLink implements Link {
   onBlocked: ((reason: string | undefined) => void) | undefined;
   readonly #model: ChannelModel;
   readonly #clock: Clock;
-  readonly #socket: AbortController;
+  readonly #abortSocket: AbortController;
   readonly #closed = deferred<Error>();
   readonly #limit: RoundTripTimeout;
   readonly #frames: OwnFrames | undefined;
@@ -50,13 +50,13 @@ export class RabbitLink implements Link {
     model: ChannelModel,
     address: string,
     clock: Clock,
-    socket: AbortController,
+    abortSocket: AbortController,
     frames: OwnFrames | undefined,
   ) {
     this.#model = model;
     this.address = address;
     this.#clock = clock;
-    this.#socket = socket;
+    this.#abortSocket = abortSocket;
     this.#frames = frames;
     this.#limit = new RoundTripTimeout(clock, ROUND_TRIP_MS);
     this.closed = this.#closed.promise;
@@ -95,7 +95,7 @@ export class RabbitLink implements Link {
     });
     const requests = {
       ask: <T>(answer: Promise<T>) => this.request(answer),
-      close: (answer: Promise<unknown>) => this.#limit.unlessHeld(this.request(answer)),
+      close: (answer: Promise<unknown>) => this.#limit.unlessPaused(this.request(answer)),
     };
     return new RabbitChannel(channel, options, requests, (path) => this.#path(channel, path));
   }
@@ -150,7 +150,7 @@ export class RabbitLink implements Link {
 
   /** amqplib leaves pending requests unsettled when the socket closes. */
   #orGone<T>(answer: Promise<T>): Promise<T> {
-    return raceAbort(answer, this.#socket.signal);
+    return raceAbort(answer, this.#abortSocket.signal);
   }
 
   /**
@@ -162,15 +162,15 @@ export class RabbitLink implements Link {
     this.#isOpen = false;
     this.#blocked = undefined;
     this.#stream.destroy(reason);
-    this.#socket.abort();
+    this.#abortSocket.abort();
     if (!wasOpen) return;
     this.#closed.resolve(reason);
   }
 
   #setBlocked(reason: string | undefined): void {
     this.#blocked = reason;
-    if (reason === undefined) this.#limit.release();
-    else this.#limit.hold();
+    if (reason === undefined) this.#limit.resume();
+    else this.#limit.pause();
     this.onBlocked?.(reason);
   }
 

@@ -14,9 +14,9 @@ export class RoundTripTimeout {
   readonly #clock: Clock;
   readonly #limitMs: number;
   readonly #waits = new Set<Wait>();
-  /** Callbacks of waits that end as soon as the timeout is held. */
-  readonly #impatient = new Set<() => void>();
-  #isHeld = false;
+  /** Callbacks of waits that end as soon as the timeout is paused. */
+  readonly #untilPaused = new Set<() => void>();
+  #isPaused = false;
 
   constructor(clock: Clock, limitMs: number) {
     this.#clock = clock;
@@ -34,7 +34,7 @@ export class RoundTripTimeout {
         },
       };
       this.#waits.add(wait);
-      if (!this.#isHeld) this.#arm(wait);
+      if (!this.#isPaused) this.#arm(wait);
       const ended = () => {
         this.#waits.delete(wait);
         this.#disarm(wait);
@@ -44,28 +44,28 @@ export class RoundTripTimeout {
   }
 
   /** Resolves when the answer has arrived, whatever it is, or as soon as none can arrive for a while. */
-  unlessHeld(answer: Promise<unknown>): Promise<void> {
+  unlessPaused(answer: Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {
-        this.#impatient.delete(done);
+        this.#untilPaused.delete(done);
         resolve();
       };
       answer.then(done, done);
-      if (this.#isHeld) done();
-      else this.#impatient.add(done);
+      if (this.#isPaused) done();
+      else this.#untilPaused.add(done);
     });
   }
 
   /** The server reads nothing from now on. */
-  hold(): void {
-    this.#isHeld = true;
+  pause(): void {
+    this.#isPaused = true;
     for (const wait of this.#waits) this.#disarm(wait);
-    for (const done of [...this.#impatient]) done();
+    for (const done of [...this.#untilPaused]) done();
   }
 
   /** The server reads again, and pending answers get the whole limit. */
-  release(): void {
-    this.#isHeld = false;
+  resume(): void {
+    this.#isPaused = false;
     for (const wait of this.#waits) if (!wait.timer) this.#arm(wait);
   }
 

@@ -5,7 +5,7 @@ import type { Clock } from '../../util/clock.js';
 import { DialError, type DialOptions, type Link, type Transport } from '../port.js';
 import { type Address, parseAddress } from './address.js';
 import { dialFailure } from './amqplib-errors.js';
-import { framesOver } from './frames/step-aside.js';
+import { framesOver } from './frames/frames-over.js';
 import { HandshakeTap } from './handshake-tap.js';
 import { RabbitLink } from './link.js';
 
@@ -59,8 +59,8 @@ export class RabbitTransport implements Transport {
     signal.throwIfAborted();
     // amqplib returns the connection only when it is open, and has no deadline of its own. The signal, which Node accepts as
     // a socket option, ends it in every phase before.
-    const socket = new AbortController();
-    const abandon = () => socket.abort();
+    const abortSocket = new AbortController();
+    const abandon = () => abortSocket.abort();
     signal.addEventListener('abort', abandon, { once: true });
     const { connection_timeout: limitMs } = address.settings;
     const timer = limitMs === undefined ? undefined : clock.setTimeout(abandon, limitMs);
@@ -81,7 +81,7 @@ export class RabbitTransport implements Transport {
         },
         {
           ...(address.secure ? tls : undefined),
-          signal: socket.signal,
+          signal: abortSocket.signal,
           // Without it, requests wait up to 40 ms for a delayed TCP acknowledgement.
           noDelay: true,
           keepAlive: true,
@@ -97,7 +97,7 @@ export class RabbitTransport implements Transport {
       );
     try {
       const model = await (address.secure ? dial() : tap.around(dial));
-      const link = new RabbitLink(model, address.label, clock, socket, framesOver(model));
+      const link = new RabbitLink(model, address.label, clock, abortSocket, framesOver(model));
       if (signal.aborted || !link.isOpen) {
         link.destroy(new Error('abandoned'));
         throw new DialError('CONNECTION_FAILED', 'the connection was lost at once', {
@@ -106,7 +106,7 @@ export class RabbitTransport implements Transport {
       }
       return link;
     } catch (error) {
-      socket.abort();
+      abortSocket.abort();
       throw dialFailure(error, address, tap.refusal, tap.mayExpectTls);
     } finally {
       tap.stop();

@@ -41,12 +41,12 @@ describe('the limit of an answer', () => {
   });
 
   it.each(['before', 'after'] as const)(
-    'does not run while it is held, from %s the question on',
+    'does not run while it is paused, from %s the question on',
     async (when) => {
       const { clock, limit, answer, asked } = bench();
-      if (when === 'before') limit.hold();
+      if (when === 'before') limit.pause();
       const asking = asked();
-      if (when === 'after') limit.hold();
+      if (when === 'after') limit.pause();
       await clock.pass(24 * 60 * 60_000);
       expect(asking.state).toBe('pending');
       expect(clock.armed).toBe(0);
@@ -56,15 +56,15 @@ describe('the limit of an answer', () => {
     },
   );
 
-  it('begins again when it is released', async () => {
+  it('begins again when it is resumed', async () => {
     const { clock, limit, asked } = bench();
     const asking = asked();
     await clock.pass(14_000);
-    limit.hold();
-    limit.hold();
+    limit.pause();
+    limit.pause();
     await clock.pass(60_000);
-    limit.release();
-    limit.release();
+    limit.resume();
+    limit.resume();
     await clock.pass(14_999);
     expect(asking.state).toBe('pending');
     await clock.pass(1);
@@ -72,19 +72,19 @@ describe('the limit of an answer', () => {
     expect(clock.armed).toBe(0);
   });
 
-  it('lets go of an unneeded answer as soon as it is held', async () => {
+  it('lets go of an unneeded answer as soon as it is paused', async () => {
     const { clock, limit, answer } = bench();
-    const first = track(limit.unlessHeld(answer.promise));
+    const first = track(limit.unlessPaused(answer.promise));
     await turn();
     expect(first.state).toBe('pending');
-    limit.hold();
+    limit.pause();
     await turn();
     expect(first.state).toBe('resolved');
-    const second = track(limit.unlessHeld(answer.promise));
+    const second = track(limit.unlessPaused(answer.promise));
     await turn();
     expect(second.state).toBe('resolved');
-    limit.release();
-    const third = track(limit.unlessHeld(answer.promise));
+    limit.resume();
+    const third = track(limit.unlessPaused(answer.promise));
     await turn();
     expect(third.state).toBe('pending');
     answer.reject(new Error('gone'));

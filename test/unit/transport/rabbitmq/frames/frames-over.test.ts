@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { Duplex } from 'node:stream';
 import type { ChannelModel } from 'amqplib';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { framesOver } from '../../../../../src/transport/rabbitmq/frames/frames-over.js';
 import { OwnFrames } from '../../../../../src/transport/rabbitmq/frames/own-frames.js';
-import { framesOver } from '../../../../../src/transport/rabbitmq/frames/step-aside.js';
 
 const require = createRequire(import.meta.url);
 const library = dirname(require.resolve('amqplib'));
