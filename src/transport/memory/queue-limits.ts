@@ -37,22 +37,13 @@ export class QueueLimits {
     return Math.min(Number(expiration), this.#ttlMs ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Whether there is no room for another message, where that is what the queue does about it. */
-  refuses(
-    ready: number,
-    unacked: number,
-    readyBytes: number,
-    unackedBytes: number,
-    sizeBytes: number,
-  ): boolean {
+  /** Whether a queue of so many messages refuses another one: it is full, and does not drop its oldest message instead. */
+  refuses(count: number, bytes: number): boolean {
     if (this.overflow === 'drop-head') return false;
-    if (!this.#isQuorum)
-      return over(ready + 1, this.#maxLength) || over(readyBytes + sizeBytes, this.maxBytes);
-    // A quorum queue counts what is not acknowledged too, notices only when it is over the limit, and then waits for more
-    // than one place.
-    const count = ready + unacked;
-    const bytes = readyBytes + unackedBytes;
-    if (over(count, this.#maxLength) || over(bytes, this.maxBytes)) this.#isRefusing = true;
+    const isOver = over(count, this.#maxLength) || over(bytes, this.maxBytes);
+    if (!this.#isQuorum) return isOver;
+    // Once a quorum queue is full, it waits for more than one place.
+    if (isOver) this.#isRefusing = true;
     else if (!over(count, soft(this.#maxLength)) && !over(bytes, soft(this.maxBytes)))
       this.#isRefusing = false;
     return this.#isRefusing;

@@ -127,15 +127,7 @@ export class MemoryQueue {
       acquired: isOwnCount ? (carried?.acquired ?? 0) : 0,
       wasDelivered: isQuorum && (carried?.wasDelivered ?? false),
     };
-    if (
-      this.#limits.refuses(
-        this.#ready.length,
-        this.#unacked.size + this.#letters.count,
-        this.#readyBytes,
-        this.#unackedBytes,
-        sizeBytes,
-      )
-    ) {
+    if (this.#refuses(sizeBytes)) {
       if (this.#limits.overflow === 'reject-publish-dlx') this.#die(entry, 'maxlen');
       return false;
     }
@@ -154,6 +146,14 @@ export class MemoryQueue {
     // (rabbit_amqqueue_process:deliver_or_enqueue).
     if (this.type !== 'classic' || this.#ready.length < length || length === 1) this.#expire();
     return true;
+  }
+
+  /** A quorum queue also counts unacknowledged messages. It does not count the new one, so it is over its limit before it refuses. */
+  #refuses(sizeBytes: number): boolean {
+    if (this.type !== 'quorum')
+      return this.#limits.refuses(this.#ready.length + 1, this.#readyBytes + sizeBytes);
+    const unacked = this.#unacked.size + this.#letters.count;
+    return this.#limits.refuses(this.#ready.length + unacked, this.#readyBytes + this.#unackedBytes);
   }
 
   /** Delivers ready messages to consumers with room. */
