@@ -2,7 +2,7 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { ConfigurationError } from '../errors.js';
 import { type Logger, silentLogger } from '../events.js';
 import type { BackoffPolicy } from '../transport/connection/backoff.js';
-import type { Credentials } from '../transport/port.js';
+import { type Credentials, UNDEFINED_URL } from '../transport/port.js';
 import {
   type Check,
   checkOptions,
@@ -147,9 +147,6 @@ export function resolveBrokerOptions(options: BrokerOptions = {}): ResolvedBroke
     signal: options.signal,
   };
 }
-
-/** Stands for a URL that was passed as undefined. */
-export const UNDEFINED_URL = 'undefined';
 
 /** The URLs to connect to. A wrong scheme or syntax is detected on dialling. */
 export function resolveUrls(url: string | readonly string[] | undefined): readonly string[] {

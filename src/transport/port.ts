@@ -16,6 +16,9 @@ export function isReplyAddress(address: string): boolean {
   return address.startsWith(`${REPLY_TO}.`);
 }
 
+/** Stands for a URL that was passed as undefined. Dialling it says so. */
+export const UNDEFINED_URL = 'undefined';
+
 /** What a connection is used for. */
 export type Role = 'publish' | 'consume';
 

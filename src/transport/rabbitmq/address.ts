@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { ConnectionError } from '../../errors.js';
+import { UNDEFINED_URL } from '../port.js';
 
 /** One server to dial, parsed from its URL. */
 export interface Address {
@@ -44,7 +45,7 @@ const PARAMETERS: Readonly<Record<string, readonly [name: keyof AddressSettings,
  * contain a password.
  */
 export function parseAddress(text: string): Address {
-  if (text === 'undefined') {
+  if (text === UNDEFINED_URL) {
     throw invalid(
       'it is undefined, perhaps an environment variable that is not set; without an argument it is amqp://localhost',
     );
