@@ -15,8 +15,11 @@ import type { Clock, Timer } from '../util/clock.js';
 import { type Deferred, deferred } from '../util/promises.js';
 import { Serial } from '../util/serial.js';
 
-/** What became of a message that was sent on. `lost`: the channel is gone, and the answer with it. */
-export type Arrival = 'taken' | 'refused' | 'nowhere' | 'lost';
+/**
+ * The outcome of forwarding a message. `unroutable`: also a message that cannot be encoded. `lost`: the channel is gone, and the
+ * answer with it.
+ */
+export type ForwardOutcome = 'confirmed' | 'nacked' | 'unroutable' | 'lost';
 
 /**
  * After so long without an answer to the oldest message, the channel is closed: it may never get one (a confirm can be lost with
@@ -27,7 +30,7 @@ const UNANSWERED_MS = 30_000;
 interface Sent {
   readonly id: unknown;
   readonly sizeBytes: number;
-  readonly arrival: Deferred<Arrival>;
+  readonly outcome: Deferred<ForwardOutcome>;
   isReturned: boolean;
 }
 
@@ -87,20 +90,20 @@ export class LandingChannel {
   }
 
   /** Sends a message on, through an exchange, as it came. Never rejects. */
-  send(exchange: string, delivery: Delivery): Promise<Arrival> {
+  send(exchange: string, delivery: Delivery): Promise<ForwardOutcome> {
     if (!this.isOpen) return Promise.resolve('lost');
     const { content, properties } = delivery;
     const id = idOf(properties);
-    const sent: Sent = { id, sizeBytes: content.length, arrival: deferred(), isReturned: false };
+    const sent: Sent = { id, sizeBytes: content.length, outcome: deferred(), isReturned: false };
     try {
       this.#channel.publish(onward(exchange, delivery));
     } catch {
       // It holds what can be read and not be written, or the channel is gone.
-      return Promise.resolve(this.isOpen ? 'nowhere' : 'lost');
+      return Promise.resolve(this.isOpen ? 'unroutable' : 'lost');
     }
     this.#sent.push(sent);
     this.#watchOldest();
-    return sent.arrival.promise;
+    return sent.outcome.promise;
   }
 
   /** It has arrived. */
@@ -129,9 +132,9 @@ export class LandingChannel {
   }
 
   #confirmed(tag: number, multiple: boolean, accepted: boolean): void {
-    this.#sent.take(tag, multiple, ({ arrival, isReturned }) => {
-      if (!accepted) arrival.resolve('refused');
-      else arrival.resolve(isReturned ? 'nowhere' : 'taken');
+    this.#sent.take(tag, multiple, ({ outcome, isReturned }) => {
+      if (!accepted) outcome.resolve('nacked');
+      else outcome.resolve(isReturned ? 'unroutable' : 'confirmed');
     });
   }
 
@@ -159,7 +162,7 @@ export class LandingChannel {
 
   #ended(): void {
     if (this.#watch) this.#clock.clearTimeout(this.#watch);
-    for (const { arrival } of this.#sent.drain()) arrival.resolve('lost');
+    for (const { outcome } of this.#sent.drain()) outcome.resolve('lost');
     this.#closed.resolve();
   }
 }

@@ -113,14 +113,14 @@ export class Landing {
   /** True when its queue took it. */
   async #sendOn(landed: Landed): Promise<boolean> {
     const { channel } = this.#settings;
-    const arrival = await channel.send(LANDED, landed.delivery);
-    if (arrival === 'taken') {
+    const outcome = await channel.send(LANDED, landed.delivery);
+    if (outcome === 'confirmed') {
       channel.ack(landed.delivery);
       return true;
     }
     // No binding leads on, or it cannot be written: the server can do what is left to do.
-    if (arrival === 'nowhere' && !landed.isHeld) channel.giveBack(landed.delivery);
-    else if (arrival !== 'lost') await this.#refused(landed);
+    if (outcome === 'unroutable' && !landed.isHeld) channel.giveBack(landed.delivery);
+    else if (outcome !== 'lost') await this.#refused(landed);
     return false;
   }
 
@@ -136,8 +136,8 @@ export class Landing {
   async #keep(landed: Landed): Promise<void> {
     const { channel } = this.#settings;
     if (!landed.isHeld && (await this.openHeld())) {
-      const arrival = await channel.send(HELD, landed.delivery);
-      if (arrival === 'taken') {
+      const outcome = await channel.send(HELD, landed.delivery);
+      if (outcome === 'confirmed') {
         channel.ack(landed.delivery);
         return;
       }
@@ -168,9 +168,9 @@ export class Landing {
   /** Tries one that waits. */
   async #isTaken(landed: Landed): Promise<boolean> {
     const { channel } = this.#settings;
-    const arrival = await channel.send(LANDED, landed.delivery);
-    if (arrival === 'taken') channel.ack(landed.delivery);
-    else if (arrival !== 'lost') this.#waiting.unshift(landed);
-    return arrival === 'taken';
+    const outcome = await channel.send(LANDED, landed.delivery);
+    if (outcome === 'confirmed') channel.ack(landed.delivery);
+    else if (outcome !== 'lost') this.#waiting.unshift(landed);
+    return outcome === 'confirmed';
   }
 }

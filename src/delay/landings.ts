@@ -27,7 +27,7 @@ export interface LandingsSettings {
 }
 
 /** One channel, and the landings that are served over it. */
-interface Shift {
+interface LandingSession {
   readonly link: Link;
   readonly channel: LandingChannel;
   readonly landings: Map<string, Landing>;
@@ -46,7 +46,7 @@ export class Landings {
   readonly #targets = new Map<string, DelayTarget>();
   /** The names of those that have a place where messages are held. */
   readonly #held = new Set<string>();
-  #shift: Shift | undefined;
+  #session: LandingSession | undefined;
   #running: Promise<void> | undefined;
 
   constructor(settings: LandingsSettings) {
@@ -63,7 +63,7 @@ export class Landings {
     const [oldest] = this.#targets.keys();
     if (this.#targets.size > MAX_TARGETS && oldest !== undefined) this.forget(oldest);
     this.#running ??= this.#run();
-    if (isNew && this.#shift) void this.#start(this.#shift, target);
+    if (isNew && this.#session) void this.#start(this.#session, target);
   }
 
   /** A consumer begins: what is held for its queue, from before, goes on. Only a queue that can be full is asked for. */
@@ -82,25 +82,25 @@ export class Landings {
   forget(name: string): void {
     this.#targets.delete(name);
     this.#held.delete(name);
-    void this.#shift?.landings.get(name)?.stop();
-    this.#shift?.landings.delete(name);
+    void this.#session?.landings.get(name)?.stop();
+    this.#session?.landings.delete(name);
   }
 
   /** Takes nothing more, and waits for what is under way. Never rejects. */
   async close(): Promise<void> {
     this.#stopping.abort();
-    const shift = this.#shift;
-    if (!shift) return;
+    const session = this.#session;
+    if (!session) return;
     const { clock } = this.#settings;
-    const stopped = Promise.all([...shift.landings.values()].map((landing) => landing.stop()));
+    const stopped = Promise.all([...session.landings.values()].map((landing) => landing.stop()));
     await withDeadline(clock, stopped, CLOSE_MS, () => new Error('too late')).catch(() => {});
-    await shift.channel.close();
+    await session.channel.close();
   }
 
   /** Leaves its channel to the closing connection. */
   abort(): void {
     this.#stopping.abort();
-    this.#shift?.over.abort();
+    this.#session?.over.abort();
   }
 
   /** Nothing waits here for the end of an alarm that the server does not send on by itself. */
@@ -115,7 +115,7 @@ export class Landings {
       do {
         link = await raceAbort(connection.link(), this.#stopping.signal);
       } while (!(await this.#isHeld(link, target)));
-      await this.#shift?.landings.get(target.name)?.openHeld();
+      await this.#session?.landings.get(target.name)?.openHeld();
     } catch {
       // Nothing is held, or this user may not look.
     }
@@ -161,17 +161,17 @@ export class Landings {
   /** Serves all landings over one channel, until that is gone. */
   async #work(link: Link): Promise<void> {
     const channel = await LandingChannel.open(link, this.#settings.clock);
-    const shift: Shift = { link, channel, landings: new Map(), over: new AbortController() };
+    const session: LandingSession = { link, channel, landings: new Map(), over: new AbortController() };
     if (this.#stopping.signal.aborted) return channel.close();
-    this.#shift = shift;
-    for (const target of [...this.#targets.values()]) await this.#start(shift, target);
+    this.#session = session;
+    for (const target of [...this.#targets.values()]) await this.#start(session, target);
     await channel.closed;
-    shift.over.abort();
-    this.#shift = undefined;
+    session.over.abort();
+    this.#session = undefined;
   }
 
-  async #start(shift: Shift, target: DelayTarget): Promise<void> {
-    const { link, channel, landings, over } = shift;
+  async #start(session: LandingSession, target: DelayTarget): Promise<void> {
+    const { link, channel, landings, over } = session;
     const { name } = target;
     if (!channel.isOpen || landings.has(name)) return;
     const landing = new Landing({
