@@ -140,7 +140,7 @@ export class Administration {
   }
 }
 
-/** What delayed messages had of a queue or exchange, that is of no use without it. */
+/** Deletes the landing and holding queues of a deleted queue or exchange. */
 async function deleteLandings(declarer: Declarer, contract: Contract): Promise<void> {
   const { kind, name } = contract;
   if (isDelayName(name) || (contract.kind === 'queue' && contract.exclusive)) return;
@@ -149,7 +149,7 @@ async function deleteLandings(declarer: Declarer, contract: Contract): Promise<v
     // Deleting what is not there is no error.
     for (const place of places) await declarer.run((channel) => channel.deleteQueue(place));
   } catch (error) {
-    // This user may not: they are empty, and nothing leads to them any more but what is still delayed.
+    // This user lacks the permission. The leftovers are empty, and only messages still in a delay can reach them.
     if (classify(error) !== 'access') throw error;
   }
 }

@@ -24,10 +24,10 @@ import {
  */
 const BIND_AGAIN_AFTER_MS = 10_000;
 
-/** After this time it is bound again while messages go on, so that those of a target in steady use never wait. */
+/** After this time a target is bound again while messages are sent, so that messages to a target in steady use never wait for it. */
 const RENEW_AFTER_MS = 5_000;
 
-/** What a delayed message needs on the server. */
+/** The needs of a delayed message: they decide which queues, exchanges and bindings have to exist. */
 export interface DelayNeeds {
   readonly target: DelayTarget;
   /** The delay in units. 0: only the target. */
@@ -36,18 +36,18 @@ export interface DelayNeeds {
 }
 
 /**
- * Declares what delayed messages need on one link: only the levels that are used, each once. All queues of a level together: what is left
- * of a delay when everything is declared, and the next delay, have other digits.
+ * Declares the queues and exchanges of delays on one link: only the levels that are used, each once. All queues of a level are declared
+ * together, because the next delay has other digits, and so has the rest of this one when everything is declared.
  */
 class DelayDeclarer {
   readonly #link: Link;
   #forgotten: number;
-  /** How many levels have their queues. */
+  /** The number of levels whose queues are declared. */
   readonly #levelCounts: Record<PriorityClass, number> = { low: 0, high: 0 };
   readonly #boundAt = new Map<string, number>();
-  /** The targets that are being bound again while messages go on. */
+  /** The targets that are being bound again while messages are sent. */
   readonly #renewed = new Set<string>();
-  /** Told of each target that has a landing now. */
+  /** Called for each target whose landing queue was declared. */
   onLanding: ((target: DelayTarget) => void) | undefined;
 
   constructor(link: Link) {
@@ -73,7 +73,7 @@ class DelayDeclarer {
     await this.#unlessForgotten(this.#open(target), () => this.#boundAt.set(targetKey(target), now));
   }
 
-  /** Binds a target again before messages have to wait for that. Settles when that is done, and never rejects. */
+  /** Binds a target again before messages have to wait for that. Resolves when that is done; never rejects. */
   async renew(target: DelayTarget, now: number): Promise<void> {
     const key = targetKey(target);
     const boundAt = this.#boundAt.get(key);
@@ -88,7 +88,7 @@ class DelayDeclarer {
     this.#renewed.delete(key);
   }
 
-  /** Declares where the messages are held that a target has refused. Rejects as {@link prepare} does. */
+  /** Declares the holding queue of a target. Rejects as {@link prepare} does. */
   async prepareToHold(target: DelayTarget): Promise<void> {
     await this.#declareAll([...commonSteps(1), ...heldSteps(target)]);
   }
@@ -117,7 +117,7 @@ class DelayDeclarer {
     if (this.#forgotten === before) remember();
   }
 
-  /** Something was deleted, perhaps something that was declared here. */
+  /** Forgets what was declared here if anything was deleted, because it may have been part of a delay. */
   #forgetWithLink(): void {
     const { forgotten } = declarerOf(this.#link);
     if (forgotten === this.#forgotten) return;
@@ -127,7 +127,7 @@ class DelayDeclarer {
     this.#boundAt.clear();
   }
 
-  /** Declares side by side: first queues and exchanges, then what binds them. */
+  /** Declares side by side: first queues and exchanges, then their bindings. */
   async #declareAll(steps: readonly TopologyStep[]): Promise<void> {
     const isBinding = ({ kind }: TopologyStep) => kind === 'binding';
     await Promise.all(steps.filter((step) => !isBinding(step)).map((step) => this.#declare(step)));
@@ -139,7 +139,7 @@ class DelayDeclarer {
     try {
       await declarer.declareAll([step], options);
     } catch (refusal) {
-      // A queue with other arguments would keep messages too long, or forever, and no error would ever tell.
+      // A queue with other arguments would keep messages too long, or forever, without any error.
       if (!(refusal instanceof TopologyError) || refusal.code !== 'ACCESS_REFUSED') throw refusal;
       // Not allowed to declare: existing parts can be used. A binding cannot be checked, but it was created with its queue or
       // exchange.
@@ -153,7 +153,7 @@ class DelayDeclarer {
     }
   }
 
-  /** Opens the way to a target, its end first: a message that lands has to continue. */
+  /** Declares the way to a target, from its end: a message that lands must be able to continue. */
   async #open(target: DelayTarget): Promise<void> {
     await this.#bind(target);
     for (const step of landingSteps(target)) await this.#declare(step, { again: true });

@@ -22,8 +22,8 @@ import { Serial } from '../util/serial.js';
 export type ForwardOutcome = 'confirmed' | 'nacked' | 'unroutable' | 'lost';
 
 /**
- * After so long without an answer to the oldest message, the channel is closed: it may never get one (a confirm can be lost with
- * the leader of a quorum queue). Its messages come again.
+ * After this long without an answer to the oldest message, the channel is closed: a confirm can be lost with the leader of a quorum
+ * queue. The server then redelivers the messages of the channel.
  */
 const UNANSWERED_MS = 30_000;
 
@@ -34,7 +34,7 @@ interface Sent {
   isReturned: boolean;
 }
 
-/** A channel over which landed messages come and go on. They are acknowledged when they have arrived, so that none is lost. */
+/** A channel that receives landed messages and forwards them. Each is acknowledged after the confirm, so that none is lost. */
 export class LandingChannel {
   /** Resolves when the channel is gone. */
   readonly closed: Promise<void>;
@@ -44,7 +44,7 @@ export class LandingChannel {
   readonly #sent = new ConfirmWindow<Sent>();
   #channel!: Channel;
   #watch: Timer | undefined;
-  /** A prefetch is for the consumers that begin after it. */
+  /** `basic.qos` applies to the consumers that begin after it. */
   readonly #commands = new Serial();
 
   private constructor(link: Link, clock: Clock) {
@@ -70,9 +70,9 @@ export class LandingChannel {
   }
 
   /**
-   * Consumes from a queue. The channel is closed when the server ends that. Rejects with a `TransportError`.
+   * Consumes from a queue. The channel is closed when the server cancels the consumer. Rejects with a `TransportError`.
    *
-   * @param prefetch - how many messages may be under way at once
+   * @param prefetch - the most messages in flight
    */
   consume(queue: string, prefetch: number, onDelivery: (delivery: Delivery) => void): Promise<string> {
     return this.#commands.run(async () => {
@@ -89,7 +89,7 @@ export class LandingChannel {
     if (this.isOpen) await this.#channel.cancel(consumerTag);
   }
 
-  /** Sends a message on, through an exchange, as it came. Never rejects. */
+  /** Forwards a message through an exchange. Never rejects. */
   send(exchange: string, delivery: Delivery): Promise<ForwardOutcome> {
     if (!this.isOpen) return Promise.resolve('lost');
     const { content, properties } = delivery;
@@ -98,7 +98,7 @@ export class LandingChannel {
     try {
       this.#channel.publish(onward(exchange, delivery));
     } catch {
-      // It holds what can be read and not be written, or the channel is gone.
+      // The headers can be decoded but not encoded, or the channel is gone.
       return Promise.resolve(this.isOpen ? 'unroutable' : 'lost');
     }
     this.#sent.push(sent);
@@ -106,17 +106,17 @@ export class LandingChannel {
     return sent.outcome.promise;
   }
 
-  /** It has arrived. */
+  /** Acknowledges a forwarded message. */
   ack({ deliveryTag }: Delivery): void {
     this.#settle(() => this.#channel.ack(deliveryTag, false));
   }
 
-  /** Leaves it to the server. */
+  /** Requeues a message, which leaves it to the server. */
   giveBack({ deliveryTag }: Delivery): void {
     this.#settle(() => this.#channel.nack(deliveryTag, { multiple: false, requeue: true }));
   }
 
-  /** Closes the channel: the server puts back what has not arrived. Never rejects. */
+  /** Closes the channel: the server requeues unacknowledged messages. Never rejects. */
   close(): Promise<void> {
     return this.#channel.close();
   }
@@ -126,7 +126,7 @@ export class LandingChannel {
     try {
       settle();
     } catch (error) {
-      // The channel is gone: its messages come again.
+      // The channel is gone: its messages are redelivered.
       if (!(error instanceof TransportError)) throw error;
     }
   }
@@ -149,7 +149,7 @@ export class LandingChannel {
     this.#watch = this.#clock.setTimeout(() => {
       this.#watch = undefined;
       if (!this.isOpen || this.#sent.size === 0) return;
-      // An alarm holds every answer back.
+      // During an alarm, the server does not answer.
       if (oldest === this.#oldest && this.#link.blocked === undefined) void this.close();
       else this.#watchOldest();
     }, UNANSWERED_MS);
@@ -168,7 +168,7 @@ export class LandingChannel {
 }
 
 function onward(exchange: string, { routingKey, properties, content }: Delivery): OutgoingMessage {
-  // The user id is another one's, and a delayed message has no time of its own.
+  // `userId` must be the publishing user's own, and a delayed message must not expire.
   const { userId, expiration, headers, ...others } = properties;
   return {
     exchange,

@@ -4,48 +4,48 @@ import { Condition } from '../util/condition.js';
 import type { LandingChannel } from './landing-channel.js';
 import { type DelayTarget, HELD, heldOf, LANDED, landingOf } from './topology.js';
 
-/** The pause before a queue that refuses is tried again: a tenth of the time for which it has refused, within these bounds. */
+/** The bounds of the pause before a refusing queue is tried again, which is a tenth of the time for which it has refused. */
 const MIN_PAUSE_MS = 25;
 const MAX_PAUSE_MS = 1_000;
 
 /**
- * After this long, a queue that refuses is looked at. A channel that first published to a quorum queue while that had no leader
- * can be refused forever (seen on 3.10 and 4.0), where a new one is not.
+ * After this long, a refusing queue is checked: it may be empty. A quorum queue can refuse every message of a channel that first
+ * published to it while it had no leader (seen on 3.10 and 4.0). It accepts those of a new channel.
  */
 const LOOK_AFTER_MS = 10_000;
 
-/** How many landed messages are under way at once. What comes meanwhile expires, and the server takes it on. */
+/** The most landed messages in flight. Further ones expire, and the server forwards them. */
 const LANDING_PREFETCH = 256;
 
-/** How many of those that are held wait here for room. */
+/** The most held messages in flight: they wait in this process until the queue has room. */
 const HELD_PREFETCH = 64;
 
 export interface LandingSettings {
   readonly target: DelayTarget;
   readonly channel: LandingChannel;
   readonly clock: Clock;
-  /** Nothing is waited for any more once it aborts. */
+  /** Ends all waiting. */
   readonly signal: AbortSignal;
-  /** Whether the queue holds no message: then it does not refuse because it is full. Never rejects. */
+  /** Resolves with true if the queue holds no message, and so is not full. Never rejects. */
   readonly isEmpty: () => Promise<boolean>;
-  /** Declares where refused messages are held. Rejects when that cannot be. */
+  /** Declares the holding queue. Rejects when that fails. */
   readonly declareHeld: () => Promise<void>;
 }
 
-/** A message that has landed, or that was held. */
+/** A message from the landing queue or from the holding queue. */
 interface Landed {
   readonly delivery: Delivery;
   readonly isHeld: boolean;
 }
 
 /**
- * Takes the landed messages of one queue on to it, as fast as it has room. What it refuses is held in a queue of its own, from which
- * it is tried again: left to the server, it would be for three minutes.
+ * Forwards the landed messages of one queue to it, as fast as it has room. Refused messages go to a holding queue, from where they are
+ * tried again. The server alone would try them again only after three minutes.
  *
- * | state    | landed             | taken                  | refused                   | pause over, with one that waits | pause over, with none |
- * |----------|--------------------|------------------------|---------------------------|---------------------------------|-----------------------|
- * | open     | is sent on         |                        | refusing; held, or waits  |                                 |                       |
- * | refusing | is held, or waits  | open; all that wait go | held, or waits            | one is sent on                  | open                  |
+ * | state    | landed        | confirmed                  | refused                  | pause over, a message waits | pause over, none waits |
+ * |----------|---------------|----------------------------|--------------------------|-----------------------------|------------------------|
+ * | open     | forwarded     |                            | refusing; held, or waits |                             |                        |
+ * | refusing | held or waits | open; forwards all waiting | held, or waits           | one is forwarded            | open                   |
  */
 export class Landing {
   readonly #settings: LandingSettings;
@@ -54,7 +54,7 @@ export class Landing {
   #waiting: Landed[] = [];
   #held: Promise<boolean> | undefined;
   #tags: string[] = [];
-  /** How many of the landed messages have no place yet. */
+  /** The number of messages that are neither forwarded, nor held, nor waiting yet. */
   #underWay = 0;
   readonly #idle = new Condition();
 
@@ -69,18 +69,18 @@ export class Landing {
     this.#tags.push(await channel.consume(landingOf(target), LANDING_PREFETCH, onDelivery));
   }
 
-  /** Also takes on what was held before, by whomever. Resolves with false when nothing can be held. */
+  /** Consumes from the holding queue, too. Resolves with false when nothing can be held. */
   openHeld(): Promise<boolean> {
     this.#held ??= this.#consumeHeld();
     return this.#held;
   }
 
   /**
-   * Waits until what has landed is in its queue, or held. Returned to the landing, it would expire there at once, and the server
-   * would try a queue that refuses it again after three minutes. Never rejects.
+   * Waits until every landed message is forwarded, held or waiting. A message that is requeued to the landing queue expires there at
+   * once, and the server tries a refusing queue again only after three minutes. Never rejects.
    */
   async stop(): Promise<void> {
-    // What is in flight to a consumer while that is cancelled returns, too: only a queue that has room can have it.
+    // Cancelling requeues deliveries in flight, so cancel only while the target accepts messages.
     if (this.#state === 'open') await this.#cancel();
     if (this.#underWay > 0) await this.#idle.wait();
   }
@@ -104,35 +104,30 @@ export class Landing {
 
   async #landed(landed: Landed): Promise<void> {
     this.#underWay++;
-    if (this.#state === 'open') await this.#sendOn(landed);
+    if (this.#state === 'open') await this.#forward(landed);
     else await this.#keep(landed);
     this.#underWay--;
     if (this.#underWay === 0) this.#idle.notify();
   }
 
-  /** True when its queue took it. */
-  async #sendOn(landed: Landed): Promise<boolean> {
+  async #forward(landed: Landed): Promise<void> {
     const { channel } = this.#settings;
     const outcome = await channel.send(LANDED, landed.delivery);
-    if (outcome === 'confirmed') {
-      channel.ack(landed.delivery);
-      return true;
-    }
-    // No binding leads on, or it cannot be written: the server can do what is left to do.
-    if (outcome === 'unroutable' && !landed.isHeld) channel.giveBack(landed.delivery);
+    if (outcome === 'confirmed') channel.ack(landed.delivery);
+    // No binding leads to the target, or the message cannot be encoded: requeued, it expires, and the server deals with it.
+    else if (outcome === 'unroutable' && !landed.isHeld) channel.giveBack(landed.delivery);
     else if (outcome !== 'lost') await this.#refused(landed);
-    return false;
   }
 
   async #refused(landed: Landed): Promise<void> {
     if (this.#state === 'open') {
       this.#state = 'refusing';
-      void this.#untilTaken();
+      void this.#untilConfirmed();
     }
     await this.#keep(landed);
   }
 
-  /** Keeps it where it waits for room. */
+  /** Keeps a message until its queue has room: in the holding queue, or else in this process. */
   async #keep(landed: Landed): Promise<void> {
     const { channel } = this.#settings;
     if (!landed.isHeld && (await this.openHeld())) {
@@ -142,11 +137,11 @@ export class Landing {
         return;
       }
     }
-    if (this.#state === 'open') await this.#sendOn(landed);
+    if (this.#state === 'open') await this.#forward(landed);
     else this.#waiting.push(landed);
   }
 
-  async #untilTaken(): Promise<void> {
+  async #untilConfirmed(): Promise<void> {
     const { channel, clock, signal, isEmpty } = this.#settings;
     const since = clock.now();
     let lookAt = since + LOOK_AFTER_MS;
@@ -159,14 +154,14 @@ export class Landing {
       await sleep(clock, Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, pauseMs)), signal);
       const next = this.#waiting.shift();
       if (signal.aborted) return;
-      if (!next || (await this.#isTaken(next))) break;
+      if (!next || (await this.#tryAgain(next))) break;
     }
     this.#state = 'open';
-    for (const landed of this.#waiting.splice(0)) void this.#sendOn(landed);
+    for (const landed of this.#waiting.splice(0)) void this.#forward(landed);
   }
 
-  /** Tries one that waits. */
-  async #isTaken(landed: Landed): Promise<boolean> {
+  /** Tries one waiting message. Resolves with true when its queue confirmed it. */
+  async #tryAgain(landed: Landed): Promise<boolean> {
     const { channel } = this.#settings;
     const outcome = await channel.send(LANDED, landed.delivery);
     if (outcome === 'confirmed') channel.ack(landed.delivery);

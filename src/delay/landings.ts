@@ -11,17 +11,17 @@ import { Landing } from './landing.js';
 import { LandingChannel } from './landing-channel.js';
 import { type DelayTarget, heldOf, LANDED, QUEUE_HEADER } from './topology.js';
 
-/** The most queues whose landings are served: each is a consumer or two. The server serves those that were used the longest ago. */
+/** The most queues whose landings are served, with one or two consumers each. Those used the longest ago are left to the server. */
 const MAX_TARGETS = 1_000;
 
-/** After this long without a channel to spare, it is asked for again: asking too often can cost the connection. */
+/** How long to wait before asking again when no channel is left: asking too often can cost the connection. */
 const NO_CHANNEL_MS = 60_000;
 
-/** How long a message may be under way when the broker closes. */
+/** How long closing waits for messages in flight. */
 const CLOSE_MS = 2_000;
 
 export interface LandingsSettings {
-  /** The one that publishes: an alarm that blocks it stops what would be sent on, too. */
+  /** The publishing connection: an alarm that blocks it stops the forwarding, too. */
   readonly connection: Connection;
   readonly clock: Clock;
 }
@@ -35,16 +35,16 @@ interface LandingSession {
 }
 
 /**
- * Takes delayed messages of queues on, from where they land, in every program that delays messages for them or consumes from them.
- * All over one channel. Where no such program runs, the server does it: it sends a message that is refused again after three minutes.
+ * Forwards delayed messages from the landing queues to their queues, over one channel, in every program that delays messages for them
+ * or consumes from them. Where no such program runs, the server forwards them, and tries a refused message again after three minutes.
  */
 export class Landings {
   readonly #settings: LandingsSettings;
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
-  /** By name, those that were used last at the end. */
+  /** By name, the most recently used last. */
   readonly #targets = new Map<string, DelayTarget>();
-  /** The names of those that have a place where messages are held. */
+  /** The names of the targets that have a holding queue. */
   readonly #held = new Set<string>();
   #session: LandingSession | undefined;
   #running: Promise<void> | undefined;
@@ -54,7 +54,7 @@ export class Landings {
     this.#backoff = new Backoff(channelBackoff, settings.clock.random);
   }
 
-  /** From now on the messages that land for a queue are taken on. Those of an exchange reach several queues: the server keeps count. */
+  /** Serves the landing of a queue from now on. That of an exchange, whose messages reach several queues, is left to the server. */
   serve(target: DelayTarget): void {
     const { kind, name } = target;
     if (kind === 'exchange' || this.#stopping.signal.aborted) return;
@@ -66,7 +66,7 @@ export class Landings {
     if (isNew && this.#session) void this.#start(this.#session, target);
   }
 
-  /** A consumer begins: what is held for its queue, from before, goes on. Only a queue that can be full is asked for. */
+  /** A consumer begins: messages that are already held for its queue are forwarded. Only a bounded queue is looked up. */
   consumes({ name, exclusive, arguments: args }: QueueContract): void {
     const isBounded = args['x-max-length'] !== undefined || args['x-max-length-bytes'] !== undefined;
     if (isBounded && !exclusive && !this.#targets.has(name)) void this.#serveHeld({ kind: 'queue', name });
@@ -78,7 +78,7 @@ export class Landings {
     if (headersOf(properties)[QUEUE_HEADER] === name) void this.#serveHeld({ kind: 'queue', name });
   }
 
-  /** The queue is about to be deleted. */
+  /** Stops serving a queue, such as one that is about to be deleted. */
   forget(name: string): void {
     this.#targets.delete(name);
     this.#held.delete(name);
@@ -86,7 +86,7 @@ export class Landings {
     this.#session?.landings.delete(name);
   }
 
-  /** Takes nothing more, and waits for what is under way. Never rejects. */
+  /** Serves no further queue, and waits for the messages in flight. Bounded in time; never rejects. */
   async close(): Promise<void> {
     this.#stopping.abort();
     const session = this.#session;
@@ -97,16 +97,16 @@ export class Landings {
     await session.channel.close();
   }
 
-  /** Leaves its channel to the closing connection. */
+  /** Ends all waiting at once, and leaves the channel to the closing connection. */
   abort(): void {
     this.#stopping.abort();
     this.#session?.over.abort();
   }
 
-  /** Nothing waits here for the end of an alarm that the server does not send on by itself. */
+  /** Does nothing: after an alarm, the server continues by itself. */
   flush(): void {}
 
-  /** Begins with what is held, if anything is. Never rejects. */
+  /** Serves a queue, and forwards the messages that are already held for it. Never rejects. */
   async #serveHeld(target: DelayTarget): Promise<void> {
     const { connection } = this.#settings;
     this.serve(target);
@@ -117,11 +117,11 @@ export class Landings {
       } while (!(await this.#isHeld(link, target)));
       await this.#session?.landings.get(target.name)?.openHeld();
     } catch {
-      // Nothing is held, or this user may not look.
+      // There is no holding queue, or this user may not look it up.
     }
   }
 
-  /** Looks for what is held. Resolves with false when the connection was lost meanwhile. */
+  /** Finds the holding queue. Rejects when there is none, and resolves with false when the connection was lost meanwhile. */
   async #isHeld(link: Link, target: DelayTarget): Promise<boolean> {
     try {
       await declarerOf(link).run((channel) => channel.checkQueue(heldOf(target)));
@@ -158,7 +158,7 @@ export class Landings {
     this.#running = undefined;
   }
 
-  /** Serves all landings over one channel, until that is gone. */
+  /** Serves all landings over one channel, until the channel is gone. */
   async #work(link: Link): Promise<void> {
     const channel = await LandingChannel.open(link, this.#settings.clock);
     const session: LandingSession = { link, channel, landings: new Map(), over: new AbortController() };
@@ -197,7 +197,7 @@ export class Landings {
       if (this.#held.has(name)) await landing.openHeld();
     } catch (error) {
       landings.delete(name);
-      // Deleted, or not for this user: the server takes on what lands there, if anything does.
+      // The landing queue was deleted, or this user may not consume from it: the server forwards what lands there.
       if (classify(error) !== 'lost') this.#targets.delete(name);
     }
   }

@@ -39,7 +39,7 @@ export function unitsOf(delayMs: number): number {
   return Math.max(0, Math.ceil(delayMs / UNIT_MS));
 }
 
-/** How many levels a delay has, from the lowest to that of its first digit other than 0. */
+/** The number of levels that a delay has, from the lowest one to that of its first digit other than 0. */
 export function levelCountOf(units: number): number {
   return Math.ceil((32 - Math.clz32(units)) / BASE_BITS);
 }

@@ -14,12 +14,12 @@ import {
   QUEUE_HEADER,
 } from './topology.js';
 
-/** The target of a message that is sent now. */
+/** The target of an outgoing message. */
 export function targetOf({ exchange, routingKey }: OutgoingMessage): DelayTarget {
   return exchange === '' ? { kind: 'queue', name: routingKey } : { kind: 'exchange', name: exchange };
 }
 
-/** The message on its way through a delay of this many units. A queue must receive it, even if its target need not exist. */
+/** The message as it is published to a delay of this many units. It is mandatory, even where its target need not exist. */
 export function delayed(message: OutgoingMessage, units: number): OutgoingMessage {
   const { properties } = message;
   const { kind, name } = targetOf(message);
@@ -44,8 +44,8 @@ export function delayed(message: OutgoingMessage, units: number): OutgoingMessag
 }
 
 /**
- * Where the sender sent a delivered message to, whether it came directly, through the delays, or as a copy for another
- * attempt.
+ * The exchange and the routing key that the sender of a delivered message used, whether the message came directly, through the
+ * delays, or as a copy for another attempt.
  */
 export function sentTo({
   exchange,

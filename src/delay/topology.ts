@@ -4,9 +4,10 @@ import type { BindingDeclaration } from '../transport/port.js';
 import { type DelayQueue, digitAt, LEVELS, type Level, levelCountOf } from './levels.js';
 
 /**
- * Where delayed messages wait: for each level, a digit of the delay, one exchange and three queues (three more for high priorities), whose messages expire to
- * the exchange of the next lower level. A message has one header per level with its digit there, or 0 to pass, so that its
- * routing key stays the sender's own. From the lowest level it comes to an exchange that sends it to its queue or exchange.
+ * The exchanges and queues in which delayed messages wait. Each level stands for a digit of the delay. It has one exchange and
+ * three queues (three more for high priorities), whose messages expire to the exchange of the next lower level. A message has a
+ * header per level with its digit there, or 0 to skip the level, so that its routing key stays the sender's own. After the lowest
+ * level, an exchange sends the message to the landing queue of its target.
  *
  * ```text
  * leveret.delay.1s ──1──▶ [leveret.delay.1s] ──┬─expires──▶ leveret.delay.250ms ──1──▶ …
@@ -17,34 +18,37 @@ import { type DelayQueue, digitAt, LEVELS, type Level, levelCountOf } from './le
  * leveret.delay.deliver ──target──▶ [leveret.delay.to.queue.target] ──expires──▶ leveret.delay.landed ──target──▶ target
  * ```
  *
- * What lands in a queue's landing does not expire while a program with Leveret consumes from there: {@link Landings} takes it on.
+ * While a program with Leveret consumes from a landing queue and has room, {@link Landings} forwards its messages instead.
  */
 const PREFIX = 'leveret.delay.';
 
-/** The exchange that sends messages to their landings after their delay. */
+/** The exchange that sends messages to their landing queues after their delay. */
 export const DELIVER = `${PREFIX}deliver`;
 
 /**
  * The exchange that sends landed messages to their targets.
  *
- * A queue that refuses (full, or limited by a policy) occupies the places of the dead-letter worker that serves it: 32
- * messages for 180 s each. So each target has a landing queue of its own, and delays no messages of other targets.
+ * A queue that refuses messages (full, or limited by a policy) occupies the dead-letter worker that serves it: 32 messages for
+ * 180 s each. So each target has a landing queue of its own, and delays no messages of other targets.
  */
 export const LANDED = `${PREFIX}landed`;
 
-/** Leads what a queue has refused to the place where it is held until there is room. */
+/** The exchange that sends the messages which a queue has refused to its holding queue. */
 export const HELD = `${PREFIX}held`;
 
 /**
- * How long a refused message is held before it lands again: a program that took it on may be gone. While one is there, the message
- * only comes back to where it was.
+ * How long a refused message is held before it lands again, because the program that holds it may be gone. While such a program
+ * runs and the queue still refuses, the message is held again.
  */
 const HELD_MS = 5 * 60_000;
 
-/** The exchange, and the queue, of messages whose queue does not exist any more. */
+/** The exchange and the queue for messages whose target no longer exists. */
 export const UNDELIVERED = `${PREFIX}undelivered`;
 
-/** A queue that discards everything: it receives a copy of each message for an exchange, to which perhaps no queue is bound. */
+/**
+ * A queue that discards everything. It receives a copy of each message for an exchange, so that the message is routed even if no
+ * queue is bound to that exchange.
+ */
 const SINK = `${PREFIX}sink`;
 
 /** The header that names the queue of a delayed message. */
@@ -59,7 +63,7 @@ export const EXCHANGE_HEADER = 'leveret-delay-to-exchange';
  */
 export const FORMER_EXCHANGE_HEADER = 'leveret-delay-exchange';
 
-/** RabbitMQ 4.0 to 4.2 keep two classes of priority in a quorum queue: up to this one, and above. */
+/** RabbitMQ 4.0 to 4.2 keep two classes of priority in a quorum queue: up to this priority, and above it. */
 const HIGHEST_LOW_PRIORITY = 4;
 
 /** The final target of a delayed message. */
@@ -71,7 +75,7 @@ export function targetKey({ kind, name }: DelayTarget): string {
 }
 
 /**
- * Which of two sets of queues a message waits in: a message of the higher class that is not yet due would block the lower
+ * The set of queues that a message waits in. In one set, a message of the higher class that is not yet due would block the lower
  * class behind it (measured on 4.0; 3.x and 4.3 look at each priority separately).
  */
 export type PriorityClass = 'low' | 'high';
@@ -106,18 +110,18 @@ function queueNameOf(label: string, priorities: PriorityClass): string {
   return `${PREFIX}${priorities === 'high' ? 'high.' : ''}${label}`;
 }
 
-/** True for the queues and exchanges that are declared here. */
+/** True for the names of the queues and exchanges that are declared here. */
 export function isDelayName(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** What all delays need, and the exchanges of this many of the lowest levels. */
+/** The steps that all delays need, and those for the exchanges of this many of the lowest levels. */
 export function commonSteps(levelCount: number): TopologyStep[] {
   const steps = [
     exchange(UNDELIVERED, 'fanout'),
     queue(UNDELIVERED, { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED }),
     bind({ kind: 'queue', name: UNDELIVERED }, UNDELIVERED, {}),
-    // Without it, an unroutable message would be sent again every three minutes, and 32 of those stop the whole level.
+    // Otherwise an unroutable message would be sent again every three minutes, and 32 such messages stop the whole level.
     exchange(DELIVER, 'headers', { 'alternate-exchange': UNDELIVERED }),
     // Explicit, so that no virtual host's default makes it another type.
     queue(SINK, { 'x-queue-type': 'classic', 'x-max-length': 0 }),
@@ -167,15 +171,15 @@ function expiryArguments(ttlMs: number, next: string): Readonly<Record<string, u
 }
 
 /**
- * The steps for the landing of one queue or exchange, with its binding. A message that lands continues at once: to a consumer of the
- * landing, or by itself.
+ * The steps for the landing queue of one target, with its binding. A message that lands goes on at once: to a consumer of the landing
+ * queue, or by expiring.
  */
 export function landingSteps(target: DelayTarget): TopologyStep[] {
   const name = landingOf(target);
   return [queue(name, expiryArguments(0, LANDED)), bind({ kind: 'queue', name }, DELIVER, matchOf(target))];
 }
 
-/** Where the messages that one queue has refused are held, with its binding. */
+/** The steps for the holding queue of one queue, with its binding. */
 export function heldSteps(target: DelayTarget): TopologyStep[] {
   const name = heldOf(target);
   return [
@@ -185,22 +189,22 @@ export function heldSteps(target: DelayTarget): TopologyStep[] {
   ];
 }
 
-/** The step that binds one queue or exchange to its landing. */
+/** The step that binds one target to the exchange of landed messages. */
 export function targetStep(target: DelayTarget): TopologyStep {
   return bind(target, LANDED, matchOf(target));
 }
 
-/** The name of a target's landing. */
+/** The name of a target's landing queue. */
 export function landingOf(target: DelayTarget): string {
   return nameFor('to', target);
 }
 
-/** The name of the queue that holds what a target has refused. */
+/** The name of a target's holding queue. */
 export function heldOf(target: DelayTarget): string {
   return nameFor('held', target);
 }
 
-/** With a checksum in place of what does not fit into 255 bytes. */
+/** A checksum replaces the end of a name that does not fit into 255 bytes. */
 function nameFor(use: string, { kind, name }: DelayTarget): string {
   const whole = `${PREFIX}${use}.${kind}.${name}`;
   if (Buffer.byteLength(whole) <= MAX_NAME_BYTES) return whole;
