@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../util/clock.js';
 
-/** One timer that is set for the earliest of the times that it is asked for. Never keeps the process alive. */
+/** One timer for the earliest of several requested times. Never keeps the process alive. */
 export class AlarmTimer {
   readonly #clock: Clock;
   readonly #onTime: () => void;
@@ -12,7 +12,7 @@ export class AlarmTimer {
     this.#onTime = onTime;
   }
 
-  /** Calls back at this time of the clock, or earlier when an earlier time was asked for: then look again. */
+  /** Calls back at this time of the clock, or at an earlier requested time: the callback checks what is due. */
   wakeAt(at: number): void {
     if (at >= this.#at) return;
     this.clear();

@@ -30,7 +30,7 @@ interface Kept extends Delivered {
   readonly consumer: Consumer;
 }
 
-/** What one channel consumes, and what it has not acknowledged. */
+/** The consumers of one channel, and its unacknowledged deliveries. */
 export class ChannelConsumers {
   /** For the consumers that begin from now on; 0: without a limit. */
   prefetch = 0;
@@ -173,7 +173,7 @@ export class ChannelConsumers {
 
   /** Settles deliveries; then there is room for the next ones. */
   #settle(tag: number, multiple: boolean, settle: (kept: readonly Kept[]) => void): void {
-    // Zero with `multiple` means all, also when there are none.
+    // Tag 0 with `multiple` means all deliveries, and is valid even if there are none.
     if (!(tag === 0 && multiple) && !this.#unacked.has(tag))
       throw new ServerRefusalError(406, `unknown delivery tag ${tag}`);
     const kept = multiple ? this.#takeUpTo(tag || Number.POSITIVE_INFINITY) : this.#takeOne(tag);

@@ -16,19 +16,19 @@ import type { StoredMessage } from './message.js';
 import type { MemoryServer, ServerLink } from './server.js';
 import { ServerRefusalError } from './server-refusal.js';
 
-/** What a channel needs of its link. */
+/** The part of its link that a channel uses. */
 export interface ChannelLink extends ServerLink {
   readonly isOpen: boolean;
   readonly server: MemoryServer;
-  /** True while an alarm holds up the answers. */
+  /** True while an alarm delays the answers. */
   readonly isHeld: boolean;
-  /** Sends what has no answer. */
+  /** Sends a command that has no answer. */
   command(command: () => void): void;
-  /** Sends a message, which an alarm holds up. */
+  /** Sends a message. An alarm delays it. */
   publishCommand(command: () => void): void;
-  /** Asks the server, and waits for its answer. */
+  /** Sends a request, and waits for its answer. */
   request<T>(ask: () => T): Promise<T>;
-  /** Lets the client see an event, after those on their way to it. */
+  /** Delivers an event to the client, after those on their way to it. */
   arrive(event: () => void): void;
   destroy(reason: Error): void;
   /** The channel is closed at both ends. */
@@ -40,14 +40,14 @@ export class MemoryChannel implements Channel {
   readonly #link: ChannelLink;
   readonly #options: ChannelOptions;
   readonly #consumers: ChannelConsumers;
-  /** The client's end: false as soon as the client knows, or wants it. */
+  /** The client's end: false as soon as the client closes the channel, or learns that it is closed. */
   #isOpen = true;
-  /** The server's end: what comes in after that is not looked at. */
+  /** The server's end: once it is false, the server ignores further commands. */
   #isServed = true;
   #error: TransportError | undefined;
   #closeReported = false;
   #published = 0;
-  /** The last confirm, while the client has not seen it and it can grow. */
+  /** The last confirm, until the client receives it: it can still grow to cover further messages. */
   #growing: { tag: number; multiple: boolean; readonly messages: StoredMessage[] } | undefined;
 
   constructor(link: ChannelLink, options: ChannelOptions) {
@@ -99,7 +99,7 @@ export class MemoryChannel implements Channel {
     onDelivery: (delivery: Delivery | undefined) => void,
   ): Promise<string> {
     const arrived = (delivery: Delivery | undefined) => this.#isOpen && onDelivery(delivery);
-    // Its answer comes before its first delivery.
+    // The answer comes before the first delivery.
     let begin = () => {};
     return this.#ask(
       () => {
@@ -167,12 +167,12 @@ export class MemoryChannel implements Channel {
     this.closedByServer(new TransportError('the channel was closed'));
   }
 
-  /** The link is gone: the server takes back what was not acknowledged. */
+  /** The link is gone: the server requeues unacknowledged messages. */
   linkClosed(): void {
     this.#stopServing();
   }
 
-  /** The client hears of the end. */
+  /** The client learns that the channel is closed. */
   closedByServer(error: TransportError): void {
     this.#isOpen = false;
     this.#error ??= error;
@@ -236,7 +236,7 @@ export class MemoryChannel implements Channel {
 
   #deliver(consumer: ChannelConsumer, { tag, message, redelivered, headers }: Unacked): void {
     const { exchange, routingKey, properties, content } = message;
-    // Behind it, a confirm would arrive too early.
+    // A confirm that grew now would arrive before this delivery.
     this.#growing = undefined;
     this.#link.arrive(() => {
       if (!this.#isOpen) return;
@@ -262,7 +262,7 @@ export class MemoryChannel implements Channel {
     this.#link.command(() => this.#serve(() => settle(this.#consumers)));
   }
 
-  /** Asks for something. A refusal closes the channel, and is what the promise rejects with. */
+  /** Sends a request. A refusal closes the channel, and rejects the promise. */
   async #ask<T>(ask: () => T, then?: () => void): Promise<T> {
     if (!this.isOpen) throw this.#error ?? new TransportError('the channel is closed');
     const result = this.#link.request(() => {
@@ -286,7 +286,7 @@ export class MemoryChannel implements Channel {
     }
   }
 
-  /** The server closes the channel, or the whole link, over what the client wants. */
+  /** The server refuses a command: it closes the channel, or the whole link. */
   #refuse(refusal: unknown): TransportError {
     if (!(refusal instanceof ServerRefusalError)) throw refusal;
     const error = refusal.toTransportError();

@@ -7,20 +7,20 @@ export interface QueueConsumer {
   readonly isExclusive: boolean;
   readonly noAck: boolean;
   readonly arguments: Readonly<Record<string, unknown>>;
-  /** Whether it takes another message now. */
+  /** True if the consumer has room for another message. */
   hasRoom(): boolean;
   deliver(entry: Entry): void;
-  /** Takes one message more at a time from now on. */
+  /** Raises the consumer's prefetch by one. */
   gainRoom(): void;
-  /** The server takes the queue away from it. */
+  /** The server cancels the consumer. */
   cancelled(): void;
 }
 
-/** The consumers of a queue, and whose turn it is: the highest priority first, those of one priority in turn. */
+/** The consumers of a queue, and whose turn it is: the highest priority first, and round-robin within a priority. */
 export class Consumers {
   readonly #isSingle: boolean;
   readonly #yields: boolean;
-  /** By priority, the highest first; of those, the one that has waited longest. */
+  /** By priority, the highest first; within a priority, the consumer that has waited longest first. */
   readonly #waiting: QueueConsumer[] = [];
   #active: QueueConsumer | undefined;
 
@@ -47,7 +47,7 @@ export class Consumers {
     if (!this.#active || (this.#yields && consumer.priority > this.#active.priority)) this.#active = consumer;
   }
 
-  /** False when it was none of them. */
+  /** Returns false for an unknown consumer. */
   remove(consumer: QueueConsumer): boolean {
     const at = this.#waiting.indexOf(consumer);
     if (at < 0) return false;
@@ -56,7 +56,7 @@ export class Consumers {
     return true;
   }
 
-  /** Whose turn it is, among those that have room. It goes to the end of the line. */
+  /** Returns the next consumer with room, and puts it at the end of the line. */
   next(): QueueConsumer | undefined {
     if (this.#isSingle) return this.#active?.hasRoom() ? this.#active : undefined;
     const at = this.#waiting.findIndex((consumer) => consumer.hasRoom());
@@ -69,7 +69,7 @@ export class Consumers {
     return consumer;
   }
 
-  /** Whether any of them would take a message now. */
+  /** True if any consumer has room. */
   get hasRoom(): boolean {
     if (this.#isSingle) return this.#active?.hasRoom() ?? false;
     return this.#waiting.some((consumer) => consumer.hasRoom());

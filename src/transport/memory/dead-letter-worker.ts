@@ -12,7 +12,7 @@ const PLACES = 32;
 interface Letter {
   readonly entry: Entry;
   readonly reason: DeathReason;
-  /** The queues that have received it. */
+  /** The queues that have received the dead letter. */
   readonly taken: Set<string>;
   retryAt: number;
 }
@@ -47,7 +47,7 @@ export class DeadLetterWorker {
     this.#timer = new AlarmTimer(clock, () => this.#retry());
   }
 
-  /** How many dead letters it holds. */
+  /** The number of dead letters that are not confirmed. */
   get count(): number {
     return this.#underWay.length + this.#waiting.length;
   }

@@ -16,14 +16,13 @@ export interface DeathNotice {
   readonly queue: string;
   readonly queueType: string;
   readonly targetExchange: string;
-  /** Undefined: as it was sent. */
+  /** Undefined: the original one. */
   readonly targetRoutingKey: string | undefined;
   readonly timeSeconds: number;
 }
 
 /**
- * The message in the form in which it goes to the dead-letter exchange: with headers that say what happened, and without its
- * expiration.
+ * The message as it is published to the dead-letter exchange: with headers that tell its deaths, and without its expiration.
  */
 export function deadLetterOf(notice: DeathNotice, behaviour: Behaviour): StoredMessage {
   const { entry, targetExchange, targetRoutingKey } = notice;

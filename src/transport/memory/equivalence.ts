@@ -1,7 +1,7 @@
 import { ServerRefusalError } from './server-refusal.js';
 
 /**
- * Compares a declaration with what exists, in the words of rabbit_misc:assert_args_equivalence.
+ * Compares a declaration with the existing queue or exchange, in the words of rabbit_misc:assert_args_equivalence.
  *
  * @param what - such as `queue 'emails'`
  */

@@ -8,7 +8,7 @@ import { TopicTrie } from './topic.js';
 /** A queue of any type. */
 export type AnyQueue = MemoryQueue | MemoryStream;
 
-/** Where a binding leads to. */
+/** The destination of a binding. */
 export type Destination = AnyQueue | MemoryExchange;
 
 export interface Binding {
@@ -51,7 +51,7 @@ export class MemoryExchange {
     this.#byKey.set(routingKey, same);
   }
 
-  /** Removes every binding to this destination. False when there was none. */
+  /** Removes every binding to this destination. Returns false if there was none. */
   unbindAll(destination: Destination): boolean {
     let found = false;
     for (const [key, binding] of this.#bindings) {
@@ -66,7 +66,7 @@ export class MemoryExchange {
     return found;
   }
 
-  /** Calls back with each place that the message goes to from here; with some of them more than once. */
+  /** Calls back with each destination of the message, with some of them more than once. */
   route(message: StoredMessage, onMatch: (destination: Destination) => void): void {
     const matched = (binding: Binding) => onMatch(binding.destination);
     switch (this.declaration.type) {

@@ -8,7 +8,7 @@ import type { Behaviour } from './version.js';
 
 const TYPES: readonly string[] = ['direct', 'fanout', 'topic', 'headers'];
 
-/** The exchanges of a server, their bindings, and the way of a message through them. */
+/** The exchanges of a server and their bindings. Routes messages. */
 export class Exchanges {
   readonly #behaviour: Behaviour;
   readonly #queues: ReadonlyMap<string, AnyQueue>;
@@ -73,7 +73,7 @@ export class Exchanges {
     exchange.bind({ destination: target, routingKey, arguments: copyTable(args) });
   }
 
-  /** Removes the bindings of something that is deleted, and exchanges that delete themselves with their last one. */
+  /** Removes the bindings of a deleted queue or exchange, and auto-delete exchanges that lose their last binding. */
   unbindAll(destination: Destination): void {
     for (const exchange of [...this.#exchanges.values()]) {
       if (!exchange.unbindAll(destination)) continue;
@@ -81,13 +81,13 @@ export class Exchanges {
     }
   }
 
-  /** Refuses a publish to this exchange by a client. */
+  /** Throws if a client may not publish to this exchange. */
   checkPublish(name: string): void {
     if (name !== '' && this.#find(name).declaration.internal)
       throw new ServerRefusalError(403, `cannot publish to internal exchange '${name}' in vhost '/'`);
   }
 
-  /** The queues that a message goes to, each once. None when its exchange does not exist. */
+  /** The queues that a message is routed to, each once. None if its exchange does not exist. */
   route(message: StoredMessage): ReadonlySet<AnyQueue> {
     const found = new Set<AnyQueue>();
     if (message.exchange === '') {

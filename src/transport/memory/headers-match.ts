@@ -5,7 +5,7 @@ type Table = Readonly<Record<string, unknown>>;
 
 const MODES = ['all', 'any', 'all-with-x', 'any-with-x'];
 
-/** Refuses a binding that a headers exchange does not understand. */
+/** Refuses a binding with invalid arguments for a headers exchange. */
 export function checkHeadersBinding(args: Table): void {
   const mode = args['x-match'];
   if (mode === undefined) return;
@@ -21,7 +21,7 @@ export function checkHeadersBinding(args: Table): void {
     );
 }
 
-/** Whether a message with these headers goes through a binding with these arguments. */
+/** True if a message with these headers matches a binding with these arguments. */
 export function matchesHeaders(args: Table, headers: Table): boolean {
   const mode = (args['x-match'] ?? 'all') as string;
   const withX = mode.endsWith('-with-x');
@@ -34,8 +34,8 @@ export function matchesHeaders(args: Table, headers: Table): boolean {
 }
 
 /**
- * What the server compares, as text. It ignores the type of the value itself, so that an empty table equals an empty array, and
- * text the same bytes. Within a table or an array it compares the types too, and the order.
+ * A value as text, so that two values compare as in the server. The server ignores the type of the value itself: an empty table equals
+ * an empty array, and a text equals the same bytes. Within a table or an array it compares the types and the order, too.
  */
 function term(value: unknown): string {
   if (typeof value === 'string') return `bytes ${Buffer.from(value).toString('hex')}`;

@@ -12,7 +12,7 @@ import {
 import { type ChannelLink, MemoryChannel } from './channel.js';
 import type { MemoryServer } from './server.js';
 
-/** How many answers and deliveries are handed over before other I/O gets its turn. */
+/** The most answers and deliveries in one turn of the event loop, so that other I/O gets its turn. */
 const BATCH = 512;
 
 /** RabbitMQ's default `channel_max`. */
@@ -22,9 +22,8 @@ const CHANNEL_MAX = 2_047;
 const KEEP_ALIVE_MS = 2 ** 31 - 1;
 
 /**
- * One connection to an embedded server. What the client asks for happens at once; what the server says arrives in order, in
- * a later turn of the event loop, as from a socket: in microtasks, two sides that answer each other would let nothing else
- * happen in the process.
+ * One connection to an embedded server. The server runs the client's commands at once. Its answers arrive in order, in a later turn of
+ * the event loop, as from a socket: in microtasks, two sides that answer each other would block the process.
  */
 export class MemoryLink implements Link, ChannelLink {
   readonly channelMax = CHANNEL_MAX;
@@ -37,10 +36,10 @@ export class MemoryLink implements Link, ChannelLink {
   readonly #closed = deferred<Error>();
   readonly #channels = new Set<MemoryChannel>();
   readonly #requests = new Set<(error: TransportError) => void>();
-  /** From the server, not seen by the client. */
+  /** Events of the server that the client has not received yet. */
   #arriving: (() => void)[] = [];
   #isScheduled = false;
-  /** From the client, not read by the server because of an alarm. */
+  /** Commands of the client that the server does not read during an alarm. */
   #held: (() => void)[] | undefined;
   #hasPublished = false;
   #blocked: string | undefined;
@@ -75,7 +74,7 @@ export class MemoryLink implements Link, ChannelLink {
   }
 
   openChannel(options: ChannelOptions): Promise<Channel> {
-    // As with a client of a server: it knows how many it may have, and asks for no more.
+    // Like amqplib, which knows the limit and requests no further channel.
     if (this.#channels.size >= this.channelMax) return Promise.reject(channelsExhausted(this.channelMax));
     return this.request(() => {
       const channel = new MemoryChannel(this, options);
@@ -90,7 +89,7 @@ export class MemoryLink implements Link, ChannelLink {
 
   async close(): Promise<void> {
     if (!this.#isOpen) return;
-    // What was sent before the goodbye is answered before it.
+    // Earlier requests are answered before the goodbye.
     if (!this.#held) await this.request(() => {}).catch(() => {});
     this.destroy(new Error('closed'));
   }
@@ -106,7 +105,7 @@ export class MemoryLink implements Link, ChannelLink {
       reason instanceof TransportError ? reason : new TransportError(reason.message, { cause: reason });
     for (const channel of [...this.#channels]) channel.linkClosed();
     this.server.linkClosed(this);
-    // As from a socket: the news does not come while the caller is still at work.
+    // In a later turn, as from a socket: never while the caller still runs.
     realTimers.setImmediate(() => {
       this.#closed.resolve(reason);
       for (const reject of this.#requests) reject(error);
@@ -133,14 +132,14 @@ export class MemoryLink implements Link, ChannelLink {
     for (const command of held) this.command(command);
   }
 
-  /** Something for the server to do; not while an alarm stops it from reading. */
+  /** Runs a command on the server, after the alarm if there is one. */
   command(command: () => void): void {
     if (!this.#isOpen) return;
     if (this.#held) this.#held.push(command);
     else command();
   }
 
-  /** A command that publishes: with an alarm on, the first one is what blocks the connection. */
+  /** Runs a command that publishes. During an alarm, the first such command blocks the connection. */
   publishCommand(command: () => void): void {
     this.#hasPublished = true;
     const { alarm } = this.server;
@@ -148,7 +147,7 @@ export class MemoryLink implements Link, ChannelLink {
     this.command(command);
   }
 
-  /** Asks the server, and waits for its answer, which only an alarm holds up. Rejects with a `TransportError`. */
+  /** Sends a request, and waits for its answer, which only an alarm delays. Rejects with a `TransportError`. */
   request<T>(ask: () => T): Promise<T> {
     if (!this.#isOpen) return Promise.reject(new TransportError('the connection is closed'));
     return new Promise<T>((resolve, reject) => {
@@ -170,7 +169,7 @@ export class MemoryLink implements Link, ChannelLink {
     });
   }
 
-  /** Something that the client is to see, after everything before it. */
+  /** Delivers an event to the client, after the earlier ones. */
   arrive(event: () => void): void {
     if (!this.#isOpen) return;
     this.#arriving.push(event);
@@ -207,7 +206,7 @@ export class MemoryLink implements Link, ChannelLink {
       try {
         event();
       } catch (error) {
-        // As with a socket: what follows is read all the same.
+        // As with a socket, the next events are still read.
         this.#arriving = [...batch.slice(at + 1), ...this.#arriving];
         if (this.#arriving.length > 0) this.#schedule();
         throw error;

@@ -1,6 +1,6 @@
 import type { MessageProperties } from '../port.js';
 
-/** A table as it comes out of the wire: no two messages share an object, and what is undefined is left out. */
+/** A decoded table: no two messages share an object, and undefined values are left out. */
 export type Table = Record<string, unknown>;
 
 /** A message in the server. Shared by all queues that hold it, and never changed. */
@@ -12,9 +12,9 @@ export interface StoredMessage {
   readonly properties: Readonly<MessageProperties>;
   readonly headers: Readonly<Table>;
   readonly content: Buffer;
-  /** The last first; kept beside the message from 4.0. */
+  /** The last death first; kept beside the message from 4.0. */
   readonly deaths: readonly Death[];
-  /** What quorum queues have counted before it was dead-lettered. */
+  /** The counts of quorum queues from before the message was dead-lettered. */
   readonly counts: Counts | undefined;
 }
 
@@ -33,9 +33,9 @@ export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit';
 
 /** How often a message was delivered. */
 export interface Counts {
-  /** As `x-delivery-count` has it. */
+  /** The value of `x-delivery-count`. */
   readonly failed: number;
-  /** As `x-acquired-count` has it. */
+  /** The value of `x-acquired-count`. */
   readonly acquired: number;
   readonly wasDelivered: boolean;
 }
@@ -47,9 +47,9 @@ export interface Entry {
   readonly sequence: number;
   readonly priority: number | undefined;
   readonly sizeBytes: number;
-  /** The clock's time from which on it is expired; `Infinity`: never. */
+  /** The time of the clock at which the message expires; `Infinity`: never. */
   expiresAt: number;
-  /** What the delivery limit counts. */
+  /** The count that the delivery limit bounds. */
   failed: number;
   acquired: number;
   wasDelivered: boolean;
@@ -61,7 +61,7 @@ export function copyTable(table: Readonly<Table>): Table {
   for (const name of Object.keys(table)) {
     const value = table[name];
     if (value === undefined) continue;
-    // Assigned, this name would reach the prototype.
+    // Assigning this name would change the prototype.
     if (name === '__proto__')
       Object.defineProperty(copy, name, {
         value: copyValue(value),
@@ -88,7 +88,7 @@ export function keysIn(header: unknown): readonly string[] {
   return Array.isArray(header) ? header.filter((key): key is string => typeof key === 'string') : [];
 }
 
-/** How many bytes the properties take on the wire. */
+/** The size of the encoded properties in bytes. */
 export function propertyBytes(
   { headers: _headers, ...properties }: Readonly<MessageProperties>,
   headers: Table,

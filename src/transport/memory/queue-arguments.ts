@@ -5,7 +5,7 @@ import type { Behaviour } from './version.js';
 
 export type MemoryQueueType = 'classic' | 'quorum' | 'stream';
 
-/** What is wrong with an argument's value, in RabbitMQ's words; undefined: nothing. */
+/** Returns the fault of an argument's value in RabbitMQ's words; undefined: none. */
 type Check = (value: unknown) => string | undefined;
 
 const expectInteger: Check = (value) =>
@@ -38,8 +38,8 @@ const CHECKS: Readonly<Record<string, Check>> = {
 };
 
 /**
- * The arguments that each type of queue takes, in the order in which RabbitMQ compares them; it knows no others (the
- * capabilities of rabbit_classic_queue, rabbit_quorum_queue and rabbit_stream_queue).
+ * The arguments of each type of queue, in the order in which RabbitMQ compares them. It ignores all others (the capabilities of
+ * rabbit_classic_queue, rabbit_quorum_queue and rabbit_stream_queue).
  */
 const TAKEN_BY: Readonly<Record<MemoryQueueType, readonly string[]>> = {
   classic: [
@@ -75,12 +75,12 @@ const KNOWN: ReadonlySet<string> = new Set(Object.values(TAKEN_BY).flat());
 
 export const QUEUE_TYPES: readonly MemoryQueueType[] = ['classic', 'quorum', 'stream'];
 
-/** Whether a text names one of them. */
+/** True for the name of a queue type. */
 export function isQueueType(text: string): text is MemoryQueueType {
   return (QUEUE_TYPES as readonly string[]).includes(text);
 }
 
-/** The declaration as the server takes it: the default type is filled in where the queue could have it. */
+/** The declaration as the server understands it: with the default type, if the queue can have that type. */
 export function withDefaultType(queue: QueueDeclaration, defaultType: MemoryQueueType): QueueDeclaration {
   const { durable, exclusive, autoDelete, arguments: args } = queue;
   const canHaveIt = durable && !exclusive && !autoDelete && args['x-queue-type'] === undefined;
@@ -93,7 +93,7 @@ export function typeOf({ arguments: args }: QueueDeclaration): MemoryQueueType {
   return (args['x-queue-type'] ?? 'classic') as MemoryQueueType;
 }
 
-/** Refuses what no queue of this type can be. */
+/** Refuses a declaration that is invalid for its type of queue. */
 export function checkQueue(queue: QueueDeclaration): void {
   const { name, arguments: args } = queue;
   const invalid = (argument: string, reason: string) =>
@@ -130,7 +130,7 @@ export function checkQueue(queue: QueueDeclaration): void {
     throw new ServerRefusalError(406, `invalid property '${property}' for queue '${name}' in vhost '/'`);
 }
 
-/** Refuses to declare a queue again as something else. */
+/** Refuses to declare a queue again with other properties or arguments. */
 export function checkSameQueue(
   received: QueueDeclaration,
   current: QueueDeclaration,
@@ -144,7 +144,7 @@ export function checkSameQueue(
   for (const argument of TAKEN_BY[typeOf(current)]) {
     if (argument !== 'x-queue-type')
       assertEquivalent(what, argument, received.arguments[argument], current.arguments[argument]);
-    // In 3.x 'classic' by name equals a queue of no type, while any other difference is told as it was written.
+    // In 3.x an explicit 'classic' equals a missing type, and any other difference is reported as it was written.
     else if (typeOf(received) !== typeOf(current))
       assertEquivalent(what, argument, typeIn(received), typeIn(current));
   }

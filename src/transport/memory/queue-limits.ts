@@ -2,16 +2,16 @@ import type { QueueDeclaration } from '../port.js';
 import { typeOf } from './queue-arguments.js';
 import type { Behaviour } from './version.js';
 
-/** At this share of its length a full quorum queue takes messages again. */
+/** A full quorum queue accepts messages again when it shrinks to this share of its limit. */
 const TAKES_AGAIN_AT = 0.8;
 
-/** What the arguments of a queue limit. */
+/** The limits in the arguments of a queue. */
 export class QueueLimits {
   readonly expiresMs: number | undefined;
   readonly maxPriority: number;
   readonly maxBytes: number | undefined;
   readonly overflow: string;
-  /** Undefined: it may come back without an end. */
+  /** Undefined: unlimited. */
   readonly deliveryLimit: number | undefined;
   readonly #maxLength: number | undefined;
   readonly #ttlMs: number | undefined;
@@ -31,13 +31,13 @@ export class QueueLimits {
     this.deliveryLimit = this.#isQuorum ? limitOf(number('x-delivery-limit'), behaviour) : undefined;
   }
 
-  /** How long a message may wait: the shorter of the queue's time and its own. */
+  /** The TTL of a message in milliseconds: the shorter one of the queue's and its own. */
   ttlOf(expiration: string | undefined): number | undefined {
     if (expiration === undefined) return this.#ttlMs;
     return Math.min(Number(expiration), this.#ttlMs ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Whether a queue of so many messages refuses another one: it is full, and does not drop its oldest message instead. */
+  /** True if a queue of so many messages refuses another one, rather than dropping its oldest message. */
   refuses(count: number, bytes: number): boolean {
     if (this.overflow === 'drop-head') return false;
     const isOver = over(count, this.#maxLength) || over(bytes, this.maxBytes);
@@ -49,7 +49,7 @@ export class QueueLimits {
     return this.#isRefusing;
   }
 
-  /** Whether the oldest message has to go. */
+  /** True if the queue drops its oldest message. */
   overflows(ready: number, readyBytes: number): boolean {
     if (this.overflow !== 'drop-head') return false;
     return over(ready, this.#maxLength) || over(readyBytes, this.maxBytes);

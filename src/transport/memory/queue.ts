@@ -9,14 +9,14 @@ import { QueueLimits } from './queue-limits.js';
 import { ClassicReady, QuorumReady, type Ready } from './ready-messages.js';
 import type { Behaviour } from './version.js';
 
-/** What a queue needs from its server. */
+/** The part of its server that a queue uses. */
 export interface QueueHost {
   readonly behaviour: Behaviour;
   readonly clock: Clock;
   /**
-   * Sends a dead letter on its way. False when it has to be kept for another attempt.
+   * Routes a dead letter. Returns false if it must be kept for another attempt.
    *
-   * @param taken - the queues that have taken it already, to which is added who takes it now
+   * @param taken - the queues that have accepted it already; those that accept it now are added
    */
   deadLetter(queue: MemoryQueue, entry: Entry, reason: DeathReason, taken?: Set<string>): boolean;
   /** The queue has been unused for as long as its argument says, or its last consumer has left. */
@@ -26,7 +26,7 @@ export interface QueueHost {
 /** How a delivered message is requeued: with `basic.nack`, with `basic.reject`, or because its channel is gone. */
 export type Return = 'nack' | 'reject' | 'lost';
 
-/** A message that a consumer has, or had. */
+/** A message that was delivered to a consumer. */
 export interface Delivered {
   readonly entry: Entry;
   readonly consumer: QueueConsumer;
@@ -85,7 +85,7 @@ export class MemoryQueue {
     return this.declaration.name;
   }
 
-  /** As the server counts them: a quorum queue knows a consumer until all of its messages are settled. */
+  /** As the server counts: a quorum queue keeps a cancelled consumer until all of its messages are settled. */
   get consumerCount(): number {
     return this.consumers.size + (this.type === 'quorum' ? this.#leaving.size : 0);
   }

@@ -2,18 +2,18 @@ import { Fifo } from '../../util/fifo.js';
 import type { Entry } from './message.js';
 import type { Behaviour } from './version.js';
 
-/** The messages of a queue that are ready for delivery, in the order in which its kind of queue gives them out. */
+/** The ready messages of a queue, in the order in which its type of queue delivers them. */
 export interface Ready {
   readonly length: number;
   push(entry: Entry): void;
-  /** Takes back what was delivered and not acknowledged; `isLost`: because its channel is gone. */
+  /** Requeues a message; `isLost`: because its channel is gone. */
   putBack(entry: Entry, isLost: boolean): void;
-  /** The next one. */
+  /** The next message. */
   peek(): Entry | undefined;
   shift(): Entry | undefined;
-  /** The next one of each priority: where the server looks for expired messages. */
+  /** The next message of each priority. The server looks for expired messages among these. */
   heads(): Iterable<Entry>;
-  /** Takes out one of the heads. */
+  /** Removes one of the heads. */
   shiftHead(entry: Entry): void;
 }
 
@@ -22,7 +22,7 @@ interface Level {
   readonly fresh: Fifo<Entry>;
 }
 
-/** Classic queues keep what comes back in its original place, each priority by itself. */
+/** Classic queues requeue a message at its original place within its priority. */
 export class ClassicReady implements Ready {
   readonly #levels: Level[];
   length = 0;
@@ -74,16 +74,16 @@ export class ClassicReady implements Ready {
   }
 }
 
-/** What 4.3 takes a message of no priority for. */
+/** The priority of a message without one in 4.3. */
 const DEFAULT_PRIORITY = 4;
 
-/** Quorum queues give out what came back before anything else, in the order in which it came back. */
+/** Quorum queues deliver requeued messages before all others, in the order in which they were requeued. */
 export class QuorumReady implements Ready {
   readonly #behaviour: Behaviour;
   readonly #requeueAtEnd: boolean;
   readonly #back = new Fifo<Entry>();
   readonly #levels: Fifo<Entry>[];
-  /** 4.0 takes every third message from the lower class, if it has one. */
+  /** 4.0 delivers every third message from the lower class, if there is one. */
   #turn = 0;
   length = 0;
 
@@ -119,7 +119,7 @@ export class QuorumReady implements Ready {
   *heads(): Iterable<Entry> {
     const next = this.#next()?.first;
     if (next) yield next;
-    // 4.3 looks at each priority by itself.
+    // 4.3 checks each priority separately.
     if (this.#behaviour.quorumPriorities !== 'strict') return;
     for (const { first } of this.#levels) if (first && first !== next) yield first;
   }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { REPLY_TO } from '../port.js';
 import type { StoredMessage } from './message.js';
 
-/** The channels that receive direct replies, by the address that responders send to. */
+/** The channels that receive direct replies, by their reply address. */
 export class Replies {
   readonly #takers = new Map<string, (message: StoredMessage) => void>();
 

@@ -10,7 +10,7 @@ const NAMES = {
   540: 'NOT_IMPLEMENTED',
 } as const;
 
-/** These close the whole connection, the others only the channel. */
+/** The reply codes that close the whole connection; the others close only the channel. */
 const HARD: ReadonlySet<number> = new Set([503, 530, 540]);
 
 /** Why the server refuses something, with RabbitMQ's reply code and words. */
@@ -26,7 +26,7 @@ export class ServerRefusalError extends Error {
     return HARD.has(this.replyCode);
   }
 
-  /** The error that a client makes of it. */
+  /** The error that a client receives. */
   toTransportError(): TransportError {
     const name = NAMES[this.replyCode].replaceAll('_', '-');
     const what = this.closesLink ? 'Connection closed' : 'Channel closed by server';

@@ -26,9 +26,9 @@ import { BEHAVIOURS, type Behaviour, type ServerVersion } from './version.js';
 
 /** The outcome of a published message. */
 export interface Published {
-  /** A queue, or the requester that the message answers, accepted or refused it. */
+  /** A queue, or the requester that the message answers, accepted or refused the message. */
   readonly wasRouted: boolean;
-  /** False when a queue refused it. */
+  /** False if a queue refused the message. */
   readonly wasAccepted: boolean;
   /** The message in the form in which the server stores it. */
   readonly message: StoredMessage;
@@ -65,7 +65,7 @@ export class MemoryServer implements QueueHost {
   readonly exchanges: Exchanges;
   readonly replies = new Replies();
   readonly links = new Set<ServerLink>();
-  /** What the administrator's `default_queue_type` says. */
+  /** The administrator's `default_queue_type`. */
   readonly defaultQueueType: MemoryQueueType;
   observer: ServerObserver | undefined;
   readonly #queues = new Map<string, AnyQueue>();
@@ -129,7 +129,7 @@ export class MemoryServer implements QueueHost {
     this.exchanges.bind(binding);
   }
 
-  /** Harmless when there is none. */
+  /** Does nothing if there is none. */
   deleteQueue(name: string, link: object): void {
     const queue = this.#queues.get(name);
     if (!queue) return;
@@ -186,7 +186,7 @@ export class MemoryServer implements QueueHost {
     return wasRouted && wasAccepted;
   }
 
-  /** A connection is gone: its exclusive queues go with it. */
+  /** A connection is gone: its exclusive queues are deleted. */
   linkClosed(link: ServerLink): void {
     this.links.delete(link);
     for (const queue of [...this.#queues.values()]) if (queue.owner === link) this.queueEnded(queue);
@@ -212,7 +212,7 @@ export class MemoryServer implements QueueHost {
     return { wasRouted, wasAccepted, message };
   }
 
-  /** A dead letter leaves its queue when the message that caused it has reached all of its own. */
+  /** A dead letter is routed after the message that caused it has reached all of its queues. */
   #later(distribute: () => void): void {
     if (this.#distributing > 0) this.#afterwards.push(distribute);
     else distribute();
@@ -237,7 +237,7 @@ function stored(
     routingKeys,
     properties: replyTo === undefined ? others : { ...others, replyTo },
     headers,
-    // The sender may use its buffer for something else.
+    // The sender may reuse its buffer.
     content: Buffer.from(content),
     deaths: [],
     counts: undefined,

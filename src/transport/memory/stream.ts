@@ -6,7 +6,7 @@ import type { Return } from './queue.js';
 import { ServerRefusalError } from './server-refusal.js';
 import type { Behaviour } from './version.js';
 
-/** A part of the log: retention removes whole ones only. */
+/** A part of the log: retention removes whole segments only. */
 interface Segment {
   readonly entries: Entry[];
   bytes: number;
@@ -35,7 +35,7 @@ export class MemoryStream {
   readonly #maxBytes: number;
   readonly #maxAgeMs: number;
   readonly #segmentBytes: number;
-  /** Each with the offset of the next message that it gets. */
+  /** By consumer: the offset of its next message. */
   readonly #places = new Map<QueueConsumer, number>();
   #segments: Segment[] = [newSegment()];
   #arrivedAt = new Map<Entry, number>();
@@ -121,7 +121,7 @@ export class MemoryStream {
     return true;
   }
 
-  /** Delivers to each consumer what it has room for. */
+  /** Delivers to each consumer as many messages as it has room for. */
   dispatch(): void {
     for (const [consumer, place] of [...this.#places]) {
       let at = place;
@@ -182,7 +182,7 @@ export class MemoryStream {
 
   consumerLeft(): void {}
 
-  /** From 4.0 on, it has the effect of an acknowledgement. */
+  /** From 4.0 on, a requeue has the effect of an acknowledgement. */
   #refuseReturn(): void {
     if (this.#behaviour.version !== '3.13') return;
     const what = 'basic.nack and basic.reject not supported by stream queues';

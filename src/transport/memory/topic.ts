@@ -24,7 +24,7 @@ export class TopicTrie<T> {
     removeFrom(this.#root, wordsOf(pattern), 0, value);
   }
 
-  /** Calls back with every value whose pattern matches; with one more than once where several ways lead to it. */
+  /** Calls back with every value whose pattern matches, more than once if the pattern matches in several ways. */
   match(key: string, onMatch: (value: T) => void): void {
     matchFrom(this.#root, wordsOf(key), 0, onMatch);
   }

@@ -6,10 +6,10 @@ import { type MemoryAddress, parseMemoryAddress } from './address.js';
 import { MemoryLink } from './link.js';
 import { MemoryServer } from './server.js';
 
-/** Those that have a name live as long as the process, as a server outlives its clients. */
+/** Named servers live as long as the process, as a server outlives its clients. */
 const named = new Map<string, MemoryServer>();
 
-/** Connects to an embedded broker: one of its own, or the one of this name in this process. */
+/** Connects to an embedded broker: a private one, or the one of this name in this process. */
 export class MemoryTransport implements Transport {
   readonly addresses: readonly string[];
   readonly server: MemoryServer;
@@ -30,13 +30,13 @@ export class MemoryTransport implements Transport {
     return new MemoryTransport(serverAt(address, clock), address.label);
   }
 
-  /** Whether the next connections succeed, as with a server that is up. */
+  /** Makes the next connections succeed or fail, like a server that is up or down. */
   setReachable(isReachable: boolean): void {
     this.#isReachable = isReachable;
   }
 
   async dial(address: string, { role, signal }: DialOptions): Promise<Link> {
-    // As a connection takes at least one turn of the event loop.
+    // A real connection takes at least one turn of the event loop.
     await nextTurn();
     signal.throwIfAborted();
     if (!this.#isReachable)

@@ -1,11 +1,11 @@
-/** The versions of RabbitMQ whose behaviour the embedded broker can take on. */
+/** The versions of RabbitMQ that the embedded broker can behave as. */
 export type ServerVersion = '3.13' | '4.0' | '4.3';
 
-/** What differs between the versions, as measured on 3.10, 4.0 and 4.3. */
+/** The differences between the versions, as measured on 3.10, 4.0 and 4.3. */
 export interface Behaviour {
   readonly version: ServerVersion;
   readonly maxMessageBytes: number;
-  /** Of a quorum queue that is declared without one; undefined: unlimited. */
+  /** The delivery limit of a quorum queue that is declared without one; undefined: unlimited. */
   readonly defaultDeliveryLimit: number | undefined;
   /** A negative delivery limit means none. */
   readonly negativeLimitIsNone: boolean;
@@ -15,9 +15,9 @@ export interface Behaviour {
   readonly acquiredCount: boolean;
   /** How quorum queues treat priorities: not at all, in two classes, or in 32 strict levels. */
   readonly quorumPriorities: 'none' | 'two' | 'strict';
-  /** Quorum queues without a delivery limit put what a consumer gives back at their end. */
+  /** Quorum queues without a delivery limit requeue at their end. */
   readonly requeueAtEnd: boolean;
-  /** A quorum queue makes room for two when a message that is given back has reached its delivery limit. */
+  /** A quorum queue makes room for two when a requeued message has reached its delivery limit. */
   readonly roomForTwo: boolean;
   /** Quorum queues count the encoded properties into their length in bytes. */
   readonly countsPropertyBytes: boolean;
@@ -27,13 +27,13 @@ export interface Behaviour {
   readonly typeIsFilledIn: boolean;
   /** An unknown exchange type closes the channel (406); before, the connection (503). */
   readonly unknownTypeIsSoft: boolean;
-  /** A direct reply that is mandatory comes back, also when it has arrived. */
+  /** A mandatory direct reply is returned, even if it has arrived. */
   readonly returnsReplies: boolean;
   /** The active consumer of a quorum queue gives way to one of a higher priority. */
   readonly activeConsumerYields: boolean;
   /** Consumers of classic queues and streams are refused a consumer timeout; before, the argument means nothing. */
   readonly refusesConsumerTimeout: boolean;
-  /** How many `#` a binding key of a topic exchange may have. */
+  /** The most `#` in a binding key of a topic exchange. */
   readonly maxHashes: number;
 }
 
@@ -57,12 +57,12 @@ const V40: Behaviour = {
   maxHashes: Number.POSITIVE_INFINITY,
 };
 
-/** Whether a text names one of them. */
+/** True for the name of a version. */
 export function isServerVersion(text: string): text is ServerVersion {
   return Object.hasOwn(BEHAVIOURS, text);
 }
 
-/** What each version does. */
+/** The behaviour of each version. */
 export const BEHAVIOURS: Readonly<Record<ServerVersion, Behaviour>> = {
   '3.13': {
     ...V40,
