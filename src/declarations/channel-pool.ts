@@ -2,11 +2,11 @@ import { classify } from '../transport/failures.js';
 import { type Channel, type Link, TransportError } from '../transport/port.js';
 import { realTimers } from '../util/timers.js';
 
-/** What part of a connection's channels declarations may use: the others are for those that consume and publish. */
+/** The share of a connection's channels for declarations: the others are for consumers and publishers. */
 const SHARE = 1 / 16;
 
 /**
- * How many channels declarations may use at once, on all links of a broker. A user can be allowed fewer channels than a connection.
+ * The most channels that declarations use at once, on each link of a broker. A user can be allowed fewer channels than a connection.
  * The server does not say so in advance: one too many costs the connection.
  */
 export class ChannelAllowance {
@@ -61,7 +61,7 @@ export class ChannelPool {
       return;
     }
     this.#running--;
-    // What a caller declares next, now that it has this answer, is declared on the same channel.
+    // A caller that declares again as soon as it has this answer uses the same channel.
     if (this.#running === 0) realTimers.setImmediate(() => this.#closeIfIdle());
   }
 
@@ -75,7 +75,7 @@ export class ChannelPool {
       const isAlone = this.#link.isOpen ? this.#running === 1 : most === 1;
       if (classify(error) !== 'no-channel' || isAlone) throw error;
       this.#allowance.most = 1;
-      // The next link may do it, with fewer channels.
+      // The operation may succeed on the next link, with fewer channels.
       if (!this.#link.isOpen) throw new TransportError((error as Error).message, { cause: error });
       this.#leave();
       await this.#enter();

@@ -3,10 +3,10 @@ import type { TopologyStep } from '../contracts/topology.js';
 import { PASSIVE } from '../transport/public-errors.js';
 import { serverValue } from './server-values.js';
 
-/** What can differ from what exists. */
+/** A step that can differ from the existing queue or exchange. */
 export type DeclaringStep = Extract<TopologyStep, { readonly kind: 'queue' | 'exchange' }>;
 
-/** The options of a contract, by what they are in a declaration. */
+/** The options of a contract, by their names in a declaration. */
 const OPTIONS: ReadonlyMap<string, string> = new Map([
   ...OWNED_ARGUMENTS,
   ['durable', 'durable'],
@@ -20,7 +20,7 @@ const OPTIONS: ReadonlyMap<string, string> = new Map([
   ['x-dead-letter-strategy', 'deadLetter'],
 ]);
 
-/** What is set by a contract that does not name it: leaving it out changes nothing. */
+/** The advice for arguments that a contract sets by default: leaving them out changes nothing. */
 const SET_BY_DEFAULT: ReadonlyMap<string, string> = new Map([
   ['x-queue-type', "type: 'classic'"],
   ['x-delivery-limit', PASSIVE],
@@ -38,9 +38,9 @@ export function optionOf({ kind }: DeclaringStep, argument: string): string {
 }
 
 /**
- * What to write in the contract so that it declares what exists.
+ * The text for the contract that declares the existing value.
  *
- * @param existing - what exists, by argument, as far as it differs
+ * @param existing - the existing values that differ, by argument
  */
 export function adviceFor(
   step: DeclaringStep,
@@ -52,7 +52,7 @@ export function adviceFor(
   if (!value) return PASSIVE;
   if (option === 'deadLetter') return deadLetterAdvice(existing);
   if (value.is === undefined) {
-    // Without dead letters of its own, a queue has no overflow that it does not name.
+    // Without dead letters, a contract sets no overflow by default.
     if (argument === 'x-overflow' && existing.get('x-dead-letter-exchange') === 'none')
       return 'deadLetter: false';
     return SET_BY_DEFAULT.get(argument) ?? `no ${option === 'arguments' ? `'${argument}'` : option}`;
@@ -64,7 +64,7 @@ export function adviceFor(
 function deadLetterAdvice(existing: ReadonlyMap<string, string>): string {
   const exchange = existing.get('x-dead-letter-exchange');
   if (exchange === 'none') return 'deadLetter: false';
-  // Of an exchange that is not the default one, only the server knows which queue it leads to.
+  // Only the server knows which queue an exchange other than the default one leads to.
   if (exchange !== undefined && serverValue(exchange)?.is !== '') return PASSIVE;
   const key = serverValue(existing.get('x-dead-letter-routing-key') ?? '')?.is;
   return key === undefined ? PASSIVE : `deadLetter: '${String(key)}'`;

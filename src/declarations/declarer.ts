@@ -9,9 +9,8 @@ import type { DeclaringStep } from './contract-options.js';
 import { findDifferences } from './differences.js';
 import type { QueueDeclarationLock } from './queue-lock.js';
 
-/** How something is declared. */
 export interface DeclareOptions {
-  /** Also if it was declared before, because something is known to be missing. */
+  /** Declares even if it was declared before, because something is known to be missing. */
   readonly again?: boolean;
   /**
    * The caller's own channel, opened again after a refusal has closed it. However many callers declare, each does so without
@@ -36,7 +35,7 @@ export class Declarer {
   readonly #channels: ChannelPool;
   readonly #declared = new Map<string, Declared>();
   #forgotten = 0;
-  /** What differs, for each step that was refused: a program that tries again and again does not search again. */
+  /** The differences of each refused step: a program that tries again and again does not search again. */
   readonly #differences = new Map<string, readonly TopologyDifference[]>();
 
   constructor(link: Link, lock?: QueueDeclarationLock, allowance?: ChannelAllowance) {
@@ -72,7 +71,7 @@ export class Declarer {
     this.#forgotten++;
   }
 
-  /** How often that happened, for callers that remember something themselves. */
+  /** The number of calls of {@link forget}, for callers that remember declarations themselves. */
   get forgotten(): number {
     return this.#forgotten;
   }
@@ -110,7 +109,7 @@ export class Declarer {
     }
   }
 
-  /** The refusal with everything that differs. */
+  /** The refusal with all differences. */
   async #complete(refusal: unknown, error: unknown, step: TopologyStep): Promise<unknown> {
     if (!(refusal instanceof TopologyError) || refusal.code !== 'MISMATCH') return refusal;
     if (refusal.argument === undefined || (step.kind !== 'queue' && step.kind !== 'exchange')) return refusal;
@@ -134,8 +133,8 @@ export class Declarer {
   }
 
   /**
-   * If the server refuses by closing the whole connection, only the connection receives the reason. What else was under way may be
-   * done on the next one.
+   * If the server refuses by closing the whole connection, only the connection receives the reason. Everything else that was under way
+   * may succeed on the next one.
    */
   async #explained(error: unknown, step: TopologyStep | undefined): Promise<unknown> {
     if (this.link.isOpen || classify(error) !== 'lost') return error;
@@ -151,7 +150,7 @@ function refusalOf(reason: Error): TransportError | undefined {
   return new TransportError(reason.message, { replyCode: replyCodeOf(reason), cause: reason });
 }
 
-/** Whether a step that was under way can be the one that the connection was closed over. */
+/** True if this step can be the one for which the server closed the connection. */
 function canBeAbout(refusal: TransportError, step: TopologyStep): boolean {
   if (classify(refusal) === 'transient-denied')
     return step.kind === 'queue' && !step.queue.durable && !step.queue.exclusive;
@@ -161,7 +160,7 @@ function canBeAbout(refusal: TransportError, step: TopologyStep): boolean {
 
 const declarers = new WeakMap<Link, Declarer>();
 
-/** The declarer of a link, shared by all parts of the broker: what one has declared, the others need not. */
+/** The declarer of a link, shared by all parts of the broker, so that none declares again what another has declared. */
 export function declarerOf(link: Link): Declarer {
   let declarer = declarers.get(link);
   if (!declarer) {

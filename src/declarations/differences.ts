@@ -14,8 +14,8 @@ interface Difference {
 }
 
 /**
- * Finds everything in which a declaration differs from what exists. The server names one argument at a time: with that one
- * corrected, it is asked again, until it accepts what it has. Never rejects: what was found so far counts.
+ * Finds all differences between a declaration and the existing queue or exchange. The server names one argument at a time: with that
+ * argument corrected, it is asked again, until it accepts the declaration. Never rejects, but may find only some of the differences.
  *
  * @param refusal - the first refusal
  * @param run - runs an operation on a channel that a refusal may close
@@ -49,7 +49,7 @@ export async function findDifferences(
   }));
 }
 
-/** What the server does not compare, since the type that exists cannot have it. */
+/** The arguments that the server does not compare, because the existing type cannot have them. */
 function impossible(step: DeclaringStep, found: ReadonlyMap<string, Difference>): readonly Difference[] {
   const priorities = declarationOf(step).arguments['x-max-priority'];
   if (priorities === undefined || found.has('x-max-priority') || !found.has('x-queue-type')) return [];
@@ -76,7 +76,7 @@ function withDeclaration(step: DeclaringStep, changed: object): DeclaringStep {
     : { ...step, exchange: { ...step.exchange, ...changed } };
 }
 
-/** What the server calls by another name than a declaration. */
+/** The properties of a declaration, by the server's names. */
 const PROPERTIES: ReadonlyMap<string, string> = new Map([
   ['durable', 'durable'],
   ['auto_delete', 'autoDelete'],

@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '../util/clock.js';
 
-/** How long one declaration may delay others, because on a dead or blocked connection it stays unanswered for a long time. */
+/** The longest time that one declaration delays others: on a dead or blocked connection, its answer may take much longer. */
 const MAX_WAIT_MS = 1_000;
 
 /**

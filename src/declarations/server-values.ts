@@ -1,4 +1,4 @@
-/** A value in the words of the server: `none`, `'true'`, or `the value '5' of type 'signedint'`. */
+/** Parses a value in the words of the server: `none`, `'true'`, or `the value '5' of type 'signedint'`. */
 export function serverValue(
   text: string,
 ): { readonly is: string | number | boolean | undefined } | undefined {
@@ -7,7 +7,7 @@ export function serverValue(
   if (value === undefined) return undefined;
   if (type === 'table' || type === 'array' || type === 'void' || type === 'timestamp') return undefined;
   if (value === 'true' || value === 'false') return { is: value === 'true' };
-  // Without a type, it is the same as that of the other value.
+  // The server leaves out the type if both values have the same one.
   const isNumber = type === undefined ? /^-?\d+$/.test(value) : type !== 'longstr';
   return { is: isNumber ? Number(value) : value };
 }

@@ -1,4 +1,4 @@
-/** What a window looks at. */
+/** The part of a message that a window uses. */
 export interface Unconfirmed {
   readonly sizeBytes: number;
 }

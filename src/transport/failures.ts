@@ -1,8 +1,8 @@
 import { TransportError } from './port.js';
 
-/** What a failure of a channel, a link or a request means. Callers switch on this, and never on codes or texts. */
+/** The class of a failure of a channel, a link or a request. Callers switch on this, and never on codes or texts. */
 export type Failure =
-  /** The connection or the channel ended, or no answer came: no request was refused, and the next link may do it. */
+  /** The connection or the channel ended, or no answer came: nothing was refused, and the request may succeed on the next link. */
   | 'lost'
   /** The queue or the exchange does not exist. */
   | 'missing'
@@ -31,7 +31,7 @@ interface FailureRow {
   readonly failure: Failure;
   /** The reply codes of AMQP 0-9-1, section 1.8 of its reference. */
   readonly codes: readonly number[];
-  /** What the server's text matches. Without it, every text does. */
+  /** A pattern for the server's text. Without it, every text matches. */
   readonly text?: RegExp;
   /** Where RabbitMQ, or the specification, says so. */
   readonly source: string;
@@ -43,7 +43,7 @@ const INEQUIVALENT = /inequivalent arg '([^']+)' for .*: received (.+?) but curr
 /** The words for a message that is too large: its size, and the limit. */
 const TOO_LARGE = /message size (\d+) is larger than (?:configured )?max size (\d+)/;
 
-/** How amqplib quotes the server (lib/format.js, closeMessage). */
+/** The quotation of the server in amqplib's texts (lib/format.js, closeMessage). */
 const QUOTED = /with message "(.*)"$/s;
 
 /** The classes of the server's refusals: the first row that fits. The texts are the same from RabbitMQ 3.10 to 4.3. */
@@ -119,7 +119,7 @@ const FAILURES: readonly FailureRow[] = [
  * The class of an error from the transport.
  *
  * @param error - a `TransportError`, or an error of amqplib with the reply code of the server
- * @returns undefined for every other error, which says what it means itself
+ * @returns undefined for every other error
  */
 export function classify(error: unknown): Failure | undefined {
   if (!(error instanceof Error)) return undefined;
@@ -137,12 +137,12 @@ export function replyCodeOf(error: Error): number | undefined {
   return typeof replyCode === 'number' ? replyCode : undefined;
 }
 
-/** What the server said, without the frame that amqplib puts around it. */
+/** The server's own words, without amqplib's words around them. */
 export function serverWords({ message }: Error): string {
   return QUOTED.exec(message)?.[1] ?? message;
 }
 
-/** Which argument of a queue or an exchange differs, of a `mismatch`; undefined where the server names none. */
+/** The argument of a queue or an exchange that differs in a `mismatch`, with both values; undefined if the server names none. */
 export function differenceOf(
   error: Error,
 ): { readonly argument: string; readonly declared: string; readonly existing: string } | undefined {
@@ -152,12 +152,12 @@ export function differenceOf(
   return { argument, declared, existing };
 }
 
-/** The argument that the server takes for no queue, or no consumer, of this kind; undefined where it names none. */
+/** The argument that the server finds invalid for a queue or a consumer; undefined if it names none. */
 export function invalidArgumentOf(error: Error): string | undefined {
   return /invalid arg '([^']+)'/.exec(serverWords(error))?.[1];
 }
 
-/** The argument of a queue that is named like the feature of an `unsupported`; undefined where the server names none. */
+/** The argument of a queue that is named like the feature of an `unsupported`; undefined if the server names none. */
 export function unsupportedArgumentOf(error: Error): string | undefined {
   const feature = /Feature `(\w+)`/.exec(serverWords(error))?.[1];
   return feature && `x-${feature.replaceAll('_', '-')}`;
@@ -186,7 +186,7 @@ interface DialFailureRow {
   readonly failure: DialFailure;
   /** The code of the error, as Node names it. */
   readonly code?: RegExp;
-  /** What the text of the error matches. */
+  /** A pattern for the text of the error. */
   readonly text?: RegExp;
   readonly source: string;
 }
@@ -225,7 +225,7 @@ const DIAL_FAILURES: readonly DialFailureRow[] = [
     source: 'amqplib, lib/connection.js: "SASL mechanism %s is not provided by the server"',
   },
   {
-    // This is all that amqplib says of a connection.close in this place; the server's own words are on the wire.
+    // amqplib says no more about a connection.close in this place. The server's own words are on the wire.
     failure: 'vhost',
     text: /Expected ConnectionOpenOk/,
     source: 'amqplib, lib/connection.js, the answer to connection.open: "Expected %s; got %s"',
@@ -279,7 +279,7 @@ export function classifyVhostRefusal(words: string): VhostRefusal {
   return VHOST_REFUSALS.find(({ text }) => text.test(words))?.refusal ?? 'refused';
 }
 
-/** How the text of a refusal begins on the wire: `INTERNAL_ERROR` where the virtual host is down (rabbit_reader:is_vhost_alive). */
+/** The text of a refusal on the wire. It begins with `INTERNAL_ERROR` if the virtual host is down (rabbit_reader:is_vhost_alive). */
 const REFUSAL_ON_THE_WIRE = /(?:NOT_ALLOWED|INTERNAL_ERROR) - [\x20-\x7e]+/;
 
 /** Finds the server's refusal of a virtual host among the bytes of a handshake. */

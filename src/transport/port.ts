@@ -19,7 +19,7 @@ export function isReplyAddress(address: string): boolean {
 /** Stands for a URL that was passed as undefined. Dialling it says so. */
 export const UNDEFINED_URL = 'undefined';
 
-/** What a connection is used for. */
+/** The use of a connection. */
 export type Role = 'publish' | 'consume';
 
 /** Creates links. One per broker. */

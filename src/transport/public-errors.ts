@@ -15,12 +15,12 @@ const TOPOLOGY_CODES: Readonly<Partial<Record<Failure, TopologyErrorCode>>> = {
   missing: 'NOT_FOUND',
   mismatch: 'MISMATCH',
   'too-large': 'MISMATCH',
-  // Refused as such, whatever exists.
+  // The server refuses the declaration itself, whatever exists.
   unsupported: 'MISMATCH',
   'transient-denied': 'MISMATCH',
 };
 
-/** The advice for what no option of a contract declares. */
+/** The advice for a difference that no option of a contract can remove. */
 export const PASSIVE = "declare: 'passive'";
 
 /** A difference that may not have been looked up in the contract. */
@@ -108,7 +108,7 @@ export function toMessageError(
       return toTopologyError(error, exchange || routingKey, target);
     case 'too-large': {
       const { sizeBytes, limitBytes } = sizesOf(error);
-      // It is about one message of those in flight.
+      // The error is about one of the messages in flight, perhaps another one.
       if (content.length !== sizeBytes) return undefined;
       const message = `The body for ${target} is ${sizeBytes} bytes; the server's limit is ${limitBytes}`;
       return new MessageTooLargeError(message, sizeBytes, limitBytes);

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../errors.js';
 
-/** Returns what was expected if the value is wrong, and undefined if it is right. */
+/** Returns the expectation in words if the value is wrong, and undefined if it is right. */
 export type Check = (value: unknown) => string | undefined;
 
 export const expectBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
@@ -109,7 +109,7 @@ export function checkOptions(where: string, options: unknown, checks: Readonly<R
   }
 }
 
-/** Options that contain secrets, and may contain them when they are invalid, too. */
+/** Options that contain secrets, even when they are invalid. */
 const SECRETS: ReadonlySet<string> = new Set(['credentials', 'tls']);
 
 /**

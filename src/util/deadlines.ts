@@ -13,7 +13,7 @@ interface Bucket {
   readonly items: Deadlined[];
 }
 
-/** The granularity of deadlines: they fire at most this much late, never early. */
+/** The granularity of deadlines: they fire at most this much late, and never early. */
 const TICK_MS = 20;
 
 /**
@@ -25,8 +25,8 @@ export class Deadlines<T extends Deadlined> {
   readonly #onExpired: (item: T) => void;
   readonly #buckets = new Map<number, Bucket>();
   /**
-   * The bucket that was made last. It stays when it is empty: the table would otherwise be filled and emptied for each item,
-   * and V8 makes a new one every few times, whose old ones live until the next full collection.
+   * The newest bucket. It stays when it is empty, because a `Map` that is filled and emptied for each item allocates a new table again
+   * and again, and its old tables live until the next full collection.
    */
   #latest: Bucket | undefined;
   #timer: Timer | undefined;

@@ -1,10 +1,10 @@
 import { messageOf } from '../errors.js';
 import { realTimers } from './timers.js';
 
-/** How long something must be in the way before it is told: a restart takes less. */
+/** An obstacle is reported after this long: a restart takes less. */
 const TELL_AFTER_MS = 5_000;
 
-/** What keeps a part from its work, for its health, and for those who hear of it only if it lasts. */
+/** The reason why a part cannot do its work. Health shows it at once; it is reported only if it lasts. */
 export class Obstacle {
   readonly #tell: (reason: string | undefined) => void;
   #reason: string | undefined;

@@ -1,8 +1,8 @@
 import { type Check, isWellFormed } from './checks.js';
 
-/** Which values a table of AMQP can carry: the headers of a message, and the arguments of a declaration. */
+/** Checks the values of AMQP tables: the headers of a message, and the arguments of a declaration. */
 
-/** The size of a valid table, or what is wrong with it. */
+/** The size of a valid table, or the first fault in an invalid one. */
 export type TableCheck =
   | { readonly sizeBytes: number }
   | { readonly path: string; readonly expected: string };
@@ -10,7 +10,7 @@ export type TableCheck =
 /** Deeper than any sensible header, but not deep enough to exhaust the stack. */
 export const MAX_TABLE_DEPTH = 32;
 
-/** Where values come from: a caller, or a message that amqplib has decoded. */
+/** The source of values: a caller, or a message that amqplib has decoded. */
 export type TableSource = 'sent' | 'received';
 
 /** Checks a table and estimates its size in bytes. */
@@ -25,7 +25,7 @@ export const expectTable: Check = (value) => {
   return 'expected' in checked ? `an object whose '${checked.path}' is ${checked.expected}` : undefined;
 };
 
-/** Names through which careless merging code would write into a prototype. */
+/** True for names through which careless merging code would write into a prototype. */
 export function mayPollute(name: string, value: unknown): boolean {
   if (name === '__proto__') return true;
   return (
@@ -33,7 +33,7 @@ export function mayPollute(name: string, value: unknown): boolean {
   );
 }
 
-/** Not by its prototype alone, which another client may have chosen. */
+/** True for bytes. The prototype alone proves nothing, because a caller can set it on any object. */
 export const isBytes = (value: unknown): value is Uint8Array =>
   ArrayBuffer.isView(value) && value instanceof Uint8Array;
 
@@ -61,7 +61,7 @@ function tableSize(
 function nameProblem(name: string, value: unknown, depth: number): string | undefined {
   if (!isWellFormed(name)) return 'a name without lone surrogates, which UTF-8 cannot carry';
   if (mayPollute(name, value)) return 'left out: it reaches prototypes';
-  // amqplib's way to choose the type of a value.
+  // With this name, amqplib chooses the type of a value.
   return name === '!' && depth > 0
     ? "a name other than '!', which would choose the type of its object"
     : undefined;

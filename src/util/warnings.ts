@@ -1,6 +1,6 @@
 import { ERRORS_PAGE } from '../errors.js';
 
-/** Node prints it in a line after the warning. */
+/** Node prints this line after the warning. */
 const HELP = `${ERRORS_PAGE}#warnings-of-the-process`;
 
 /** Process warnings for what would otherwise fail silently: each code once per subject. */

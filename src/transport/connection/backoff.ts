@@ -9,7 +9,7 @@ export interface BackoffPolicy {
   readonly factor: number;
 }
 
-/** When a closed or refused channel is opened again on an open connection. */
+/** The delays before a closed or refused channel is opened again on an open connection. */
 export const channelBackoff: BackoffPolicy = {
   initialDelayMs: 100,
   refusedMaxDelayMs: 1_000,
@@ -26,7 +26,7 @@ const STABLE_MS = 30_000;
  *
  * Two kinds of failures are counted separately. A refused port costs the server nothing and is tried again soon. A server
  * that accepts and then fails (a wrong password, a message that breaks the decoder) gets longer and longer pauses, until it
- * has been stable for 30 s, or was down in between: what comes back then is another incarnation.
+ * has been stable for 30 s, or was down in between: then it has been restarted.
  */
 export class Backoff {
   readonly #policy: BackoffPolicy;

@@ -11,7 +11,7 @@ import { CredentialRenewal } from './credential-renewal.js';
 import type { AllAddressesFailedError } from './dial-errors.js';
 import { Dialler, type DiallerSettings } from './dialler.js';
 
-/** With less than this left of the startup time, no further attempt is made. */
+/** No further attempt is made when less than this is left of the startup time. */
 const LAST_ATTEMPT_MS = 100;
 
 export interface ConnectionSettings extends DiallerSettings {
@@ -177,7 +177,7 @@ export class Connection {
     reject(error);
   }
 
-  /** The time that is left of the start: once the broker was connected, it never ends. */
+  /** The rest of the startup time; unlimited once the broker was connected. */
   #leftMs(giveUpAt: number): number {
     return this.#mayGiveUp ? giveUpAt - this.#settings.clock.now() : Number.POSITIVE_INFINITY;
   }

@@ -5,7 +5,7 @@ import type { Credentials, Link } from '../port.js';
 
 /** The share of a password's lifetime after which the server gets the next one. */
 const RENEW_AT = 0.8;
-/** How soon a failed renewal is tried again, and the time limit of one renewal. */
+/** The delay before a failed renewal is tried again, and the time limit of one renewal. */
 const RETRY_MS = 5_000;
 
 /**

@@ -36,7 +36,7 @@ export class AllAddressesFailedError extends Error {
     return this.#worst !== undefined && PERMANENT.has(this.#worst.failure.code);
   }
 
-  /** @param triedMs - how long it was tried, where it was tried again and again */
+  /** @param triedMs - the time spent on several rounds; undefined after a single one */
   toConnectionError(triedMs?: number): ConnectionError {
     const attempts = this.#failures.map(({ address, failure }) => ({ address, reason: failure.message }));
     const list = attempts.map(({ address, reason }) => `${address}: ${reason}`).join('; ');

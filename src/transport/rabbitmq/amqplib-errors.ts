@@ -41,7 +41,7 @@ function withPlainHint(text: string): string {
   return `${text}. If the server speaks TLS at this port, use amqps: in place of amqp:`;
 }
 
-/** What OpenSSL says where the answer is no TLS at all, such as that of an AMQP port. */
+/** Adds a hint to OpenSSL's words for an answer that is not TLS, such as that of an AMQP port. */
 function withTlsHint(text: string): string {
   if (!/wrong version number|packet length too long/i.test(text)) return text;
   return `the server does not speak TLS at this port: use its port for TLS, 5671 by default, or amqp: in place of amqps: (${text})`;
@@ -60,7 +60,7 @@ function vhostCode(words: string | undefined): ConnectionErrorCode {
   }
 }
 
-/** Converts an error of amqplib to one of ours: the reply code is a property, or stands in the text. */
+/** Converts an error of amqplib to one of ours, with its reply code if it has one. */
 export function toTransportError(error: unknown, fallback = 'the channel is closed'): TransportError {
   if (error instanceof TransportError) return error;
   if (!(error instanceof Error)) return new TransportError(fallback, { cause: error });

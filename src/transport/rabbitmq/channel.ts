@@ -16,10 +16,10 @@ import { toTransportError } from './amqplib-errors.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
 import { SettlementProof } from './settlement-proof.js';
 
-/** How the link waits for answers. */
+/** The link's way to wait for answers. */
 export interface Requests {
   ask<T>(answer: Promise<T>): Promise<T>;
-  /** Waits for the answer to a `close` for as long as it is worthwhile. */
+  /** Waits for the answer to a `close`, unless an alarm delays it. */
   close(answer: Promise<unknown>): Promise<void>;
 }
 
@@ -33,7 +33,7 @@ export class RabbitChannel implements Channel {
   #isOpen = true;
   #closing: Promise<void> | undefined;
 
-  /** @param makePath - creates the path that the channel's messages take */
+  /** @param makePath - creates the path of the channel's messages */
   constructor(
     channel: AmqpChannel | ConfirmChannel,
     options: ChannelOptions,
@@ -185,7 +185,7 @@ export class RabbitChannel implements Channel {
       const message = await this.#ask(() => this.#channel.get(queue, { noAck: false }));
       if (message) this.#path.nack(message.fields.deliveryTag, false, true);
     } catch {
-      // The channel is gone, and what was still in it will be redelivered.
+      // The channel is gone, and the server redelivers whatever was still in it.
     }
   }
 

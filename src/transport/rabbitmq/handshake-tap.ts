@@ -5,7 +5,7 @@ import { vhostRefusalIn } from '../failures.js';
 /** The channel on which Node announces each new client socket while `connect` is being called (Node 18.8 and later). */
 const NEW_SOCKET = 'net.client.socket';
 
-/** How an alert begins, in every version of TLS (RFC 8446, 5.1). */
+/** The first bytes of an alert, in every version of TLS (RFC 8446, 5.1). */
 const TLS_ALERT = 21;
 const TLS_MAJOR = 3;
 
@@ -13,7 +13,7 @@ const TLS_MAJOR = 3;
 const MAX_BYTES = 16 * 1024;
 
 /**
- * Reads what the server sends during the handshake. When the server refuses a virtual host, amqplib discards its words, and
+ * Reads the server's bytes during the handshake. When the server refuses a virtual host, amqplib discards its words, and
  * an unknown host, a missing permission and a full connection limit could not be told apart. Over TLS nothing can be read.
  */
 export class HandshakeTap {
@@ -40,7 +40,7 @@ export class HandshakeTap {
     }
   }
 
-  /** What the server said when it refused. */
+  /** The server's words when it refused the virtual host. */
   get refusal(): string | undefined {
     return vhostRefusalIn(Buffer.concat(this.#chunks).toString('latin1'));
   }

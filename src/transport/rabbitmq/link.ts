@@ -11,10 +11,10 @@ import type { MessagePath, MessagePathOptions } from './message-path.js';
 import { PublicApiPath } from './public-api-path.js';
 import { RoundTripTimeout } from './round-trip-timeout.js';
 
-/** How long the server may take to answer one request. amqplib itself waits indefinitely. */
+/** The time limit for the answer to one request. amqplib itself waits indefinitely. */
 const ROUND_TRIP_MS = 15_000;
 
-/** How long the closing handshake may take before the socket is dropped. */
+/** The time limit for the closing handshake, after which the socket is dropped. */
 const GOODBYE_MS = 3_000;
 
 /** The part of a socket that amqplib's connection holds and its type declarations leave out. */
@@ -90,7 +90,7 @@ export class RabbitLink implements Link {
   async openChannel(options: ChannelOptions): Promise<Channel> {
     const opening = options.confirms ? this.#model.createConfirmChannel() : this.#model.createChannel();
     const channel = await this.request(opening.catch((error) => this.#refused(error))).catch((error) => {
-      // A request without an answer is the reason why the server closed the connection, or came after the close.
+      // The server closed the connection because of this request, or before it.
       throw (this.#cause && userLimitReached(this.#cause)) ?? error;
     });
     const requests = {

@@ -1,6 +1,6 @@
 import type { ConsumeOptions, Delivery, OutgoingMessage } from '../port.js';
 
-/** How messages travel over one channel of amqplib: in frames of our own, or through amqplib's public API. */
+/** The path of messages over one channel of amqplib: frames of our own, or amqplib's public API. */
 export interface MessagePath {
   /**
    * Throws what amqplib throws on a channel that is closing or gone, and for messages that cannot be encoded. So do the next
@@ -17,7 +17,7 @@ export interface MessagePath {
     onDelivery: (delivery: Delivery | undefined) => void,
   ): Promise<string>;
   cancel(consumerTag: string): Promise<unknown>;
-  /** Sends what was gathered, before amqplib sends anything else on this channel. */
+  /** Sends the gathered frames, before amqplib sends anything else on this channel. */
   flush(): void;
   /** The channel is closing, or gone. */
   release(): void;

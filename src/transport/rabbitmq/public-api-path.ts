@@ -2,7 +2,7 @@ import type { Channel as AmqpChannel, ConfirmChannel, ConsumeMessage, Message, O
 import type { ConsumeOptions, Delivery, MessageProperties, OutgoingMessage } from '../port.js';
 import type { MessagePath, MessagePathOptions } from './message-path.js';
 
-/** Messages through amqplib's public API, where own frames cannot be used. */
+/** Sends and receives messages through amqplib's public API, where own frames cannot be used. */
 export class PublicApiPath implements MessagePath {
   readonly #channel: AmqpChannel | ConfirmChannel;
 

@@ -7,8 +7,8 @@ interface Wait {
 }
 
 /**
- * How long the server may take to answer. While an alarm blocks a connection, the server reads nothing from it. That time
- * does not count, because a connection that is dropped over it would only be blocked again for as long as the alarm lasts.
+ * The time limit for the server's answers. While an alarm blocks a connection, the server reads nothing from it. That time does not
+ * count, because a new connection would be blocked, too, for as long as the alarm lasts.
  */
 export class RoundTripTimeout {
   readonly #clock: Clock;
@@ -23,7 +23,7 @@ export class RoundTripTimeout {
     this.#limitMs = limitMs;
   }
 
-  /** Settles as the answer does, or rejects with the result of `onLate` when the limit is over. */
+  /** Settles as the answer does, or rejects with the result of `onLate` after the time limit. */
   within<T>(answer: Promise<T>, onLate: () => Error): Promise<T> {
     return new Promise((resolve, reject) => {
       const wait: Wait = {
@@ -43,7 +43,7 @@ export class RoundTripTimeout {
     });
   }
 
-  /** Resolves when the answer has arrived, whatever it is, or as soon as none can arrive for a while. */
+  /** Resolves when the answer has arrived, whatever it is, or as soon as the timeout is paused. */
   unlessPaused(answer: Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {

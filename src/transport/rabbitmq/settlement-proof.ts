@@ -5,7 +5,7 @@
 const MAX_UNDER_WAY = 28;
 
 /**
- * Knows whether all settlements of a channel have left it for their quorum queue. AMQP does not confirm them, and neither
+ * Tracks whether all settlements of a channel have left it for their quorum queue. AMQP does not confirm them, and neither
  * waiting nor a passive declaration proves anything. Two things do: few enough of them, or the answer to a request that the
  * queue itself has to agree on, such as `basic.consume`, `basic.cancel` or `basic.get`, because commands arrive in order.
  */

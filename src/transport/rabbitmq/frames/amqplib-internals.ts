@@ -47,7 +47,7 @@ export interface AmqpChannel {
 /** A heartbeat, the shortest frame there is. */
 const HEARTBEAT = Buffer.from([8, 0, 0, 0, 0, 0, 0, 0xce]);
 
-/** The connection behind the public one, or the name of what it lacks. */
+/** The connection behind the public one, or the name of a part that it lacks. */
 export function connectionOf(model: ChannelModel): AmqpConnection | string {
   const connection = model.connection as unknown as Partial<AmqpConnection>;
   const { stream, rest, frameMax, channels } = connection;
@@ -79,7 +79,7 @@ function takesFramesFromRest(connection: AmqpConnection): boolean {
   }
 }
 
-/** The channel behind the public one; undefined when it lacks something. */
+/** The channel behind the public one; undefined if a part is missing. */
 export function channelOf(connection: AmqpConnection, channel: PublicChannel): AmqpChannel | undefined {
   const { ch, sendImmediately } = channel as unknown as Partial<AmqpChannel>;
   if (typeof ch !== 'number' || typeof sendImmediately !== 'function') return undefined;

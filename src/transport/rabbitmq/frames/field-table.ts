@@ -244,7 +244,7 @@ function readValue(cursor: Cursor, end: number, depth: number): unknown {
   }
 }
 
-/** Reads the length of what follows, which must lie within the table. */
+/** Reads a length. As many bytes must follow within the table. */
 function readLength(cursor: Cursor, end: number): number {
   const length = cursor.from.readUInt32BE(take(cursor, 4, end));
   checkRoom(cursor.at, length, end);

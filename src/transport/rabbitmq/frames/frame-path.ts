@@ -5,14 +5,14 @@ import type { ChannelFrames } from './own-frames.js';
 
 type OnDelivery = (delivery: Delivery | undefined) => void;
 
-/** Messages in frames of our own. */
+/** Sends and receives messages in frames of our own. */
 export class FramePath implements MessagePath {
   readonly #channel: AmqpChannel | ConfirmChannel;
   readonly #frames: ChannelFrames;
   readonly #onBroken: (error: unknown) => void;
   readonly #consumers = new Map<string, OnDelivery>();
   #consumersMade = 0;
-  /** The next delivery is mostly for the same consumer. */
+  /** The consumer of the last delivery: the next delivery is mostly for the same one. */
   #lastTag = '';
   #lastConsumer: OnDelivery | undefined;
 
@@ -61,7 +61,7 @@ export class FramePath implements MessagePath {
     { noAck, exclusive, arguments: args }: ConsumeOptions,
     onDelivery: OnDelivery,
   ): Promise<string> {
-    // Chosen here, because the first delivery can come in the same packet as the answer that would name the server's choice.
+    // The tag is chosen here, because the first delivery can come in the same packet as the answer with the server's tag.
     const consumerTag = `leveret-${++this.#consumersMade}`;
     this.#consumers.set(consumerTag, onDelivery);
     try {

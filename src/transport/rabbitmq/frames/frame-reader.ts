@@ -20,7 +20,7 @@ import {
   textEnd,
 } from './wire.js';
 
-/** Receives what arrives on one channel. Without a sink, a channel's frames go to amqplib. */
+/** Receives the deliveries and confirms of one channel. Without a sink, a channel's frames go to amqplib. */
 export interface Sink {
   /** Must not throw. */
   readonly onDelivery: (consumerTag: string, delivery: Delivery) => void;
@@ -28,7 +28,7 @@ export interface Sink {
   readonly onConfirm?: ((publishTag: number, multiple: boolean, accepted: boolean) => void) | undefined;
 }
 
-/** What the reader needs of the connection. */
+/** The part of the connection that the reader uses. */
 export interface Source {
   /** The most bytes of a frame, as negotiated. */
   readonly frameMax: number;
@@ -71,7 +71,7 @@ export class FrameReader {
   #bytes: Buffer;
   #at = 0;
 
-  /** @param bytes - what has been read already */
+  /** @param bytes - the bytes that were already read */
   constructor(source: Source, bytes: Buffer) {
     this.#source = source;
     this.#bytes = bytes;

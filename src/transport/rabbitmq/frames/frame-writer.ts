@@ -43,7 +43,7 @@ interface PublishFrame {
   readonly bytes: Buffer;
 }
 
-/** Writes the frames of one connection into a slab, and passes on what has gathered on `flush`. */
+/** Gathers the frames of one connection in a slab, and passes them on with `flush`. */
 export class FrameWriter {
   readonly #frameMax: number;
   readonly #output: Output;
@@ -63,7 +63,7 @@ export class FrameWriter {
     return this.#at === this.#start;
   }
 
-  /** @throws TypeError, RangeError for what frames cannot carry. Nothing was written then. */
+  /** @throws TypeError, RangeError for a message that frames cannot carry. Nothing was written then. */
   publish(channel: number, message: OutgoingMessage): void {
     const { content, properties } = message;
     const headers = encodeHeaders(properties);
@@ -103,7 +103,7 @@ export class FrameWriter {
     this.#output(frames);
   }
 
-  /** Passes on what has gathered. */
+  /** Passes on the gathered frames. */
   flush(): void {
     if (this.isEmpty) return;
     const bytes = this.#slab.subarray(this.#start, this.#at);

@@ -37,7 +37,7 @@ export class OwnFrames {
     };
   }
 
-  /** Installs the hooks on an open connection. Returns the name of what the connection lacks, if it is not possible. */
+  /** Installs the hooks on an open connection, or returns the name of a part that the connection lacks. */
   static over(model: ChannelModel): OwnFrames | string {
     const connection = connectionOf(model);
     return typeof connection === 'string' ? connection : new OwnFrames(connection);
@@ -78,7 +78,7 @@ export class OwnFrames {
     return this.#writer;
   }
 
-  /** Sends what was written, so that amqplib's next frames come after it. */
+  /** Sends the written frames, so that amqplib's next frames come after them. */
   flush(): void {
     this.#writer.flush();
   }

@@ -8,7 +8,7 @@ export const FRAME_END = 0xce;
 /** The type, channel and size of a frame precede its payload. */
 export const FRAME_HEAD_BYTES = 7;
 
-/** What a frame has beside its payload: its head and the octet at its end. */
+/** The size of a frame without its payload: its head and the octet at its end. */
 export const FRAME_OVERHEAD_BYTES = 8;
 
 /** The class `basic`, and its methods as one number each: class and method. */
