@@ -8,6 +8,14 @@ const ASK_DELAY_MS = 100;
 /** How many answers are published before the server is asked at once. */
 const ASK_AFTER = 250;
 
+type QuestionState =
+  | { readonly status: 'idle' }
+  | { readonly status: 'armed'; readonly timer: Timer }
+  /** `isFlushed`: a sender waits for the next question. */
+  | { readonly status: 'asking'; isFlushed: boolean };
+
+const IDLE: QuestionState = { status: 'idle' };
+
 /**
  * A channel for answers to `amq.rabbitmq.reply-to`. The server stores none of them, so a publisher confirm proves only
  * that the server has processed the answer, and a confirm for each takes a tenth of the time of a short request. Here one round
@@ -19,29 +27,28 @@ const ASK_AFTER = 250;
  * | idle   | armed         |        |              |                                                       |              |
  * | armed  | asking (many) | asking | asking       |                                                       | idle         |
  * | asking |               |        |              | confirms; then idle, armed, or asking (many, flushed) | idle         |
+ *
+ * An empty cell changes nothing.
  */
 export class DirectReplyChannel implements PublishingChannel {
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #onConfirm: ChannelOptions['onConfirm'];
   #published = 0;
-  /** How many answers the current question covers. */
+  /** The number of answers that the last question covers. */
   #asked = 0;
-  #isAsking = false;
-  /** A sender waits for the next question. */
-  #isFlushed = false;
-  #timer: Timer | undefined;
+  #state: QuestionState = IDLE;
 
   /** Opens a channel on a link. Rejects with a `TransportError`. */
   static async open(link: Link, clock: Clock, options: ChannelOptions): Promise<DirectReplyChannel> {
-    let disarm = () => {};
+    let stop = () => {};
     const onClosed = (error: TransportError) => {
-      disarm();
+      stop();
       options.onClosed(error);
     };
     const channel = await link.openChannel({ ...options, confirms: false, onClosed });
     const opened = new DirectReplyChannel(channel, clock, options.onConfirm);
-    disarm = () => opened.#disarm();
+    stop = () => opened.#enter(IDLE);
     return opened;
   }
 
@@ -58,33 +65,35 @@ export class DirectReplyChannel implements PublishingChannel {
   publish(message: OutgoingMessage): void {
     this.#channel.publish(message);
     this.#published++;
-    this.#askInTime();
+    this.#askInTime(false);
   }
 
   flush(): void {
-    this.#isFlushed = this.#published > this.#asked;
-    this.#askInTime();
+    if (this.#state.status === 'asking') this.#state.isFlushed = this.#published > this.#asked;
+    else this.#askInTime(true);
   }
 
   close(): Promise<void> {
-    this.#disarm();
+    this.#enter(IDLE);
     return this.#channel.close();
   }
 
-  #askInTime(): void {
+  #askInTime(isFlushed: boolean): void {
+    const { status } = this.#state;
     const count = this.#published - this.#asked;
-    if (this.#isAsking || count === 0 || !this.#channel.isOpen) return;
-    if (this.#isFlushed || count >= ASK_AFTER) void this.#ask();
-    else this.#timer ??= this.#clock.setTimeout(() => void this.#ask(), ASK_DELAY_MS);
+    if (status === 'asking' || count === 0 || !this.#channel.isOpen) return;
+    if (isFlushed || count >= ASK_AFTER) void this.#ask();
+    else if (status === 'idle')
+      this.#enter({ status: 'armed', timer: this.#clock.setTimeout(() => void this.#ask(), ASK_DELAY_MS) });
   }
 
   async #ask(): Promise<void> {
-    this.#disarm();
-    this.#isAsking = true;
+    const asking = { status: 'asking' as const, isFlushed: false };
+    this.#enter(asking);
     // Covers everything that is published in this turn.
     await Promise.resolve();
     this.#asked = this.#published;
-    this.#isFlushed = false;
+    asking.isFlushed = false;
     try {
       // The channel consumes nothing, so of all methods with an answer, this one has the least effect.
       await this.#channel.setPrefetch(0);
@@ -92,13 +101,13 @@ export class DirectReplyChannel implements PublishingChannel {
       // The channel is lost, and its `onClosed` reports it.
       return;
     }
-    this.#isAsking = false;
+    this.#enter(IDLE);
     this.#onConfirm?.(this.#asked, true, true);
-    this.#askInTime();
+    this.#askInTime(asking.isFlushed);
   }
 
-  #disarm(): void {
-    if (this.#timer) this.#clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+  #enter(state: QuestionState): void {
+    if (this.#state.status === 'armed') this.#clock.clearTimeout(this.#state.timer);
+    this.#state = state;
   }
 }
