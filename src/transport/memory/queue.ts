@@ -116,15 +116,14 @@ export class MemoryQueue {
     if (isQuorum && countsPropertyBytes && this.#limits.maxBytes !== undefined)
       sizeBytes += propertyBytes(properties, headers);
     const carried = isQuorum || acquiredCount ? counts : undefined;
-    const isOwnCount = isQuorum && acquiredCount;
     const entry: Entry = {
       message,
       sequence: this.#sequence++,
       priority: properties.priority,
       sizeBytes,
       expiresAt: Number.POSITIVE_INFINITY,
-      failed: isOwnCount ? (carried?.failed ?? 0) : 0,
-      acquired: isOwnCount ? (carried?.acquired ?? 0) : 0,
+      failed: acquiredCount ? (carried?.failed ?? 0) : 0,
+      acquired: acquiredCount ? (carried?.acquired ?? 0) : 0,
       wasDelivered: isQuorum && (carried?.wasDelivered ?? false),
     };
     if (this.#refuses(sizeBytes)) {

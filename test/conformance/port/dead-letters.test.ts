@@ -237,6 +237,34 @@ suite('dead letters', {
     };
     expect(found).toEqual(expected[family]);
   },
+
+  'carry their failures through classic queues on 4.3': async (peer, { family }) => {
+    const probe = await peer.channel();
+    const seen: string[] = [];
+    for (const last of ['reject', 'nack'] as const) {
+      const queues = ['first', 'second', 'third'].map((name) => `${last}-${name}`);
+      for (const [at, name] of queues.entries()) {
+        const next = queues[at + 1];
+        const target = next && { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': next };
+        await probe.queue(name, { 'x-queue-type': next ? 'classic' : 'quorum', ...target });
+      }
+      const [first = '', second = '', third = ''] = queues;
+      await probe.publish(first, 'm');
+      for (const [name, how] of [
+        [first, 'reject'],
+        [second, last],
+      ] as const) {
+        const { received } = await probe.consume(name, 1);
+        await expect.poll(() => received.length).toBe(1);
+        const tag = received[0]?.deliveryTag as number;
+        if (how === 'reject') probe.channel.reject(tag, { requeue: false });
+        else probe.channel.nack(tag, { multiple: false, requeue: false });
+      }
+      await expect.poll(async () => await probe.ready(third)).toBe(1);
+      seen.push(counts(await probe.take(third)));
+    }
+    expect(seen).toEqual(family === '4.3' ? ['r22', 'r11'] : ['---', '---']);
+  },
 });
 
 suite('a message of no time at all', {
