@@ -1,6 +1,6 @@
 import { ConsumerFactory } from '../consumer/consumer-factory.js';
-import type { Contract } from '../contracts/types.js';
 import { DeadLetterOperations } from '../dead-letters/operations.js';
+import type { Restored } from '../declarations/declarer.js';
 import { Landings } from '../delay/landings.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { Events } from '../events.js';
@@ -74,6 +74,7 @@ export function assemble(
     maxBuffered: 10_000,
   });
   registry.addPublisher(republished);
+  const onRestored = (restored: Restored) => restoreTopology(restored, connections, registry, events);
   const consumers = new ConsumerFactory(
     {
       connection: connections.consume,
@@ -86,6 +87,7 @@ export function assemble(
       onOutcome: testHooks?.onOutcome,
       resolveGuard,
       landings,
+      onRestored,
       onConsumerActive: (consumer) => registry.addConsumer(consumer),
       onConsumerIdle: (consumer) => registry.consumerIdle(consumer),
     },
@@ -96,7 +98,7 @@ export function assemble(
     connection: publish,
     clock,
     setUpOn: (exchange: string) => registry.setUpOn(exchange),
-    onRestored: (contract: Contract) => restoreTopology(contract, connections, registry, events),
+    onRestored,
   };
   const producers = new Producers({ ...sending, maxBodyBytes, isClosing: () => registry.isClosing });
   registry.addProducers(producers);

@@ -1,5 +1,4 @@
-import type { Contract } from '../contracts/types.js';
-import { declarerOf } from '../declarations/declarer.js';
+import { declarerOf, type Restored } from '../declarations/declarer.js';
 import type { Events } from '../events.js';
 import type { Connections } from './connections.js';
 import type { Registry } from './registry.js';
@@ -10,7 +9,7 @@ import type { Registry } from './registry.js';
  * reason.
  */
 export async function restoreTopology(
-  { kind, name }: Contract,
+  { kind, name }: Restored,
   connections: Connections,
   registry: Registry,
   events: Events,

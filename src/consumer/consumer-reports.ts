@@ -1,5 +1,16 @@
+import type { QueueContract } from '../contracts/types.js';
 import type { Events } from '../events.js';
 import type { Clock } from '../util/clock.js';
+import { isBefore } from '../util/server-version.js';
+import type { ResolvedConsumerOptions } from './options/consumer-options.js';
+
+/** How long RabbitMQ waits for an acknowledgement by default: https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout */
+const SERVER_LIMIT_MS = 30 * 60_000;
+
+const minutes = (ms: number) => (Number.isFinite(ms) ? `${Math.round(ms / 60_000)} minutes` : 'any time');
+
+/** The part of a consumer's options that bounds its handler. */
+type HandlerLimit = Pick<ResolvedConsumerOptions, 'handlerTimeoutMs'>;
 
 /** Reports what happens to a consumer: that it has failed, and that it is back after a loss. */
 export class ConsumerReports {
@@ -18,6 +29,21 @@ export class ConsumerReports {
   /** The program watches how the consumer ends, so a failure needs no warning. */
   watched(): void {
     this.#isWatched = true;
+  }
+
+  /** Consumes for the first time. Warns if the server takes a message back before the time of its handler is over. */
+  opened(
+    { arguments: args }: QueueContract,
+    { handlerTimeoutMs }: HandlerLimit,
+    serverVersion: string,
+  ): void {
+    // From 4.3 on a consumer of a quorum queue asks for its time, and other queues have no limit.
+    if (handlerTimeoutMs <= SERVER_LIMIT_MS || !isBefore(serverVersion, 4, 3)) return;
+    if (args['x-consumer-timeout'] !== undefined) return;
+    const text =
+      `Leveret: a handler of the queue '${this.#queue}' may take ${minutes(handlerTimeoutMs)}, and RabbitMQ ${serverVersion} ` +
+      `takes a message back after ${minutes(SERVER_LIMIT_MS)} by default: raise its 'consumer_timeout'`;
+    this.#events.warn('LEVERET_HANDLER_TIMEOUT', this.#queue, text);
   }
 
   /** Deliveries have stopped. Only the first loss counts until the consumer is back. */

@@ -1,5 +1,6 @@
 import { isSingleActive } from '../contracts/guards.js';
 import type { QueueContract } from '../contracts/types.js';
+import type { Restored } from '../declarations/declarer.js';
 import type { Landings } from '../delay/landings.js';
 import { ClosedError, ConfigurationError, TimeoutError } from '../errors.js';
 import type { Connection } from '../transport/connection/connection.js';
@@ -29,6 +30,8 @@ export interface ConsumerHost extends PipelineHost {
   readonly resolveGuard: ResolveGuard;
   /** Takes on the delayed messages of its queue. */
   readonly landings: Pick<Landings, 'consumes' | 'delivered'>;
+  /** A queue or exchange had disappeared and was declared again. */
+  readonly onRestored: (restored: Restored) => void;
   /** The consumer uses the broker: from its start, and again when a loop over it begins. */
   onConsumerActive(consumer: QueueConsumer): void;
   /** The consumer does not use the broker any more: it is closed, or its last loop has left. */
@@ -185,7 +188,7 @@ export class QueueConsumer implements Consumer {
 
   #subscribe(): void {
     const { contract } = this;
-    const { connection, clock, landings } = this.#host;
+    const { connection, clock, landings, onRestored } = this.#host;
     this.#recoveryLoop = new RecoveryLoop(
       {
         contract,
@@ -196,6 +199,7 @@ export class QueueConsumer implements Consumer {
         isPaused: () => isPaused(this.#state),
         // A consumer of a stream may begin with the next message: it is set up once it consumes.
         onDeclared: () => contract.type !== 'stream' && this.#nowSetUp(),
+        onRestored,
         onDelivery: (delivery, session) => {
           landings.delivered(contract, delivery);
           this.#pipeline.deliver(delivery, session);
@@ -219,7 +223,10 @@ export class QueueConsumer implements Consumer {
 
   #opened(session: Session): void {
     this.#nowSetUp();
-    if (!this.#wasOpen) this.#host.landings.consumes(this.contract);
+    if (!this.#wasOpen) {
+      this.#host.landings.consumes(this.contract);
+      this.#reports.opened(this.contract, this.#options, this.#host.connection.current?.serverVersion ?? '');
+    }
     this.#session = session;
     this.#pipeline.sessionOpened();
     this.#apply({ type: 'opened' });

@@ -1,7 +1,7 @@
 import { isSingleActive } from '../contracts/guards.js';
 import { consumedTopologyOf } from '../contracts/topology.js';
 import type { QueueContract } from '../contracts/types.js';
-import { declarerOf } from '../declarations/declarer.js';
+import { declarerOf, type Restored } from '../declarations/declarer.js';
 import { ClosedError, ConnectionError, TopologyError } from '../errors.js';
 import { Backoff, channelBackoff } from '../transport/connection/backoff.js';
 import type { Connection } from '../transport/connection/connection.js';
@@ -25,6 +25,8 @@ export interface RecoveryLoopSettings {
   readonly isPaused: () => boolean;
   /** The queue exists and is bound. */
   readonly onDeclared: () => void;
+  /** A queue or exchange that the consumer needs had disappeared and was declared again. */
+  readonly onRestored: (restored: Restored) => void;
   readonly onDelivery: (delivery: Delivery, session: Session) => void;
   /** Called for the first message, before the session counts as open, because its handler can already stop everything. */
   readonly onDelivering: (session: Session) => void;
@@ -117,7 +119,7 @@ export class RecoveryLoop {
   }
 
   #sessionOptions(link: Link): Omit<SessionOptions, 'onDelivery'> {
-    const { clock, contract, options, position, onDeclared } = this.#settings;
+    const { clock, contract, options, position, onDeclared, onRestored } = this.#settings;
     const { prefetch, noAck, exclusive, priority, handlerTimeoutMs, ackDelayMs = 0 } = options;
     return {
       queue: contract.name,
@@ -133,7 +135,8 @@ export class RecoveryLoop {
       },
       declare: async (openChannel) => {
         // Declares again what was declared on this link: it may be gone since, for instance with its last consumer.
-        await declarerOf(link).declareAll(consumedTopologyOf(contract), { again: true, openChannel });
+        const how = { again: true, openChannel, onRestored: this.#wasOpen ? onRestored : undefined };
+        await declarerOf(link).declareAll(consumedTopologyOf(contract), how);
         onDeclared();
       },
     };

@@ -17,7 +17,15 @@ export interface DeclareOptions {
    * waiting for one of the declarer's channels.
    */
   readonly openChannel?: (() => Promise<Channel>) | undefined;
+  /**
+   * Called for each queue or exchange that was missing, once it is declared: it is looked for before. Only for those that are
+   * made to last.
+   */
+  readonly onRestored?: ((restored: Restored) => void) | undefined;
 }
+
+/** A queue or exchange that had disappeared and was declared again. */
+export type Restored = Pick<Contract, 'kind' | 'name'>;
 
 /** A step that was declared, or is being declared. */
 interface Declared {
@@ -76,13 +84,21 @@ export class Declarer {
     return this.#forgotten;
   }
 
-  async #once(step: TopologyStep, { again = false, openChannel }: DeclareOptions): Promise<void> {
+  async #once(step: TopologyStep, options: DeclareOptions): Promise<void> {
+    const { again = false, openChannel, onRestored } = options;
     const key = JSON.stringify(step);
     const before = this.#declared.get(key);
     // A running declaration is not repeated beside it, whatever the caller.
     if (before && (!again || before.isPending)) return before.done;
     const perform = (channel: Channel) => this.#explaining(performStep(channel, step), step);
-    const declare = () => (openChannel ? openChannel().then(perform) : this.#channels.run(perform));
+    const onChannel = <T>(operation: (channel: Channel) => Promise<T>) =>
+      openChannel ? openChannel().then(operation) : this.#channels.run(operation);
+    const lasting = onRestored && lastingOf(step);
+    const declare = async () => {
+      const wasMissing = lasting && (await onChannel((channel) => isMissing(channel, lasting)));
+      await onChannel(perform);
+      if (wasMissing) onRestored?.(lasting);
+    };
     const declared =
       step.kind === 'queue' && this.#lock ? this.#lock.run(step.queue.name, declare) : declare();
     const done = declared.catch((error: unknown) => this.#refused(error, step));
@@ -215,6 +231,27 @@ function topologyError(error: unknown, step: TopologyStep): unknown {
         `The binding of the ${destination.kind} '${destination.name}' to '${source}'`,
       );
     }
+  }
+}
+
+/** What a step declares, if that outlives its connection and its consumers. */
+function lastingOf(step: TopologyStep): Restored | undefined {
+  if (step.kind === 'queue') {
+    const { name, durable, autoDelete, exclusive } = step.queue;
+    return durable && !autoDelete && !exclusive ? { kind: 'queue', name } : undefined;
+  }
+  if (step.kind !== 'exchange') return undefined;
+  const { name, durable, autoDelete } = step.exchange;
+  return durable && !autoDelete ? { kind: 'exchange', name } : undefined;
+}
+
+/** The server closes the channel when it is missing. */
+async function isMissing(channel: Channel, { kind, name }: Restored): Promise<boolean> {
+  try {
+    await (kind === 'queue' ? channel.checkQueue(name) : channel.checkExchange(name));
+    return false;
+  } catch (error) {
+    return classify(error) === 'missing';
   }
 }
 

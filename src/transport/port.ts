@@ -48,6 +48,8 @@ export type Credentials =
 /** One open connection. */
 export interface Link {
   readonly address: string;
+  /** The version of RabbitMQ that the server names, such as `4.3.1`. */
+  readonly serverVersion: string;
   /** Resolves once, with the reason, when the link is gone, whichever side ended it. */
   readonly closed: Promise<Error>;
   readonly isOpen: boolean;

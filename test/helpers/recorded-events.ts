@@ -7,16 +7,20 @@ const names = [
   'blocked',
   'unblocked',
   'consumer-recovered',
+  'topology-restored',
   'invalid-message',
   'handler-error',
   'dead-lettered',
   'dead-letter-failed',
 ] as const satisfies readonly BrokerEvent[];
 
+/** The events that are recorded. */
+type Recorded = (typeof names)[number];
+
 /** What a broker has told its listeners so far. */
 export interface RecordedEvents {
   /** The details of each event of this name, in order. */
-  of<E extends BrokerEvent>(name: E): readonly BrokerEvents[E][];
+  of<E extends Recorded>(name: E): readonly BrokerEvents[E][];
   /** The names of all events, in order. */
   readonly names: readonly BrokerEvent[];
   /** Everything, in order. */
@@ -32,7 +36,7 @@ export function recordEvents(broker: Broker): RecordedEvents {
     get names() {
       return all.map(([name]) => name);
     },
-    of: <E extends BrokerEvent>(name: E) =>
+    of: <E extends Recorded>(name: E) =>
       all.filter(([it]) => it === name).map(([, details]) => details as BrokerEvents[E]),
   };
 }

@@ -1,7 +1,7 @@
 import type { QueueContract } from '../../contracts/types.js';
+import { isBefore } from '../../util/server-version.js';
 import { deliveryLimitOf } from '../doctor/settings.js';
 import { MissingQueue, readQueue } from '../doctor/survey.js';
-import { isBefore } from '../doctor/version.js';
 import { CommandFailure, EXIT } from '../failure.js';
 import { Management, ManagementFailure } from '../management.js';
 import type { Where } from '../server-address.js';

@@ -1,5 +1,5 @@
+import { isBefore } from '../../util/server-version.js';
 import type { Queue } from './server-state.js';
-import { isBefore } from './version.js';
 
 /** The settings of a queue as the server applies them: https://www.rabbitmq.com/docs/parameters#policies */
 

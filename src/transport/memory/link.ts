@@ -56,6 +56,10 @@ export class MemoryLink implements Link, ChannelLink {
     server.links.add(this);
   }
 
+  get serverVersion(): string {
+    return this.server.behaviour.version;
+  }
+
   get isOpen(): boolean {
     return this.#isOpen;
   }

@@ -28,6 +28,7 @@ interface Stream {
 interface RawConnection extends NodeJS.EventEmitter {
   readonly stream: Stream;
   readonly channelMax: number;
+  readonly serverProperties?: { readonly version?: unknown };
 }
 
 /** A connection of amqplib. */
@@ -77,6 +78,10 @@ export class RabbitLink implements Link {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  get serverVersion(): string {
+    return String(this.#raw.serverProperties?.version ?? '');
   }
 
   get channelMax(): number {

@@ -44,6 +44,7 @@ function subscribe(contract = emails, wasOpen = false, onDelivering: () => void 
         log.push('delivering');
         onDelivering();
       },
+      onRestored: () => {},
       onOpened: (session) => {
         sessions.push(session);
         log.push('opened');

@@ -15,6 +15,7 @@ import { deferred } from '../../../src/util/promises.js';
 /** A link whose other end is the test. */
 export class FakeLink implements Link {
   readonly address = 'fake://broker';
+  serverVersion = '4.3.0';
   readonly channelMax = 2_047;
   readonly channels: FakeChannel[] = [];
   /** Every request that waits for an answer, in order: `declare queue emails`, `consume emails`. */

@@ -1,6 +1,6 @@
+import { isBefore } from '../../../util/server-version.js';
 import type { Check } from '../check.js';
 import { line } from '../shell.js';
-import { isBefore } from '../version.js';
 
 /** The oldest version that Leveret is tested on. */
 export const serverVersion: Check = {
