@@ -56,11 +56,10 @@ export class ClassicReady implements Ready {
     return entry;
   }
 
+  /** Only the head of the highest priority: the server does not look at those behind it (rabbit_priority_queue:dropwhile). */
   *heads(): Iterable<Entry> {
-    for (const { back, fresh } of this.#levels) {
-      const entry = back.first ?? fresh.first;
-      if (entry) yield entry;
-    }
+    const head = this.peek();
+    if (head) yield head;
   }
 
   shiftHead(entry: Entry): void {

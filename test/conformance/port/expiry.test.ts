@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { passing } from '../../helpers/waits.js';
+import { absenceOf, passing } from '../../helpers/waits.js';
 import { texts } from './peer.js';
 import { suite } from './suite.js';
 
@@ -36,6 +36,24 @@ suite('a quorum queue whose messages expire', {
     }
     await expect.poll(async () => await probe.ready('expired')).toBe(5);
     expect(await probe.ready('q')).toBe(0);
+  },
+});
+
+suite('a classic queue with priorities whose messages expire', {
+  'looks at the head of the highest priority alone': async (peer) => {
+    const probe = await peer.channel();
+    await probe.queue('expired');
+    await probe.queue('q', {
+      'x-max-priority': 3,
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-routing-key': 'expired',
+    });
+    await probe.publish('q', 'high', { properties: { priority: 2 } });
+    await probe.publish('q', 'low', { properties: { priority: 1, expiration: '20' } });
+    await absenceOf(150, 'a message behind one of a higher priority expires');
+    expect([await probe.ready('q'), await probe.ready('expired')]).toEqual([2, 0]);
+    await probe.take('q');
+    await expect.poll(async () => await probe.ready('expired')).toBe(1);
   },
 });
 
