@@ -3,7 +3,7 @@ import { DeadLetterOperations } from '../dead-letters/operations.js';
 import type { Restored } from '../declarations/declarer.js';
 import { Landings } from '../delay/landings.js';
 import { ClosedError, TimeoutError } from '../errors.js';
-import { Events } from '../events.js';
+import { Events } from '../event-emitter.js';
 import { RelayFactory } from '../outbox/relay-factory.js';
 import { Producers } from '../producer/producers.js';
 import { Publisher } from '../producer/publisher/publisher.js';

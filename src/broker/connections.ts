@@ -3,7 +3,7 @@ import { serialiseDeclarations } from '../declarations/declarer.js';
 import { QueueDeclarationLock } from '../declarations/queue-lock.js';
 import { delayDeclarerOf } from '../delay/delay-declarer.js';
 import type { DelayTarget } from '../delay/topology.js';
-import type { Events } from '../events.js';
+import type { Events } from '../event-emitter.js';
 import { Connection } from '../transport/connection/connection.js';
 import type { ConnectionEvent, ConnectionState } from '../transport/connection/connection-state.js';
 import type { Link, Role, Transport } from '../transport/port.js';

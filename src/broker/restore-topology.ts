@@ -1,5 +1,5 @@
 import { declarerOf, type Restored } from '../declarations/declarer.js';
-import type { Events } from '../events.js';
+import type { Events } from '../event-emitter.js';
 import type { Connections } from './connections.js';
 import type { Registry } from './registry.js';
 

@@ -1,4 +1,4 @@
-import type { Events } from '../events.js';
+import type { Events } from '../event-emitter.js';
 import { realTimers } from '../util/timers.js';
 
 /** How long a start takes before it is reported, in milliseconds. */

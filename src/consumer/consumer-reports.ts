@@ -1,5 +1,5 @@
 import type { QueueContract } from '../contracts/types.js';
-import type { Events } from '../events.js';
+import type { Events } from '../event-emitter.js';
 import type { Clock } from '../util/clock.js';
 import { isBefore } from '../util/server-version.js';
 import type { ResolvedConsumerOptions } from './options/consumer-options.js';

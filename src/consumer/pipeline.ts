@@ -2,7 +2,7 @@ import { subscribedExchangeOf } from '../contracts/exchange.js';
 import type { QueueContract } from '../contracts/types.js';
 import { ConsumerTracer } from '../diagnostics/consume.js';
 import { ClosedError } from '../errors.js';
-import type { Events } from '../events.js';
+import type { Events } from '../event-emitter.js';
 import type { Republisher } from '../producer/republisher.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { Delivery } from '../transport/port.js';

@@ -1,6 +1,6 @@
 import type { ReceivedMessage } from '../consumer/delivery/message.js';
 import { ValidationError } from '../errors.js';
-import { type Events, tellOfDatabase } from '../events.js';
+import { type Events, reportDatabase } from '../event-emitter.js';
 import { Obstacle } from '../util/obstacle.js';
 import { type IdempotencyKey, keyOf } from './message-key.js';
 
@@ -22,7 +22,7 @@ export class GuardReports {
   constructor(settings: GuardReportsSettings, database: string) {
     this.#settings = settings;
     const part = `the consumer of the queue '${settings.queue}'`;
-    this.obstacle = new Obstacle((reason) => tellOfDatabase(settings.events, part, database, reason));
+    this.obstacle = new Obstacle((reason) => reportDatabase(settings.events, part, database, reason));
   }
 
   /** Messages that were already handled. */

@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.js';
-import { type Events, tellOfDatabase } from '../events.js';
+import { type Events, reportDatabase } from '../event-emitter.js';
 import { BrokerSender, type BrokerSenderHost } from './broker-sender.js';
 import type { Outbox } from './outbox.js';
 import type { Relay, RelayOptions } from './relay.js';
@@ -36,7 +36,7 @@ export class RelayFactory {
         events.warn('LEVERET_RELAY_FAILED', table, `${text}. To handle this, await its 'ready' or 'closed'`);
       },
       onDatabase: (table, reason) =>
-        tellOfDatabase(events, `the relay of the outbox '${table}'`, 'its database', reason),
+        reportDatabase(events, `the relay of the outbox '${table}'`, 'its database', reason),
     });
     registry.addRelay(relay);
     onRelay?.(relay);

@@ -4,7 +4,7 @@ import { resolveConsumerOptions } from '../consumer/options/consumer-options.js'
 import { isProcedure } from '../contracts/guards.js';
 import type { ProcedureContract } from '../contracts/types.js';
 import { ConfigurationError } from '../errors.js';
-import type { Events } from '../events.js';
+import type { Events } from '../event-emitter.js';
 import type { BackgroundPublisher } from '../producer/publisher/background-publisher.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import type { Connection } from '../transport/connection/connection.js';

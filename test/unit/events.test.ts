@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ConfigurationError } from '../../src/errors.js';
-import { type BrokerEvent, Events, type Logger, silentLogger } from '../../src/events.js';
+import { Events } from '../../src/event-emitter.js';
+import { type BrokerEvent, type Logger, silentLogger } from '../../src/events.js';
 import { turn } from './support/fake-clock.js';
 import { thrownBy } from './support/track.js';
 

@@ -21,6 +21,7 @@ const layers: readonly (readonly string[])[] = [
   ['declarations'],
   ['messages'],
   ['events'],
+  ['event-emitter'],
   ['delay'],
   ['producer'],
   ['consumer/limits', 'consumer/thrown-verdicts', 'consumer/options/stream-offset'],

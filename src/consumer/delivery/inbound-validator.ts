@@ -2,7 +2,7 @@ import { receiveBody } from '../../contracts/body/body.js';
 import type { Validation } from '../../contracts/body/validate.js';
 import type { QueueContract } from '../../contracts/types.js';
 import { type Issue, ValidationError } from '../../errors.js';
-import type { Events } from '../../events.js';
+import type { Events } from '../../event-emitter.js';
 import { isThenable } from '../../util/promises.js';
 import type { DuplicateFilter } from './duplicate-filter.js';
 import type { ReceivedMessage } from './message.js';

@@ -1,6 +1,6 @@
 import type { QueueContract } from '../../contracts/types.js';
 import { TopologyError } from '../../errors.js';
-import type { Events } from '../../events.js';
+import type { Events } from '../../event-emitter.js';
 import type { Republisher } from '../../producer/republisher.js';
 import type { Clock } from '../../util/clock.js';
 import type { ReceivedMessage } from '../delivery/message.js';

@@ -1,5 +1,5 @@
 import type { QueueContract } from '../../contracts/types.js';
-import type { Events } from '../../events.js';
+import type { Events } from '../../event-emitter.js';
 import type { Message, ReceivedMessage } from '../delivery/message.js';
 import type { GivenGuardOptions } from '../options/arguments.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';

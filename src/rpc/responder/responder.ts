@@ -5,7 +5,7 @@ import { encodeBody, type LaterBody } from '../../contracts/body/body.js';
 import { codecs } from '../../contracts/body/codec.js';
 import type { ProcedureContract } from '../../contracts/types.js';
 import { ClosedError, isLeveretError, MessageTooLargeError } from '../../errors.js';
-import type { Events } from '../../events.js';
+import type { Events } from '../../event-emitter.js';
 import type { Publisher } from '../../producer/publisher/publisher.js';
 import { isReplyAddress } from '../../transport/port.js';
 import type { Check } from '../../util/checks.js';

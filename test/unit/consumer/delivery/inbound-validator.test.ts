@@ -5,7 +5,8 @@ import { InboundValidator } from '../../../../src/consumer/delivery/inbound-vali
 import { PrefetchBuffer } from '../../../../src/consumer/delivery/prefetch-buffer.js';
 import { queue } from '../../../../src/contracts/queue.js';
 import { ValidationError } from '../../../../src/errors.js';
-import { type BrokerEvents, Events, silentLogger } from '../../../../src/events.js';
+import { Events } from '../../../../src/event-emitter.js';
+import { type BrokerEvents, silentLogger } from '../../../../src/events.js';
 import type { Delivery } from '../../../../src/transport/port.js';
 import { FakeSession, FakeSettler, received } from '../../support/deliveries.js';
 import { FakeClock } from '../../support/fake-clock.js';
