@@ -109,7 +109,8 @@ export class Administration {
     // An exclusive queue belongs to the connection that declares it. That must be the consuming connection, or the queue
     // cannot be consumed from.
     const belongsToConsumer = isQueue(subject) && subject.exclusive;
-    const late = () => new TimeoutError(`'${target}': the server did not answer within ${TIMEOUT_MS} ms`);
+    const timeoutError = () =>
+      new TimeoutError(`'${target}': the server did not answer within ${TIMEOUT_MS} ms`);
     let isOver = false;
     let isExhausted = false;
     const attempt = async (): Promise<T> => {
@@ -118,7 +119,7 @@ export class Administration {
         const connection = isExhausted ? connections.publish : usual;
         const link = await connection.link();
         // The caller was told that the operation failed, and does not expect a purge or a delete to happen after all.
-        if (isOver) throw late();
+        if (isOver) throw timeoutError();
         try {
           return await action(declarerOf(link));
         } catch (error) {
@@ -131,7 +132,7 @@ export class Administration {
       }
     };
     try {
-      return await withDeadline(this.#clock, attempt(), TIMEOUT_MS, late);
+      return await withDeadline(this.#clock, attempt(), TIMEOUT_MS, timeoutError);
     } catch (error) {
       throw toPublicError(error, target);
     } finally {

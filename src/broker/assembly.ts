@@ -131,11 +131,11 @@ export async function shutDown(
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const late = () => new TimeoutError(`The broker could not be closed within ${timeoutMs} ms`);
+  const timeoutError = () => new TimeoutError(`The broker could not be closed within ${timeoutMs} ms`);
   administration.close();
   const done = registry.close().then(() => connections.close());
   try {
-    await raceAbort(withDeadline(closeClock, done, timeoutMs, late), signal);
+    await raceAbort(withDeadline(closeClock, done, timeoutMs, timeoutError), signal);
     return true;
   } catch {
     const text = 'The broker was closed before all work was done';

@@ -1,4 +1,3 @@
-import { DEFAULT_CLOSE_TIMEOUT_MS } from '../consumer/consumer.js';
 import type { Consumer } from '../consumer/consumer-api.js';
 import type { Message } from '../consumer/delivery/message.js';
 import type { BatchConsumerOptions, BatchContext, BatchWork } from '../consumer/options/batch-options.js';
@@ -22,6 +21,7 @@ import type { RequestOptions } from '../rpc/requester/request-options.js';
 import type { Responder, ResponderOptions } from '../rpc/responder/responder.js';
 import { checkOptions, expectDuration, expectSignal } from '../util/checks.js';
 import { raceAbort } from '../util/clock.js';
+import { DEFAULT_CLOSE_TIMEOUT_MS } from '../util/limits.js';
 import { onAbort } from '../util/on-abort.js';
 import type { MaybePromise } from '../util/promises.js';
 import { checkContract } from './administration.js';

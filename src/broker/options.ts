@@ -91,7 +91,7 @@ export interface ResolvedBrokerOptions {
   readonly signal: AbortSignal | undefined;
 }
 
-const isLogger: Check = (value) =>
+const expectLogger: Check = (value) =>
   expectRecord(value) === undefined &&
   ['debug', 'info', 'warn', 'error'].every(
     (level) => typeof (value as Record<string, unknown>)[level] === 'function',
@@ -114,7 +114,7 @@ export const brokerChecks: Readonly<Record<string, Check>> = {
   credentials: expectFunction,
   tls: expectRecord,
   maxBodyBytes: expectInteger(1, 128 * 1024 * 1024),
-  logger: isLogger,
+  logger: expectLogger,
   signal: expectSignal,
 };
 

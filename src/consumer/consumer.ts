@@ -7,6 +7,7 @@ import type { Connection } from '../transport/connection/connection.js';
 import { TransportError } from '../transport/port.js';
 import { checkOptions, expectDuration } from '../util/checks.js';
 import { type Clock, withDeadline } from '../util/clock.js';
+import { DEFAULT_CLOSE_TIMEOUT_MS } from '../util/limits.js';
 import { deferred } from '../util/promises.js';
 import { closeOnAbort } from './close-on-abort.js';
 import type { Consumer, ConsumerStats } from './consumer-api.js';
@@ -37,9 +38,6 @@ export interface ConsumerHost extends PipelineHost {
   /** The consumer does not use the broker any more: it is closed, or its last loop has left. */
   onConsumerIdle(consumer: QueueConsumer): void;
 }
-
-/** Below the 30 s that Kubernetes leaves between SIGTERM and SIGKILL. */
-export const DEFAULT_CLOSE_TIMEOUT_MS = 25_000;
 
 /** The consumer behind {@link Consumer}, without its types. */
 export class QueueConsumer implements Consumer {

@@ -2,6 +2,7 @@ import type { FactoryProvider, InjectionToken, ModuleMetadata, Type } from '@nes
 import { brokerChecks } from '../broker/options.js';
 import { Broker, type BrokerOptions, ConfigurationError } from '../index.js';
 import { type Check, checkOptions, expectBoolean, expectDuration, show } from '../util/checks.js';
+import { DEFAULT_CLOSE_TIMEOUT_MS } from '../util/limits.js';
 import { FAILURE_EVENTS, type FailureEvent } from './failure-log.js';
 import { BrokerLogger } from './nest-logger.js';
 
@@ -80,7 +81,7 @@ export interface ResolvedModuleOptions {
 /** The options of a broker that a test has put in the place of the configured one. */
 export const DEFAULT_OPTIONS: ResolvedModuleOptions = {
   wait: true,
-  shutdownTimeoutMs: 25_000,
+  shutdownTimeoutMs: DEFAULT_CLOSE_TIMEOUT_MS,
   inheritAppConfig: false,
   logs: FAILURE_EVENTS,
 };

@@ -267,15 +267,15 @@ export class TableRelay implements Relay {
     this.#ignoreCommits();
     this.#ending.abort();
     let clean = true;
-    const late = () => new TimeoutError('closing did not finish in time');
+    const timeoutError = () => new TimeoutError('closing did not finish in time');
     const done = this.#loop.then(() => sender.close());
     try {
       // Real time, also under a virtual clock, which may not move any more.
-      await withDeadline(systemClock, done, timeoutMs, late);
+      await withDeadline(systemClock, done, timeoutMs, timeoutError);
     } catch {
       clean = false;
       this.abort();
-      await withDeadline(systemClock, done, ROLLBACK_MS, late).catch(() => {});
+      await withDeadline(systemClock, done, ROLLBACK_MS, timeoutError).catch(() => {});
     }
     this.#on({ type: 'ended' });
     this.#ready.reject(new ClosedError('The relay was closed before it was ready'));

@@ -243,8 +243,8 @@ export class TestBroker extends Broker {
     await calmDown();
   }
 
-  async #drop(isMeant: (link: ServerLink) => boolean, reason: string): Promise<void> {
-    for (const link of [...this.#server.links]) if (isMeant(link)) link.drop(new Error(reason));
+  async #drop(matches: (link: ServerLink) => boolean, reason: string): Promise<void> {
+    for (const link of [...this.#server.links]) if (matches(link)) link.drop(new Error(reason));
     await this.#idle.calm();
   }
 }

@@ -137,8 +137,8 @@ export class Requester {
     const { clock } = this.#settings;
     const { procedure, options, timeoutMs } = call;
     const startedAt = clock.now();
-    const tooLate = () => errors.slowSchemaError(procedure.name, timeoutMs);
-    const encoded = withDeadline(clock, raceAbort(encoding, options?.signal), timeoutMs, tooLate);
+    const timeoutError = () => errors.slowSchemaError(procedure.name, timeoutMs);
+    const encoded = withDeadline(clock, raceAbort(encoding, options?.signal), timeoutMs, timeoutError);
     this.#validating.add(encoded);
     try {
       const content = await encoded;

@@ -99,8 +99,8 @@ export class Dialler {
       const ms = Math.max(1, Math.min(timeoutMs, leftMs()));
       const reason = `no answer within ${Math.round(ms)} ms`;
       const Failure = ms < Math.min(timeoutMs, TELLING_MS) ? DialDeadlineError : DialError;
-      const tooLate = () => new Failure('CONNECTION_FAILED', reason, { reachedServer: true });
-      return withDeadline(clock, raceAbort(answer, attempt.signal), ms, tooLate);
+      const timeoutError = () => new Failure('CONNECTION_FAILED', reason, { reachedServer: true });
+      return withDeadline(clock, raceAbort(answer, attempt.signal), ms, timeoutError);
     };
     let dialled: Promise<Link> | undefined;
     try {
