@@ -87,7 +87,7 @@ export function assemble(
       onOutcome: testHooks?.onOutcome,
       resolveGuard,
       landings,
-      onRestored,
+      onRestored: (restored) => void onRestored(restored),
       onConsumerActive: (consumer) => registry.addConsumer(consumer),
       onConsumerIdle: (consumer) => registry.consumerIdle(consumer),
     },
