@@ -16,8 +16,6 @@ export interface LeveretInstrumentationConfig {
   readonly useLinksForConsume?: boolean | undefined;
 }
 
-type ResolvedConfig = { readonly [K in keyof LeveretInstrumentationConfig]-?: boolean };
-
 const checks: Readonly<Record<string, Check>> = {
   enabled: expectBoolean,
   useLinksForConsume: expectBoolean,
@@ -39,7 +37,7 @@ export class LeveretInstrumentation {
   readonly instrumentationVersion: string = VERSION;
   readonly #metrics = new Metrics();
   readonly #observer: Observer;
-  #config: ResolvedConfig;
+  #config: Readonly<Record<keyof LeveretInstrumentationConfig, boolean>>;
   #tracerProvider: TracerProvider | undefined;
   #isEnabled = false;
 
@@ -95,7 +93,7 @@ export class LeveretInstrumentation {
   }
 
   /** The options with their defaults filled in. */
-  getConfig(): ResolvedConfig {
+  getConfig(): Readonly<Record<keyof LeveretInstrumentationConfig, boolean>> {
     return this.#config;
   }
 
@@ -131,7 +129,9 @@ function on<Payload extends object>(
   return [channel[event], (payload) => listener(payload as Payload)];
 }
 
-function resolve(config: LeveretInstrumentationConfig): ResolvedConfig {
+function resolve(
+  config: LeveretInstrumentationConfig,
+): Readonly<Record<keyof LeveretInstrumentationConfig, boolean>> {
   checkOptions('LeveretInstrumentation', config, checks);
   return { enabled: config.enabled ?? true, useLinksForConsume: config.useLinksForConsume ?? false };
 }

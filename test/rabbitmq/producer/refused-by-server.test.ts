@@ -58,7 +58,7 @@ describe('a message that no queue takes', () => {
       await expect.poll(() => queueDepth(vhost.url, 'notes')).toBe(10);
       // Each of the ten went out twice at most.
       expect(wire.of('basic.publish').length).toBeLessThanOrEqual(21);
-      expect(events.names).toEqual([]);
+      expect(events.all).toEqual([['topology-restored', { kind: 'queue', name: 'notes' }]]);
     },
   );
 
