@@ -28,7 +28,7 @@ export function deadLetterOf(notice: DeathNotice, behaviour: Behaviour): StoredM
   const { entry, targetExchange, targetRoutingKey } = notice;
   const { message } = entry;
   const deaths = addDeath(notice, behaviour.ownDeaths ? message.deaths : deathsIn(message.headers));
-  const headers = deathHeaders(message.headers, deaths, behaviour);
+  const headers = deathHeaders(message, deaths, behaviour);
   // With a routing key of its own, the CC keys have no effect any more. 3.x also removes them from the message.
   if (targetRoutingKey !== undefined && !behaviour.ownDeaths) delete headers.CC;
   return {
@@ -71,18 +71,21 @@ function addDeath(
   return [death, ...deaths.filter((it) => it !== before)];
 }
 
-function deathHeaders(headers: Readonly<Table>, deaths: readonly Death[], { ownDeaths }: Behaviour): Table {
-  const copy = copyTable(headers);
+/** @param deaths - with the one that happens now, the last one first */
+function deathHeaders(message: StoredMessage, deaths: readonly Death[], { ownDeaths }: Behaviour): Table {
+  const copy = copyTable(message.headers);
   copy['x-death'] = deaths.map(toTable);
   const first = deaths.at(-1) as Death;
-  if (ownDeaths || copy['x-first-death-queue'] === undefined) {
+  // Where deaths are kept beside the message, its first one overwrites what a client has put there.
+  if ((ownDeaths && message.deaths.length === 0) || copy['x-first-death-queue'] === undefined) {
     copy['x-first-death-exchange'] = first.exchange;
     copy['x-first-death-queue'] = first.queue;
     copy['x-first-death-reason'] = first.reason;
   }
   const last = deaths[0] as Death;
   if (ownDeaths) {
-    copy['x-last-death-exchange'] = last.exchange;
+    // The exchange of this time; a row keeps that of its first time.
+    copy['x-last-death-exchange'] = message.exchange;
     copy['x-last-death-queue'] = last.queue;
     copy['x-last-death-reason'] = last.reason;
   }

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { absenceOf } from '../../helpers/waits.js';
-import { counts } from './peer.js';
+import { counts, type Received } from './peer.js';
 import { type PortCase, suite } from './suite.js';
 
 for (const type of ['classic', 'quorum'] as const) {
@@ -236,6 +236,43 @@ suite('dead letters', {
       '4.3': [false, true, true, true, false, true, true, true],
     };
     expect(found).toEqual(expected[family]);
+  },
+
+  'name their first and their last death, also when they come round again': async (peer, { family }) => {
+    const probe = await peer.channel();
+    const [here, there] = ['here', 'there'];
+    await probe.exchange('in', 'direct');
+    for (const [name, next] of [
+      [here, there],
+      [there, here],
+    ] as const)
+      await probe.queue(name, { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': next });
+    await probe.bind(here, 'in', 'a');
+    await probe.publish('a', 'm', { exchange: 'in' });
+    const seen: unknown[] = [];
+    for (const name of [here, there, here, there]) {
+      const consumer = await probe.consume(name, 1);
+      await expect.poll(() => consumer.received.length).toBe(1);
+      const [{ deliveryTag, properties }] = consumer.received as [Received];
+      const headers = (properties.headers ?? {}) as Record<string, unknown>;
+      const nameOf = (death: string) => [
+        headers[`x-${death}-death-exchange`],
+        headers[`x-${death}-death-queue`],
+      ];
+      seen.push([...nameOf('first'), ...nameOf('last')]);
+      await probe.channel.cancel(consumer.tag);
+      probe.channel.reject(deliveryTag, { requeue: false });
+    }
+    const none = [undefined, undefined];
+    const last =
+      family === '3.13'
+        ? [none, none, none]
+        : [
+            ['in', here],
+            ['', there],
+            ['', here],
+          ];
+    expect(seen).toEqual([[...none, ...none], ...last.map((it) => ['in', here, ...it])]);
   },
 
   'carry their failures through classic queues on 4.3': async (peer, { family }) => {
