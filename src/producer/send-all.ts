@@ -92,6 +92,11 @@ interface FailedSend<Body> {
   readonly error: unknown;
 }
 
+/** The one body of a promise. */
+async function* only<Body>(body: PromiseLike<Body>): AsyncGenerator<Body> {
+  yield await body;
+}
+
 /** One call of `sendAll`. */
 class SendAllRun<Body> {
   readonly #send: Send<Body>;
@@ -149,7 +154,12 @@ class SendAllRun<Body> {
     if (this.#isOver()) return;
     for (const body of bodies) {
       // An element that is a promise is awaited, as `for await` does.
-      this.#begin(isThenable(body) ? ((await body) as Body) : body);
+      if (isThenable(body)) {
+        await this.#takeAsync(only(body as PromiseLike<Body>));
+        if (this.#isOver()) return;
+        continue;
+      }
+      this.#begin(body);
       const next = this.#untilNext();
       if (next) await next;
       if (this.#isOver()) return;
@@ -162,8 +172,9 @@ class SendAllRun<Body> {
     this.#underWay++;
     try {
       const own = typeof each === 'function' ? each(body, index) : each;
-      this.#send(body, signal ? { signal, ...own } : own).then(this.#sendSucceeded, (error: unknown) =>
-        this.#sendFailed(body, index, error),
+      this.#send(body, signal ? { ...own, signal: own?.signal ?? signal } : own).then(
+        this.#sendSucceeded,
+        (error: unknown) => this.#sendFailed(body, index, error),
       );
     } catch (error) {
       this.#sendFailed(body, index, error);

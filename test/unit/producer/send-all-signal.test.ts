@@ -76,6 +76,23 @@ describe('the signal of a sendAll', () => {
     expect(sending.value).toEqual({ sent: 0, failed: [] });
   });
 
+  it('holds where the options of one body leave it to its default', async () => {
+    const { signal } = new AbortController();
+    const sending = sendAll(['a'], sends.send, 3, { signal, each: { signal: undefined } });
+    await turn();
+    await sends.confirmAll();
+    await sending;
+    expect(sends.options.map((options) => options?.signal)).toEqual([signal]);
+  });
+
+  it('ends while an element that is a promise is awaited', async () => {
+    const controller = new AbortController();
+    const bodies = [new Promise<string>(() => {})] as unknown as string[];
+    const sending = sendAll(bodies, sends.send, 3, { signal: controller.signal });
+    controller.abort();
+    expect(await sending).toEqual({ sent: 0, failed: [] });
+  });
+
   it('takes nothing at all when it is aborted already, and is let go of', async () => {
     const signal = AbortSignal.abort();
 
