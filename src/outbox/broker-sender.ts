@@ -1,15 +1,24 @@
 import type { Contract } from '../contracts/types.js';
+import { ConnectionError, TimeoutError } from '../errors.js';
+import type { OnRestored } from '../producer/publisher/declare-on-demand.js';
 import { notSetUp } from '../producer/publisher/pending-send.js';
 import { Publisher } from '../producer/publisher/publisher.js';
 import { publisherTargetOf } from '../producer/publisher/publisher-settings.js';
 import type { Connection } from '../transport/connection/connection.js';
 import type { OutgoingMessage } from '../transport/port.js';
-import { type Clock, raceAbort, sleep } from '../util/clock.js';
+import { type Clock, raceAbort, sleep, withDeadline } from '../util/clock.js';
+import { realTimers } from '../util/timers.js';
 import type { MessageSendOptions } from './row-sender.js';
 import type { RelaySender } from './table-relay.js';
 
 /** The pause after a server refused permanently, for instance because of a changed password, in milliseconds. */
 const REFUSED_MS = 5_000;
+
+/** How long one batch waits for the consumers of an exchange, in milliseconds. */
+const SET_UP_MS = 1_000;
+
+/** After this time, in milliseconds, a row that waits for them has failed, and makes way for others until its next attempt. */
+const LONG_MS = 10_000;
 
 /** The parts of a broker that its relays send through. */
 export interface BrokerSenderHost {
@@ -18,7 +27,7 @@ export interface BrokerSenderHost {
   /** Resolves when the earlier consumers on an exchange are set up. Undefined when all are. */
   readonly setUpOn: (exchange: string) => Promise<void> | undefined;
   /** A queue or exchange had disappeared and was declared again. */
-  readonly onRestored: (contract: Contract) => Promise<void>;
+  readonly onRestored: OnRestored;
 }
 
 /** Sends the rows of one relay, through a publisher per contract. */
@@ -26,6 +35,8 @@ export class BrokerSender implements RelaySender {
   readonly #host: BrokerSenderHost;
   readonly #batch: number;
   readonly #publishers = new Map<Contract, Publisher>();
+  /** Since when an exchange has waited for its consumers. */
+  readonly #waitingSince = new Map<Contract, number>();
   #isAborted = false;
 
   /** @param batch - how many rows are sent at once */
@@ -53,17 +64,38 @@ export class BrokerSender implements RelaySender {
     const { dueInMs, timeoutMs, signal } = options;
     const messageId = message.properties.messageId as string;
     const dueAt = dueInMs === undefined ? undefined : this.#host.clock.now() + dueInMs;
+    const add = (leftMs: number) =>
+      this.#publisherOf(contract).add(
+        message,
+        { messageId },
+        { timeoutMs: leftMs, signal, dueAt, hasOwnId: true },
+      );
     const setUp = contract.kind === 'exchange' ? this.#host.setUpOn(contract.name) : undefined;
-    const pendingContent = setUp && {
-      content: setUp.then(() => message.content),
-      sizeBytes: message.content.length,
-      waitsFor: () => notSetUp(publisherTargetOf(contract).target),
+    if (!setUp) return add(timeoutMs);
+    // Real time: while the process was frozen, another relay may have taken the row.
+    const startedAt = realTimers.now();
+    return this.#waitFor(setUp, contract, signal).then(() => {
+      const leftMs = timeoutMs - (realTimers.now() - startedAt);
+      if (leftMs <= 0) throw new ConnectionError('CONNECTION_FAILED', 'The time of the batch is over');
+      return add(leftMs);
+    });
+  }
+
+  /**
+   * Waits briefly, since the transaction of the batch is open. After that the row counts as untried, or as failed once its
+   * exchange has waited for long.
+   */
+  async #waitFor(setUp: Promise<void>, contract: Contract, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#host;
+    const since = this.#waitingSince.get(contract) ?? clock.now();
+    this.#waitingSince.set(contract, since);
+    const timeoutError = () => {
+      const text = notSetUp(publisherTargetOf(contract).target);
+      const isLong = clock.now() - since >= LONG_MS;
+      return isLong ? new TimeoutError(text) : new ConnectionError('CONNECTION_FAILED', text);
     };
-    return this.#publisherOf(contract).add(
-      message,
-      { messageId },
-      { timeoutMs, signal, dueAt, pendingContent, hasOwnId: true },
-    );
+    await withDeadline(clock, raceAbort(setUp, signal), SET_UP_MS, timeoutError);
+    this.#waitingSince.delete(contract);
   }
 
   abort(): void {
