@@ -74,11 +74,13 @@ export function assemble(
     maxBuffered: 10_000,
   });
   registry.addPublisher(republished);
-  const onRestored = (restored: Restored) => restoreTopology(restored, connections, registry, events);
+  const onRestored = (restored: Restored, found: readonly Restored[]) =>
+    restoreTopology(restored, found, connections, registry, events);
+  const onFound = (found: Restored) => void onRestored(found, [found]);
   const consumers = new ConsumerFactory(
     {
       connection: connections.consume,
-      republisher: new Republisher(republished, publish),
+      republisher: new Republisher(republished, publish, onFound),
       clock,
       events,
       closeClock,
@@ -87,7 +89,7 @@ export function assemble(
       onOutcome: testHooks?.onOutcome,
       resolveGuard,
       landings,
-      onRestored: (restored) => void onRestored(restored),
+      onRestored: onFound,
       onConsumerActive: (consumer) => registry.addConsumer(consumer),
       onConsumerIdle: (consumer) => registry.consumerIdle(consumer),
     },

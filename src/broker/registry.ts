@@ -79,7 +79,10 @@ export class Registry {
 
   /** The consumers whose queues get messages of an exchange. */
   consumersOn(exchange: string): readonly QueueConsumer[] {
-    return [...this.#consumers].filter(({ contract }) => sourcesOf(contract).has(exchange));
+    // A queue outlives the loop that was left.
+    const idle = this.#idleConsumers.map((it) => it.deref()).filter((it) => it !== undefined);
+    const lasting = idle.filter(({ contract }) => !contract.autoDelete && !contract.exclusive);
+    return [...this.#consumers, ...lasting].filter(({ contract }) => sourcesOf(contract).has(exchange));
   }
 
   /** Resolves when the earlier consumers on an exchange are set up. Undefined when all are. */

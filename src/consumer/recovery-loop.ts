@@ -46,6 +46,8 @@ export class RecoveryLoop {
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
   #wasOpen: boolean;
+  /** The link on which everything was declared last. */
+  #lastLink: Link | undefined;
   /** False once the server has refused {@link CONSUMER_TIMEOUT}: the queue of another program can be of another type. */
   #asksForTime = true;
 
@@ -135,8 +137,11 @@ export class RecoveryLoop {
       },
       declare: async (openChannel) => {
         // Declares again what was declared on this link: it may be gone since, for instance with its last consumer.
-        const how = { again: true, openChannel, onRestored: this.#wasOpen ? onRestored : undefined };
+        // After a reconnect it is not looked for: that would cost each consumer three round trips.
+        const look = this.#lastLink === link ? onRestored : undefined;
+        const how = { again: true, openChannel, onRestored: look };
         await declarerOf(link).declareAll(consumedTopologyOf(contract), how);
+        this.#lastLink = link;
         onDeclared();
       },
     };

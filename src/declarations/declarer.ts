@@ -18,8 +18,8 @@ export interface DeclareOptions {
    */
   readonly openChannel?: (() => Promise<Channel>) | undefined;
   /**
-   * Called for each queue or exchange that was missing, once it is declared: it is looked for before. Only for those that are
-   * made to last.
+   * Called for each queue or exchange that was missing, once it is declared: it is looked for before. Not for what goes with its
+   * last consumer.
    */
   readonly onRestored?: ((restored: Restored) => void) | undefined;
 }
@@ -234,15 +234,11 @@ function topologyError(error: unknown, step: TopologyStep): unknown {
   }
 }
 
-/** What a step declares, if that outlives its connection and its consumers. */
+/** What a step declares, unless that goes with its last consumer by itself. */
 function lastingOf(step: TopologyStep): Restored | undefined {
-  if (step.kind === 'queue') {
-    const { name, durable, autoDelete, exclusive } = step.queue;
-    return durable && !autoDelete && !exclusive ? { kind: 'queue', name } : undefined;
-  }
-  if (step.kind !== 'exchange') return undefined;
-  const { name, durable, autoDelete } = step.exchange;
-  return durable && !autoDelete ? { kind: 'exchange', name } : undefined;
+  if (step.kind !== 'queue' && step.kind !== 'exchange') return undefined;
+  const { name, autoDelete } = step.kind === 'queue' ? step.queue : step.exchange;
+  return autoDelete ? undefined : { kind: step.kind, name };
 }
 
 /** The server closes the channel when it is missing. */

@@ -2,13 +2,14 @@ import type { Contract } from '../contracts/types.js';
 import { type ProducerHost, QueueProducer } from './producer.js';
 import type { ProducerOptions } from './producer-options.js';
 import { ChannelSlots } from './publisher/channel-slots.js';
+import type { OnRestored } from './publisher/declare-on-demand.js';
 import { SharedPublisher } from './shared-publisher.js';
 
 export interface ProducersSettings extends ProducerHost {
   /** True once the broker accepts no new work. */
   readonly isClosing: () => boolean;
   /** A queue or exchange that had disappeared was declared again. */
-  readonly onRestored: (contract: Contract) => Promise<void>;
+  readonly onRestored: OnRestored;
 }
 
 /** The producers of a broker. Producers of one contract share a publisher, which is kept only while it is in use. */

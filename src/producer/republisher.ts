@@ -1,6 +1,6 @@
 import { deadLetterTopologyOf } from '../contracts/topology.js';
 import type { QueueContract } from '../contracts/types.js';
-import { declarerOf } from '../declarations/declarer.js';
+import { declarerOf, type Restored } from '../declarations/declarer.js';
 import { ConfigurationError, UnroutableError } from '../errors.js';
 import { type CopyOptions, type CopySource, deadLetterCopy, retryCopy } from '../messages/copies.js';
 import type { Connection } from '../transport/connection/connection.js';
@@ -14,10 +14,13 @@ const TIMEOUT_MS = 30_000;
 export class Republisher {
   readonly #publisher: Publisher;
   readonly #connection: Connection;
+  readonly #onRestored: (restored: Restored) => void;
 
-  constructor(publisher: Publisher, connection: Connection) {
+  /** @param onRestored - a dead-letter queue had disappeared and was declared again */
+  constructor(publisher: Publisher, connection: Connection, onRestored: (restored: Restored) => void) {
     this.#publisher = publisher;
     this.#connection = connection;
+    this.#onRestored = onRestored;
   }
 
   /** Resolves when the dead letter is confirmed. Rejects when that is uncertain. */
@@ -35,7 +38,10 @@ export class Republisher {
       const steps = deadLetterTopologyOf(contract);
       if (!(reason instanceof UnroutableError) || steps.length === 0) throw reason;
       // The dead-letter queue was deleted.
-      await declarerOf(await this.#connection.link()).declareAll(steps, { again: true });
+      await declarerOf(await this.#connection.link()).declareAll(steps, {
+        again: true,
+        onRestored: this.#onRestored,
+      });
       await publish();
     }
   }

@@ -5,6 +5,7 @@ import { type Check, checkOptions, expectDuration, expectInteger } from '../util
 import type { Clock } from '../util/clock.js';
 import type { ProducerOptions } from './producer-options.js';
 import type { ChannelSlots } from './publisher/channel-slots.js';
+import type { OnRestored } from './publisher/declare-on-demand.js';
 import { Publisher } from './publisher/publisher.js';
 import { publisherTargetOf } from './publisher/publisher-settings.js';
 
@@ -27,7 +28,7 @@ export interface SharedPublisherSettings {
   readonly connection: Connection;
   readonly clock: Clock;
   readonly slots: ChannelSlots;
-  readonly onRestored: (contract: Contract) => Promise<void>;
+  readonly onRestored: OnRestored;
   /** Called when the publisher gets something to send or a channel, and when it has neither any more. */
   readonly onActive: (shared: SharedPublisher, isActive: boolean) => void;
   /** The last producer was closed. */

@@ -1,7 +1,6 @@
 import { exchange, queue } from 'leveret';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { deferred } from '../../src/util/promises.js';
 import { recordEvents } from '../helpers/recorded-events.js';
 import { Seen } from './helpers.js';
 import { suite } from './suite.js';
@@ -25,31 +24,47 @@ for (const type of ['quorum', 'classic'] as const) {
       await expect.poll(() => operator.stats(jobs)).toMatchObject({ messages: 0 });
     },
 
-    'is reported after the connection was lost, too': async (bench) => {
-      await using way = await bench.target.breakable();
-      // An attempt to connect waits for its credentials.
-      let dialling = Promise.resolve();
-      const credentials = async () => {
-        await dialling;
-        return { username: 'guest', password: 'guest' };
-      };
-      const options = { credentials, reconnect: { initialDelayMs: 20 } };
-      const [broker, operator] = [await bench.connect(options, way.url), await bench.connect()];
+    'is reported beside its exchange, each once': async (bench) => {
+      const [broker, operator] = [await bench.connect(), await bench.connect()];
       const events = recordEvents(broker);
+      const bound = [1, 2, 3].map((n) => news.queue(`bound-${n}`, { type, deadLetter: false }));
       const seen = new Seen<{ n: number }>();
-      const bound = news.queue('jobs', { type });
-      await broker.consumer(bound, seen.handler).ready;
-      const gone = deferred<void>();
-      dialling = gone.promise;
-      way.cut();
-      await operator.delete(bound);
-      await operator.delete(news);
-      gone.resolve();
-      await expect.poll(() => events.of('consumer-recovered').length).toBe(1);
-      await operator.producer(news).send({ n: 1 }, { mandatory: true });
-      await expect.poll(() => seen.bodies).toEqual([{ n: 1 }]);
+      await Promise.all(bound.map((contract) => broker.consumer(contract, seen.handler).ready));
+      for (const contract of [news, ...bound]) await operator.delete(contract);
+      await expect.poll(() => events.of('consumer-recovered').length).toBe(3);
+      await broker.producer(news).send({ n: 1 });
+      await expect.poll(() => seen.bodies.length).toBe(3);
       const restored = events.of('topology-restored').map(({ kind, name }) => `${kind} ${name}`);
-      expect(restored.sort()).toEqual(['exchange news', 'queue jobs']);
+      expect(restored.sort()).toEqual(['exchange news', 'queue bound-1', 'queue bound-2', 'queue bound-3']);
+    },
+
+    'is reported when a dead letter finds that its own is gone': async (bench) => {
+      const [broker, operator] = [await bench.connect(), await bench.connect()];
+      const events = recordEvents(broker);
+      const failing = queue('failing', numbers, { type, retry: false });
+      await broker.consumer(failing, () => Promise.reject(new Error('no'))).ready;
+      const producer = broker.producer(failing);
+      await producer.send({ n: 1 });
+      await expect.poll(() => events.of('dead-lettered').length).toBe(1);
+      await operator.delete(queue('failing.dead', numbers, { deadLetter: false }));
+      await producer.send({ n: 2 });
+      await expect.poll(() => events.of('dead-lettered').length).toBe(2);
+      expect(events.of('topology-restored')).toEqual([{ kind: 'queue', name: 'failing.dead' }]);
+    },
+
+    'is bound again although its loop was left': async (bench) => {
+      const [broker, operator] = [await bench.connect(), await bench.connect()];
+      const bound = news.queue('left', { type, deadLetter: false });
+      const consumer = broker.consumer(bound);
+      await broker.producer(news).send({ n: 1 });
+      for await (const message of consumer) {
+        message.ack();
+        break;
+      }
+      await operator.delete(news);
+      await broker.producer(news).send({ n: 2 });
+      await broker.producer(news).send({ n: 3 }, { mandatory: true });
+      await expect.poll(() => broker.stats(bound)).toMatchObject({ messages: 2 });
     },
   });
 }

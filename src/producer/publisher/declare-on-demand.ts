@@ -1,19 +1,23 @@
 import type { Contract } from '../../contracts/types.js';
-import { declarerOf } from '../../declarations/declarer.js';
+import { declarerOf, type Restored } from '../../declarations/declarer.js';
 import type { Channel, Link } from '../../transport/port.js';
 import type { PendingSend } from './pending-send.js';
 
 /** How often in a row the channel may be closed because the exchange is missing, before the exchange counts as missing. */
 const MAX_MISSING = 2;
 
+/**
+ * The contract had disappeared and exists again, so what belongs to it may have to be restored.
+ *
+ * @param found - what was missing and was declared here: the contract, unless another part of the broker was faster, and what it needs
+ */
+export type OnRestored = (contract: Contract, found: readonly Restored[]) => Promise<void>;
+
 export interface DeclareOnDemandSettings {
   /** The contract to declare before the first publish; undefined: none. */
   readonly contract: Contract | undefined;
-  /**
-   * The contract had disappeared and was declared again, so what belongs to it may have to be restored. Nothing is published
-   * before.
-   */
-  readonly onRestored?: ((contract: Contract) => Promise<void>) | undefined;
+  /** See {@link OnRestored}. Nothing is published before. */
+  readonly onRestored?: OnRestored | undefined;
 }
 
 /**
@@ -89,10 +93,12 @@ export class DeclareOnDemand {
     const { contract, onRestored } = this.#settings;
     const again = this.isStale;
     if (again) declarerOf(link).forget();
-    if (contract) await declarerOf(link).declare(contract, { again, openChannel });
+    const found: Restored[] = [];
+    const look = again ? (restored: Restored) => void found.push(restored) : undefined;
+    if (contract) await declarerOf(link).declare(contract, { again, openChannel, onRestored: look });
     const isRestored = this.#isMissing && contract?.declare === true;
     this.#state = 'current';
     this.#isMissing = false;
-    if (contract && isRestored) await onRestored?.(contract);
+    if (contract && (isRestored || found.length > 0)) await onRestored?.(contract, found);
   }
 }

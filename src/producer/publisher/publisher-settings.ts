@@ -3,6 +3,7 @@ import type { Connection } from '../../transport/connection/connection.js';
 import type { ChannelOptions, Link } from '../../transport/port.js';
 import type { Clock } from '../../util/clock.js';
 import type { ChannelSlots } from './channel-slots.js';
+import type { OnRestored } from './declare-on-demand.js';
 import type { PublishingChannel } from './publishing-channel.js';
 
 /** The parts and settings of a publisher. */
@@ -20,7 +21,7 @@ export interface PublisherSettings {
   /** Decides who may have a channel; absent: this publisher always may. */
   readonly slots?: ChannelSlots | undefined;
   /** The contract had disappeared and was declared again. Nothing is published before this resolves. */
-  readonly onRestored?: ((contract: Contract) => Promise<void>) | undefined;
+  readonly onRestored?: OnRestored | undefined;
   /** Called with true when the publisher gets something to send, and with false when it has nothing to send and no channel. */
   readonly onActive?: ((isActive: boolean) => void) | undefined;
   /** The messages go to many queues, and need no order beyond that of each target. */

@@ -17,7 +17,7 @@ let republisher: Republisher;
 
 beforeEach(() => {
   bench = PublisherBench.connected({ contract: undefined });
-  republisher = new Republisher(bench.publisher, bench.connection.asConnection);
+  republisher = new Republisher(bench.publisher, bench.connection.asConnection, () => {});
 });
 
 const message = (headers = {}, messageId = 'm1') =>
