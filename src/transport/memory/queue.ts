@@ -212,6 +212,11 @@ export class MemoryQueue {
       this.#ready.putBack(entry, how === 'lost');
       this.#readyBytes += entry.sizeBytes;
     }
+    // A quorum queue delivers before it looks at its limits (rabbit_fifo:checkout).
+    if (this.type === 'quorum') {
+      this.#expire();
+      this.#deliver();
+    }
     this.#dropOverflow();
     this.#expire();
     this.dispatch();

@@ -106,6 +106,26 @@ suite('requeueing', {
     }
   },
 
+  'to a full quorum queue delivers before it drops, and to a classic queue drops its head': async (peer) => {
+    const found: unknown[] = [];
+    for (const [type, limit] of [
+      ['quorum', { 'x-delivery-limit': 20 }],
+      ['classic', {}],
+    ] as const) {
+      const probe = await peer.channel();
+      const length = { 'x-max-length': 2, 'x-overflow': 'drop-head' };
+      await probe.queue(type, { 'x-queue-type': type, ...length, ...limit });
+      const consumer = await probe.consume(type, 1);
+      for (const text of ['1', '2', '3']) await probe.publish(type, text);
+      await expect.poll(() => consumer.received.length).toBe(1);
+      probe.channel.nack(1, { multiple: false, requeue: true });
+      await expect.poll(() => consumer.received.length).toBe(2);
+      await expect.poll(async () => await probe.ready(type)).toBeLessThan(3);
+      found.push(texts(consumer.received), await probe.ready(type));
+    }
+    expect(found).toEqual(['1 1r', 2, '1 2', 1]);
+  },
+
   'does not happen to a queue that goes with its last consumer': async (peer) => {
     const [probe, other] = [await peer.channel(), await peer.channel()];
     await probe.queue('dead');
