@@ -28,7 +28,10 @@ export interface BrokerEvents {
   };
   /** A consumer failed permanently: it is closed, and its queue has one consumer fewer. */
   'consumer-failed': { readonly queue: string; readonly error: Error };
-  /** A queue or exchange that had disappeared was declared again. This broker's consumers are bound to the exchange again. */
+  /**
+   * A queue or exchange that had disappeared was declared again: noticed when the server cancels a consumer or takes no message, and
+   * not after a reconnect. This broker's consumers are bound to the exchange again.
+   */
   'topology-restored': { readonly kind: 'queue' | 'exchange'; readonly name: string };
   /** A message could not be decoded or does not match the schema. The handler did not see it. */
   'invalid-message': {
