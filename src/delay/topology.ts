@@ -118,22 +118,22 @@ export function isDelayName(name: string): boolean {
 /** The steps that all delays need, and those for the exchanges of this many of the lowest levels. */
 export function commonSteps(levelCount: number): TopologyStep[] {
   const steps = [
-    exchange(UNDELIVERED, 'fanout'),
-    queue(UNDELIVERED, { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED }),
-    bind({ kind: 'queue', name: UNDELIVERED }, UNDELIVERED, {}),
+    exchangeStep(UNDELIVERED, 'fanout'),
+    queueStep(UNDELIVERED, { 'x-queue-type': 'quorum', 'x-delivery-limit': NEVER_REACHED }),
+    bindingStep({ kind: 'queue', name: UNDELIVERED }, UNDELIVERED, {}),
     // Otherwise an unroutable message would be sent again every three minutes, and 32 such messages stop the whole level.
-    exchange(DELIVER, 'headers', { 'alternate-exchange': UNDELIVERED }),
+    exchangeStep(DELIVER, 'headers', { 'alternate-exchange': UNDELIVERED }),
     // Explicit, so that no virtual host's default makes it another type.
-    queue(SINK, { 'x-queue-type': 'classic', 'x-max-length': 0 }),
+    queueStep(SINK, { 'x-queue-type': 'classic', 'x-max-length': 0 }),
     // No value: the header only has to be present.
-    bind({ kind: 'queue', name: SINK }, DELIVER, { [FORMER_EXCHANGE_HEADER]: null }),
-    exchange(LANDED, 'headers', { 'alternate-exchange': UNDELIVERED }),
-    bind({ kind: 'queue', name: SINK }, LANDED, { [EXCHANGE_HEADER]: null }),
+    bindingStep({ kind: 'queue', name: SINK }, DELIVER, { [FORMER_EXCHANGE_HEADER]: null }),
+    exchangeStep(LANDED, 'headers', { 'alternate-exchange': UNDELIVERED }),
+    bindingStep({ kind: 'queue', name: SINK }, LANDED, { [EXCHANGE_HEADER]: null }),
   ];
   for (const [at, level] of LEVELS.slice(0, levelCount).entries()) {
-    steps.push(exchange(exchangeOf(level), 'headers'));
+    steps.push(exchangeStep(exchangeOf(level), 'headers'));
     steps.push(
-      bind({ kind: 'exchange', name: below(at) }, exchangeOf(level), {
+      bindingStep({ kind: 'exchange', name: below(at) }, exchangeOf(level), {
         'x-match': 'all',
         [headerOf(level)]: 0,
       }),
@@ -152,8 +152,8 @@ export function delayQueueSteps(
   const name = queueNameOf(label, priorities);
   const match = { 'x-match': 'all', [headerOf(level)]: delayQueueValue(digit, priorities) };
   return [
-    queue(name, expiryArguments(ttlMs, below(at))),
-    bind({ kind: 'queue', name }, exchangeOf(level), match),
+    queueStep(name, expiryArguments(ttlMs, below(at))),
+    bindingStep({ kind: 'queue', name }, exchangeOf(level), match),
   ];
 }
 
@@ -176,22 +176,25 @@ function expiryArguments(ttlMs: number, next: string): Readonly<Record<string, u
  */
 export function landingSteps(target: DelayTarget): TopologyStep[] {
   const name = landingOf(target);
-  return [queue(name, expiryArguments(0, LANDED)), bind({ kind: 'queue', name }, DELIVER, matchOf(target))];
+  return [
+    queueStep(name, expiryArguments(0, LANDED)),
+    bindingStep({ kind: 'queue', name }, DELIVER, matchOf(target)),
+  ];
 }
 
 /** The steps for the holding queue of one queue, with its binding. */
 export function heldSteps(target: DelayTarget): TopologyStep[] {
   const name = heldOf(target);
   return [
-    exchange(HELD, 'headers'),
-    queue(name, expiryArguments(HELD_MS, DELIVER)),
-    bind({ kind: 'queue', name }, HELD, matchOf(target)),
+    exchangeStep(HELD, 'headers'),
+    queueStep(name, expiryArguments(HELD_MS, DELIVER)),
+    bindingStep({ kind: 'queue', name }, HELD, matchOf(target)),
   ];
 }
 
 /** The step that binds one target to the exchange of landed messages. */
 export function targetStep(target: DelayTarget): TopologyStep {
-  return bind(target, LANDED, matchOf(target));
+  return bindingStep(target, LANDED, matchOf(target));
 }
 
 /** The name of a target's landing queue. */
@@ -225,21 +228,25 @@ function below(at: number): string {
   return lower ? exchangeOf(lower) : DELIVER;
 }
 
-function exchange(name: string, type: string, args: Readonly<Record<string, unknown>> = {}): TopologyStep {
+function exchangeStep(
+  name: string,
+  type: string,
+  args: Readonly<Record<string, unknown>> = {},
+): TopologyStep {
   return {
     kind: 'exchange',
     exchange: { name, type, durable: true, autoDelete: false, internal: false, arguments: args },
   };
 }
 
-function queue(name: string, args: Readonly<Record<string, unknown>>): TopologyStep {
+function queueStep(name: string, args: Readonly<Record<string, unknown>>): TopologyStep {
   return {
     kind: 'queue',
     queue: { name, durable: true, exclusive: false, autoDelete: false, arguments: args },
   };
 }
 
-function bind(
+function bindingStep(
   destination: DelayTarget,
   source: string,
   args: Readonly<Record<string, unknown>>,
