@@ -32,6 +32,11 @@ type GivenAsUndefined<O> = O extends unknown
     }
   : never;
 
+declare const broker: Broker;
+declare const inbox: Inbox<1>;
+declare const consumer: Consumer;
+declare const testBroker: TestBroker;
+
 describe('an option', () => {
   it('takes undefined for its default', () => {
     expectTypeOf<GivenAsUndefined<Required<{ a: 1 }>>>().toExtend<{ a: 1 }>();
@@ -60,7 +65,7 @@ describe('an option', () => {
     expectTypeOf<GivenAsUndefined<LeveretInstrumentationConfig>>().toExtend<LeveretInstrumentationConfig>();
   });
 
-  it('takes undefined where it is written down', (_context, broker = {} as Broker, inbox = {} as Inbox<1>) => {
+  it('takes undefined where it is written down', () => {
     const schema = z.object({ n: z.number() });
     const jobs = queue('jobs', schema, { codec: undefined, type: undefined });
     exchange('events', schema, { codec: undefined });
@@ -75,9 +80,9 @@ describe('an option', () => {
     queue('times', z.date(), { codec: undefined });
   });
 
-  it('takes undefined in a call', async (_context, consumer = {} as Consumer, test = {} as TestBroker) => {
+  it('takes undefined in a call', async () => {
     await consumer.close({ timeoutMs: undefined });
-    await test.close({ timeoutMs: undefined, signal: undefined });
-    await test.disconnect({ for: undefined });
+    await testBroker.close({ timeoutMs: undefined, signal: undefined });
+    await testBroker.disconnect({ for: undefined });
   });
 });
